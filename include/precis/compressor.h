@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "precis/memory_tensors.h"
+#include "precis/options.h"
+#include "precis/segment.h"
+
+namespace precis {
+
+struct CompressorInfo {
+  std::string method;         // "selfcp", ...
+  double ratio = 0;           // context tokens per memory token, where the caller names none
+  bool any_ratio = false;     // whether CompressOptions::ratio is obeyed
+  int64_t max_segment = 0;    // tokens read in one pass; longer segments are divided
+  bool reads_prefix = false;  // whether Segment::prefix takes part
+  std::vector<TokenId>
+      continuation_mark;  // ids that stand between memory and what follows when text is continued
+  int64_t num_parameters = 0;
+  std::string fingerprint;  // hash of its own weights
+};
+
+struct NamedTensor {
+  std::string name;
+  at::Tensor tensor;
+};
+
+// Turns segments into memories. Borrows the decoder it was made with, which must outlive it.
+// compress() is const and differentiable with respect to parameters(); calls may run at the same
+// time while nobody changes the parameters.
+class Compressor {
+ public:
+  virtual ~Compressor() = default;
+
+  virtual CompressorInfo info() const = 0;
+
+  // Memory tokens that a segment of `num_tokens` becomes. Throws kInvalidArgument for num_tokens
+  // < 1.
+  virtual int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const = 0;
+
+  // One memory each, in order. Throws kInvalidArgument for an empty segment, for ids outside the
+  // vocabulary and for options that the method cannot obey.
+  virtual std::vector<MemoryTensors> compress(std::span<const Segment> segments,
+                                              const CompressOptions& options) const = 0;
+
+  // What training may change; the tensors share storage with the compressor.
+  virtual std::vector<NamedTensor> parameters() = 0;
+
+  // Writes compressor.json and compressor.safetensors into `directory`.
+  virtual void save(const std::filesystem::path& directory) const = 0;
+};
+
+}  // namespace precis

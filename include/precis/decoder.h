@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "precis/kv_cache.h"
+
+namespace precis {
+
+// Rotary embedding: frequencies base^(-2i/head_dim), scaled as `scaling` says.
+struct RopeConfig {
+  enum class Scaling { kNone, kLinear, kLlama3, kYarn, kDivisors };
+
+  double base = 10000.0;
+  Scaling scaling = Scaling::kNone;
+  double factor = 1.0;
+  double original_context = 0.0;       // llama3, yarn: context length of the pretraining
+  double low_frequency_factor = 1.0;   // llama3
+  double high_frequency_factor = 4.0;  // llama3
+  double beta_fast = 32.0;             // yarn
+  double beta_slow = 1.0;              // yarn
+  double attention_factor = 1.0;       // yarn: multiplies cos and sin
+  bool truncate_correction = true;     // yarn: round the correction range to whole dimensions
+  std::vector<float> divisors;         // divisors: [head_dim / 2], one for each frequency
+};
+
+// The shape of a decoder-only transformer and what its variant needs.
+struct DecoderConfig {
+  enum class Activation { kSilu, kGeluTanh };
+
+  std::string architecture;  // "llama", "mistral", "qwen2", "qwen3", "gemma3"
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int64_t num_layers = 0;
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t ffn_size = 0;
+  int64_t context_length = 0;
+  double rms_norm_epsilon = 1e-6;
+  double attention_scale = 0.0;
+  double embedding_scale = 1.0;
+  Activation activation = Activation::kSilu;
+  bool tied_head = false;
+  bool qkv_bias = false;
+  bool output_bias = false;
+  bool mlp_bias = false;
+  bool qk_norm = false;
+  bool sandwich_norms = false;       // norms after attention and MLP too (Gemma)
+  bool norm_gain_is_offset = false;  // gains are stored as w, applied as 1 + w (Gemma)
+  RopeConfig rope;
+  std::optional<RopeConfig> local_rope;  // for layers with a window, if it differs
+  int64_t window = 0;          // keys that a windowed layer sees, itself included; 0: none
+  std::vector<bool> windowed;  // [num_layers]
+
+  KvShape kv_shape() const { return {num_layers, num_kv_heads, head_dim}; }
+};
+
+// One or more sequences, packed without padding.
+struct DecoderInput {
+  at::Tensor embeddings;                 // [num_tokens, hidden]
+  at::Tensor positions;                  // [num_tokens] int64, rotary position of each row
+  std::vector<int64_t> sequence_starts;  // [num_sequences + 1], e.g. lengths 2, 3, 4 -> 0, 2, 5, 9
+  std::vector<int64_t> cache_sequences;  // [num_sequences] sequence of the cache each one continues
+};
+
+// The frozen language model. All methods are const; calls with different caches may run at the same
+// time.
+class Decoder {
+ public:
+  virtual ~Decoder() = default;
+
+  virtual const DecoderConfig& config() const = 0;
+  virtual c10::TensorOptions options() const = 0;  // dtype and device of its weights
+
+  // Embedding rows of ids: [n] int64 -> [n, hidden].
+  virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
+
+  // Hidden states after the final norm, [num_tokens, hidden]. Each row attends to the cached rows
+  // of its sequence and to the rows of its sequence up to itself; the new rows join the cache.
+  virtual at::Tensor forward(const DecoderInput& input, KvCache& cache) const = 0;
+
+  // [n, hidden] -> [n, vocab_size].
+  virtual at::Tensor logits(const at::Tensor& hidden) const = 0;
+
+  // A hash of the weights: memories made over other weights are refused by it.
+  virtual const std::string& fingerprint() const = 0;
+
+  // Every weight by its Hugging Face name, for inspection. Fused weights are views.
+  virtual int64_t num_parameters() const = 0;
+  virtual int64_t weight_bytes() const = 0;
+};
+
+}  // namespace precis

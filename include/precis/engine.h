@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "precis/completion.h"
+#include "precis/memory.h"
+#include "precis/options.h"
+#include "precis/prompt.h"
+
+namespace precis {
+
+class Compressor;
+class Decoder;
+class Tokenizer;
+
+// Receives text as it is generated, whole characters at a time; returning false cancels.
+using TextCallback = std::function<bool(std::string_view text)>;
+
+// A frozen model, its tokenizer and, if asked for, a compressor. Methods are const and may be
+// called from several threads. Every failure is a precis::Error.
+class Engine {
+ public:
+  // Throws kNotFound, kBadWeights or kUnsupported, naming the file; kUnsupported for a device that
+  // is not there.
+  static Engine load(const EngineOptions& options);
+
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+  ~Engine();
+
+  // A text as memory. Throws kInvalidArgument for an empty text, invalid UTF-8, or if no compressor
+  // was loaded.
+  Memory compress(std::string_view text, const CompressOptions& options = {}) const;
+  // The same for token ids, and for many texts at once, batched. Throws as compress.
+  Memory compress_ids(std::span<const TokenId> ids, const CompressOptions& options = {}) const;
+  std::vector<Memory> compress_batch(std::span<const std::string> texts,
+                                     const CompressOptions& options = {}) const;
+
+  // Answers a prompt. Throws kInvalidArgument for an empty prompt, one that does not fit as
+  // options.overflow demands, a memory of another model, or options out of range.
+  Completion generate(const Prompt& prompt,
+                      const GenerationOptions& options = {},
+                      const TextCallback& on_text = {}) const;
+  // Answers many prompts in one batch, each as generate() would. A request that fails carries its
+  // error.
+  std::vector<Completion> generate_batch(std::span<const Prompt> prompts,
+                                         const GenerationOptions& options = {}) const;
+
+  // How likely the model finds `continuation` after `context`. With an empty context the first id
+  // is not scored.
+  Score score(const Prompt& context, std::string_view continuation) const;
+  Score score_ids(const Prompt& context, std::span<const TokenId> continuation) const;
+
+  // The parts, for those who extend Precis (precis/decoder.h, tokenizer.h, compressor.h).
+  const Decoder& decoder() const;
+  const Tokenizer& tokenizer() const;
+  const Compressor* compressor() const;  // null: none was loaded
+
+ private:
+  struct Parts;
+  explicit Engine(std::unique_ptr<const Parts> parts);
+
+  std::unique_ptr<const Parts> parts_;
+};
+
+}  // namespace precis

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace precis {
+
+enum class ErrorKind {
+  kInvalidArgument,  // the caller asked for something that cannot be
+  kNotFound,         // a file or a name that does not exist
+  kBadWeights,       // a file that is damaged, or does not fit the model
+  kUnsupported,      // well-formed, but outside what Precis implements
+  kOutOfMemory,
+  kInternal,  // a defect of Precis itself
+};
+
+// The one exception that Precis throws. The message says what is wrong, what was expected and
+// where, e.g. "attention: keys have 8 heads, config says 4".
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  ErrorKind kind() const { return kind_; }
+
+ private:
+  ErrorKind kind_;
+};
+
+}  // namespace precis

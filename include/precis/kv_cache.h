@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/TensorOptions.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace precis {
+
+struct KvShape {
+  int64_t num_layers = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+};
+
+// Keys and values that a decoder has computed, per sequence and layer; keys are already rotated.
+// Rows are written in place; where gradients are on and rows need them, they are concatenated
+// instead, so that autograd can see through. Owned by the caller of Decoder::forward; not safe for
+// use from several threads at once.
+class KvCache {
+ public:
+  // Room for `num_sequences` empty sequences, which grow as they are appended to.
+  KvCache(KvShape shape, c10::TensorOptions options, int64_t num_sequences = 1);
+
+  int64_t num_sequences() const { return static_cast<int64_t>(sequences_.size()); }
+  const KvShape& shape() const { return shape_; }
+
+  // Rows that every layer holds for this sequence.
+  int64_t length(int64_t sequence) const;
+  // Bytes that the rows in use take, over all sequences.
+  int64_t bytes() const;
+
+  // Makes room for `num_rows` rows in all, so that appending up to there does not allocate.
+  void reserve(int64_t sequence, int64_t num_rows);
+  // Makes `to` a copy of sequence `from` of `other` (which may be this cache).
+  void copy_sequence(const KvCache& other, int64_t from, int64_t to);
+  // Forgets all rows from `length` on.
+  void truncate(int64_t sequence, int64_t length);
+
+  // For decoders: adds the rows of one layer, [num_kv_heads, n, head_dim] each, and returns all
+  // keys and all values of that layer, [num_kv_heads, length + n, head_dim].
+  std::pair<at::Tensor, at::Tensor> append(int64_t layer,
+                                           int64_t sequence,
+                                           const at::Tensor& keys,
+                                           const at::Tensor& values);
+
+ private:
+  struct LayerRows {
+    at::Tensor keys;    // [num_kv_heads, capacity, head_dim]
+    at::Tensor values;  // same shape
+    int64_t length = 0;
+  };
+
+  void grow(LayerRows& rows, int64_t capacity) const;
+
+  KvShape shape_;
+  c10::TensorOptions options_;
+  std::vector<std::vector<LayerRows>> sequences_;
+};
+
+}  // namespace precis

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace precis {
+
+struct MemoryContents;
+
+// Where a memory comes from. It can only be read by the model with this fingerprint.
+struct Provenance {
+  std::string method;                  // "selfcp", ...
+  std::string model_fingerprint;       // of the weights it was made for
+  std::string compressor_fingerprint;  // of the compressor that made it
+  std::string source_hash;             // of the token ids that it stands for
+  int64_t source_tokens = 0;           // how many those are
+};
+
+// A compressed text: a value that can be kept, copied, saved and put into prompts. Copies share
+// their rows, which never change. As sensitive as the text that it was made from.
+class Memory {
+ public:
+  int64_t num_tokens() const;  // memory tokens: rows that it takes in a prompt
+  int64_t hidden_size() const;
+  int64_t bytes() const;  // of the rows as held
+  const Provenance& provenance() const;
+  std::string content_hash() const;  // of the rows
+
+  // A safetensors file: tensor "embeddings" [num_tokens, hidden], provenance as metadata. The file
+  // appears whole or not at all. Throws kInvalidArgument if it cannot be written.
+  void save(const std::filesystem::path& path) const;
+  // Throws kNotFound, or kBadWeights if the file is damaged or no memory.
+  static Memory load(const std::filesystem::path& path);
+  // Memories one after the other. Throws kInvalidArgument if there is none, or if they were made
+  // for different models.
+  static Memory concat(std::span<const Memory> memories);
+
+  explicit Memory(std::shared_ptr<const MemoryContents> contents);  // for the engine
+  const MemoryContents& contents() const { return *contents_; }
+
+ private:
+  std::shared_ptr<const MemoryContents> contents_;
+};
+
+}  // namespace precis

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace precis {
+
+enum class Dtype { kFloat32, kBFloat16 };
+enum class DeviceKind { kCpu, kCuda };
+
+// How a segment that is too long for one pass is compressed (METHODS: SelfCP's modes).
+enum class Chaining {
+  kIndependent,  // "cat": parts know nothing of each other; batched, and each can be reused
+  kConcat,       // part i reads the memories of all parts before it; all memories are kept
+  kRecursive,    // part i reads the memory of part i - 1; only the last memory is kept
+};
+
+struct CompressOptions {
+  std::optional<double>
+      ratio;  // context tokens per memory token, at least 1; none: the compressor's own
+  Chaining chaining = Chaining::kIndependent;
+  std::optional<int64_t>
+      segment;  // tokens in one pass, at most the compressor's own limit; none: that limit
+};
+
+// What to do with a prompt that, with the tokens to be generated, is longer than the context
+// window.
+enum class Overflow {
+  kRefuse,          // throw kInvalidArgument
+  kTruncate,        // drop the oldest tokens of the text that may be compressed
+  kCompressFormer,  // compress the beginning of that text, keep its end verbatim
+  kCompressLatter,  // compress its end, keep its beginning verbatim
+  kCompressAll,     // compress all of it
+};
+
+struct GenerationOptions {
+  int64_t max_tokens = 256;
+  double temperature = 0.0;         // 0: greedy
+  int64_t top_k = 0;                // 0: off
+  double top_p = 1.0;               // 1: off
+  double min_p = 0.0;               // 0: off
+  double repetition_penalty = 1.0;  // 1: off; over prompt and output
+  uint64_t seed = 0;
+  std::vector<std::string> stop;  // output ends before the first of these strings
+  Overflow overflow = Overflow::kRefuse;
+  CompressOptions compression;  // for text that the prompt has compressed
+  int64_t context_limit = 0;    // tokens of prompt and output in all; 0: the model's own
+};
+
+struct EngineOptions {
+  std::filesystem::path model;       // a GGUF file or a Hugging Face directory
+  std::filesystem::path compressor;  // a directory with compressor.json, or empty
+  std::optional<Dtype> dtype;        // none: bfloat16 where the processor has it, else float32
+  DeviceKind device = DeviceKind::kCpu;
+};
+
+}  // namespace precis

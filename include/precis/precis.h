@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything an application needs.
+#pragma once
+
+#include "precis/completion.h"
+#include "precis/engine.h"
+#include "precis/error.h"
+#include "precis/log.h"
+#include "precis/memory.h"
+#include "precis/options.h"
+#include "precis/prompt.h"

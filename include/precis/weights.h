@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/TensorOptions.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace precis {
+
+// Where weights come from: named tensors that are read on demand. Implementations: safetensors and
+// GGUF.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+
+  virtual const std::string& origin() const = 0;  // for messages: the path
+  virtual std::vector<std::string> names() const = 0;
+  virtual const std::vector<int64_t>& shape(const std::string& name) const = 0;
+  // A fresh tensor on the CPU. Throws kBadWeights if it is not of a floating type.
+  virtual at::Tensor load(const std::string& name, c10::ScalarType dtype) const = 0;
+  // Hash of names, shapes and stored bytes of all tensors: the same whatever dtype they are loaded
+  // in.
+  virtual std::string fingerprint() const = 0;
+};
+
+// Weights below one prefix. Remembers which were taken, so that a loader can insist that none is
+// left over. Scopes share that memory with the object they were made from.
+class Weights {
+ public:
+  Weights(std::shared_ptr<const WeightSource> source, c10::TensorOptions options);
+
+  // Weights whose names start with this scope's prefix, then `name`, then a dot.
+  Weights scope(std::string_view name) const;
+
+  bool has(std::string_view name) const;
+  // Throws kBadWeights if the tensor is missing or has another shape.
+  at::Tensor take(std::string_view name, at::IntArrayRef shape) const;
+  at::Tensor take(std::string_view name, at::IntArrayRef shape, c10::ScalarType dtype) const;
+  // Counts as taken without being read: for known leftovers such as stored rotary tables.
+  void skip(std::string_view name) const;
+
+  // Names in the source that nobody took, over all scopes.
+  std::vector<std::string> unread() const;
+  const WeightSource& source() const { return *source_; }
+  const c10::TensorOptions& options() const { return options_; }
+
+ private:
+  std::string full(std::string_view name) const;
+
+  std::shared_ptr<const WeightSource> source_;
+  c10::TensorOptions options_;
+  std::string prefix_;
+  std::shared_ptr<const std::set<std::string>> names_;
+  std::shared_ptr<std::set<std::string>> taken_;
+};
+
+}  // namespace precis

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace precis {
+
+// A 128-bit hash over a sequence of values (XXH3). It tells apart what differs by accident; it is
+// no defence against somebody who makes collisions on purpose.
+class Hasher {
+ public:
+  Hasher();
+  ~Hasher();
+
+  void add(std::span<const std::byte> bytes);
+  void add(std::string_view text);  // its length too, so that neighbours do not run together
+  void add(int64_t number);
+  std::string hex() const;  // 32 digits
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace precis

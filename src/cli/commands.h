@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace precis::cli {
+
+// Each adds one subcommand; its work runs when the command line has been parsed.
+void add_info(CLI::App& app);
+void add_tokenize(CLI::App& app);
+void add_detokenize(CLI::App& app);
+void add_logits(CLI::App& app);
+void add_score(CLI::App& app);
+void add_compress(CLI::App& app);
+void add_generate(CLI::App& app);
+void add_train(CLI::App& app);
+void add_bench(CLI::App& app);
+void add_import(CLI::App& app);
+
+}  // namespace precis::cli

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// precis generate: answers a prompt, with a document in it that may be compressed.
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "cli/commands.h"
+#include "cli/model_options.h"
+
+namespace precis::cli {
+namespace {
+
+const std::map<std::string, Overflow> kOverflow{{"refuse", Overflow::kRefuse},
+                                                {"truncate", Overflow::kTruncate},
+                                                {"compress-former", Overflow::kCompressFormer},
+                                                {"compress-latter", Overflow::kCompressLatter},
+                                                {"compress-all", Overflow::kCompressAll}};
+
+struct Flags {
+  ModelOptions model;
+  CompressionFlags compression;
+  GenerationOptions generation;
+  std::string prompt;
+  std::filesystem::path compress_file, context_file;
+  std::vector<std::filesystem::path> memories;
+  bool raw = false;
+  bool json = false;
+};
+
+Prompt make_prompt(const Flags& flags) {
+  Prompt prompt;
+  if (!flags.raw) prompt.turn("user");
+  for (const auto& path : flags.memories) prompt.memory(Memory::load(path));
+  if (!flags.compress_file.empty()) prompt.compress(read_text(flags.compress_file));
+  if (!flags.context_file.empty()) prompt.context(read_text(flags.context_file));
+  const bool after_document =
+      !flags.memories.empty() || !flags.compress_file.empty() || !flags.context_file.empty();
+  // In a chat the question stands apart from the document; raw prompts are read exactly as given.
+  return prompt.keep(after_document && !flags.raw ? "\n\n" + flags.prompt : flags.prompt);
+}
+
+const char* name_of(Completion::Finish finish) {
+  switch (finish) {
+    case Completion::Finish::kStop:
+      return "stop";
+    case Completion::Finish::kLength:
+      return "length";
+    case Completion::Finish::kCancelled:
+      return "cancelled";
+    case Completion::Finish::kError:
+      break;
+  }
+  return "error";
+}
+
+nlohmann::json describe(const Completion& completion) {
+  const Savings& savings = completion.savings;
+  const Timings& timings = completion.timings;
+  return {{"text", completion.text},
+          {"ids", completion.ids},
+          {"finish", name_of(completion.finish)},
+          {"prompt_tokens", savings.prompt_tokens},
+          {"prompt_rows", savings.prompt_rows},
+          {"compressed_tokens", savings.compressed_tokens},
+          {"memory_rows", savings.memory_rows},
+          {"kv_bytes_saved", savings.kv_bytes_saved},
+          {"compress_ms", timings.compress_ms},
+          {"prefill_ms", timings.prefill_ms},
+          {"decode_ms", timings.decode_ms}};
+}
+
+void describe_briefly(const Completion& completion) {
+  const Savings& savings = completion.savings;
+  if (savings.memory_rows == 0) return;
+  std::cerr << "precis: a prompt of " << savings.prompt_tokens << " tokens was read as "
+            << savings.prompt_rows << " rows, " << savings.memory_rows
+            << " of them memory; compressed in "
+            << static_cast<int64_t>(completion.timings.compress_ms) << " ms, read in "
+            << static_cast<int64_t>(completion.timings.prefill_ms) << " ms" << std::endl;
+}
+
+void run(const Flags& flags) {
+  const Prompt prompt = make_prompt(flags);
+  const Engine engine = flags.model.load();
+  GenerationOptions options = flags.generation;
+  options.compression = flags.compression.options();
+  const TextCallback show = [](std::string_view text) {
+    std::cout << text << std::flush;
+    return std::cout.good();
+  };
+  const Completion completion =
+      engine.generate(prompt, options, flags.json ? TextCallback{} : show);
+  if (flags.json) return print(describe(completion));
+  std::cout << std::endl;
+  describe_briefly(completion);
+}
+
+void add_sampling_flags(CLI::App& command, GenerationOptions& options) {
+  command.add_option("--max-tokens", options.max_tokens, "tokens to generate at most")
+      ->capture_default_str();
+  command.add_option("--temperature", options.temperature, "0: greedy")->capture_default_str();
+  command.add_option("--top-k", options.top_k, "0: off")->capture_default_str();
+  command.add_option("--top-p", options.top_p, "1: off")->capture_default_str();
+  command.add_option("--min-p", options.min_p, "0: off")->capture_default_str();
+  command.add_option("--repetition-penalty", options.repetition_penalty, "1: off")
+      ->capture_default_str();
+  command.add_option("--seed", options.seed, "of the random draws")->capture_default_str();
+  command.add_option("--stop", options.stop, "end before this text (may be repeated)");
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("generate", "Answer a prompt, streaming the text");
+  auto flags = std::make_shared<Flags>();
+  add_model_options(*command, flags->model, CompressorUse::kOptional, "auto");
+  add_compression_flags(*command, flags->compression);
+  command
+      ->add_option("--prompt", flags->prompt, "the question, or with --raw the text to go on from")
+      ->required();
+  command->add_option(
+      "--compress-file", flags->compress_file, "document to put before the prompt as a memory");
+  command->add_option(
+      "--context-file",
+      flags->context_file,
+      "document to put before the prompt verbatim, if it fits; else as --overflow says");
+  command->add_option(
+      "--memory", flags->memories, "memory file to put before the prompt (may be repeated)");
+  command
+      ->add_option("--overflow",
+                   flags->generation.overflow,
+                   "what to do with a prompt over the context limit: refuse, truncate, "
+                   "compress-former, compress-latter, compress-all")
+      ->transform(CLI::CheckedTransformer(kOverflow, CLI::ignore_case).description(""));
+  command->add_option("--context-limit",
+                      flags->generation.context_limit,
+                      "tokens of prompt and answer in all (default: the model's context length)");
+  add_sampling_flags(*command, flags->generation);
+  command->add_flag("--raw", flags->raw, "no chat template");
+  command->add_flag("--json", flags->json, "one JSON object in place of streamed text");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace precis::cli

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// precis info, logits, score, compress: what a model and a compressor compute, for scripts.
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "cli/commands.h"
+#include "cli/model_options.h"
+#include "engine/translate_errors.h"
+#include "io/safetensors_weights.h"
+#include "precis/compressor.h"
+#include "precis/decoder.h"
+#include "precis/tokenizer.h"
+
+namespace precis::cli {
+namespace {
+
+nlohmann::json describe(const Decoder& decoder) {
+  const DecoderConfig& config = decoder.config();
+  return {{"architecture", config.architecture},
+          {"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"num_layers", config.num_layers},
+          {"num_heads", config.num_heads},
+          {"num_kv_heads", config.num_kv_heads},
+          {"head_dim", config.head_dim},
+          {"ffn_size", config.ffn_size},
+          {"context_length", config.context_length},
+          {"parameters", decoder.num_parameters()},
+          {"weight_bytes", decoder.weight_bytes()},
+          {"dtype", decoder.options().dtype() == at::kFloat ? "float32" : "bfloat16"},
+          {"fingerprint", decoder.fingerprint()}};
+}
+
+nlohmann::json describe(const CompressorInfo& info) {
+  return {{"method", info.method},
+          {"ratio", info.ratio},
+          {"max_segment", info.max_segment},
+          {"reads_prefix", info.reads_prefix},
+          {"parameters", info.num_parameters},
+          {"fingerprint", info.fingerprint}};
+}
+
+void check_ids(std::span<const TokenId> ids, const Decoder& decoder) {
+  PRECIS_CHECK(std::ssize(ids) <= decoder.config().context_length,
+               kInvalidArgument,
+               "logits: ",
+               ids.size(),
+               " ids are over the context limit of ",
+               decoder.config().context_length);
+  for (const TokenId id : ids) {
+    PRECIS_CHECK(id >= 0 && id < decoder.config().vocab_size,
+                 kInvalidArgument,
+                 "logits: id ",
+                 id,
+                 " is outside the vocabulary of ",
+                 decoder.config().vocab_size);
+  }
+}
+
+void write_logits(const Decoder& decoder,
+                  const std::vector<TokenId>& ids,
+                  const std::filesystem::path& out) {
+  const c10::InferenceMode inference;
+  check_ids(ids, decoder);
+  const at::Tensor tokens = at::tensor(ids, at::kLong).to(decoder.options().device());
+  const int64_t n = tokens.size(0);
+  KvCache cache(decoder.config().kv_shape(), decoder.options());
+  const at::Tensor hidden =
+      decoder.forward({decoder.embed(tokens), at::arange(n, tokens.options()), {0, n}, {0}}, cache);
+  const auto plain = [](const at::Tensor& t) { return t.to(at::kFloat).cpu().contiguous(); };
+  const at::Tensor wide_hidden = plain(hidden), logits = plain(decoder.logits(hidden));
+  const std::vector<StoredTensor> tensors{to_stored("logits", logits),
+                                          to_stored("hidden", wide_hidden)};
+  write_safetensors(out, tensors, {{"format", "pt"}});
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("info", "What a model and a compressor are, as JSON");
+  auto model = std::make_shared<ModelOptions>();
+  add_model_options(*command, *model, CompressorUse::kOptional, "auto");
+  command->callback([model] {
+    const Engine engine = model->load();
+    nlohmann::json result = {{"model", describe(engine.decoder())}};
+    if (engine.compressor() != nullptr)
+      result["compressor"] = describe(engine.compressor()->info());
+    print(result);
+  });
+}
+
+void add_logits(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("logits", "Logits and final hidden states of token ids, as safetensors");
+  struct Flags {
+    ModelOptions model;
+    std::filesystem::path ids, out;
+  };
+  auto flags = std::make_shared<Flags>();
+  add_model_options(*command, flags->model, CompressorUse::kNone, "float32");
+  command->add_option("--ids", flags->ids, "JSON array of token ids")->required();
+  command
+      ->add_option(
+          "--out", flags->out, "safetensors: logits [n, vocab] and hidden [n, hidden], float32")
+      ->required();
+  command->callback([flags] {
+    const auto ids = read_ids(flags->ids);
+    const Engine engine = flags->model.load();
+    translate_errors([&] { write_logits(engine.decoder(), ids, flags->out); });
+  });
+}
+
+void add_score(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "score", "Negative log-likelihood of each id: {\"nll\":[...],\"mean_nll\":x}");
+  struct Flags {
+    ModelOptions model;
+    CompressionFlags compression;
+    std::filesystem::path context_ids, ids;
+  };
+  auto flags = std::make_shared<Flags>();
+  add_model_options(*command, flags->model, CompressorUse::kOptional, "float32");
+  add_compression_flags(*command, flags->compression);
+  command->add_option(
+      "--context-ids",
+      flags->context_ids,
+      "JSON array of token ids that the compressor turns into the memory before the scored ids");
+  command->add_option("--ids", flags->ids, "JSON array of token ids to score")->required();
+  command->callback([flags] {
+    const bool compresses = !flags->model.engine.compressor.empty();
+    PRECIS_CHECK(compresses == !flags->context_ids.empty(),
+                 kInvalidArgument,
+                 "score: --compressor and --context-ids need each other");
+    const auto ids = read_ids(flags->ids);
+    const auto context = compresses ? read_ids(flags->context_ids) : std::vector<TokenId>{};
+    const Engine engine = flags->model.load();
+    Prompt prompt;
+    if (compresses) prompt.memory(engine.compress_ids(context, flags->compression.options()));
+    const Score score = engine.score_ids(prompt, ids);
+    print({{"nll", score.nll}, {"mean_nll", score.mean()}});
+  });
+}
+
+void add_compress(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("compress", "Text to a memory file");
+  struct Flags {
+    ModelOptions model;
+    CompressionFlags compression;
+    std::filesystem::path file, ids, out;
+  };
+  auto flags = std::make_shared<Flags>();
+  add_model_options(*command, flags->model, CompressorUse::kRequired, "float32");
+  add_compression_flags(*command, flags->compression);
+  auto* file = command->add_option("--file", flags->file, "text file");
+  command->add_option("--ids", flags->ids, "JSON array of token ids")->excludes(file);
+  command->add_option("--out", flags->out, "safetensors: embeddings [k, hidden]")->required();
+  command->callback([flags] {
+    PRECIS_CHECK(!flags->file.empty() || !flags->ids.empty(),
+                 kInvalidArgument,
+                 "compress: give --file or --ids");
+    const std::string text = flags->file.empty() ? "" : read_text(flags->file);
+    const auto ids = flags->ids.empty() ? std::vector<TokenId>{} : read_ids(flags->ids);
+    const Engine engine = flags->model.load();
+    const CompressOptions options = flags->compression.options();
+    const Memory memory =
+        ids.empty() ? engine.compress(text, options) : engine.compress_ids(ids, options);
+    memory.save(flags->out);
+    print({{"source_tokens", memory.provenance().source_tokens},
+           {"memory_tokens", memory.num_tokens()},
+           {"bytes", memory.bytes()}});
+  });
+}
+
+}  // namespace precis::cli

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/model_options.h"
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "io/json_file.h"
+
+namespace precis::cli {
+namespace {
+
+std::optional<Dtype> dtype_named(const std::string& name) {
+  if (name == "float32") return Dtype::kFloat32;
+  if (name == "bfloat16") return Dtype::kBFloat16;
+  return std::nullopt;
+}
+
+}  // namespace
+
+Engine ModelOptions::load() const {
+  EngineOptions options = engine;
+  options.dtype = dtype_named(dtype);
+  options.device = device == "cuda" ? DeviceKind::kCuda : DeviceKind::kCpu;
+  return Engine::load(options);
+}
+
+void add_model_options(CLI::App& command,
+                       ModelOptions& options,
+                       CompressorUse use,
+                       const std::string& default_dtype) {
+  options.dtype = default_dtype;
+  command.add_option("--model", options.engine.model, "GGUF file or Hugging Face directory")
+      ->required();
+  if (use != CompressorUse::kNone) {
+    command.add_option("--compressor", options.engine.compressor, "directory with compressor.json")
+        ->required(use == CompressorUse::kRequired);
+  }
+  command
+      .add_option("--dtype",
+                  options.dtype,
+                  "float32, bfloat16, or auto: bfloat16 where the processor has it")
+      ->check(CLI::IsMember({"float32", "bfloat16", "auto"}))
+      ->capture_default_str();
+  command.add_option("--device", options.device, "cpu or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+}
+
+CompressOptions CompressionFlags::options() const {
+  CompressOptions result;
+  if (ratio != 0) result.ratio = ratio;
+  if (segment != 0) result.segment = segment;
+  if (chaining == "concat") result.chaining = Chaining::kConcat;
+  if (chaining == "recursive") result.chaining = Chaining::kRecursive;
+  return result;
+}
+
+void add_compression_flags(CLI::App& command, CompressionFlags& flags) {
+  command.add_option(
+      "--ratio", flags.ratio, "text tokens per memory token (default: the compressor's own)");
+  command.add_option(
+      "--segment", flags.segment, "text tokens in one pass (default: the compressor's limit)");
+  command.add_option("--chaining", flags.chaining, "how the parts of a long text are compressed")
+      ->check(CLI::IsMember({"independent", "concat", "recursive"}))
+      ->capture_default_str();
+}
+
+std::vector<TokenId> read_ids(const std::filesystem::path& path) {
+  const nlohmann::json parsed = read_json(path);
+  PRECIS_CHECK(
+      parsed.is_array(), kInvalidArgument, path.string(), ": expected a JSON array of token ids");
+  std::vector<TokenId> ids;
+  for (const nlohmann::json& id : parsed) {
+    PRECIS_CHECK(id.is_number_integer(),
+                 kInvalidArgument,
+                 path.string(),
+                 ": ",
+                 id.dump(),
+                 " is not a token id");
+    ids.push_back(id.get<TokenId>());
+  }
+  PRECIS_CHECK(!ids.empty(), kInvalidArgument, path.string(), ": holds no token ids");
+  return ids;
+}
+
+std::string read_text(const std::filesystem::path& path) {
+  std::string text = read_file(path);
+  PRECIS_CHECK(!text.empty(), kInvalidArgument, path.string(), ": the document is empty");
+  return text;
+}
+
+void print(const nlohmann::json& result) { std::cout << result.dump() << std::endl; }
+
+}  // namespace precis::cli

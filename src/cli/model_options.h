@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "precis/engine.h"
+
+namespace precis::cli {
+
+// --model, --compressor, --dtype, --device.
+struct ModelOptions {
+  EngineOptions engine;
+  std::string dtype = "auto";
+  std::string device = "cpu";
+
+  Engine load() const;
+};
+
+enum class CompressorUse { kNone, kOptional, kRequired };
+
+// `default_dtype`: "float32", or "auto" for bfloat16 where the machine has it.
+void add_model_options(CLI::App& command,
+                       ModelOptions& options,
+                       CompressorUse use,
+                       const std::string& default_dtype);
+
+// --ratio, --segment, --chaining.
+struct CompressionFlags {
+  double ratio = 0;     // 0: not given
+  int64_t segment = 0;  // 0: not given
+  std::string chaining = "independent";
+
+  CompressOptions options() const;
+};
+void add_compression_flags(CLI::App& command, CompressionFlags& flags);
+
+// A JSON array of token ids. Throws kInvalidArgument, naming the file.
+std::vector<TokenId> read_ids(const std::filesystem::path& path);
+// A text file. Throws kNotFound, or kInvalidArgument if it is empty.
+std::string read_text(const std::filesystem::path& path);
+
+// One line on standard output.
+void print(const nlohmann::json& result);
+
+}  // namespace precis::cli

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/divide.h"
+
+#include <algorithm>
+
+namespace precis {
+
+std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_part) {
+  const int64_t count = (num_tokens + max_part - 1) / max_part;
+  const int64_t size = (num_tokens + count - 1) / count;
+  std::vector<TokenRange> parts;
+  for (int64_t first = 0; first < num_tokens; first += size) {
+    parts.push_back({first, std::min(size, num_tokens - first)});
+  }
+  return parts;
+}
+
+}  // namespace precis

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace precis {
+
+struct TokenRange {
+  int64_t first;
+  int64_t size;
+};
+
+// Divides `num_tokens` into as few parts of at most `max_part` as possible, all of one size but for
+// the last: 513 tokens in parts of 512 become 257 and 256, not 512 and 1 (METHODS 3.1,
+// "Segmentation").
+std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_part);
+
+}  // namespace precis

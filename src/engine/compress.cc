@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/compress.h"
+
+#include <ATen/core/Tensor.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "io/memory_contents.h"
+
+namespace precis {
+namespace {
+
+std::string hash_of(std::span<const TokenId> ids) {
+  Hasher hasher;
+  hasher.add(std::as_bytes(ids));
+  return hasher.hex();
+}
+
+bool to_compress(const PromptPart& part) { return part.treatment == Prompt::Treatment::kCompress; }
+
+// The kept tokens before the first part to be compressed, if nothing but kept tokens stands there.
+std::shared_ptr<const SharedPrefix> prefix_of(const std::vector<PromptPart>& parts) {
+  std::vector<TokenId> tokens;
+  for (const PromptPart& part : parts) {
+    if (to_compress(part)) break;
+    if (part.memory) return nullptr;
+    tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
+  }
+  return tokens.empty() ? nullptr : std::make_shared<SharedPrefix>(std::move(tokens));
+}
+
+}  // namespace
+
+std::vector<Memory> make_memories(const CompressionStage& stage,
+                                  std::span<const Segment> segments,
+                                  const CompressOptions& options) {
+  const CompressorInfo info = stage.compressor.info();
+  std::vector<MemoryTensors> tensors = stage.compressor.compress(segments, options);
+  std::vector<Memory> memories;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    Provenance provenance{info.method,
+                          stage.decoder.fingerprint(),
+                          info.fingerprint,
+                          hash_of(segments[i].tokens),
+                          std::ssize(segments[i].tokens)};
+    memories.emplace_back(
+        std::make_shared<MemoryContents>(MemoryContents{std::move(tensors[i]), provenance}));
+  }
+  return memories;
+}
+
+CompressedPrompt compress(std::vector<PromptPart> parts,
+                          const CompressionStage& stage,
+                          const CompressOptions& options) {
+  CompressedPrompt result;
+  if (stage.compressor.info().reads_prefix) result.prefix = prefix_of(parts);
+  std::vector<Segment> segments;
+  for (const PromptPart& part : parts) {
+    if (!to_compress(part)) continue;
+    segments.push_back({part.tokens, result.prefix});
+    result.compressed_tokens += part.num_tokens();
+  }
+  const std::vector<Memory> memories = make_memories(stage, segments, options);
+  size_t next = 0;
+  for (PromptPart& part : parts) {
+    if (to_compress(part)) part = {{}, Prompt::Treatment::kKeep, memories[next++]};
+  }
+  result.parts = std::move(parts);
+  return result;
+}
+
+void check_memory(const Memory& memory, const Decoder& decoder) {
+  PRECIS_CHECK(memory.provenance().model_fingerprint == decoder.fingerprint(),
+               kInvalidArgument,
+               "memory: made for model ",
+               memory.provenance().model_fingerprint,
+               ", this one is ",
+               decoder.fingerprint());
+}
+
+}  // namespace precis

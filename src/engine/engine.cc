@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "precis/engine.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
+
+#include <chrono>
+#include <numeric>
+
+#include "base/check.h"
+#include "compressors/registry.h"
+#include "engine/compress.h"
+#include "engine/decode.h"
+#include "engine/device.h"
+#include "engine/sampler.h"
+#include "engine/translate_errors.h"
+#include "models/load_decoder.h"
+#include "prompt/overflow.h"
+#include "prompt/splice.h"
+#include "prompt/tokenize.h"
+#include "text/chat_template.h"
+#include "text/load_tokenizer.h"
+
+namespace precis {
+
+struct Engine::Parts {
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<Tokenizer> tokenizer;  // null: the model came without
+  std::optional<ChatTemplate> chat;
+  std::unique_ptr<Compressor> compressor;  // null: none
+
+  PromptTokenizer prompt_tokenizer() const { return {tokenizer.get(), chat ? &*chat : nullptr}; }
+  CompressionStage compression() const {
+    PRECIS_CHECK(compressor != nullptr, kInvalidArgument, "engine: no compressor was loaded");
+    return {*compressor, *decoder};
+  }
+};
+
+namespace {
+
+// A request between the stages.
+struct Prepared {
+  SplicedPrompt prompt;
+  Savings savings;
+  double compress_ms = 0;
+};
+
+int64_t tokens_of(const std::vector<PromptPart>& parts) {
+  int64_t tokens = 0;
+  for (const PromptPart& part : parts)
+    tokens += part.memory ? part.memory->provenance().source_tokens : part.num_tokens();
+  return tokens;
+}
+
+int64_t memory_rows_of(const std::vector<PromptPart>& parts) {
+  int64_t rows = 0;
+  for (const PromptPart& part : parts) rows += part.memory ? part.memory->num_tokens() : 0;
+  return rows;
+}
+
+int64_t kv_bytes_per_row(const Decoder& decoder) {
+  const KvShape shape = decoder.config().kv_shape();
+  return 2 * shape.num_layers * shape.num_kv_heads * shape.head_dim *
+         static_cast<int64_t>(decoder.options().dtype().itemsize());
+}
+
+// Tensors-only model directories are of use too: everything but text works.
+std::unique_ptr<Tokenizer> load_optional_tokenizer(const std::filesystem::path& model) {
+  try {
+    return load_tokenizer(model);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNotFound) throw;
+    return nullptr;
+  }
+}
+
+void check_ids(std::span<const TokenId> ids, const Decoder& decoder, const char* where) {
+  for (const TokenId id : ids) {
+    PRECIS_CHECK(id >= 0 && id < decoder.config().vocab_size,
+                 kInvalidArgument,
+                 where,
+                 ": id ",
+                 id,
+                 " is outside the vocabulary of ",
+                 decoder.config().vocab_size);
+  }
+}
+
+}  // namespace
+
+Engine::Engine(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+Engine Engine::load(const EngineOptions& options) {
+  return translate_errors([&] {
+    const c10::NoGradGuard no_grad;
+    auto parts = std::make_unique<Parts>();
+    parts->decoder = load_decoder(options.model, tensor_options(options));
+    parts->tokenizer = load_optional_tokenizer(options.model);
+    PRECIS_CHECK(
+        !parts->tokenizer || parts->tokenizer->vocab_size() <= parts->decoder->config().vocab_size,
+        kBadWeights,
+        options.model.string(),
+        ": the tokenizer has ",
+        parts->tokenizer->vocab_size(),
+        " ids, the model ",
+        parts->decoder->config().vocab_size);
+    if (const auto source = load_chat_template(options.model)) parts->chat.emplace(*source);
+    if (!options.compressor.empty())
+      parts->compressor = load_compressor(options.compressor, *parts->decoder);
+    return Engine(std::move(parts));
+  });
+}
+
+const Decoder& Engine::decoder() const { return *parts_->decoder; }
+const Tokenizer& Engine::tokenizer() const {
+  PRECIS_CHECK(
+      parts_->tokenizer != nullptr, kNotFound, "engine: the model came without a tokenizer");
+  return *parts_->tokenizer;
+}
+const Compressor* Engine::compressor() const { return parts_->compressor.get(); }
+
+Memory Engine::compress(std::string_view text, const CompressOptions& options) const {
+  const std::string owned(text);
+  return compress_batch({&owned, 1}, options).front();
+}
+
+Memory Engine::compress_ids(std::span<const TokenId> ids, const CompressOptions& options) const {
+  return translate_errors([&] {
+    const c10::InferenceMode inference;
+    const Segment segment{{ids.begin(), ids.end()}, nullptr};
+    return make_memories(parts_->compression(), {&segment, 1}, options).front();
+  });
+}
+
+std::vector<Memory> Engine::compress_batch(std::span<const std::string> texts,
+                                           const CompressOptions& options) const {
+  return translate_errors([&] {
+    const c10::InferenceMode inference;
+    std::vector<Segment> segments;
+    for (const std::string& text : texts) {
+      segments.push_back({tokenizer().encode(text), nullptr});
+      PRECIS_CHECK(
+          !segments.back().tokens.empty(), kInvalidArgument, "compress: the text is empty");
+    }
+    return make_memories(parts_->compression(), segments, options);
+  });
+}
+
+namespace {
+
+// tokenize -> compress -> splice, for one request. `trailing` ids follow whatever the prompt says.
+Prepared prepare(const Prompt& prompt,
+                 const GenerationOptions& options,
+                 const Engine& engine,
+                 const PromptTokenizer& with,
+                 std::span<const TokenId> trailing = {}) {
+  const Decoder& decoder = engine.decoder();
+  const Compressor* compressor = engine.compressor();
+  std::vector<PromptPart> parts = tokenize(prompt, with);
+  Prepared prepared;
+  prepared.savings.prompt_tokens = tokens_of(parts);
+  if (!trailing.empty())
+    parts.push_back({{trailing.begin(), trailing.end()}, Prompt::Treatment::kKeep, std::nullopt});
+  const int64_t window = options.context_limit > 0
+                             ? std::min(options.context_limit, decoder.config().context_length)
+                             : decoder.config().context_length;
+  OverflowRules rules{options.overflow, window - options.max_tokens, {}};
+  if (compressor != nullptr) {
+    rules.memory_size = [&](int64_t n) { return compressor->memory_size(n, options.compression); };
+  }
+  CompressedPrompt compressed{fit(std::move(parts), rules), nullptr, 0};
+  for (const PromptPart& part : compressed.parts) {
+    if (part.memory) check_memory(*part.memory, decoder);
+  }
+  const auto start = std::chrono::steady_clock::now();
+  if (compressor != nullptr) {
+    compressed = compress(std::move(compressed.parts), {*compressor, decoder}, options.compression);
+  }
+  const std::chrono::duration<double, std::milli> elapsed =
+      std::chrono::steady_clock::now() - start;
+  prepared.prompt = splice(compressed.parts, decoder, compressed.prefix);
+  prepared.compress_ms = compressed.compressed_tokens > 0 ? elapsed.count() : 0;
+  prepared.savings.compressed_tokens = compressed.compressed_tokens;
+  prepared.savings.memory_rows = memory_rows_of(compressed.parts);
+  prepared.savings.prompt_rows = prepared.prompt.num_rows();
+  prepared.savings.kv_bytes_saved =
+      (prepared.savings.prompt_tokens - prepared.savings.prompt_rows) * kv_bytes_per_row(decoder);
+  return prepared;
+}
+
+// Ids between a memory and the text that continues it, where the compressor was trained with such a
+// mark.
+std::vector<TokenId> continuation_mark(const Prompt& context, const Compressor* compressor) {
+  const auto& pieces = context.turns().back().pieces;
+  const bool ends_on_memory = !pieces.empty() && std::holds_alternative<Memory>(pieces.back());
+  return compressor != nullptr && ends_on_memory ? compressor->info().continuation_mark
+                                                 : std::vector<TokenId>{};
+}
+
+void report(Completion& completion, const Prepared& prepared) {
+  completion.savings = prepared.savings;
+  completion.timings.compress_ms = prepared.compress_ms;
+}
+
+}  // namespace
+
+Completion Engine::generate(const Prompt& prompt,
+                            const GenerationOptions& options,
+                            const TextCallback& on_text) const {
+  return translate_errors([&] {
+    const c10::InferenceMode inference;
+    check_sampling(options);
+    const Prepared prepared = prepare(prompt, options, *this, parts_->prompt_tokenizer());
+    Completion completion =
+        decode({decoder(), tokenizer()}, {&prepared.prompt, 1}, options, on_text).front();
+    report(completion, prepared);
+    return completion;
+  });
+}
+
+std::vector<Completion> Engine::generate_batch(std::span<const Prompt> prompts,
+                                               const GenerationOptions& options) const {
+  return translate_errors([&] {
+    const c10::InferenceMode inference;
+    check_sampling(options);
+    std::vector<Completion> completions(prompts.size());
+    std::vector<Prepared> prepared;
+    std::vector<SplicedPrompt> spliced;
+    std::vector<size_t> owner;
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      try {
+        translate_errors([&] {
+          prepared.push_back(prepare(prompts[i], options, *this, parts_->prompt_tokenizer()));
+        });
+        spliced.push_back(prepared.back().prompt);
+        owner.push_back(i);
+      } catch (const Error&) {
+        completions[i].finish = Completion::Finish::kError;
+        completions[i].error = std::current_exception();
+      }
+    }
+    if (spliced.empty()) return completions;
+    std::vector<Completion> decoded = decode({decoder(), tokenizer()}, spliced, options);
+    for (size_t i = 0; i < owner.size(); ++i) {
+      report(decoded[i], prepared[i]);
+      completions[owner[i]] = std::move(decoded[i]);
+    }
+    return completions;
+  });
+}
+
+Score Engine::score(const Prompt& context, std::string_view continuation) const {
+  return score_ids(context, translate_errors([&] { return tokenizer().encode(continuation); }));
+}
+
+Score Engine::score_ids(const Prompt& context, std::span<const TokenId> continuation) const {
+  return translate_errors([&] {
+    const c10::InferenceMode inference;
+    check_ids(continuation, decoder(), "score");
+    const int64_t window = decoder().config().context_length;
+    if (context.turns().empty()) {
+      PRECIS_CHECK(std::ssize(continuation) >= 2,
+                   kInvalidArgument,
+                   "score: expected at least 2 ids, got ",
+                   continuation.size());
+      PRECIS_CHECK(std::ssize(continuation) <= window,
+                   kInvalidArgument,
+                   "score: ",
+                   continuation.size(),
+                   " ids are over the context limit of ",
+                   window);
+      return Score{precis::score(decoder(), nullptr, continuation)};
+    }
+    PRECIS_CHECK(!continuation.empty(), kInvalidArgument, "score: there is nothing to score");
+    GenerationOptions options;
+    options.max_tokens = std::ssize(continuation);
+    const std::vector<TokenId> mark = continuation_mark(context, compressor());
+    const Prepared prepared = prepare(context, options, *this, parts_->prompt_tokenizer(), mark);
+    return Score{precis::score(decoder(), &prepared.prompt, continuation)};
+  });
+}
+
+double Score::mean() const {
+  return nll.empty()
+             ? 0.0
+             : std::accumulate(nll.begin(), nll.end(), 0.0) / static_cast<double>(nll.size());
+}
+
+}  // namespace precis

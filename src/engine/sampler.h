@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <random>
+#include <span>
+#include <unordered_set>
+#include <vector>
+
+#include "precis/options.h"
+#include "precis/tokenizer.h"
+
+namespace precis {
+
+// Throws kInvalidArgument, naming the option that is out of range.
+void check_sampling(const GenerationOptions& options);
+
+// Draws one id after the other, each by: repetition penalty, temperature, top-k, top-p, min-p, a
+// random draw. The same seed draws the same ids. Ids from `num_ids` on are never drawn.
+class Sampler {
+ public:
+  Sampler(const GenerationOptions& options, int64_t num_ids, std::span<const TokenId> prompt);
+
+  // logits: [vocab] of any floating type.
+  TokenId sample(const at::Tensor& logits);
+
+ private:
+  struct Candidate {
+    TokenId id;
+    float value;  // logit, then probability
+  };
+
+  TokenId draw(std::vector<Candidate>& candidates);
+  double uniform();
+
+  GenerationOptions options_;
+  int64_t num_ids_;
+  std::unordered_set<TokenId> seen_;
+  std::mt19937_64 random_;
+};
+
+}  // namespace precis

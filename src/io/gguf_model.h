@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+
+#include "io/gguf.h"
+#include "precis/weights.h"
+
+namespace precis {
+
+// A GGUF model in the terms of Hugging Face: everything above io knows those only.
+
+// config.json as transformers would have written it. Throws kUnsupported for an unknown
+// architecture, kBadWeights for missing metadata.
+nlohmann::json gguf_config(const GgufFile& file);
+
+// Tensors under their Hugging Face names, dequantised when loaded, with GGUF's conventions undone:
+// rows of Llama's Q and K permuted for interleaved rotary pairs, Gemma's norm gains stored as 1 +
+// w. Tensors without a Hugging Face name keep theirs, so that the loader reports them as left over.
+std::shared_ptr<const WeightSource> gguf_weights(std::shared_ptr<const GgufFile> file);
+
+}  // namespace precis

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <map>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "io/gguf_model.h"
+
+namespace precis {
+namespace {
+
+struct NamePair {
+  std::string_view gguf;
+  std::string_view hugging_face;
+};
+
+constexpr NamePair kGlobalNames[] = {
+    {"token_embd.weight", "model.embed_tokens.weight"},
+    {"output_norm.weight", "model.norm.weight"},
+    {"output.weight", "lm_head.weight"},
+};
+
+constexpr NamePair kLayerNames[] = {
+    {"attn_norm", "input_layernorm"},
+    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},
+    {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"},
+    {"ffn_gate", "mlp.gate_proj"},
+    {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"},
+};
+
+constexpr NamePair kPlainNorms[] = {{"ffn_norm", "post_attention_layernorm"}};
+
+constexpr NamePair kSandwichNorms[] = {
+    {"post_attention_norm", "post_attention_layernorm"},
+    {"ffn_norm", "pre_feedforward_layernorm"},
+    {"post_ffw_norm", "post_feedforward_layernorm"},
+};
+
+std::optional<std::string_view> look_up(std::span<const NamePair> names, std::string_view name) {
+  for (const NamePair& pair : names) {
+    if (pair.gguf == name) return pair.hugging_face;
+  }
+  return std::nullopt;
+}
+
+// "blk.7.attn_q.weight" -> "model.layers.7.self_attn.q_proj.weight"
+std::string hugging_face_name(const std::string& name, bool sandwich_norms) {
+  if (const auto global = look_up(kGlobalNames, name)) return std::string(*global);
+  const size_t number = name.find('.'), part = name.find('.', number + 1), kind = name.rfind('.');
+  if (!name.starts_with("blk.") || part == std::string::npos || kind <= part) return name;
+  const std::string_view middle = std::string_view(name).substr(part + 1, kind - part - 1);
+  auto found = look_up(kLayerNames, middle);
+  if (!found)
+    found = sandwich_norms ? look_up(kSandwichNorms, middle) : look_up(kPlainNorms, middle);
+  if (!found) return name;
+  return concat("model.layers", name.substr(number, part - number + 1), *found, name.substr(kind));
+}
+
+// Dequantises straight into the wanted dtype, a bounded number of rows at a time.
+at::Tensor dequantized(const GgufTensor& tensor, c10::ScalarType dtype) {
+  at::Tensor out = at::empty(tensor.shape, dtype);
+  const int64_t width = tensor.shape.empty() ? 1 : tensor.shape.back();
+  const int64_t rows = tensor.num_elements() / width;
+  const size_t row_bytes = gguf_bytes(tensor.type, width);
+  at::Tensor flat = out.view({rows, width});
+  constexpr int64_t kElementsPerTask = 1 << 16;
+  at::parallel_for(
+      0, rows, std::max<int64_t>(1, kElementsPerTask / width), [&](int64_t first, int64_t last) {
+        const int64_t chunk = std::max<int64_t>(1, kElementsPerTask / width);
+        std::vector<float> scratch(chunk * width);
+        for (int64_t row = first; row < last; row += chunk) {
+          const int64_t count = std::min(chunk, last - row);
+          const std::span<float> values(scratch.data(), count * width);
+          gguf_dequantize(
+              tensor.type, tensor.bytes.subspan(row * row_bytes, count * row_bytes), values);
+          flat.narrow(0, row, count)
+              .copy_(at::from_blob(scratch.data(), {count, width}, at::kFloat));
+        }
+      });
+  return out;
+}
+
+class GgufWeights final : public WeightSource {
+ public:
+  explicit GgufWeights(std::shared_ptr<const GgufFile> file)
+      : file_(std::move(file)), origin_(file_->path().string()) {
+    const std::string_view architecture = file_->string("general.architecture").value_or("");
+    gemma_ = architecture == "gemma3";
+    if (architecture == "llama") {
+      heads_ = file_->integer("llama.attention.head_count").value_or(1);
+      kv_heads_ = file_->integer("llama.attention.head_count_kv").value_or(heads_);
+    }
+    for (const GgufTensor& tensor : file_->tensors()) {
+      if (tensor.name == "rope_freqs.weight") continue;  // a part of the configuration
+      const bool fresh = tensors_.emplace(hugging_face_name(tensor.name, gemma_), &tensor).second;
+      PRECIS_CHECK(fresh, kBadWeights, origin_, ": tensor ", tensor.name, " stands twice");
+    }
+  }
+
+  const std::string& origin() const override { return origin_; }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> all;
+    for (const auto& [name, tensor] : tensors_) all.push_back(name);
+    return all;
+  }
+  const std::vector<int64_t>& shape(const std::string& name) const override {
+    return tensors_.at(name)->shape;
+  }
+
+  at::Tensor load(const std::string& name, c10::ScalarType dtype) const override {
+    const GgufTensor& tensor = *tensors_.at(name);
+    if (gemma_ && name.ends_with("norm.weight"))
+      return dequantized(tensor, at::kFloat).sub_(1.0).to(dtype);
+    const at::Tensor values = dequantized(tensor, dtype);
+    if (name.find("self_attn.q_proj.") != std::string::npos)
+      return unpermuted(values, heads_, tensor);
+    if (name.find("self_attn.k_proj.") != std::string::npos)
+      return unpermuted(values, kv_heads_, tensor);
+    return values;
+  }
+
+  std::string fingerprint() const override {
+    Hasher hasher;
+    for (const auto& [name, tensor] : tensors_) {
+      hasher.add(name);
+      for (const int64_t size : tensor->shape) hasher.add(size);
+      hasher.add(static_cast<int64_t>(tensor->type));
+      hasher.add(tensor->bytes);
+    }
+    return hasher.hex();
+  }
+
+ private:
+  // Interleaved pairs (2i, 2i + 1) back to halves (i, i + head_dim / 2). heads == 0: the file has
+  // them so.
+  at::Tensor unpermuted(const at::Tensor& values, int64_t heads, const GgufTensor& tensor) const {
+    if (heads == 0) return values;
+    PRECIS_CHECK(values.size(0) % (2 * heads) == 0,
+                 kBadWeights,
+                 origin_,
+                 ": ",
+                 tensor.name,
+                 " has ",
+                 values.size(0),
+                 " rows, no multiple of 2 x ",
+                 heads,
+                 " heads");
+    return values.unflatten(0, {heads, -1, 2}).transpose(1, 2).flatten(0, 2).contiguous();
+  }
+
+  std::shared_ptr<const GgufFile> file_;
+  std::string origin_;
+  bool gemma_ = false;
+  int64_t heads_ = 0;
+  int64_t kv_heads_ = 0;
+  std::map<std::string, const GgufTensor*> tensors_;
+};
+
+}  // namespace
+
+std::shared_ptr<const WeightSource> gguf_weights(std::shared_ptr<const GgufFile> file) {
+  return std::make_shared<GgufWeights>(std::move(file));
+}
+
+}  // namespace precis

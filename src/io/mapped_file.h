@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+
+namespace precis {
+
+// A file mapped read-only into memory. Copies share the mapping, which lives as long as the last of
+// them. Whoever replaces the file must do so by renaming a new one over it (as Precis does): bytes
+// cut off a mapped file are lost to its readers too.
+class MappedFile {
+ public:
+  // Throws kNotFound if there is no such file, kInvalidArgument if it cannot be read or is not a
+  // regular file.
+  static MappedFile open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const;
+  std::span<const std::byte> bytes() const;
+
+ private:
+  struct Mapping;
+  explicit MappedFile(std::shared_ptr<const Mapping> mapping);
+
+  std::shared_ptr<const Mapping> mapping_;
+};
+
+}  // namespace precis

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ATen.h>
+
+#include <charconv>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "io/memory_contents.h"
+#include "io/safetensors_weights.h"
+
+namespace precis {
+namespace {
+
+constexpr std::string_view kFormat = "precis.memory.1";
+
+struct NamedRows {
+  std::string name;
+  at::Tensor tensor;
+};
+
+std::vector<NamedRows> rows_of(const MemoryTensors& memory) {
+  const auto plain = [](const at::Tensor& t) { return t.detach().cpu().contiguous(); };
+  if (const auto* soft = std::get_if<SoftTokens>(&memory))
+    return {{"embeddings", plain(soft->embeddings)}};
+  const auto& cached = std::get<CachedTokens>(memory);
+  return {{"keys", plain(cached.keys)}, {"values", plain(cached.values)}};
+}
+
+class MemoryReader {
+ public:
+  explicit MemoryReader(const std::filesystem::path& path) : file_(SafetensorsFile::open(path)) {
+    PRECIS_CHECK(text("format") == kFormat,
+                 kBadWeights,
+                 origin(),
+                 ": not a memory of Precis (format \"",
+                 text("format"),
+                 "\")");
+  }
+
+  std::string text(const std::string& key) const {
+    const auto found = file_.metadata().find(key);
+    return found == file_.metadata().end() ? "" : found->second;
+  }
+
+  int64_t integer(const std::string& key) const {
+    const std::string digits = text(key);
+    int64_t value = 0;
+    const auto end = digits.data() + digits.size();
+    const auto [stop, error] = std::from_chars(digits.data(), end, value);
+    PRECIS_CHECK(error == std::errc() && stop == end && value >= 0,
+                 kBadWeights,
+                 origin(),
+                 ": metadata ",
+                 key,
+                 " is \"",
+                 digits,
+                 "\", expected a number");
+    return value;
+  }
+
+  at::Tensor tensor(const std::string& name, size_t dimensions) const {
+    const StoredTensor* stored = file_.find(name);
+    PRECIS_CHECK(stored != nullptr, kBadWeights, origin(), ": tensor ", name, " is missing");
+    at::Tensor values = to_tensor(*stored);
+    PRECIS_CHECK(
+        stored->shape.size() == dimensions && values.numel() > 0 && values.is_floating_point(),
+        kBadWeights,
+        origin(),
+        ": tensor ",
+        name,
+        " is [",
+        values.sizes(),
+        "] of ",
+        stored->dtype,
+        ", expected ",
+        dimensions,
+        " dimensions of a floating type");
+    PRECIS_CHECK(values.isfinite().all().item<bool>(),
+                 kBadWeights,
+                 origin(),
+                 ": tensor ",
+                 name,
+                 " has values that are not finite");
+    return values;
+  }
+
+  bool holds(const std::string& name) const { return file_.find(name) != nullptr; }
+  std::string origin() const { return file_.path().string(); }
+
+ private:
+  SafetensorsFile file_;
+};
+
+CachedTokens read_cached(const MemoryReader& reader) {
+  CachedTokens cached{reader.tensor("keys", 4),
+                      reader.tensor("values", 4),
+                      reader.integer("first_position"),
+                      reader.integer("next_position")};
+  PRECIS_CHECK(cached.keys.sizes() == cached.values.sizes(),
+               kBadWeights,
+               reader.origin(),
+               ": keys are [",
+               cached.keys.sizes(),
+               "], values [",
+               cached.values.sizes(),
+               "]");
+  return cached;
+}
+
+}  // namespace
+
+int64_t num_memory_tokens(const MemoryTensors& memory) {
+  if (const auto* soft = std::get_if<SoftTokens>(&memory)) return soft->embeddings.size(0);
+  return std::get<CachedTokens>(memory).keys.size(2);
+}
+
+Memory::Memory(std::shared_ptr<const MemoryContents> contents) : contents_(std::move(contents)) {}
+
+int64_t Memory::num_tokens() const { return num_memory_tokens(contents_->tensors); }
+
+int64_t Memory::hidden_size() const {
+  if (const auto* soft = std::get_if<SoftTokens>(&contents_->tensors))
+    return soft->embeddings.size(1);
+  const at::Tensor& keys = std::get<CachedTokens>(contents_->tensors).keys;
+  return keys.size(1) * keys.size(3);
+}
+
+int64_t Memory::bytes() const {
+  int64_t sum = 0;
+  for (const NamedRows& rows : rows_of(contents_->tensors))
+    sum += static_cast<int64_t>(rows.tensor.nbytes());
+  return sum;
+}
+
+const Provenance& Memory::provenance() const { return contents_->provenance; }
+
+std::string Memory::content_hash() const {
+  Hasher hasher;
+  for (const NamedRows& rows : rows_of(contents_->tensors)) {
+    hasher.add(rows.name);
+    hasher.add(to_stored(rows.name, rows.tensor).bytes);
+  }
+  return hasher.hex();
+}
+
+void Memory::save(const std::filesystem::path& path) const {
+  const Provenance& from = contents_->provenance;
+  std::map<std::string, std::string> metadata{
+      {"format", std::string(kFormat)},
+      {"method", from.method},
+      {"model_fingerprint", from.model_fingerprint},
+      {"compressor_fingerprint", from.compressor_fingerprint},
+      {"source_hash", from.source_hash},
+      {"source_tokens", std::to_string(from.source_tokens)},
+      {"content_hash", content_hash()}};
+  if (const auto* cached = std::get_if<CachedTokens>(&contents_->tensors)) {
+    metadata["first_position"] = std::to_string(cached->first_position);
+    metadata["next_position"] = std::to_string(cached->next_position);
+  }
+  const std::vector<NamedRows> rows = rows_of(contents_->tensors);
+  std::vector<StoredTensor> stored;
+  for (const NamedRows& one : rows) stored.push_back(to_stored(one.name, one.tensor));
+  write_safetensors(path, stored, metadata);
+}
+
+Memory Memory::load(const std::filesystem::path& path) {
+  const MemoryReader reader(path);
+  auto contents = std::make_shared<MemoryContents>();
+  contents->provenance = {reader.text("method"),
+                          reader.text("model_fingerprint"),
+                          reader.text("compressor_fingerprint"),
+                          reader.text("source_hash"),
+                          reader.integer("source_tokens")};
+  if (reader.holds("keys")) {
+    contents->tensors = read_cached(reader);
+  } else {
+    contents->tensors = SoftTokens{reader.tensor("embeddings", 2)};
+  }
+  Memory memory(std::move(contents));
+  PRECIS_CHECK(memory.content_hash() == reader.text("content_hash"),
+               kBadWeights,
+               reader.origin(),
+               ": the rows do not match their hash");
+  return memory;
+}
+
+Memory Memory::concat(std::span<const Memory> memories) {
+  PRECIS_CHECK(!memories.empty(), kInvalidArgument, "memory: there is nothing to concatenate");
+  std::vector<at::Tensor> rows;
+  Provenance provenance = memories.front().provenance();
+  provenance.source_tokens = 0;
+  Hasher hasher;
+  for (const Memory& memory : memories) {
+    const auto* soft = std::get_if<SoftTokens>(&memory.contents().tensors);
+    PRECIS_CHECK(
+        soft != nullptr, kInvalidArgument, "memory: cached memories cannot be concatenated");
+    const Provenance& own = memory.provenance();
+    PRECIS_CHECK(own.model_fingerprint == provenance.model_fingerprint,
+                 kInvalidArgument,
+                 "memory: made for model ",
+                 own.model_fingerprint,
+                 ", the first one for ",
+                 provenance.model_fingerprint);
+    if (own.method != provenance.method) provenance.method = "mixed";
+    if (own.compressor_fingerprint != provenance.compressor_fingerprint)
+      provenance.compressor_fingerprint = "mixed";
+    provenance.source_tokens += own.source_tokens;
+    hasher.add(own.source_hash);
+    rows.push_back(soft->embeddings);
+  }
+  provenance.source_hash = hasher.hex();
+  return Memory(
+      std::make_shared<MemoryContents>(MemoryContents{SoftTokens{at::cat(rows, 0)}, provenance}));
+}
+
+}  // namespace precis

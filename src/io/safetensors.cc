@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/safetensors.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "io/in_quotes.h"
+#include "io/safetensors_header.h"
+
+namespace precis {
+namespace {
+
+// A file is its header's length (8 bytes), the header, and the data that the header divides.
+struct Sections {
+  std::string_view header;
+  std::span<const std::byte> data;
+};
+
+Sections divide(std::span<const std::byte> bytes, const std::string& source) {
+  uint64_t length = 0;
+  PRECIS_CHECK(bytes.size() >= sizeof(length),
+               kBadWeights,
+               source,
+               ": ",
+               bytes.size(),
+               " bytes are no safetensors file, which begins with 8 bytes of header length");
+  std::memcpy(&length, bytes.data(), sizeof(length));
+  const auto rest = bytes.subspan(sizeof(length));
+  const uint64_t limit = std::min<uint64_t>(kMaxSafetensorsHeader, rest.size());
+  PRECIS_CHECK(length <= limit,
+               kBadWeights,
+               source,
+               ": header of ",
+               length,
+               " bytes, expected at most ",
+               limit);
+  return {{reinterpret_cast<const char*>(rest.data()), length}, rest.subspan(length)};
+}
+
+uint64_t expected_bytes(const std::string& name,
+                        const SafetensorsEntry& entry,
+                        const std::string& source) {
+  const auto element_bytes = safetensors_element_bytes(entry.dtype);
+  PRECIS_CHECK(element_bytes,
+               kUnsupported,
+               source,
+               ": tensor ",
+               in_quotes(name),
+               " has dtype ",
+               in_quotes(entry.dtype),
+               ", which Precis does not read");
+  const auto bytes = safetensors_bytes(*element_bytes, entry.shape);
+  PRECIS_CHECK(
+      bytes, kBadWeights, source, ": tensor ", in_quotes(name), " has a shape beyond all memory");
+  return *bytes;
+}
+
+StoredTensor place(const std::string& name,
+                   SafetensorsEntry entry,
+                   std::span<const std::byte> data,
+                   const std::string& source) {
+  const uint64_t bytes = expected_bytes(name, entry, source);
+  PRECIS_CHECK(entry.begin <= entry.end && entry.end <= data.size(),
+               kBadWeights,
+               source,
+               ": tensor ",
+               in_quotes(name),
+               " lies at bytes ",
+               entry.begin,
+               " to ",
+               entry.end,
+               " of the ",
+               data.size(),
+               " that the file has");
+  PRECIS_CHECK(entry.end - entry.begin == bytes,
+               kBadWeights,
+               source,
+               ": tensor ",
+               in_quotes(name),
+               " takes ",
+               entry.end - entry.begin,
+               " bytes, its dtype and shape say ",
+               bytes);
+  return {name, std::move(entry.dtype), std::move(entry.shape), data.subspan(entry.begin, bytes)};
+}
+
+// Tensors in the order of their offsets must follow each other without overlap or gap, so that no
+// byte of the file has two meanings or none.
+void check_coverage(const std::vector<StoredTensor>& tensors,
+                    std::span<const std::byte> data,
+                    const std::string& source) {
+  const std::byte* covered = data.data();
+  for (const StoredTensor& tensor : tensors) {
+    PRECIS_CHECK(tensor.bytes.data() == covered,
+                 kBadWeights,
+                 source,
+                 ": tensor ",
+                 in_quotes(tensor.name),
+                 tensor.bytes.data() < covered ? " overlaps the tensor before it"
+                                               : " leaves a gap before it");
+    covered += tensor.bytes.size();
+  }
+  const auto left_over = data.data() + data.size() - covered;
+  PRECIS_CHECK(left_over == 0,
+               kBadWeights,
+               source,
+               ": ",
+               left_over,
+               " bytes at the end belong to no tensor");
+}
+
+bool lies_before(const StoredTensor& a, const StoredTensor& b) {
+  return std::pair(a.bytes.data(), a.bytes.size()) < std::pair(b.bytes.data(), b.bytes.size());
+}
+
+}  // namespace
+
+SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
+  return SafetensorsFile(MappedFile::open(path));
+}
+
+SafetensorsFile::SafetensorsFile(MappedFile file) : file_(std::move(file)) {
+  const std::string source = file_.path().string();
+  const Sections sections = divide(file_.bytes(), source);
+  SafetensorsHeader header = parse_safetensors_header(sections.header, source);
+  metadata_ = std::move(header.metadata);
+  for (auto& [name, entry] : header.entries) {
+    tensors_.push_back(place(name, std::move(entry), sections.data, source));
+  }
+  std::ranges::sort(tensors_, lies_before);
+  check_coverage(tensors_, sections.data, source);
+}
+
+const StoredTensor* SafetensorsFile::find(std::string_view name) const {
+  const auto found = std::ranges::find(tensors_, name, &StoredTensor::name);
+  return found == tensors_.end() ? nullptr : &*found;
+}
+
+}  // namespace precis

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/safetensors_weights.h"
+
+#include <ATen/ATen.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "io/json_file.h"
+
+namespace precis {
+namespace {
+
+struct DtypeName {
+  std::string_view name;
+  c10::ScalarType type;
+};
+
+constexpr DtypeName kDtypes[] = {
+    {"F32", at::kFloat},
+    {"F16", at::kHalf},
+    {"BF16", at::kBFloat16},
+    {"F64", at::kDouble},
+    {"I64", at::kLong},
+    {"I32", at::kInt},
+    {"I16", at::kShort},
+    {"I8", at::kChar},
+    {"U8", at::kByte},
+    {"BOOL", at::kBool},
+};
+
+class SafetensorsWeights final : public WeightSource {
+ public:
+  SafetensorsWeights(std::string origin, std::vector<SafetensorsFile> files)
+      : origin_(std::move(origin)), files_(std::move(files)) {
+    for (const SafetensorsFile& file : files_) {
+      for (const StoredTensor& tensor : file.tensors()) {
+        PRECIS_CHECK(tensors_.emplace(tensor.name, &tensor).second,
+                     kBadWeights,
+                     file.path().string(),
+                     ": tensor ",
+                     tensor.name,
+                     " stands in another shard too");
+      }
+    }
+  }
+
+  const std::string& origin() const override { return origin_; }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> all;
+    for (const auto& [name, tensor] : tensors_) all.push_back(name);
+    return all;
+  }
+  const std::vector<int64_t>& shape(const std::string& name) const override {
+    return tensors_.at(name)->shape;
+  }
+
+  at::Tensor load(const std::string& name, c10::ScalarType dtype) const override {
+    const StoredTensor& stored = *tensors_.at(name);
+    PRECIS_CHECK(stored.dtype[0] == 'F' || stored.dtype == "BF16",
+                 kBadWeights,
+                 origin_,
+                 ": tensor ",
+                 name,
+                 " is ",
+                 stored.dtype,
+                 ", expected a floating type");
+    return to_tensor(stored).to(dtype);
+  }
+
+  std::string fingerprint() const override {
+    Hasher hasher;
+    for (const auto& [name, tensor] : tensors_) {
+      hasher.add(name);
+      for (const int64_t size : tensor->shape) hasher.add(size);
+      hasher.add(tensor->dtype);
+      hasher.add(tensor->bytes);
+    }
+    return hasher.hex();
+  }
+
+ private:
+  std::string origin_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, const StoredTensor*> tensors_;
+};
+
+std::set<std::string> shard_names(const std::filesystem::path& index) {
+  const nlohmann::json parsed = read_json(index);
+  PRECIS_CHECK(
+      parsed.is_object() && parsed.contains("weight_map") && parsed["weight_map"].is_object(),
+      kBadWeights,
+      index.string(),
+      ": weight_map is missing");
+  std::set<std::string> names;
+  for (const auto& [tensor, file] : parsed["weight_map"].items()) {
+    PRECIS_CHECK(
+        file.is_string(), kBadWeights, index.string(), ": weight_map names no file for ", tensor);
+    const std::string name = file.get<std::string>();
+    PRECIS_CHECK(!name.empty() && std::filesystem::path(name).filename() == name,
+                 kBadWeights,
+                 index.string(),
+                 ": shard \"",
+                 name,
+                 "\" is not a file beside the index");
+    names.insert(name);
+  }
+  PRECIS_CHECK(!names.empty(), kBadWeights, index.string(), ": weight_map is empty");
+  return names;
+}
+
+void check_index(const std::filesystem::path& index, const WeightSource& weights) {
+  const nlohmann::json map = read_json(index)["weight_map"];
+  const auto names = weights.names();
+  for (const std::string& name : names) {
+    PRECIS_CHECK(map.contains(name),
+                 kBadWeights,
+                 index.string(),
+                 ": does not list ",
+                 name,
+                 ", which a shard holds");
+  }
+  PRECIS_CHECK(map.size() == names.size(),
+               kBadWeights,
+               index.string(),
+               ": lists ",
+               map.size(),
+               " tensors, the shards hold ",
+               names.size());
+}
+
+}  // namespace
+
+at::Tensor to_tensor(const StoredTensor& stored) {
+  for (const DtypeName& dtype : kDtypes) {
+    if (dtype.name != stored.dtype) continue;
+    at::Tensor tensor = at::empty(stored.shape, dtype.type);
+    if (!stored.bytes.empty())
+      std::memcpy(tensor.mutable_data_ptr(), stored.bytes.data(), stored.bytes.size());
+    return tensor;
+  }
+  fail(ErrorKind::kUnsupported,
+       "tensor ",
+       stored.name,
+       ": dtype ",
+       stored.dtype,
+       " is not supported");
+}
+
+StoredTensor to_stored(std::string name, const at::Tensor& tensor) {
+  PRECIS_CHECK(tensor.is_cpu() && tensor.is_contiguous(),
+               kInternal,
+               "tensor ",
+               name,
+               " is to be written, but is not contiguous on the CPU");
+  for (const DtypeName& dtype : kDtypes) {
+    if (dtype.type != tensor.scalar_type()) continue;
+    const auto* data = static_cast<const std::byte*>(tensor.const_data_ptr());
+    return {
+        std::move(name), std::string(dtype.name), tensor.sizes().vec(), {data, tensor.nbytes()}};
+  }
+  fail(ErrorKind::kUnsupported, "tensor ", name, ": its dtype cannot be written");
+}
+
+std::shared_ptr<const WeightSource> safetensors_weights(const std::filesystem::path& directory) {
+  const auto index = directory / "model.safetensors.index.json";
+  if (!std::filesystem::exists(index))
+    return safetensors_file_weights(directory / "model.safetensors");
+  std::vector<SafetensorsFile> files;
+  for (const std::string& name : shard_names(index))
+    files.push_back(SafetensorsFile::open(directory / name));
+  auto weights = std::make_shared<SafetensorsWeights>(directory.string(), std::move(files));
+  check_index(index, *weights);
+  return weights;
+}
+
+std::shared_ptr<const WeightSource> safetensors_file_weights(const std::filesystem::path& file) {
+  std::vector<SafetensorsFile> files;
+  files.push_back(SafetensorsFile::open(file));
+  return std::make_shared<SafetensorsWeights>(file.string(), std::move(files));
+}
+
+}  // namespace precis

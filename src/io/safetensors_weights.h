@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/safetensors.h"
+#include "precis/weights.h"
+
+namespace precis {
+
+// The weights of a Hugging Face directory: model.safetensors, or the shards that
+// model.safetensors.index.json names. Throws kNotFound if neither is there, kBadWeights if index
+// and shards disagree.
+std::shared_ptr<const WeightSource> safetensors_weights(const std::filesystem::path& directory);
+
+// The weights of one file.
+std::shared_ptr<const WeightSource> safetensors_file_weights(const std::filesystem::path& file);
+
+// A fresh CPU tensor with the values of a stored one, in its own dtype. Throws kUnsupported for
+// dtypes that ATen lacks.
+at::Tensor to_tensor(const StoredTensor& stored);
+
+// A tensor as it is to be written: keep `tensor` (contiguous, on the CPU) alive until then.
+StoredTensor to_stored(std::string name, const at::Tensor& tensor);
+
+}  // namespace precis

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "io/atomic_file.h"
+#include "io/in_quotes.h"
+#include "io/safetensors.h"
+#include "io/safetensors_header.h"
+
+namespace precis {
+namespace {
+
+using Json = nlohmann::json;
+
+void check_writable(const StoredTensor& tensor) {
+  const auto element_bytes = safetensors_element_bytes(tensor.dtype);
+  PRECIS_CHECK(element_bytes && tensor.name != kSafetensorsMetadataKey,
+               kInvalidArgument,
+               "write_safetensors: tensor ",
+               in_quotes(tensor.name),
+               " of dtype ",
+               in_quotes(tensor.dtype),
+               " has no place in the format");
+  const auto bytes = safetensors_bytes(*element_bytes, tensor.shape);
+  PRECIS_CHECK(bytes == tensor.bytes.size(),
+               kInvalidArgument,
+               "write_safetensors: tensor ",
+               in_quotes(tensor.name),
+               " has ",
+               tensor.bytes.size(),
+               " bytes, its dtype and shape say ",
+               bytes.value_or(0));
+}
+
+// Large elements first: the data begins at a multiple of 8, so every tensor lies at a multiple of
+// its element size.
+std::vector<const StoredTensor*> in_file_order(std::span<const StoredTensor> tensors) {
+  std::vector<const StoredTensor*> order;
+  for (const StoredTensor& tensor : tensors) {
+    check_writable(tensor);
+    order.push_back(&tensor);
+  }
+  std::ranges::stable_sort(order, std::ranges::greater{}, [](const StoredTensor* tensor) {
+    return safetensors_element_bytes(tensor->dtype);
+  });
+  return order;
+}
+
+std::string serialized(const Json& header) {
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const Json::exception&) {
+    fail(ErrorKind::kInvalidArgument, "write_safetensors: names and metadata must be UTF-8");
+  }
+  text.append((8 - text.size() % 8) % 8, ' ');
+  PRECIS_CHECK(text.size() <= kMaxSafetensorsHeader,
+               kInvalidArgument,
+               "write_safetensors: names and metadata take ",
+               text.size(),
+               " bytes, expected at most ",
+               kMaxSafetensorsHeader);
+  return text;
+}
+
+std::string header_text(std::span<const StoredTensor* const> order,
+                        const std::map<std::string, std::string>& metadata) {
+  Json header = Json::object();
+  if (!metadata.empty()) header[std::string(kSafetensorsMetadataKey)] = metadata;
+  uint64_t begin = 0;
+  for (const StoredTensor* tensor : order) {
+    PRECIS_CHECK(!header.contains(tensor->name),
+                 kInvalidArgument,
+                 "write_safetensors: two tensors are named ",
+                 in_quotes(tensor->name));
+    const uint64_t end = begin + tensor->bytes.size();
+    header[tensor->name] = {
+        {"dtype", tensor->dtype}, {"shape", tensor->shape}, {"data_offsets", {begin, end}}};
+    begin = end;
+  }
+  return serialized(header);
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& path,
+                       std::span<const StoredTensor> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const auto order = in_file_order(tensors);
+  const std::string header = header_text(order, metadata);
+  const uint64_t length = header.size();
+  AtomicFile file(path);
+  file.append(std::as_bytes(std::span(&length, 1)));
+  file.append(std::as_bytes(std::span(header)));
+  for (const StoredTensor* tensor : order) file.append(tensor->bytes);
+  file.commit();
+}
+
+void write_text_file(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.append(std::as_bytes(std::span(text)));
+  file.commit();
+}
+
+}  // namespace precis

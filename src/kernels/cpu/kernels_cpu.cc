@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// CPU kernels. Plain loops that the compiler turns into SIMD, once per instruction set; the loader
+// picks the variant that the processor has. Sums run in float32 whatever the elements are.
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+namespace precis::kernels {
+namespace {
+
+using BFloat16 = uint16_t;  // its bits
+
+[[gnu::always_inline]] inline float to_float(float value) { return value; }
+[[gnu::always_inline]] inline float to_float(BFloat16 bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+[[gnu::always_inline]] inline void store(float* out, float value) { *out = value; }
+// Rounds to nearest, ties to even. Kernels only see finite values here, so that NaN needs no case
+// of its own.
+[[gnu::always_inline]] inline void store(BFloat16* out, float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  *out = static_cast<BFloat16>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+// exp by 2^n * p(f) with |f| <= ln 2 / 2: within 2 units in the last place, and free of calls, so
+// that loops vectorise.
+[[gnu::always_inline]] inline float exp_approximate(float x) {
+  x = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
+  const float n = __builtin_rintf(x * 1.44269504f);
+  const float f = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * f + 1.3981999507e-3f;
+  p = p * f + 8.3334519073e-3f;
+  p = p * f + 4.1665795894e-2f;
+  p = p * f + 1.6666665459e-1f;
+  p = p * f + 5.0000001201e-1f;
+  p = p * f * f + f + 1.0f;
+  return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void rms_norm_rows(const RmsNormArguments& a,
+                                                 int64_t first,
+                                                 int64_t last) {
+  for (int64_t row = first; row < last; ++row) {
+    const T* x = static_cast<const T*>(a.x) + row * a.width;
+    T* out = static_cast<T*>(a.out) + row * a.width;
+    float sum = 0;
+    for (int64_t i = 0; i < a.width; ++i) sum += to_float(x[i]) * to_float(x[i]);
+    const float scale = 1.0f / __builtin_sqrtf(sum / static_cast<float>(a.width) + a.epsilon);
+    for (int64_t i = 0; i < a.width; ++i) store(out + i, to_float(x[i]) * scale * a.gain[i]);
+  }
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void rotary_rows(const RotaryArguments& a,
+                                               int64_t first,
+                                               int64_t last) {
+  const int64_t half = a.head_dim / 2;
+  for (int64_t row = first; row < last; ++row) {
+    const float* cos = a.cos + row * half;
+    const float* sin = a.sin + row * half;
+    for (int64_t head = 0; head < a.heads; ++head) {
+      const T* x = static_cast<const T*>(a.x) + row * a.x_stride + head * a.head_dim;
+      T* out = static_cast<T*>(a.out) + (row * a.heads + head) * a.head_dim;
+      for (int64_t i = 0; i < half; ++i) {
+        const float low = to_float(x[i]);
+        const float high = to_float(x[i + half]);
+        store(out + i, low * cos[i] - high * sin[i]);
+        store(out + i + half, high * cos[i] + low * sin[i]);
+      }
+    }
+  }
+}
+
+[[gnu::always_inline]] inline float silu(float x) { return x / (1.0f + exp_approximate(-x)); }
+// gelu's tanh form, with tanh(u) = 1 - 2 / (exp(2u) + 1).
+[[gnu::always_inline]] inline float gelu_tanh(float x) {
+  const float u = 0.7978845608f * (x + 0.044715f * x * x * x);
+  return x * (1.0f - 1.0f / (exp_approximate(2.0f * u) + 1.0f));
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void gated_rows(const GatedActivationArguments& a,
+                                              int64_t first,
+                                              int64_t last) {
+  for (int64_t row = first; row < last; ++row) {
+    const T* gate = static_cast<const T*>(a.gate_up) + row * 2 * a.width;
+    const T* up = gate + a.width;
+    T* out = static_cast<T*>(a.out) + row * a.width;
+    if (a.gelu_tanh) {
+      for (int64_t i = 0; i < a.width; ++i)
+        store(out + i, gelu_tanh(to_float(gate[i])) * to_float(up[i]));
+    } else {
+      for (int64_t i = 0; i < a.width; ++i)
+        store(out + i, silu(to_float(gate[i])) * to_float(up[i]));
+    }
+  }
+}
+
+// Largest head that decode_attention sums in registers and on the stack.
+constexpr int64_t kMaxHeadDim = 512;
+
+template <typename T>
+[[gnu::always_inline]] inline void decode_one_head(const DecodeAttentionArguments& a,
+                                                   int64_t head) {
+  const int64_t group = a.heads / a.kv_heads;
+  const T* q = static_cast<const T*>(a.q) + head * a.head_dim;
+  const T* keys = static_cast<const T*>(a.keys) + (head / group) * a.kv_stride;
+  const T* values = static_cast<const T*>(a.values) + (head / group) * a.kv_stride;
+  float* scores = a.scores + head * a.num_keys;
+  float query[kMaxHeadDim];
+  for (int64_t i = 0; i < a.head_dim; ++i) query[i] = to_float(q[i]) * a.scale;
+  float largest = -INFINITY;
+  for (int64_t row = a.first_key; row < a.num_keys; ++row) {
+    const T* key = keys + row * a.head_dim;
+    float dot = 0;
+    for (int64_t i = 0; i < a.head_dim; ++i) dot += query[i] * to_float(key[i]);
+    scores[row] = dot;
+    largest = dot > largest ? dot : largest;
+  }
+  float total = 0;
+  for (int64_t row = a.first_key; row < a.num_keys; ++row) {
+    scores[row] = exp_approximate(scores[row] - largest);
+    total += scores[row];
+  }
+  float sum[kMaxHeadDim] = {};
+  for (int64_t row = a.first_key; row < a.num_keys; ++row) {
+    const T* value = values + row * a.head_dim;
+    const float weight = scores[row];
+    for (int64_t i = 0; i < a.head_dim; ++i) sum[i] += weight * to_float(value[i]);
+  }
+  T* out = static_cast<T*>(a.out) + head * a.head_dim;
+  for (int64_t i = 0; i < a.head_dim; ++i) store(out + i, sum[i] / total);
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void decode_heads(const DecodeAttentionArguments& a,
+                                                int64_t first,
+                                                int64_t last) {
+  const int64_t group = a.heads / a.kv_heads;
+  for (int64_t head = first * group; head < last * group; ++head) decode_one_head<T>(a, head);
+}
+
+// One symbol per kernel and element, compiled for each of these instruction sets.
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_f32(
+    const RmsNormArguments& a, int64_t first, int64_t last) {
+  rms_norm_rows<float>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_bf16(
+    const RmsNormArguments& a, int64_t first, int64_t last) {
+  rms_norm_rows<BFloat16>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rotary_f32(
+    const RotaryArguments& a, int64_t first, int64_t last) {
+  rotary_rows<float>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rotary_bf16(
+    const RotaryArguments& a, int64_t first, int64_t last) {
+  rotary_rows<BFloat16>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void gated_f32(
+    const GatedActivationArguments& a, int64_t first, int64_t last) {
+  gated_rows<float>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void gated_bf16(
+    const GatedActivationArguments& a, int64_t first, int64_t last) {
+  gated_rows<BFloat16>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void decode_f32(
+    const DecodeAttentionArguments& a, int64_t first, int64_t last) {
+  decode_heads<float>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void decode_bf16(
+    const DecodeAttentionArguments& a, int64_t first, int64_t last) {
+  decode_heads<BFloat16>(a, first, last);
+}
+
+void rms_norm(Element element, const RmsNormArguments& a, int64_t first, int64_t last) {
+  (element == Element::kFloat32 ? rms_norm_f32 : rms_norm_bf16)(a, first, last);
+}
+void rotary(Element element, const RotaryArguments& a, int64_t first, int64_t last) {
+  (element == Element::kFloat32 ? rotary_f32 : rotary_bf16)(a, first, last);
+}
+void gated_activation(Element element,
+                      const GatedActivationArguments& a,
+                      int64_t first,
+                      int64_t last) {
+  (element == Element::kFloat32 ? gated_f32 : gated_bf16)(a, first, last);
+}
+void decode_attention(Element element,
+                      const DecodeAttentionArguments& a,
+                      int64_t first,
+                      int64_t last) {
+  (element == Element::kFloat32 ? decode_f32 : decode_bf16)(a, first, last);
+}
+
+constexpr KernelTable kTable{rms_norm, rotary, gated_activation, decode_attention};
+
+}  // namespace
+
+const KernelTable& cpu() { return kTable; }
+
+}  // namespace precis::kernels

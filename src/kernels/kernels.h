@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace precis::kernels {
+
+enum class Element { kFloat32, kBFloat16 };
+
+// Rows of `width` elements, contiguous. gain: [width].
+struct RmsNormArguments {
+  const void* x;
+  const float* gain;
+  void* out;
+  int64_t width;
+  float epsilon;
+};
+
+// x, out: [rows, heads, head_dim]; rows of x are x_stride elements apart, those of out heads *
+// head_dim. cos, sin: [rows, head_dim / 2].
+struct RotaryArguments {
+  const void* x;
+  const float* cos;
+  const float* sin;
+  void* out;
+  int64_t x_stride;
+  int64_t heads;
+  int64_t head_dim;
+};
+
+// gate_up: [rows, 2 * width]; out: [rows, width].
+struct GatedActivationArguments {
+  const void* gate_up;
+  void* out;
+  int64_t width;
+  bool gelu_tanh;  // otherwise SiLU
+};
+
+// One query position of one sequence: q, out: [heads, head_dim]; keys, values: [kv_heads, *,
+// head_dim], whose heads are kv_stride elements apart; the query sees rows first_key .. num_keys
+// - 1. scores: heads * num_keys floats of scratch.
+struct DecodeAttentionArguments {
+  const void* q;
+  const void* keys;
+  const void* values;
+  void* out;
+  float* scores;
+  int64_t heads;
+  int64_t kv_heads;
+  int64_t head_dim;
+  int64_t kv_stride;
+  int64_t first_key;
+  int64_t num_keys;
+  float scale;
+};
+
+// Kernels work on a range of rows (or heads), so that the caller decides about threads.
+struct KernelTable {
+  void (*rms_norm)(Element, const RmsNormArguments&, int64_t first_row, int64_t last_row);
+  void (*rotary)(Element, const RotaryArguments&, int64_t first_row, int64_t last_row);
+  void (*gated_activation)(Element,
+                           const GatedActivationArguments&,
+                           int64_t first_row,
+                           int64_t last_row);
+  void (*decode_attention)(Element,
+                           const DecodeAttentionArguments&,
+                           int64_t first_kv_head,
+                           int64_t last_kv_head);
+};
+
+const KernelTable& cpu();
+
+}  // namespace precis::kernels

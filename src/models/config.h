@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "precis/decoder.h"
+
+namespace precis {
+
+// Reads a Hugging Face config.json, in the spelling of old checkpoints (rope_theta, rope_scaling)
+// or of new ones (rope_parameters, layer_types). `origin` names the file in messages. Throws
+// kUnsupported for an unknown architecture or an unknown feature of a known one, kBadWeights for
+// missing or impossible values.
+DecoderConfig decoder_config(const nlohmann::json& config, const std::string& origin);
+
+}  // namespace precis

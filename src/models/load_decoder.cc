@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/load_decoder.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "io/gguf_model.h"
+#include "io/json_file.h"
+#include "io/safetensors_weights.h"
+#include "models/config.h"
+#include "models/transformer.h"
+
+namespace precis {
+
+std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
+                                      c10::TensorOptions options) {
+  PRECIS_CHECK(
+      std::filesystem::exists(model), kNotFound, model.string(), ": no such file or directory");
+  if (std::filesystem::is_directory(model)) {
+    const auto path = model / "config.json";
+    const DecoderConfig config = decoder_config(read_json(path), path.string());
+    return load_transformer(config, Weights(safetensors_weights(model), options));
+  }
+  auto file = std::make_shared<const GgufFile>(GgufFile::open(model));
+  const DecoderConfig config = decoder_config(gguf_config(*file), model.string());
+  return load_transformer(config, Weights(gguf_weights(file), options));
+}
+
+}  // namespace precis

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "precis/decoder.h"
+
+namespace precis {
+
+// Loads a GGUF file or a Hugging Face directory (config.json and safetensors). Throws kNotFound,
+// kBadWeights or kUnsupported with the file's name.
+std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
+                                      c10::TensorOptions options);
+
+}  // namespace precis

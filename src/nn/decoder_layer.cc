@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/decoder_layer.h"
+
+#include <ATen/ATen.h>
+
+#include "base/check.h"
+#include "ops/attention.h"
+#include "ops/gated_activation.h"
+#include "ops/rms_norm.h"
+
+namespace precis::nn {
+namespace {
+
+struct HeadRows {
+  at::Tensor q;  // [num_tokens, heads, head_dim]
+  at::Tensor k;  // [num_tokens, kv_heads, head_dim]
+  at::Tensor v;
+};
+
+HeadRows split_heads(const at::Tensor& qkv, const DecoderConfig& config) {
+  const int64_t q_size = config.num_heads * config.head_dim;
+  const int64_t kv_size = config.num_kv_heads * config.head_dim;
+  const auto heads = [&](int64_t start, int64_t size) {
+    return qkv.narrow(1, start, size).unflatten(1, {size / config.head_dim, config.head_dim});
+  };
+  return {heads(0, q_size), heads(q_size, kv_size), heads(q_size + kv_size, kv_size)};
+}
+
+// Length of every sequence where all are equally long and none continues cached rows; else 0.
+int64_t uniform_fresh_length(const DecoderPass& pass) {
+  const auto& starts = pass.input.sequence_starts;
+  const int64_t length = starts[1] - starts[0];
+  for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    if (starts[i + 1] - starts[i] != length) return 0;
+    if (pass.cache.length(pass.input.cache_sequences[i]) != 0) return 0;
+  }
+  return length;
+}
+
+// All sequences in one product. [num_tokens, heads * head_dim]
+at::Tensor attend_uniform(const HeadRows& rows,
+                          int64_t length,
+                          int64_t layer,
+                          const DecoderPass& pass,
+                          const ops::AttentionOptions& options) {
+  const auto batch = [&](const at::Tensor& x) {
+    return x.unflatten(0, {-1, length}).transpose(1, 2);
+  };
+  const at::Tensor k = batch(rows.k), v = batch(rows.v);
+  for (int64_t i = 0; i < k.size(0); ++i) {
+    pass.cache.append(layer, pass.input.cache_sequences[i], k[i], v[i]);
+  }
+  return ops::attention(batch(rows.q), k, v, options).transpose(1, 2).flatten(0, 1).flatten(1, 2);
+}
+
+// One sequence after the other. [num_tokens, heads * head_dim]
+at::Tensor attend_each(const HeadRows& rows,
+                       int64_t layer,
+                       const DecoderPass& pass,
+                       const ops::AttentionOptions& options) {
+  const auto& starts = pass.input.sequence_starts;
+  std::vector<at::Tensor> outputs;
+  for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    const auto own = [&](const at::Tensor& x) {
+      return x.narrow(0, starts[i], starts[i + 1] - starts[i]).transpose(0, 1);
+    };
+    const auto [k, v] =
+        pass.cache.append(layer, pass.input.cache_sequences[i], own(rows.k), own(rows.v));
+    outputs.push_back(
+        ops::attention(own(rows.q).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), options)
+            .squeeze(0)
+            .transpose(0, 1)
+            .flatten(1, 2));
+  }
+  return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
+}
+
+}  // namespace
+
+at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) const {
+  const DecoderConfig& config = pass.config;
+  const bool windowed = config.windowed[index];
+  HeadRows rows = split_heads(qkv(x), config);
+  if (q_norm.defined()) {
+    rows.q = ops::rms_norm(rows.q, q_norm, config.rms_norm_epsilon);
+    rows.k = ops::rms_norm(rows.k, k_norm, config.rms_norm_epsilon);
+  }
+  const ops::RotaryTable& table = windowed ? pass.local_rotary : pass.rotary;
+  rows.q = ops::rotary(rows.q, table);
+  rows.k = ops::rotary(rows.k, table);
+  const ops::AttentionOptions options{config.attention_scale, windowed ? config.window : 0};
+  const int64_t length = pass.input.cache_sequences.size() > 1 ? uniform_fresh_length(pass) : 0;
+  return output(length > 0 ? attend_uniform(rows, length, index, pass, options)
+                           : attend_each(rows, index, pass, options));
+}
+
+at::Tensor DecoderLayer::forward(const at::Tensor& x, const DecoderPass& pass) const {
+  const double epsilon = pass.config.rms_norm_epsilon;
+  at::Tensor attended = attend(ops::rms_norm(x, attention_norm, epsilon), pass);
+  if (attention_out_norm.defined()) attended = ops::rms_norm(attended, attention_out_norm, epsilon);
+  const at::Tensor middle = x + attended;
+  const at::Tensor gated = ops::gated_activation(gate_up(ops::rms_norm(middle, mlp_norm, epsilon)),
+                                                 pass.config.activation);
+  at::Tensor fed = down(gated);
+  if (mlp_out_norm.defined()) fed = ops::rms_norm(fed, mlp_out_norm, epsilon);
+  return middle + fed;
+}
+
+at::Tensor load_gain(const Weights& weights,
+                     std::string_view name,
+                     int64_t size,
+                     const DecoderConfig& config) {
+  const at::Tensor gain = weights.take(concat(name, ".weight"), {size}, at::kFloat);
+  return config.norm_gain_is_offset ? gain + 1.0 : gain;
+}
+
+DecoderLayer load_decoder_layer(const Weights& weights,
+                                const DecoderConfig& config,
+                                int64_t index) {
+  const int64_t hidden = config.hidden_size;
+  const int64_t q_size = config.num_heads * config.head_dim;
+  const int64_t kv_size = config.num_kv_heads * config.head_dim;
+  DecoderLayer layer;
+  layer.index = index;
+  layer.attention_norm = load_gain(weights, "input_layernorm", hidden, config);
+  if (config.sandwich_norms) {
+    layer.attention_out_norm = load_gain(weights, "post_attention_layernorm", hidden, config);
+    layer.mlp_norm = load_gain(weights, "pre_feedforward_layernorm", hidden, config);
+    layer.mlp_out_norm = load_gain(weights, "post_feedforward_layernorm", hidden, config);
+  } else {
+    layer.mlp_norm = load_gain(weights, "post_attention_layernorm", hidden, config);
+  }
+  const Weights attention = weights.scope("self_attn");
+  if (config.qk_norm) {
+    layer.q_norm = load_gain(attention, "q_norm", config.head_dim, config);
+    layer.k_norm = load_gain(attention, "k_norm", config.head_dim, config);
+  }
+  const Linear q = load_linear(attention, "q_proj", {q_size, hidden, config.qkv_bias});
+  const Linear k = load_linear(attention, "k_proj", {kv_size, hidden, config.qkv_bias});
+  const Linear v = load_linear(attention, "v_proj", {kv_size, hidden, config.qkv_bias});
+  layer.qkv = fuse({q.weight, k.weight, v.weight}, {q.bias, k.bias, v.bias});
+  layer.output = load_linear(attention, "o_proj", {hidden, q_size, config.output_bias});
+  const Weights mlp = weights.scope("mlp");
+  const Linear gate = load_linear(mlp, "gate_proj", {config.ffn_size, hidden, config.mlp_bias});
+  const Linear up = load_linear(mlp, "up_proj", {config.ffn_size, hidden, config.mlp_bias});
+  layer.gate_up = fuse({gate.weight, up.weight}, {gate.bias, up.bias});
+  layer.down = load_linear(mlp, "down_proj", {hidden, config.ffn_size, config.mlp_bias});
+  return layer;
+}
+
+}  // namespace precis::nn

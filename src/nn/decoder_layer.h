@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "nn/linear.h"
+#include "ops/rotary.h"
+#include "precis/decoder.h"
+#include "precis/weights.h"
+
+namespace precis::nn {
+
+// What all layers of one pass share.
+struct DecoderPass {
+  const DecoderConfig& config;
+  const DecoderInput& input;
+  KvCache& cache;
+  const ops::RotaryTable& rotary;        // of layers without a window
+  const ops::RotaryTable& local_rotary;  // of layers with one
+};
+
+// Attention and gated MLP with their norms, over stateless weights.
+struct DecoderLayer {
+  at::Tensor attention_norm;      // [hidden] float32, as are all gains
+  at::Tensor attention_out_norm;  // sandwich norms only
+  at::Tensor mlp_norm;
+  at::Tensor mlp_out_norm;  // sandwich norms only
+  at::Tensor q_norm;        // [head_dim], if there are any
+  at::Tensor k_norm;
+  Linear qkv;  // rows of q, then k, then v
+  Linear output;
+  Linear gate_up;  // rows of gate, then up
+  Linear down;
+  int64_t index = 0;
+
+  // x: [num_tokens, hidden] -> the same
+  at::Tensor forward(const at::Tensor& x, const DecoderPass& pass) const;
+
+ private:
+  at::Tensor attend(const at::Tensor& x, const DecoderPass& pass) const;
+};
+
+// Reads "self_attn.*", "mlp.*" and the norms below `weights`.
+DecoderLayer load_decoder_layer(const Weights& weights, const DecoderConfig& config, int64_t index);
+
+// A norm's gain in float32, as applied: 1 + w where the configuration says so.
+at::Tensor load_gain(const Weights& weights,
+                     std::string_view name,
+                     int64_t size,
+                     const DecoderConfig& config);
+
+}  // namespace precis::nn

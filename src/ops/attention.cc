@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/attention.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+#include "base/check.h"
+#include "ops/kernel_arguments.h"
+
+namespace precis::ops {
+namespace {
+
+// True where a query may look, [n, m]: rows up to its own, and no further back than the window.
+at::Tensor allowed(int64_t n, int64_t m, int64_t window, c10::Device device) {
+  const at::Tensor query =
+      at::arange(m - n, m, at::TensorOptions(at::kLong).device(device)).unsqueeze(1);
+  const at::Tensor key = at::arange(m, at::TensorOptions(at::kLong).device(device)).unsqueeze(0);
+  at::Tensor mask = key <= query;
+  if (window > 0) mask = mask.logical_and(key > query - window);
+  return mask;
+}
+
+// [batch, kv_heads, m, d] -> [batch, heads, m, d], each head repeated for the queries that share
+// it.
+at::Tensor repeat_heads(const at::Tensor& x, int64_t heads) {
+  const int64_t group = heads / x.size(1);
+  if (group == 1) return x;
+  return x.unsqueeze(2)
+      .expand({x.size(0), x.size(1), group, x.size(2), x.size(3)})
+      .reshape({x.size(0), heads, x.size(2), x.size(3)});
+}
+
+void check_shapes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  PRECIS_CHECK(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes(),
+               kInvalidArgument,
+               "attention: expected q, k, v of 4 dimensions, got [",
+               q.sizes(),
+               "], [",
+               k.sizes(),
+               "], [",
+               v.sizes(),
+               "]");
+  PRECIS_CHECK(q.size(1) % k.size(1) == 0,
+               kInvalidArgument,
+               "attention: ",
+               q.size(1),
+               " query heads are no multiple of ",
+               k.size(1),
+               " key heads");
+  PRECIS_CHECK(q.size(0) == k.size(0) && q.size(3) == k.size(3) && q.size(2) <= k.size(2),
+               kInvalidArgument,
+               "attention: queries [",
+               q.sizes(),
+               "] do not fit keys [",
+               k.sizes(),
+               "]");
+}
+
+bool dense_cache_rows(const at::Tensor& x) { return x.stride(3) == 1 && x.stride(2) == x.size(3); }
+
+bool decode_kernel_applies(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  constexpr int64_t kMaxHeadDim = 512;
+  return q.size(0) == 1 && q.size(2) == 1 && q.size(3) <= kMaxHeadDim &&
+         kernel_applies(q, {k, v}) && dense_cache_rows(k) && dense_cache_rows(v) &&
+         k.stride(1) == v.stride(1);
+}
+
+at::Tensor decode(const at::Tensor& q,
+                  const at::Tensor& k,
+                  const at::Tensor& v,
+                  const AttentionOptions& options) {
+  const at::Tensor query = q.contiguous();
+  at::Tensor out = at::empty_like(query);
+  const int64_t heads = q.size(1), kv_heads = k.size(1), m = k.size(2), d = k.size(3);
+  at::Tensor scores = at::empty({heads * m}, at::kFloat);
+  const kernels::DecodeAttentionArguments arguments{
+      query.const_data_ptr(),
+      k.const_data_ptr(),
+      v.const_data_ptr(),
+      out.mutable_data_ptr(),
+      scores.mutable_data_ptr<float>(),
+      heads,
+      kv_heads,
+      d,
+      k.stride(1),
+      options.window > 0 ? std::max<int64_t>(0, m - options.window) : 0,
+      m,
+      static_cast<float>(options.scale)};
+  for_row_ranges(kv_heads, heads / kv_heads * m * d, [&](int64_t first, int64_t last) {
+    kernels::cpu().decode_attention(element_of(q), arguments, first, last);
+  });
+  return out;
+}
+
+}  // namespace
+
+at::Tensor reference::attention(const at::Tensor& q,
+                                const at::Tensor& k,
+                                const at::Tensor& v,
+                                const AttentionOptions& options) {
+  const at::Tensor keys = repeat_heads(k, q.size(1));
+  const at::Tensor mask = allowed(q.size(2), k.size(2), options.window, q.device());
+  const at::Tensor scores =
+      (at::matmul(q, keys.transpose(-2, -1)) * options.scale)
+          .to(q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
+          .masked_fill(mask.logical_not(), -std::numeric_limits<float>::infinity());
+  return at::matmul(scores.softmax(-1).to(q.scalar_type()), repeat_heads(v, q.size(1)));
+}
+
+at::Tensor attention(const at::Tensor& q,
+                     const at::Tensor& k,
+                     const at::Tensor& v,
+                     const AttentionOptions& options) {
+  check_shapes(q, k, v);
+  if (decode_kernel_applies(q, k, v)) return decode(q, k, v, options);
+  const int64_t n = q.size(2), m = k.size(2);
+  const bool windowed = options.window > 0 && options.window < m;
+  const bool plain_causal = n == m && !windowed;
+  std::optional<at::Tensor> mask;
+  if (!plain_causal) mask = allowed(n, m, windowed ? options.window : 0, q.device());
+  return at::scaled_dot_product_attention(q,
+                                          repeat_heads(k, q.size(1)),
+                                          repeat_heads(v, q.size(1)),
+                                          mask,
+                                          0.0,
+                                          plain_causal,
+                                          options.scale);
+}
+
+}  // namespace precis::ops

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/gated_activation.h"
+
+#include <ATen/ATen.h>
+
+#include "base/check.h"
+#include "ops/kernel_arguments.h"
+
+namespace precis::ops {
+
+at::Tensor reference::gated_activation(const at::Tensor& gate_up,
+                                       DecoderConfig::Activation activation) {
+  const auto halves = gate_up.chunk(2, -1);
+  const at::Tensor gate = activation == DecoderConfig::Activation::kSilu
+                              ? at::silu(halves[0])
+                              : at::gelu(halves[0], "tanh");
+  return gate * halves[1];
+}
+
+at::Tensor gated_activation(const at::Tensor& gate_up, DecoderConfig::Activation activation) {
+  PRECIS_CHECK(gate_up.dim() == 2 && gate_up.size(1) % 2 == 0,
+               kInvalidArgument,
+               "gated_activation: expected [n, 2 * width], got [",
+               gate_up.sizes(),
+               "]");
+  if (!gate_up.is_contiguous() || !kernel_applies(gate_up)) {
+    return reference::gated_activation(gate_up, activation);
+  }
+  const int64_t width = gate_up.size(1) / 2;
+  at::Tensor out = at::empty({gate_up.size(0), width}, gate_up.options());
+  const kernels::GatedActivationArguments arguments{
+      gate_up.const_data_ptr(),
+      out.mutable_data_ptr(),
+      width,
+      activation == DecoderConfig::Activation::kGeluTanh};
+  for_row_ranges(gate_up.size(0), 4 * width, [&](int64_t first, int64_t last) {
+    kernels::cpu().gated_activation(element_of(gate_up), arguments, first, last);
+  });
+  return out;
+}
+
+}  // namespace precis::ops

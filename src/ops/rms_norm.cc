@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/rms_norm.h"
+
+#include <ATen/ATen.h>
+
+#include "base/check.h"
+#include "kernels/kernels.h"
+#include "ops/kernel_arguments.h"
+
+namespace precis::ops {
+
+at::Tensor reference::rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
+  const at::Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+  const at::Tensor scale = wide.square().mean(-1, true).add(epsilon).rsqrt();
+  return (wide * scale * gain).to(x.scalar_type());
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
+  PRECIS_CHECK(gain.dim() == 1 && x.size(-1) == gain.size(0),
+               kInvalidArgument,
+               "rms_norm: rows have ",
+               x.size(-1),
+               " elements, the gain ",
+               gain.numel());
+  if (!kernel_applies(x, {gain})) return reference::rms_norm(x, gain, epsilon);
+  const at::Tensor rows = x.contiguous();
+  at::Tensor out = at::empty_like(rows);
+  const int64_t width = rows.size(-1);
+  const kernels::RmsNormArguments arguments{rows.const_data_ptr(),
+                                            gain.const_data_ptr<float>(),
+                                            out.mutable_data_ptr(),
+                                            width,
+                                            static_cast<float>(epsilon)};
+  for_row_ranges(rows.numel() / width, width, [&](int64_t first, int64_t last) {
+    kernels::cpu().rms_norm(element_of(rows), arguments, first, last);
+  });
+  return out;
+}
+
+}  // namespace precis::ops

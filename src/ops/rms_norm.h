@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace precis::ops {
+
+// x / sqrt(mean(x^2) + epsilon) * gain over the last dimension, computed in float32, returned in
+// x's dtype. x: [..., d]; gain: [d] float32.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon);
+
+namespace reference {
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon);
+}
+
+}  // namespace precis::ops

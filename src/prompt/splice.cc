@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "prompt/splice.h"
+
+#include <ATen/ATen.h>
+
+#include "base/check.h"
+#include "io/memory_contents.h"
+
+namespace precis {
+namespace {
+
+const CachedTokens* cached_of(const PromptPart& part) {
+  return part.memory ? std::get_if<CachedTokens>(&part.memory->contents().tensors) : nullptr;
+}
+
+at::Tensor token_rows(std::span<const TokenId> ids, const Decoder& decoder) {
+  const at::Tensor index = at::tensor(at::ArrayRef<TokenId>(ids.data(), ids.size()), at::kLong);
+  return decoder.embed(index.to(decoder.options().device()));
+}
+
+at::Tensor memory_rows(const Memory& memory, const Decoder& decoder) {
+  const auto* soft = std::get_if<SoftTokens>(&memory.contents().tensors);
+  PRECIS_CHECK(soft != nullptr, kInvalidArgument, "prompt: a cached memory has to stand first");
+  PRECIS_CHECK(soft->embeddings.size(1) == decoder.config().hidden_size,
+               kInvalidArgument,
+               "prompt: a memory has rows of ",
+               soft->embeddings.size(1),
+               ", the model ",
+               decoder.config().hidden_size);
+  return soft->embeddings.to(decoder.options());
+}
+
+}  // namespace
+
+int64_t SplicedPrompt::num_rows() const {
+  return embeddings.size(0) + (prefix ? prefix->size() : 0) + (cached ? cached->keys.size(2) : 0);
+}
+
+SplicedPrompt splice(std::span<const PromptPart> parts,
+                     const Decoder& decoder,
+                     std::shared_ptr<const SharedPrefix> prefix) {
+  SplicedPrompt spliced;
+  std::vector<at::Tensor> rows;
+  int64_t start = 0;  // position of the first row
+  int64_t covered = prefix ? prefix->size() : 0;
+  if (prefix) start = covered;
+  spliced.prefix = std::move(prefix);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (i == 0 && cached_of(parts[i]) != nullptr) {
+      spliced.cached = *cached_of(parts[i]);
+      start = spliced.cached->next_position;
+    } else if (parts[i].memory) {
+      rows.push_back(memory_rows(*parts[i].memory, decoder));
+    } else {
+      const std::vector<TokenId>& ids = parts[i].tokens;
+      spliced.tokens.insert(spliced.tokens.end(), ids.begin(), ids.end());
+      const int64_t skipped = std::min<int64_t>(covered, std::ssize(ids));
+      covered -= skipped;
+      if (skipped < std::ssize(ids))
+        rows.push_back(token_rows(std::span(ids).subspan(skipped), decoder));
+    }
+  }
+  PRECIS_CHECK(!rows.empty(),
+               kInvalidArgument,
+               "prompt: nothing follows the memory, so that there is nothing to answer");
+  spliced.embeddings = at::cat(rows, 0);
+  spliced.positions = at::arange(start,
+                                 start + spliced.embeddings.size(0),
+                                 at::TensorOptions(at::kLong).device(decoder.options().device()));
+  return spliced;
+}
+
+void preload(const SplicedPrompt& prompt,
+             const Decoder& decoder,
+             KvCache& cache,
+             int64_t sequence) {
+  if (prompt.prefix) cache.copy_sequence(prompt.prefix->keys_and_values(decoder), 0, sequence);
+  if (!prompt.cached) return;
+  for (int64_t layer = 0; layer < prompt.cached->keys.size(0); ++layer) {
+    cache.append(layer,
+                 sequence,
+                 prompt.cached->keys[layer].to(decoder.options()),
+                 prompt.cached->values[layer].to(decoder.options()));
+  }
+}
+
+}  // namespace precis

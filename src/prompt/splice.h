@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "precis/decoder.h"
+#include "precis/memory_tensors.h"
+#include "precis/segment.h"
+#include "prompt/prompt_part.h"
+
+namespace precis {
+
+// A prompt as the decoder reads it: rows after what its cache starts with.
+struct SplicedPrompt {
+  at::Tensor embeddings;  // [n, hidden]
+  at::Tensor positions;   // [n] int64
+  std::shared_ptr<const SharedPrefix>
+      prefix;                          // tokens whose keys and values are there already; null: none
+  std::optional<CachedTokens> cached;  // a cached memory in front of everything
+  std::vector<TokenId> tokens;         // all token ids of the prompt, for the repetition penalty
+
+  int64_t num_rows() const;  // that attention sees: prefix and cached memory too
+};
+
+// The third stage: token rows and memory rows in one sequence. Every part is kept text or a memory
+// by now. `prefix`, if any, is what the first parts start with; its tokens are left out of the
+// rows. Throws kInvalidArgument for a cached memory that is not the first part, and for rows of
+// another hidden size.
+SplicedPrompt splice(std::span<const PromptPart> parts,
+                     const Decoder& decoder,
+                     std::shared_ptr<const SharedPrefix> prefix = nullptr);
+
+// Starts a cache sequence with what the prompt takes as read.
+void preload(const SplicedPrompt& prompt, const Decoder& decoder, KvCache& cache, int64_t sequence);
+
+}  // namespace precis

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "prompt/tokenize.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+
+namespace precis {
+namespace {
+
+// Stands for a memory inside a message while the template is rendered: OBJECT REPLACEMENT
+// CHARACTER.
+constexpr const char* kMemoryMark = "\xEF\xBF\xBC";
+
+// Collects pieces in order; runs of kept text are tokenized when something else follows.
+class PartBuilder {
+ public:
+  explicit PartBuilder(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {}
+
+  void add_text(std::string text, bool trusted) { runs_.push_back({std::move(text), trusted}); }
+
+  void add(const Prompt::Piece& piece, const std::string* rendered = nullptr) {
+    if (const auto* memory = std::get_if<Memory>(&piece)) {
+      flush();
+      parts_.push_back({{}, Prompt::Treatment::kKeep, *memory});
+      return;
+    }
+    const auto& text = std::get<Prompt::Text>(piece);
+    const std::string& content = rendered ? *rendered : text.text;
+    if (text.treatment == Prompt::Treatment::kKeep) return add_text(content, text.trusted);
+    flush();
+    std::vector<TokenId> ids = tokenizer().encode(content);
+    PRECIS_CHECK(!ids.empty() || text.treatment != Prompt::Treatment::kCompress,
+                 kInvalidArgument,
+                 "prompt: the text to be compressed is empty");
+    add_tokens(std::move(ids), text.treatment);
+  }
+
+  void add_tokens(std::vector<TokenId> ids, Prompt::Treatment treatment) {
+    if (!ids.empty()) parts_.push_back({std::move(ids), treatment, std::nullopt});
+  }
+
+  std::vector<PromptPart> finish() {
+    flush();
+    return std::move(parts_);
+  }
+
+ private:
+  void flush() {
+    if (!runs_.empty()) add_tokens(tokenizer().encode_runs(runs_), Prompt::Treatment::kKeep);
+    runs_.clear();
+  }
+
+  const Tokenizer& tokenizer() const {
+    PRECIS_CHECK(tokenizer_ != nullptr,
+                 kInvalidArgument,
+                 "prompt: there is text in it, but the model has no tokenizer");
+    return *tokenizer_;
+  }
+
+  const Tokenizer* tokenizer_;
+  std::vector<TextRun> runs_;
+  std::vector<PromptPart> parts_;
+};
+
+bool is_chat(const Prompt& prompt) { return !prompt.turns().front().role.empty(); }
+
+std::vector<PromptPart> tokenize_plain(const Prompt& prompt, const Tokenizer* tokenizer) {
+  const auto& pieces = prompt.turns().front().pieces;
+  PartBuilder builder(tokenizer);
+  const SpecialTokens special = tokenizer ? tokenizer->special_tokens() : SpecialTokens{};
+  const bool starts_with_text =
+      !pieces.empty() && std::holds_alternative<Prompt::Text>(pieces.front());
+  if (special.add_bos && special.bos && starts_with_text) {
+    builder.add_tokens({*special.bos}, Prompt::Treatment::kKeep);
+  }
+  for (const Prompt::Piece& piece : pieces) builder.add(piece);
+  return builder.finish();
+}
+
+void check_role(const std::string& role) {
+  constexpr std::array<std::string_view, 4> kRoles{"system", "user", "assistant", "tool"};
+  PRECIS_CHECK(std::find(kRoles.begin(), kRoles.end(), role) != kRoles.end(),
+               kInvalidArgument,
+               "prompt: role \"",
+               role,
+               "\" is unknown (known: system, user, assistant, tool)");
+}
+
+std::string name_of(const Tokenizer& tokenizer, std::optional<TokenId> id) {
+  return id ? tokenizer.decode(std::array<TokenId, 1>{*id}) : "";
+}
+
+std::vector<PromptPart> tokenize_chat(const Prompt& prompt, const PromptTokenizer& with) {
+  PRECIS_CHECK(with.chat != nullptr && with.tokenizer != nullptr,
+               kInvalidArgument,
+               "prompt: chat turns, but the model has no chat template");
+  std::vector<ChatMessage> messages;
+  std::vector<const Prompt::Piece*> pieces;
+  for (const Prompt::Turn& turn : prompt.turns()) {
+    check_role(turn.role);
+    messages.push_back({turn.role, {}, {}});
+    for (const Prompt::Piece& piece : turn.pieces) {
+      const auto* text = std::get_if<Prompt::Text>(&piece);
+      messages.back().content.push_back(
+          {text ? text->text : kMemoryMark, static_cast<int>(pieces.size())});
+      pieces.push_back(&piece);
+    }
+  }
+  const SpecialTokens& special = with.tokenizer->special_tokens();
+  ChatTemplateContext context;
+  context.bos_token = name_of(*with.tokenizer, special.bos);
+  context.eos_token = name_of(*with.tokenizer, special.eos);
+  PartBuilder builder(with.tokenizer);
+  std::vector<int> seen(pieces.size(), 0);
+  for (const MarkedText& run : with.chat->render(messages, context)) {
+    if (run.source < 0) {
+      builder.add_text(run.text, /*trusted=*/run.source == MarkedText::kTemplate);
+    } else {
+      builder.add(*pieces.at(run.source), &run.text);
+      ++seen[run.source];
+    }
+  }
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (!std::holds_alternative<Memory>(*pieces[i])) continue;
+    PRECIS_CHECK(seen[i] == 1,
+                 kInvalidArgument,
+                 "prompt: the chat template shows a memory ",
+                 seen[i],
+                 " times, expected once");
+  }
+  return builder.finish();
+}
+
+}  // namespace
+
+std::vector<PromptPart> tokenize(const Prompt& prompt, const PromptTokenizer& with) {
+  PRECIS_CHECK(!prompt.turns().empty(), kInvalidArgument, "prompt: it is empty");
+  for (const Prompt::Turn& turn : prompt.turns()) {
+    PRECIS_CHECK(turn.role.empty() == !is_chat(prompt),
+                 kInvalidArgument,
+                 "prompt: text before the first turn()");
+  }
+  std::vector<PromptPart> parts =
+      is_chat(prompt) ? tokenize_chat(prompt, with) : tokenize_plain(prompt, with.tokenizer);
+  PRECIS_CHECK(!parts.empty(), kInvalidArgument, "prompt: it is empty");
+  return parts;
+}
+
+}  // namespace precis

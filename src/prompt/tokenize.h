@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "precis/prompt.h"
+#include "precis/tokenizer.h"
+#include "prompt/prompt_part.h"
+#include "text/chat_template.h"
+
+namespace precis {
+
+// What a prompt is tokenized with; both are null for models that come without.
+struct PromptTokenizer {
+  const Tokenizer* tokenizer;
+  const ChatTemplate* chat;
+};
+
+// The first stage: text to ids. Texts that are kept and stand next to each other are tokenized as
+// one; those that may be compressed on their own. A prompt that is no chat and starts with text
+// gets the model's BOS, if it wants one. Throws kInvalidArgument for an empty prompt, for chat
+// turns without a template, and for invalid UTF-8.
+std::vector<PromptPart> tokenize(const Prompt& prompt, const PromptTokenizer& with);
+
+}  // namespace precis

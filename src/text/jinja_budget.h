@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+#include "base/check.h"
+
+namespace precis::jinja {
+
+// What one rendering may use. Templates arrive inside model files, so a hostile one has to end in
+// an Error, after a bounded time and with bounded memory.
+class Budget {
+ public:
+  static constexpr size_t kMaxSteps = 10'000'000;
+  static constexpr size_t kMaxBytes = size_t{1} << 30;  // made or read, over the whole rendering
+  static constexpr size_t kMaxText = size_t{64} << 20;  // of one string, so of the output as well
+  static constexpr int kMaxNesting = 1000;              // of evaluations, macro calls included
+
+  void step(size_t count = 1) {
+    steps_ += count;
+    PRECIS_CHECK(steps_ <= kMaxSteps, kInvalidArgument, "more than ", kMaxSteps, " steps");
+  }
+  void touch(size_t bytes) {
+    bytes_ += bytes;
+    PRECIS_CHECK(bytes_ <= kMaxBytes, kInvalidArgument, "more than ", kMaxBytes, " bytes of work");
+  }
+
+ private:
+  friend class Nesting;
+
+  size_t steps_ = 0;
+  size_t bytes_ = 0;
+  int nesting_ = 0;
+};
+
+// One level of recursion, for as long as it lives.
+class Nesting {
+ public:
+  explicit Nesting(Budget& budget) : budget_(budget) {
+    PRECIS_CHECK(budget.nesting_ < Budget::kMaxNesting,
+                 kInvalidArgument,
+                 "nested deeper than ",
+                 Budget::kMaxNesting,
+                 " levels");
+    ++budget_.nesting_;
+  }
+  ~Nesting() { --budget_.nesting_; }
+  Nesting(const Nesting&) = delete;
+  Nesting& operator=(const Nesting&) = delete;
+
+ private:
+  Budget& budget_;
+};
+
+}  // namespace precis::jinja

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "text/jinja_date.h"
+
+#include <string>
+
+#include "base/check.h"
+
+namespace precis::jinja {
+namespace {
+
+constexpr std::string_view kMonths[] = {"January",
+                                        "February",
+                                        "March",
+                                        "April",
+                                        "May",
+                                        "June",
+                                        "July",
+                                        "August",
+                                        "September",
+                                        "October",
+                                        "November",
+                                        "December"};
+constexpr std::string_view kWeekdays[] = {
+    "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+
+std::string padded(int64_t number, size_t width) {
+  const std::string digits = std::to_string(number);
+  return std::string(width - std::min(width, digits.size()), '0') + digits;
+}
+
+struct Moment {
+  explicit Moment(std::chrono::sys_seconds time)
+      : day(std::chrono::floor<std::chrono::days>(time)),
+        date(day),
+        clock(time - day),
+        weekday(std::chrono::weekday(day).c_encoding()) {}
+
+  int64_t year() const { return int{date.year()}; }
+  int64_t month() const { return unsigned{date.month()}; }
+  int64_t month_day() const { return unsigned{date.day()}; }
+  int64_t year_day() const {
+    return (day - std::chrono::sys_days(date.year() / std::chrono::January / 1)).count() + 1;
+  }
+  int64_t hour_of_12() const {
+    return clock.hours().count() % 12 ? clock.hours().count() % 12 : 12;
+  }
+
+  std::chrono::sys_days day;
+  std::chrono::year_month_day date;
+  std::chrono::hh_mm_ss<std::chrono::seconds> clock;
+  unsigned weekday;
+};
+
+std::string format_field(const Moment& moment, char field, bool pads) {
+  const size_t two = pads ? 2 : 1;
+  switch (field) {
+    case 'Y':
+      return std::to_string(moment.year());
+    case 'y':
+      return padded(moment.year() % 100, two);
+    case 'm':
+      return padded(moment.month(), two);
+    case 'd':
+      return padded(moment.month_day(), two);
+    case 'j':
+      return padded(moment.year_day(), pads ? 3 : 1);
+    case 'H':
+      return padded(moment.clock.hours().count(), two);
+    case 'I':
+      return padded(moment.hour_of_12(), two);
+    case 'M':
+      return padded(moment.clock.minutes().count(), two);
+    case 'S':
+      return padded(moment.clock.seconds().count(), two);
+    case 'p':
+      return moment.clock.hours().count() < 12 ? "AM" : "PM";
+    case 'B':
+      return std::string(kMonths[moment.month() - 1]);
+    case 'b':
+      return std::string(kMonths[moment.month() - 1].substr(0, 3));
+    case 'A':
+      return std::string(kWeekdays[moment.weekday]);
+    case 'a':
+      return std::string(kWeekdays[moment.weekday].substr(0, 3));
+    case '%':
+      return "%";
+    default:
+      fail(ErrorKind::kUnsupported, "strftime_now: '%", field, "' is not supported");
+  }
+}
+
+// What some fields stand for.
+std::string expand(std::string_view format) {
+  std::string expanded;
+  for (size_t i = 0; i < format.size(); ++i) {
+    const char field = format[i] == '%' && i + 1 < format.size() ? format[++i] : '\0';
+    if (field == 'F') {
+      expanded += "%Y-%m-%d";
+    } else if (field == 'T') {
+      expanded += "%H:%M:%S";
+    } else if (field) {
+      expanded += std::string{'%', field};
+    } else {
+      expanded += format[i];
+    }
+  }
+  return expanded;
+}
+
+}  // namespace
+
+Text format_date(Budget& budget, std::chrono::sys_seconds time, const Text& format) {
+  const Moment moment(time);
+  budget.touch(format.bytes().size());
+  const std::string expanded = expand(format.bytes());
+  TextBuilder out(budget);
+  for (size_t i = 0; i < expanded.size(); ++i) {
+    if (expanded[i] != '%' || i + 1 == expanded.size()) {
+      out.add(std::string_view(expanded).substr(i, 1));
+      continue;
+    }
+    const bool pads = expanded[++i] != '-';
+    if (!pads && i + 1 < expanded.size()) ++i;
+    out.add(format_field(moment, expanded[i], pads));
+  }
+  return out.take();
+}
+
+}  // namespace precis::jinja

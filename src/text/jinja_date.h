@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+
+#include "text/jinja_text.h"
+
+namespace precis::jinja {
+
+// As C's strftime in the "C" locale, in UTC, whatever the locale and the time zone of the program.
+Text format_date(Budget& budget, std::chrono::sys_seconds time, const Text& format);
+
+}  // namespace precis::jinja

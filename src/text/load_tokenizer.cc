@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "text/load_tokenizer.h"
+
+#include "base/check.h"
+#include "io/in_quotes.h"
+#include "io/json_file.h"
+#include "text/gguf_tokenizer.h"
+#include "text/sentencepiece_tokenizer.h"
+#include "text/tokenizer_json.h"
+#include "text/tokenizer_settings.h"
+
+namespace precis {
+namespace {
+
+constexpr const char* kSettingsFile = "tokenizer_config.json";
+
+std::unique_ptr<Tokenizer> load_directory_tokenizer(const std::filesystem::path& directory) {
+  const TokenizerSettings settings = load_tokenizer_settings(directory / kSettingsFile);
+  const auto json_path = directory / "tokenizer.json";
+  if (std::filesystem::exists(json_path)) return load_tokenizer_json(json_path, settings);
+  const auto model_path = directory / "tokenizer.model";
+  if (std::filesystem::exists(model_path)) {
+    return load_sentencepiece_tokenizer(model_path, settings);
+  }
+  fail(ErrorKind::kNotFound,
+       directory.string(),
+       ": neither tokenizer.json nor tokenizer.model is there");
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> load_gguf_tokenizer(const GgufFile& file) {
+  const std::string_view model = file.string("tokenizer.ggml.model").value_or("");
+  if (model == "gpt2") return make_gguf_bpe_tokenizer(file);
+  if (model == "llama") return make_gguf_spm_tokenizer(file);
+  fail(ErrorKind::kUnsupported,
+       file.path().string(),
+       ": tokenizer.ggml.model ",
+       in_quotes(model),
+       " (known: gpt2, llama)");
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model) {
+  if (std::filesystem::is_directory(model)) return load_directory_tokenizer(model);
+  return load_gguf_tokenizer(GgufFile::open(model));
+}
+
+std::optional<std::string> load_gguf_chat_template(const GgufFile& file) {
+  const auto source = file.string("tokenizer.chat_template");
+  if (!source) return std::nullopt;
+  return std::string(*source);
+}
+
+std::optional<std::string> load_chat_template(const std::filesystem::path& model) {
+  if (!std::filesystem::is_directory(model)) {
+    return load_gguf_chat_template(GgufFile::open(model));
+  }
+  const auto own_file = model / "chat_template.jinja";
+  if (std::filesystem::exists(own_file)) return read_file(own_file);
+  return load_tokenizer_settings(model / kSettingsFile).chat_template;
+}
+
+}  // namespace precis

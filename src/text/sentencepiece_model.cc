@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "text/sentencepiece_model.h"
+
+#include <cstdint>
+#include <cstring>
+
+#include "base/check.h"
+#include "text/protobuf_fields.h"
+
+namespace precis {
+namespace {
+
+// Field numbers of sentencepiece_model.proto.
+constexpr uint64_t kTrainerSpec = 2;
+constexpr uint64_t kNormalizerSpec = 3;
+constexpr uint64_t kSelfTestData = 4;
+constexpr uint64_t kDenormalizerSpec = 5;
+constexpr uint64_t kSpaceIsSuffix = 24;     // of the trainer spec
+constexpr uint64_t kCharacterMap = 2;       // of the normalizer spec
+constexpr uint64_t kAddDummyPrefix = 3;     // "
+constexpr uint64_t kEscapeWhitespaces = 5;  // "
+
+uint32_t read_u32(std::string_view bytes, size_t index) {
+  uint32_t value;
+  std::memcpy(&value, bytes.data() + 4 * index, 4);
+  return value;
+}
+
+void require_map(bool condition, const std::string& origin) {
+  PRECIS_CHECK(condition, kBadWeights, origin, ": the character map is damaged");
+}
+
+// The units of a double-array trie. The library follows them without looking where they lead: a
+// node's children lie at most at (its offset | 0xFF), a leaf names a place in the texts.
+void check_trie(std::string_view trie, size_t texts_size, const std::string& origin) {
+  const size_t num_units = trie.size() / 4;
+  for (size_t i = 0; i < num_units; ++i) {
+    const uint32_t unit = read_u32(trie, i);
+    const bool is_leaf = (unit >> 31u) != 0;
+    if (is_leaf) {
+      require_map((unit & 0x7FFFFFFFu) < texts_size, origin);
+    } else {
+      const size_t offset = (unit >> 10u) << ((unit & (1u << 9u)) >> 6u);
+      require_map(((i ^ offset) | 0xFFu) < num_units, origin);
+    }
+  }
+}
+
+// Length of the trie in bytes, the trie, then texts that each end with a zero byte.
+void check_character_map(std::string_view map, const std::string& origin) {
+  if (map.empty()) return;
+  require_map(map.size() > 4, origin);
+  const size_t trie_size = read_u32(map, 0);
+  require_map(trie_size > 0 && trie_size % 4 == 0 && trie_size < map.size() - 4, origin);
+  const std::string_view texts = map.substr(4 + trie_size);
+  require_map(texts.back() == '\0', origin);
+  check_trie(map.substr(4, trie_size), texts.size(), origin);
+}
+
+void check_trainer_spec(std::string_view bytes, const std::string& origin) {
+  for (const ProtobufField& field : read_protobuf(bytes, origin)) {
+    PRECIS_CHECK(field.number != kSpaceIsSuffix || field.value == 0,
+                 kUnsupported,
+                 origin,
+                 ": treat_whitespace_as_suffix");
+  }
+}
+
+void check_normalizer_spec(std::string_view bytes,
+                           const std::string& origin,
+                           SentencePieceModel& model) {
+  for (const ProtobufField& field : read_protobuf(bytes, origin)) {
+    if (field.number == kCharacterMap) check_character_map(field.bytes, origin);
+    if (field.number == kAddDummyPrefix) model.adds_dummy_prefix = field.value != 0;
+    PRECIS_CHECK(field.number != kEscapeWhitespaces || field.value != 0,
+                 kUnsupported,
+                 origin,
+                 ": escape_whitespaces = false");
+  }
+}
+
+}  // namespace
+
+SentencePieceModel check_sentencepiece_model(std::string_view bytes, const std::string& origin) {
+  SentencePieceModel model;
+  model.serialized.reserve(bytes.size());
+  for (const ProtobufField& field : read_protobuf(bytes, origin)) {
+    if (field.number == kTrainerSpec) check_trainer_spec(field.bytes, origin);
+    if (field.number == kNormalizerSpec) check_normalizer_spec(field.bytes, origin, model);
+    // Not needed here: texts are put together from the pieces, and a failing self-test is printed.
+    if (field.number == kSelfTestData || field.number == kDenormalizerSpec) continue;
+    model.serialized += field.whole;
+  }
+  return model;
+}
+
+}  // namespace precis

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <torch/optim/adamw.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "precis/compressor.h"
+
+namespace precis {
+
+struct CheckpointState {
+  int64_t step = 0;    // steps that are done
+  std::string recipe;  // the options of the run, as JSON
+};
+
+// Writes checkpoint.safetensors into `directory`: parameters, AdamW's moments and the state. One
+// file, which appears whole or not at all, so that a run may be killed at any moment.
+void save_checkpoint(const std::filesystem::path& directory,
+                     const CheckpointState& state,
+                     Compressor& compressor,
+                     torch::optim::AdamW& optimizer);
+
+// Restores parameters and moments in place and returns the steps that are done; 0, with nothing
+// changed, where there is no checkpoint. Throws kInvalidArgument if it was made with another
+// recipe, kBadWeights if it is damaged.
+int64_t load_checkpoint(const std::filesystem::path& directory,
+                        const std::string& recipe,
+                        Compressor& compressor,
+                        torch::optim::AdamW& optimizer);
+
+}  // namespace precis

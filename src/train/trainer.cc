@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/trainer.h"
+
+#include <torch/nn/utils/clip_grad.h>
+#include <torch/optim/adamw.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numbers>
+#include <random>
+
+#include "base/check.h"
+#include "train/checkpoint.h"
+#include "train/language_model_loss.h"
+
+namespace precis {
+namespace {
+
+constexpr double kFinalRate = 0.1;  // share of the learning rate that the cosine ends at
+
+double learning_rate(const TrainerOptions& options, int64_t step) {
+  if (step <= options.warmup_steps) {
+    return options.learning_rate * static_cast<double>(step) /
+           static_cast<double>(options.warmup_steps);
+  }
+  const double done =
+      static_cast<double>(step - options.warmup_steps) /
+      static_cast<double>(std::max<int64_t>(1, options.steps - options.warmup_steps));
+  const double cosine = 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, done)));
+  return options.learning_rate * (kFinalRate + (1 - kFinalRate) * cosine);
+}
+
+void check(const TrainerOptions& options) {
+  const auto demand = [](bool good, const char* name, auto value) {
+    PRECIS_CHECK(good,
+                 kInvalidArgument,
+                 "training options: ",
+                 name,
+                 " is ",
+                 value,
+                 ", which makes no sense");
+  };
+  demand(options.steps >= 1, "steps", options.steps);
+  demand(options.batch >= 1, "batch", options.batch);
+  demand(options.learning_rate > 0 && std::isfinite(options.learning_rate),
+         "learning_rate",
+         options.learning_rate);
+  demand(options.warmup_steps >= 0, "warmup_steps", options.warmup_steps);
+  demand(options.weight_decay >= 0, "weight_decay", options.weight_decay);
+  demand(options.clip_norm > 0, "clip_norm", options.clip_norm);
+  demand(options.checkpoint_every >= 1, "checkpoint_every", options.checkpoint_every);
+  demand(options.chained_share >= 0 && options.chained_share <= 1,
+         "chained_share",
+         options.chained_share);
+  for (const double ratio : options.ratios) demand(ratio >= 1, "ratio", ratio);
+}
+
+// What a checkpoint has to agree with, so that going on gives the losses of a run that was never
+// interrupted.
+nlohmann::json recipe(const TrainerOptions& options) {
+  return {{"steps", options.steps},
+          {"batch", options.batch},
+          {"min_older", options.lengths.min_older},
+          {"max_older", options.lengths.max_older},
+          {"target", options.lengths.target},
+          {"ratios", options.ratios},
+          {"chained_share", options.chained_share},
+          {"learning_rate", options.learning_rate},
+          {"warmup_steps", options.warmup_steps},
+          {"weight_decay", options.weight_decay},
+          {"clip_norm", options.clip_norm},
+          {"seed", options.seed}};
+}
+
+class Run {
+ public:
+  Run(Compressor& compressor,
+      const Decoder& decoder,
+      const TextDataset& dataset,
+      const TrainerOptions& options)
+      : compressor_(compressor),
+        decoder_(decoder),
+        dataset_(dataset),
+        options_(options),
+        sampler_(dataset, options.lengths, options.seed) {
+    for (const NamedTensor& named : compressor.parameters()) {
+      parameters_.push_back(named.tensor);
+      parameters_.back().requires_grad_(true);
+    }
+    optimizer_ =
+        std::make_unique<torch::optim::AdamW>(parameters_,
+                                              torch::optim::AdamWOptions(options.learning_rate)
+                                                  .betas({0.9, 0.98})
+                                                  .weight_decay(options.weight_decay));
+  }
+  ~Run() {
+    for (at::Tensor& parameter : parameters_) parameter.requires_grad_(false);
+  }
+
+  TrainingStep take(int64_t number) {
+    const auto start = std::chrono::steady_clock::now();
+    TrainingStep step;
+    step.step = number;
+    step.learning_rate = learning_rate(options_, number);
+    for (auto& group : optimizer_->param_groups()) group.options().set_lr(step.learning_rate);
+    optimizer_->zero_grad();
+    const auto examples = draw(number, step.tokens);
+    step.loss = cross_entropy(decoder_,
+                              predict(decoder_, compressor_, examples, drawn_options(number)),
+                              /*backward=*/true);
+    step.gradient_norm = torch::nn::utils::clip_grad_norm_(parameters_, options_.clip_norm);
+    PRECIS_CHECK(std::isfinite(step.loss) && std::isfinite(step.gradient_norm),
+                 kInternal,
+                 "training: step ",
+                 number,
+                 " has a loss of ",
+                 step.loss,
+                 " and a gradient norm of ",
+                 step.gradient_norm,
+                 "; try a smaller learning rate");
+    optimizer_->step();
+    step.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return step;
+  }
+
+  void save(const std::filesystem::path& directory, int64_t step) const {
+    save_checkpoint(directory, {step, recipe(options_).dump()}, compressor_, *optimizer_);
+    compressor_.save(directory);
+  }
+  int64_t resume(const std::filesystem::path& directory) {
+    return load_checkpoint(directory, recipe(options_).dump(), compressor_, *optimizer_);
+  }
+
+ private:
+  // All examples of a step are equally long where their texts allow it: equal lengths are one
+  // product in attention.
+  std::vector<TrainingExample> draw(int64_t step, int64_t& tokens) const {
+    const int64_t older = sampler_.older_length(step);
+    std::vector<TrainingExample> examples;
+    for (int64_t i = 0; i < options_.batch; ++i) {
+      const ExampleRange range =
+          sampler_.draw(static_cast<uint64_t>(step) * options_.batch + i, older);
+      const auto text = dataset_.text(range.text).subspan(range.first, range.older + range.target);
+      examples.push_back({{{text.begin(), text.begin() + range.older}, nullptr},
+                          {text.begin() + range.older, text.end()}});
+      tokens += std::ssize(text);
+    }
+    return examples;
+  }
+
+  CompressOptions drawn_options(int64_t step) const {
+    std::mt19937_64 random(options_.seed * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(step));
+    CompressOptions drawn;
+    if (!options_.ratios.empty()) drawn.ratio = options_.ratios[random() % options_.ratios.size()];
+    if (static_cast<double>(random() >> 11) * 0x1.0p-53 >= options_.chained_share) return drawn;
+    drawn.chaining = random() % 2 == 0 ? Chaining::kConcat : Chaining::kRecursive;
+    // Parts of half the text, so that there is a chain.
+    drawn.segment = std::max<int64_t>(
+        1, std::min(compressor_.info().max_segment, sampler_.older_length(step) / 2));
+    return drawn;
+  }
+
+  Compressor& compressor_;
+  const Decoder& decoder_;
+  const TextDataset& dataset_;
+  const TrainerOptions& options_;
+  ExampleSampler sampler_;
+  std::vector<at::Tensor> parameters_;
+  std::unique_ptr<torch::optim::AdamW> optimizer_;
+};
+
+void append_log(const std::filesystem::path& path, const TrainingStep& step) {
+  const nlohmann::json line = {
+      {"step", step.step},
+      {"loss", step.loss},
+      {"learning_rate", step.learning_rate},
+      {"gradient_norm", step.gradient_norm},
+      {"tokens_per_second", static_cast<double>(step.tokens) / step.seconds}};
+  std::ofstream out(path, std::ios::app);
+  out << line.dump() << "\n";
+  PRECIS_CHECK(out.good(), kInvalidArgument, path.string(), ": cannot be written");
+}
+
+}  // namespace
+
+void train(Compressor& compressor,
+           const Decoder& decoder,
+           const TextDataset& dataset,
+           const TrainerOptions& options,
+           const std::filesystem::path& directory,
+           const TrainingCallback& on_step) {
+  check(options);
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  PRECIS_CHECK(
+      !error, kInvalidArgument, directory.string(), ": cannot be created: ", error.message());
+  Run run(compressor, decoder, dataset, options);
+  const int64_t done = run.resume(directory);
+  for (int64_t number = done + 1; number <= options.steps; ++number) {
+    const TrainingStep step = run.take(number);
+    append_log(directory / "log.jsonl", step);
+    const bool go_on = !on_step || on_step(step);
+    if (!go_on || number % options.checkpoint_every == 0 || number == options.steps)
+      run.save(directory, number);
+    if (!go_on) return;
+  }
+}
+
+}  // namespace precis

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/mapped_file.h"
+
+#include <sys/stat.h>
+
+#include <optional>
+
+#include "file_fixture.h"
+
+namespace precis {
+namespace {
+
+class MappedFileTest : public FileTest {};
+
+std::string_view text_of(const MappedFile& file) {
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+TEST_F(MappedFileTest, HasTheBytesOfTheFile) {
+  const auto path = file_of("seven b");
+  const MappedFile file = MappedFile::open(path);
+  EXPECT_EQ(text_of(file), "seven b");
+  EXPECT_EQ(file.path(), path);
+}
+
+TEST_F(MappedFileTest, MapsAnEmptyFile) {
+  EXPECT_TRUE(MappedFile::open(file_of("")).bytes().empty());
+}
+
+TEST_F(MappedFileTest, LivesAsLongAsItsLastCopy) {
+  std::optional<MappedFile> first = MappedFile::open(file_of("shared"));
+  const MappedFile second = *first;
+  first.reset();
+  EXPECT_EQ(text_of(second), "shared");
+}
+
+TEST_F(MappedFileTest, SurvivesRemovalOfTheFile) {
+  const auto path = file_of("gone");
+  const MappedFile file = MappedFile::open(path);
+  std::filesystem::remove(path);
+  EXPECT_EQ(text_of(file), "gone");
+}
+
+TEST_F(MappedFileTest, RefusesAMissingFile) {
+  expect_error(ErrorKind::kNotFound, "nowhere", [&] { MappedFile::open(folder() / "nowhere"); });
+  expect_error(ErrorKind::kNotFound, "nowhere", [&] { MappedFile::open(file_of("") / "nowhere"); });
+}
+
+TEST_F(MappedFileTest, RefusesAFolder) {
+  expect_error(
+      ErrorKind::kInvalidArgument, "not a regular file", [&] { MappedFile::open(folder()); });
+}
+
+TEST_F(MappedFileTest, RefusesAPipeWithoutWaitingForAWriter) {
+  const auto path = folder() / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  expect_error(ErrorKind::kInvalidArgument, "not a regular file", [&] { MappedFile::open(path); });
+}
+
+}  // namespace
+}  // namespace precis

