@@ -100,7 +100,9 @@ size_t as_index(int64_t index, int64_t length) {
 }
 
 const Value* find_item(Budget& budget, const Value& object, const Value& key, Value& storage) {
-  if (const auto* dict = object.object<Dict>()) return dict->find(key);
+  if (const auto* dict = object.object<Dict>()) {
+    return is_hashable(key) ? dict->find(key) : nullptr;
+  }
   int64_t index = 0;
   if (!as_integer(key, index)) return nullptr;
   const size_t place = as_index(index, length_of(object));

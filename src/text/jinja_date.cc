@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text/jinja_date.h"
 
+#include <algorithm>
 #include <string>
 
 #include "base/check.h"
@@ -23,9 +24,9 @@ constexpr std::string_view kMonths[] = {"January",
 constexpr std::string_view kWeekdays[] = {
     "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
 
-std::string padded(int64_t number, size_t width) {
+std::string padded(int64_t number, size_t width, char filler = '0') {
   const std::string digits = std::to_string(number);
-  return std::string(width - std::min(width, digits.size()), '0') + digits;
+  return std::string(width - std::min(width, digits.size()), filler) + digits;
 }
 
 struct Moment {
@@ -62,6 +63,8 @@ std::string format_field(const Moment& moment, char field, bool pads) {
       return padded(moment.month(), two);
     case 'd':
       return padded(moment.month_day(), two);
+    case 'e':
+      return padded(moment.month_day(), two, ' ');
     case 'j':
       return padded(moment.year_day(), pads ? 3 : 1);
     case 'H':

@@ -2,6 +2,7 @@
 #include "text/jinja_expression_parser.h"
 
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 namespace precis::jinja {
@@ -11,14 +12,22 @@ ExpressionPtr boxed(Expression expression) {
   return std::make_unique<Expression>(std::move(expression));
 }
 
-template <typename Number>
-Value parse_literal(const Token& token) {
-  Number number{};
+Value parse_integer(const Token& token) {
+  int64_t number = 0;
   const char* end = token.text.data() + token.text.size();
   if (std::from_chars(token.text.data(), end, number).ec != std::errc()) {
-    fail_unsupported(token.line, "the number " + token.text.substr(0, 40));
+    fail_unsupported(token.line, "the integer " + token.text.substr(0, 40));
   }
   return number;
+}
+
+// What no double holds is infinite or zero, as in Python.
+Value parse_real(const Token& token) {
+  double number = 0;
+  const char* end = token.text.data() + token.text.size();
+  const auto parsed = std::from_chars(token.text.data(), end, number);
+  if (parsed.ec == std::errc()) return number;
+  return token.text.find("e-") == std::string::npos ? HUGE_VAL : 0.0;
 }
 
 }  // namespace
@@ -190,8 +199,7 @@ Expression ExpressionParser::parse_name() {
 Expression ExpressionParser::parse_number() {
   const Token token = tokens_.take();
   const bool is_real = token.kind == TokenKind::kFloat;
-  return {token.line,
-          Literal{is_real ? parse_literal<double>(token) : parse_literal<int64_t>(token)}};
+  return {token.line, Literal{is_real ? parse_real(token) : parse_integer(token)}};
 }
 
 // Strings beside each other are one.

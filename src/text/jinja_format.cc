@@ -75,7 +75,8 @@ Text PercentFormat::run() {
     convert(kind, precision, named ? *named : take_argument());
   }
   const size_t num_given = tuple_ ? tuple_->items.size() : 1;
-  const bool may_remain = arguments_.is<DictPtr>();
+  // Python takes whatever has places for a mapping, and mappings may hold more than is used.
+  const bool may_remain = !tuple_ && (arguments_.is<DictPtr>() || arguments_.is<SequencePtr>());
   PRECIS_CHECK(may_remain || num_taken_ == num_given, kInvalidArgument, "%: too many arguments");
   return out_.take(pattern_.is_markup());
 }

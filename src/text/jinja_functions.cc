@@ -67,9 +67,14 @@ Value dict(Environment& environment, const Arguments& arguments) {
 
 Value make_namespace(Environment& environment, const Arguments& arguments) {
   environment.budget.touch(sizeof(Namespace));
-  Dict attributes = make_entries(environment.budget, arguments);
-  environment.namespaces.push_back(std::make_unique<Namespace>(Namespace{std::move(attributes)}));
-  return environment.namespaces.back().get();
+  environment.namespaces.push_back(std::make_unique<Namespace>());
+  Namespace* space = environment.namespaces.back().get();
+  const Dict attributes = make_entries(environment.budget, arguments);
+  for (const auto& [name, value] : attributes.entries()) {
+    if (!name.is<Text>()) refuse_operand("namespace: a name", name);
+    set_attribute(*space, name.as<Text>()->bytes(), value);
+  }
+  return space;
 }
 
 Value raise_exception(Environment& environment, const Arguments& arguments) {

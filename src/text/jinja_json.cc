@@ -54,7 +54,7 @@ void JsonWriter::write_character(int32_t point, std::string_view bytes, int sour
   const size_t escape = kEscaped.find(bytes.front());
   if (escape != std::string_view::npos) {
     out_.add(std::string{'\\', kLetters[escape]}, source);
-  } else if (point >= 0 && (point < 0x20 || (style_.ascii_only && point > 0x7F))) {
+  } else if (point >= 0 && (point < 0x20 || (style_.ascii_only && point > 0x7E))) {
     out_.add(escape_point(point), source);
   } else {
     out_.add(bytes, source);

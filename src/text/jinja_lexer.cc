@@ -247,7 +247,7 @@ void Lexer::lex_number() {
 void Lexer::lex_string() {
   const char quote = source_[at_];
   size_t end = at_ + 1;
-  while (end < source_.size() && source_[end] != quote) end += source_[end] == '\\' ? 2 : 1;
+  while (end < source_.size() && source_[end] != quote) end += source_[end] == '\\' ? 2u : 1u;
   if (end >= source_.size()) fail_at(line_, "the string is never closed");
   add(TokenKind::kString, unescape(source_.substr(at_ + 1, end - at_ - 1), line_));
   advance_to(end + 1);

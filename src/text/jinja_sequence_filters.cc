@@ -21,13 +21,22 @@ Value as_key(std::string_view part) {
   return is_index ? Value(index) : Value(Text(std::string(part)));
 }
 
-// "name.0.part" goes down by name, by number, and again by name.
-Value follow(Budget& budget, const Value& start, const Value& path) {
+Value step_down(Budget& budget, const Value& from, const Value& key, const Value* fallback) {
+  const Value value = subscript(budget, from, key);
+  return fallback && value.is<Undefined>() ? *fallback : value;
+}
+
+// "name.0.part" goes down by name, by number, and again by name. Whatever is undefined on the way
+// becomes the fallback, if there is one.
+Value follow(Budget& budget,
+             const Value& start,
+             const Value& path,
+             const Value* fallback = nullptr) {
   const Text* text = path.as<Text>();
-  if (!text) return subscript(budget, start, path);
+  if (!text) return step_down(budget, start, path, fallback);
   Value at = start;
   for (const Text& part : split(budget, *text, ".", -1, Side::kLeft)) {
-    at = subscript(budget, at, as_key(part.bytes()));
+    at = step_down(budget, at, as_key(part.bytes()), fallback);
   }
   return at;
 }
@@ -230,9 +239,7 @@ Value map_attribute(Budget& budget, const Value& input, const Arguments& argumen
   std::vector<Value> mapped;
   const SequencePtr sequence = iterate(budget, input);
   for (const Value& item : sequence->items) {
-    Value value = follow(budget, item, *bound[0]);
-    const bool use_default = value.is<Undefined>() && bound.is_given(1);
-    mapped.push_back(use_default ? *bound[1] : std::move(value));
+    mapped.push_back(follow(budget, item, *bound[0], given(bound, 1)));
   }
   return as_iterator(budget, std::move(mapped));
 }

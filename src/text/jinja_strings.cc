@@ -30,6 +30,7 @@ class StripSet {
 
 // memmem takes linear time on any input, std::string_view::find does not.
 size_t find_from(std::string_view text, std::string_view needle, size_t from) {
+  if (needle.empty()) return from;
   const char* start = text.data() + from;
   const void* found = memmem(start, text.size() - from, needle.data(), needle.size());
   return found ? static_cast<size_t>(static_cast<const char*>(found) - text.data())

@@ -90,7 +90,7 @@ std::vector<Value> characters_of(Budget& budget, const Text& text) {
   for_each_character(text, [&](int32_t, std::string_view bytes, int source) {
     TextBuilder character(budget);
     character.add(bytes, source);
-    characters.emplace_back(character.take(text.is_markup()));
+    characters.emplace_back(character.take());
   });
   return characters;
 }
@@ -103,6 +103,13 @@ std::vector<Value> keys_of(const Dict& dict) {
 
 }  // namespace
 
+bool is_hashable(const Value& value) {
+  const Sequence* sequence = value.object<Sequence>();
+  if (!sequence) return !value.is<DictPtr>();
+  return sequence->kind == SequenceKind::kTuple &&
+         std::all_of(sequence->items.begin(), sequence->items.end(), is_hashable);
+}
+
 std::string encode_key(const Value& value) {
   if (const Text* text = value.as<Text>()) return "s" + std::string(text->bytes());
   int64_t number = 0;
@@ -110,8 +117,8 @@ std::string encode_key(const Value& value) {
   if (const double* real = value.as<double>()) return encode_number(*real);
   if (value.is<None>()) return "N";
   if (value.is<Undefined>()) return "U";
-  const Sequence* sequence = value.object<Sequence>();
-  if (sequence && sequence->kind == SequenceKind::kTuple) return encode_tuple(*sequence);
+  const Sequence* tuple = value.object<Sequence>();
+  if (tuple && tuple->kind == SequenceKind::kTuple) return encode_tuple(*tuple);
   fail(ErrorKind::kInvalidArgument, "unhashable type: '", type_name(value), "'");
 }
 

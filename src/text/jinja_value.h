@@ -126,7 +126,9 @@ struct Loop {
   size_t index = 0;  // from 0
 };
 
-// Equal keys have equal encodings. Throws for what Python cannot hash.
+// Whether it can be the key of a dict.
+bool is_hashable(const Value& value);
+// Equal keys have equal encodings. Throws for what is not hashable.
 std::string encode_key(const Value& value);
 
 int depth_of(const Value& value);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text/load_tokenizer.h"
 
+#include <system_error>
+
 #include "base/check.h"
 #include "io/in_quotes.h"
 #include "io/json_file.h"
@@ -14,12 +16,22 @@ namespace {
 
 constexpr const char* kSettingsFile = "tokenizer_config.json";
 
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;  // what cannot be looked at is not there
+  return std::filesystem::exists(path, ignored);
+}
+
+bool is_model_directory(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored);
+}
+
 std::unique_ptr<Tokenizer> load_directory_tokenizer(const std::filesystem::path& directory) {
   const TokenizerSettings settings = load_tokenizer_settings(directory / kSettingsFile);
   const auto json_path = directory / "tokenizer.json";
-  if (std::filesystem::exists(json_path)) return load_tokenizer_json(json_path, settings);
+  if (is_there(json_path)) return load_tokenizer_json(json_path, settings);
   const auto model_path = directory / "tokenizer.model";
-  if (std::filesystem::exists(model_path)) {
+  if (is_there(model_path)) {
     return load_sentencepiece_tokenizer(model_path, settings);
   }
   fail(ErrorKind::kNotFound,
@@ -41,7 +53,7 @@ std::unique_ptr<Tokenizer> load_gguf_tokenizer(const GgufFile& file) {
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model) {
-  if (std::filesystem::is_directory(model)) return load_directory_tokenizer(model);
+  if (is_model_directory(model)) return load_directory_tokenizer(model);
   return load_gguf_tokenizer(GgufFile::open(model));
 }
 
@@ -52,11 +64,11 @@ std::optional<std::string> load_gguf_chat_template(const GgufFile& file) {
 }
 
 std::optional<std::string> load_chat_template(const std::filesystem::path& model) {
-  if (!std::filesystem::is_directory(model)) {
+  if (!is_model_directory(model)) {
     return load_gguf_chat_template(GgufFile::open(model));
   }
   const auto own_file = model / "chat_template.jinja";
-  if (std::filesystem::exists(own_file)) return read_file(own_file);
+  if (is_there(own_file)) return read_file(own_file);
   return load_tokenizer_settings(model / kSettingsFile).chat_template;
 }
 

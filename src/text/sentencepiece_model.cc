@@ -30,19 +30,18 @@ void require_map(bool condition, const std::string& origin) {
   PRECIS_CHECK(condition, kBadWeights, origin, ": the character map is damaged");
 }
 
-// The units of a double-array trie. The library follows them without looking where they lead: a
-// node's children lie at most at (its offset | 0xFF), a leaf names a place in the texts.
+// The units of a double-array trie. The library follows them without looking where they lead: the
+// children of a node lie at most at (its place ^ its offset) | 0xFF, and a node with bit 8 has a
+// value there, which is a place in the texts. Bit 31 marks values; no walk goes through those.
 void check_trie(std::string_view trie, size_t texts_size, const std::string& origin) {
   const size_t num_units = trie.size() / 4;
   for (size_t i = 0; i < num_units; ++i) {
     const uint32_t unit = read_u32(trie, i);
-    const bool is_leaf = (unit >> 31u) != 0;
-    if (is_leaf) {
-      require_map((unit & 0x7FFFFFFFu) < texts_size, origin);
-    } else {
-      const size_t offset = (unit >> 10u) << ((unit & (1u << 9u)) >> 6u);
-      require_map(((i ^ offset) | 0xFFu) < num_units, origin);
-    }
+    if (i != 0 && (unit >> 31u) != 0) continue;
+    const size_t children = i ^ (size_t{unit >> 10u} << ((unit & (1u << 9u)) >> 6u));
+    require_map((children | 0xFFu) < num_units, origin);
+    const bool has_value = (unit & (1u << 8u)) != 0;
+    require_map(!has_value || (read_u32(trie, children) & 0x7FFFFFFFu) < texts_size, origin);
   }
 }
 

@@ -157,8 +157,8 @@ SpecialTokens read_special_tokens(const json& file,
                                   const std::string& origin) {
   const TokensAround around = read_tokens_around(file);
   SpecialTokens special;
-  special.bos = vocabulary.find(around.before);
-  special.eos = vocabulary.find(around.after);
+  if (!around.before.empty()) special.bos = vocabulary.find(around.before);
+  if (!around.after.empty()) special.eos = vocabulary.find(around.after);
   special.add_bos = special.bos.has_value();
   special.add_eos = special.eos.has_value();
   return apply_settings(settings, vocabulary, special, origin);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer_json_steps.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/check.h"
 #include "io/in_quotes.h"
@@ -71,20 +73,20 @@ bool escapes_spaces(const TextSteps& steps) {
                    NormalizerStep::kEscapeSpaces) != steps.normalizer.end();
 }
 
+// The long rules match all of a text, so that keeping only the matches loses nothing.
+bool keeps_all_text(const json& step, SplitRule rule) {
+  const std::string behavior = step.at("behavior").get<std::string>();
+  const bool invert = step.value("invert", false);
+  const bool is_partial = rule == SplitRule::kDigits || rule == SplitRule::kDigitRuns;
+  return (behavior == "Isolated" && !invert) || (behavior == "Removed" && invert && !is_partial);
+}
+
 void add_split(const json& step, const std::string& origin, TextSteps& steps) {
   // Gemma splits at spaces after its normalizer has replaced them all: nothing is left to split.
   if (is_string_pattern(step, " ") && escapes_spaces(steps)) return;
-  const json& pattern = step.at("pattern");
-  const auto rule = pattern.contains("Regex")
-                        ? split_rule_of_regex(pattern.at("Regex").get<std::string>())
-                        : std::nullopt;
-  const bool invert = step.value("invert", false);
-  const std::string behavior = step.at("behavior").get<std::string>();
-  // The long rules match all of a text, so that keeping only the matches loses nothing.
-  const bool matches_all = rule && *rule != SplitRule::kDigits && *rule != SplitRule::kDigitRuns;
-  const bool keeps_words =
-      (behavior == "Isolated" && !invert) || (behavior == "Removed" && invert && matches_all);
-  if (!rule || !keeps_words) refuse_part(origin, "pre_tokenizer", step);
+  const std::string regex = step.at("pattern").value("Regex", "");
+  const std::optional<SplitRule> rule = split_rule_of_regex(regex);
+  if (!rule || !keeps_all_text(step, *rule)) refuse_part(origin, "pre_tokenizer", step);
   steps.splits.push_back(*rule);
 }
 

@@ -2,6 +2,7 @@
 #include "text/tokenizer_settings.h"
 
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "base/check.h"
 #include "io/in_quotes.h"
@@ -49,7 +50,8 @@ void assign_token(std::optional<TokenId>& id,
 }  // namespace
 
 TokenizerSettings load_tokenizer_settings(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return {};
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return {};
   const json config = read_json(path);
   try {
     TokenizerSettings settings;

@@ -36,10 +36,10 @@ CASES = {
     "latter": ("single", 8, 5, 11, [32], 8),
     "cat": ("cat", 8, 0, 0, [24, 17, 9], 8),
     "cat_with_prefix": ("cat", 8, 4, 0, [24, 17, 9], 8),
-    "concat": ("concat", 8, 0, 0, [24, 17, 9], 8),
-    "concat_with_prefix": ("concat", 8, 4, 0, [24, 17, 9], 8),
-    "recursive": ("recursive", 8, 0, 0, [24, 17, 9], 8),
-    "recursive_with_prefix": ("recursive", 8, 4, 0, [24, 17, 30], 8),
+    "concat": ("concat", 8, 0, 0, [17, 17, 16], 8),
+    "concat_with_prefix": ("concat", 8, 4, 0, [17, 17, 16], 8),
+    "recursive": ("recursive", 8, 0, 0, [17, 17, 16], 8),
+    "recursive_with_prefix": ("recursive", 8, 4, 0, [24, 24, 23], 8),
 }
 
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every architecture against transformers: tiny random models with what transformers computed for them
-// (golden/make_model_golden.py).
+// Every architecture against transformers: tiny random models with what transformers computed for
+// them (golden/make_model_golden.py).
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -25,7 +25,8 @@ SafetensorsFile expected_for(const fs::path& model) {
 
 std::vector<std::string> model_names() {
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(kModels)) names.push_back(entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(kModels))
+    names.push_back(entry.path().filename());
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -60,7 +60,10 @@ class Precis:
 
     def run(self, command, *arguments):
         line = [self.binary, command, "--model", self.model, *map(str, arguments)]
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(line, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise PrecisFailed(f"{command}: {error}") from error
         if done.returncode != 0:
             raise PrecisFailed(f"{command}: exit code {done.returncode}: {done.stderr.strip()}")
         return done.stdout

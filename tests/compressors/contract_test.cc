@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every compressor owes its callers, whatever its method: one row in kCompressors is all that
+// a new one needs.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "compressors/divide.h"
+#include "compressors/registry.h"
+#include "compressors/selfcp.h"
+#include "models/load_decoder.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
+
+namespace precis {
+namespace {
+
+struct CompressorCase {
+  const char* name;
+  std::unique_ptr<Compressor> (*make)(const Decoder&);
+};
+
+std::unique_ptr<Compressor> make_small_selfcp(const Decoder& decoder) {
+  SelfCpConfig config;
+  config.ratio = 4;
+  config.max_segment = 20;
+  config.separator = 3;
+  return create_selfcp(config, decoder);
+}
+
+const CompressorCase kCompressors[] = {{"selfcp", make_small_selfcp}};
+
+Segment segment_of(int64_t size, int64_t first = 5) {
+  Segment segment;
+  for (int64_t i = 0; i < size; ++i) segment.tokens.push_back(first + (i * 37) % 80);
+  return segment;
+}
+
+at::Tensor rows_of(const MemoryTensors& memory) { return std::get<SoftTokens>(memory).embeddings; }
+
+class Contract : public testing::TestWithParam<CompressorCase> {
+ protected:
+  Contract()
+      : decoder(load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "qwen2",
+                             at::kFloat)),
+        compressor(GetParam().make(*decoder)) {}
+
+  at::Tensor logits_of_a_text() const {
+    KvCache cache(decoder->config().kv_shape(), decoder->options());
+    const at::Tensor ids = at::arange(5, 25);
+    return decoder->logits(
+        decoder->forward({decoder->embed(ids), at::arange(20), {0, 20}, {0}}, cache));
+  }
+
+  c10::NoGradGuard no_grad;
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<Compressor> compressor;
+};
+
+TEST_P(Contract, GivesOneMemoryForEachSegmentOfThePromisedSize) {
+  const std::vector<Segment> segments{segment_of(3), segment_of(20), segment_of(57)};
+  const auto memories = compressor->compress(segments, {});
+  ASSERT_EQ(memories.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(num_memory_tokens(memories[i]),
+              compressor->memory_size(std::ssize(segments[i].tokens), {}));
+  }
+}
+
+TEST_P(Contract, BatchEqualsSingles) {
+  const std::vector<Segment> segments{segment_of(7), segment_of(31, 9), segment_of(19, 11)};
+  for (const Chaining chaining :
+       {Chaining::kIndependent, Chaining::kConcat, Chaining::kRecursive}) {
+    CompressOptions options;
+    options.chaining = chaining;
+    const auto batch = compressor->compress(segments, options);
+    for (size_t i = 0; i < segments.size(); ++i) {
+      const auto single = compressor->compress({&segments[i], 1}, options);
+      EXPECT_TRUE(at::allclose(rows_of(batch[i]), rows_of(single[0]), 1e-4, 1e-5)) << i;
+    }
+  }
+}
+
+TEST_P(Contract, SameInputGivesSameOutput) {
+  const Segment segment = segment_of(30);
+  const auto first = compressor->compress({&segment, 1}, {}),
+             second = compressor->compress({&segment, 1}, {});
+  EXPECT_TRUE(at::equal(rows_of(first[0]), rows_of(second[0])));
+}
+
+TEST_P(Contract, KeepsDtypeAndHiddenSizeOfTheDecoder) {
+  const Segment segment = segment_of(8);
+  const at::Tensor rows = rows_of(compressor->compress({&segment, 1}, {})[0]);
+  EXPECT_EQ(rows.scalar_type(), at::kFloat);
+  EXPECT_EQ(rows.size(1), decoder->config().hidden_size);
+}
+
+TEST_P(Contract, LeavesTheDecoderUnchanged) {
+  const at::Tensor before = logits_of_a_text();
+  const Segment segment = segment_of(40);
+  compressor->compress({&segment, 1}, {});
+  EXPECT_TRUE(at::equal(before, logits_of_a_text()));
+}
+
+TEST_P(Contract, ALongSegmentIsItsPartsOneAfterTheOther) {
+  const Segment whole = segment_of(57);
+  std::vector<Segment> parts;
+  for (const TokenRange& range : divide(57, compressor->info().max_segment)) {
+    parts.push_back(
+        {{whole.tokens.begin() + range.first, whole.tokens.begin() + range.first + range.size},
+         nullptr});
+  }
+  std::vector<at::Tensor> rows;
+  for (const MemoryTensors& memory : compressor->compress(parts, {}))
+    rows.push_back(rows_of(memory));
+  const at::Tensor divided = rows_of(compressor->compress({&whole, 1}, {})[0]);
+  EXPECT_TRUE(at::allclose(divided, at::cat(rows, 0), 1e-4, 1e-5));
+}
+
+TEST_P(Contract, RefusesAnEmptySegmentAndForeignIds) {
+  const Segment empty, foreign{{1, 1000000}, nullptr}, negative{{-1}, nullptr};
+  expect_error(ErrorKind::kInvalidArgument, "empty", [&] {
+    compressor->compress({&empty, 1}, {});
+  });
+  expect_error(ErrorKind::kInvalidArgument, "1000000", [&] {
+    compressor->compress({&foreign, 1}, {});
+  });
+  expect_error(ErrorKind::kInvalidArgument, "-1", [&] {
+    compressor->compress({&negative, 1}, {});
+  });
+}
+
+TEST_P(Contract, RefusesRatiosAndSegmentsOutOfRange) {
+  const Segment segment = segment_of(10);
+  CompressOptions options;
+  options.ratio = 0.5;
+  expect_error(ErrorKind::kInvalidArgument, "ratio", [&] {
+    compressor->compress({&segment, 1}, options);
+  });
+  options = {};
+  options.segment = compressor->info().max_segment + 1;
+  expect_error(ErrorKind::kInvalidArgument, "segment", [&] {
+    compressor->compress({&segment, 1}, options);
+  });
+}
+
+TEST_P(Contract, ComesBackFromItsFilesUnchanged) {
+  const TemporaryDirectory directory;
+  compressor->save(directory.path());
+  const auto loaded = load_compressor(directory.path(), *decoder);
+  const Segment segment = segment_of(33);
+  EXPECT_TRUE(at::equal(rows_of(loaded->compress({&segment, 1}, {})[0]),
+                        rows_of(compressor->compress({&segment, 1}, {})[0])));
+  EXPECT_EQ(loaded->info().fingerprint, compressor->info().fingerprint);
+  EXPECT_EQ(loaded->info().method, GetParam().name);
+}
+
+TEST_P(Contract, IsRefusedByNameOverAnotherModel) {
+  const TemporaryDirectory directory;
+  compressor->save(directory.path());
+  const auto other =
+      load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "qwen3", at::kFloat);
+  expect_error(ErrorKind::kBadWeights, "made for a model", [&] {
+    load_compressor(directory.path(), *other);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Compressors,
+                         Contract,
+                         testing::ValuesIn(kCompressors),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Divide, MakesEqualPartsRatherThanAShortLastOne) {
+  const auto parts = divide(513, 512);
+  ASSERT_EQ(parts.size(), 2u);
+  EXPECT_EQ(parts[0].size, 257);
+  EXPECT_EQ(parts[1].first, 257);
+  EXPECT_EQ(parts[1].size, 256);
+}
+
+}  // namespace
+}  // namespace precis

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole flow over a tiny random model with a real tokenizer.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "compressors/selfcp.h"
+#include "io/memory_contents.h"
+#include "io/safetensors_weights.h"
+#include "models/load_decoder.h"
+#include "precis/decoder.h"
+#include "precis/precis.h"
+#include "precis/tokenizer.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
+
+namespace precis {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kModel = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama";
+
+// A compressor that is far from trained, which is all the same to the flow.
+void write_compressor(const fs::path& directory, bool reads_prefix) {
+  const c10::NoGradGuard no_grad;
+  const auto decoder = load_decoder(kModel, at::kFloat);
+  SelfCpConfig config;
+  config.ratio = 4;
+  config.max_segment = 16;
+  config.reads_prefix = reads_prefix;
+  create_selfcp(config, *decoder)->save(directory);
+}
+
+Engine load(const fs::path& compressor = {}) {
+  EngineOptions options;
+  options.model = kModel;
+  options.compressor = compressor;
+  options.dtype = Dtype::kFloat32;
+  return Engine::load(options);
+}
+
+GenerationOptions short_answer(int64_t tokens = 12) {
+  GenerationOptions options;
+  options.max_tokens = tokens;
+  return options;
+}
+
+class EngineTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    directory = new TemporaryDirectory;
+    write_compressor(*directory / "plain", false);
+    write_compressor(*directory / "prefixed", true);
+  }
+  static void TearDownTestSuite() { delete directory; }
+
+  // The text's own embeddings as a memory: reading it is reading the text.
+  static Memory passthrough(const Engine& engine, const std::string& text) {
+    const c10::NoGradGuard no_grad;
+    const auto ids = engine.tokenizer().encode(text);
+    return Memory(std::make_shared<MemoryContents>(
+        MemoryContents{SoftTokens{engine.decoder().embed(at::tensor(ids, at::kLong))},
+                       {"passthrough", engine.decoder().fingerprint(), "", "", std::ssize(ids)}}));
+  }
+
+  static TemporaryDirectory* directory;
+  Engine plain = load();
+  Engine selfcp = load(*directory / "plain");
+};
+TemporaryDirectory* EngineTest::directory = nullptr;
+
+TEST_F(EngineTest, GreedyAnswersAreTheSameEveryTime) {
+  const Prompt prompt = Prompt().keep("the water of the town");
+  const Completion first = plain.generate(prompt, short_answer()),
+                   second = plain.generate(prompt, short_answer());
+  EXPECT_EQ(first.ids, second.ids);
+  EXPECT_EQ(first.text, second.text);
+  EXPECT_EQ(first.savings.prompt_rows, first.savings.prompt_tokens);
+}
+
+TEST_F(EngineTest, AMemoryOfTheEmbeddingsAnswersLikeTheText) {
+  const Completion text =
+      plain.generate(Prompt().keep("the water").keep(" of the town"), short_answer());
+  // Cut where the tokenizer cuts too: a space starts a new word.
+  const Completion memory = plain.generate(
+      Prompt().keep("the water").memory(passthrough(plain, " of the town")), short_answer());
+  EXPECT_EQ(memory.ids, text.ids);
+  EXPECT_EQ(memory.savings.memory_rows,
+            memory.savings.prompt_tokens - std::ssize(plain.tokenizer().encode("the water")));
+}
+
+TEST_F(EngineTest, StreamsWhatItReturns) {
+  std::string streamed;
+  const Completion completion =
+      plain.generate(Prompt().keep("a"), short_answer(), [&](std::string_view text) {
+        streamed += text;
+        return true;
+      });
+  EXPECT_EQ(streamed, completion.text);
+  EXPECT_EQ(
+      completion.finish,
+      std::ssize(completion.ids) == 12 ? Completion::Finish::kLength : Completion::Finish::kStop);
+}
+
+TEST_F(EngineTest, ACallbackCancels) {
+  const Completion completion =
+      plain.generate(Prompt().keep("a"), short_answer(50), [](std::string_view) { return false; });
+  EXPECT_EQ(completion.finish, Completion::Finish::kCancelled);
+  EXPECT_LT(std::ssize(completion.ids), 50);
+}
+
+TEST_F(EngineTest, StopsBeforeAStopString) {
+  const Completion whole = plain.generate(Prompt().keep("the town"), short_answer(20));
+  ASSERT_GE(whole.text.size(), 4u);
+  GenerationOptions options = short_answer(20);
+  options.stop = {whole.text.substr(2, 2)};
+  const Completion cut = plain.generate(Prompt().keep("the town"), options);
+  EXPECT_EQ(cut.text, whole.text.substr(0, whole.text.find(options.stop[0])));
+  EXPECT_EQ(cut.finish, Completion::Finish::kStop);
+}
+
+TEST_F(EngineTest, BatchEqualsSinglesThoughLengthsDiffer) {
+  const std::vector<Prompt> prompts{
+      Prompt().keep("the"),
+      Prompt().compress("a long text about the town and its water").keep(" so"),
+      Prompt().keep("of the water of the town"),
+      Prompt().memory(selfcp.compress("water")).keep("a")};
+  const auto batch = selfcp.generate_batch(prompts, short_answer());
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(batch[i].ids, selfcp.generate(prompts[i], short_answer()).ids) << i;
+  }
+}
+
+TEST_F(EngineTest, OneBadRequestFailsAlone) {
+  const std::vector<Prompt> prompts{
+      Prompt().keep("the"), Prompt().keep("\xff"), Prompt().keep("of")};
+  const auto batch = plain.generate_batch(prompts, short_answer());
+  EXPECT_EQ(batch[1].finish, Completion::Finish::kError);
+  EXPECT_THROW(std::rethrow_exception(batch[1].error), Error);
+  EXPECT_EQ(batch[0].ids, plain.generate(prompts[0], short_answer()).ids);
+  EXPECT_EQ(batch[2].ids, plain.generate(prompts[2], short_answer()).ids);
+}
+
+TEST_F(EngineTest, SeededSamplingRepeatsItself) {
+  GenerationOptions options = short_answer(24);
+  options.temperature = 1.5;
+  options.seed = 3;
+  const Prompt prompt = Prompt().keep("the");
+  EXPECT_EQ(plain.generate(prompt, options).ids, plain.generate(prompt, options).ids);
+  const auto before = plain.generate(prompt, options).ids;
+  options.seed = 4;
+  EXPECT_NE(plain.generate(prompt, options).ids, before);
+}
+
+TEST_F(EngineTest, CompressionShortensThePrompt) {
+  const std::string document = "the town has water and the water has a town and so on and on";
+  const Completion completion =
+      selfcp.generate(Prompt().compress(document).keep(" the"), short_answer());
+  const int64_t tokens = std::ssize(selfcp.tokenizer().encode(document));
+  EXPECT_EQ(completion.savings.compressed_tokens, tokens);
+  EXPECT_EQ(completion.savings.memory_rows, selfcp.compress(document).num_tokens());
+  EXPECT_LT(completion.savings.prompt_rows, completion.savings.prompt_tokens);
+  EXPECT_GT(completion.savings.kv_bytes_saved, 0);
+}
+
+TEST_F(EngineTest, AReadyMemoryAnswersLikeTheTextItWasMadeFrom) {
+  const std::string document = "the town has water";
+  const Completion direct =
+      selfcp.generate(Prompt().compress(document).keep(" the"), short_answer());
+  const Completion ready =
+      selfcp.generate(Prompt().memory(selfcp.compress(document)).keep(" the"), short_answer());
+  EXPECT_EQ(direct.ids, ready.ids);
+}
+
+TEST_F(EngineTest, APrefixThatTheCompressorReadsIsSharedWithGeneration) {
+  const Engine prefixed = load(*directory / "prefixed");
+  const Completion completion = prefixed.generate(
+      Prompt().keep("about the town:").compress("the water of it").keep(" so"), short_answer());
+  EXPECT_EQ(completion.savings.prompt_rows - completion.savings.memory_rows,
+            completion.savings.prompt_tokens - completion.savings.compressed_tokens);
+}
+
+TEST_F(EngineTest, OverflowFollowsThePolicy) {
+  std::string document;
+  for (int i = 0; i < 40; ++i) document += " the water of the town";
+  GenerationOptions options = short_answer(4);
+  options.context_limit = 100;
+  const Prompt prompt = Prompt().context(document).keep(" so");
+  expect_error(
+      ErrorKind::kInvalidArgument, "over the limit", [&] { selfcp.generate(prompt, options); });
+  for (const Overflow policy : {Overflow::kTruncate,
+                                Overflow::kCompressFormer,
+                                Overflow::kCompressLatter,
+                                Overflow::kCompressAll}) {
+    options.overflow = policy;
+    const Completion completion = selfcp.generate(prompt, options);
+    EXPECT_LE(completion.savings.prompt_rows, 96);
+    EXPECT_EQ(completion.savings.memory_rows > 0, policy != Overflow::kTruncate);
+  }
+}
+
+TEST_F(EngineTest, ScoreIsTheLogLikelihoodOfEachId) {
+  const std::vector<TokenId> ids = plain.tokenizer().encode("the water of the town");
+  const Score score = plain.score_ids(Prompt(), ids);
+  ASSERT_EQ(score.nll.size(), ids.size() - 1);
+  const c10::NoGradGuard no_grad;
+  KvCache cache(plain.decoder().config().kv_shape(), plain.decoder().options());
+  const at::Tensor tokens = at::tensor(ids, at::kLong);
+  const int64_t n = tokens.size(0);
+  const at::Tensor logits = plain.decoder().logits(
+      plain.decoder().forward({plain.decoder().embed(tokens), at::arange(n), {0, n}, {0}}, cache));
+  for (size_t i = 0; i < score.nll.size(); ++i) {
+    EXPECT_NEAR(score.nll[i], -logits[i].log_softmax(0)[ids[i + 1]].item<double>(), 1e-4);
+  }
+}
+
+TEST_F(EngineTest, AContextChangesTheScoreAsReadingItWould) {
+  const std::vector<TokenId> context = plain.tokenizer().encode("the water"),
+                             rest = plain.tokenizer().encode(" of the town");
+  std::vector<TokenId> whole = context;
+  whole.insert(whole.end(), rest.begin(), rest.end());
+  const Score all = plain.score_ids(Prompt(), whole);
+  const Score after = plain.score_ids(Prompt().memory(passthrough(plain, "the water")), rest);
+  ASSERT_EQ(after.nll.size(), rest.size());
+  for (size_t i = 0; i < rest.size(); ++i)
+    EXPECT_NEAR(after.nll[i], all.nll[context.size() - 1 + i], 1e-4);
+}
+
+TEST_F(EngineTest, AMemorySurvivesItsFile) {
+  const Memory memory = selfcp.compress("the water of the town");
+  memory.save(*directory / "memory.safetensors");
+  const Memory loaded = Memory::load(*directory / "memory.safetensors");
+  EXPECT_EQ(loaded.content_hash(), memory.content_hash());
+  EXPECT_EQ(loaded.provenance().source_tokens, memory.provenance().source_tokens);
+  EXPECT_EQ(selfcp.generate(Prompt().memory(loaded).keep("a"), short_answer()).ids,
+            selfcp.generate(Prompt().memory(memory).keep("a"), short_answer()).ids);
+}
+
+TEST_F(EngineTest, ConcatenatedMemoriesAreReadInOrder) {
+  const std::vector<Memory> two{selfcp.compress("the water"), selfcp.compress(" of the town")};
+  const Memory joined = Memory::concat(two);
+  EXPECT_EQ(joined.num_tokens(), two[0].num_tokens() + two[1].num_tokens());
+  EXPECT_EQ(selfcp.generate(Prompt().memory(joined).keep("a"), short_answer()).ids,
+            selfcp.generate(Prompt().memory(two[0]).memory(two[1]).keep("a"), short_answer()).ids);
+}
+
+TEST_F(EngineTest, AMemoryOfAnotherModelIsRefusedByName) {
+  EngineOptions options;
+  options.model = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama.gguf";
+  options.dtype = Dtype::kFloat32;
+  const Engine other = Engine::load(options);
+  const Memory memory = selfcp.compress("the water");
+  expect_error(ErrorKind::kInvalidArgument,
+               "made for model " + memory.provenance().model_fingerprint,
+               [&] { other.generate(Prompt().memory(memory).keep("a"), short_answer()); });
+}
+
+TEST_F(EngineTest, ADamagedMemoryFileIsRefused) {
+  const fs::path path = *directory / "damaged.safetensors";
+  selfcp.compress("the water").save(path);
+  const auto good = SafetensorsFile::open(path);
+  at::Tensor rows = to_tensor(*good.find("embeddings"));
+  const auto metadata = good.metadata();
+  const auto write = [&] {
+    const std::vector<StoredTensor> tensors{to_stored("embeddings", rows)};
+    write_safetensors(path, tensors, metadata);
+  };
+  rows[0][0] += 1;
+  write();
+  expect_error(ErrorKind::kBadWeights, "hash", [&] { Memory::load(path); });
+  rows[0][0] = std::numeric_limits<float>::quiet_NaN();
+  write();
+  expect_error(ErrorKind::kBadWeights, "finite", [&] { Memory::load(path); });
+  expect_error(
+      ErrorKind::kBadWeights, "not a memory", [] { Memory::load(kModel / "model.safetensors"); });
+  expect_error(ErrorKind::kNotFound, "nowhere", [] { Memory::load("nowhere.safetensors"); });
+}
+
+TEST_F(EngineTest, BadInputIsNamed) {
+  expect_error(ErrorKind::kInvalidArgument, "no compressor", [&] { plain.compress("a"); });
+  expect_error(ErrorKind::kInvalidArgument, "empty", [&] { selfcp.compress(""); });
+  expect_error(ErrorKind::kInvalidArgument, "UTF-8", [&] { selfcp.compress("\xc3"); });
+  expect_error(ErrorKind::kInvalidArgument, "empty", [&] { plain.generate(Prompt()); });
+  expect_error(ErrorKind::kInvalidArgument, "outside the vocabulary", [&] {
+    plain.score_ids(Prompt(), std::vector<TokenId>{1, 99999});
+  });
+  expect_error(ErrorKind::kInvalidArgument, "at least 2 ids", [&] {
+    plain.score_ids(Prompt(), std::vector<TokenId>{1});
+  });
+  GenerationOptions options;
+  options.top_p = 0;
+  expect_error(
+      ErrorKind::kInvalidArgument, "top_p", [&] { plain.generate(Prompt().keep("a"), options); });
+  EngineOptions nowhere;
+  nowhere.model = "nowhere";
+  expect_error(ErrorKind::kNotFound, "nowhere", [&] { Engine::load(nowhere); });
+}
+
+}  // namespace
+}  // namespace precis

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/sampler.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "engine/stop_matcher.h"
+
+namespace precis {
+namespace {
+
+std::map<TokenId, double> frequencies(GenerationOptions options,
+                                      const std::vector<float>& logits,
+                                      int64_t num_ids = 100) {
+  constexpr int kDraws = 20000;
+  Sampler sampler(options, num_ids, {});
+  std::map<TokenId, double> counts;
+  for (int i = 0; i < kDraws; ++i) counts[sampler.sample(at::tensor(logits))] += 1.0 / kDraws;
+  return counts;
+}
+
+GenerationOptions at_temperature(double temperature) {
+  GenerationOptions options;
+  options.temperature = temperature;
+  return options;
+}
+
+TEST(Sampler, IsGreedyAtTemperatureZero) {
+  const auto drawn = frequencies({}, {1, 3, 2});
+  EXPECT_EQ(drawn.size(), 1u);
+  EXPECT_TRUE(drawn.contains(1));
+}
+
+TEST(Sampler, DrawsInProportionToTheProbabilities) {
+  const auto drawn = frequencies(at_temperature(2), {0, 2, 4});
+  const double total = 1 + std::exp(1) + std::exp(2);
+  EXPECT_NEAR(drawn.at(0), 1 / total, 0.015);
+  EXPECT_NEAR(drawn.at(1), std::exp(1) / total, 0.015);
+  EXPECT_NEAR(drawn.at(2), std::exp(2) / total, 0.015);
+}
+
+TEST(Sampler, TopKKeepsTheKBest) {
+  GenerationOptions options = at_temperature(10);
+  options.top_k = 2;
+  const auto drawn = frequencies(options, {1, 5, 3, 4});
+  EXPECT_EQ(drawn.size(), 2u);
+  EXPECT_TRUE(drawn.contains(1) && drawn.contains(3));
+}
+
+TEST(Sampler, TopPKeepsTheFewestThatReachP) {
+  GenerationOptions options = at_temperature(1);
+  options.top_p = 0.6;  // of 0.5, 0.3, 0.2
+  const auto drawn = frequencies(options, {std::log(0.5f), std::log(0.3f), std::log(0.2f)});
+  EXPECT_EQ(drawn.size(), 2u);
+  EXPECT_NEAR(drawn.at(0), 0.625, 0.015);
+}
+
+TEST(Sampler, MinPDropsWhatIsFarBelowTheBest) {
+  GenerationOptions options = at_temperature(1);
+  options.min_p = 0.5;
+  const auto drawn = frequencies(options, {std::log(0.5f), std::log(0.3f), std::log(0.2f)});
+  EXPECT_EQ(drawn.size(), 2u);
+}
+
+TEST(Sampler, RepetitionPenaltyWeighsSeenIdsDown) {
+  GenerationOptions options;
+  options.repetition_penalty = 2;
+  const std::vector<TokenId> prompt{0};
+  Sampler sampler(options, 100, prompt);
+  EXPECT_EQ(sampler.sample(at::tensor({4.f, 3.f, 2.5f})), 1);     // 4 / 2 < 3
+  EXPECT_EQ(sampler.sample(at::tensor({4.f, 3.f, 2.5f})), 2);     // now 3 / 2 < 2.5
+  EXPECT_EQ(sampler.sample(at::tensor({-1.f, -3.f, -1.5f})), 0);  // -1 * 2 > -1.5 * 2 > -3 * 2
+}
+
+TEST(Sampler, NeverDrawsIdsWithoutAToken) {
+  EXPECT_EQ(frequencies({}, {1, 2, 9}, 2).begin()->first, 1);
+}
+
+TEST(StopMatcher, HoldsBackWhatMayBecomeAStopString) {
+  StopMatcher matcher({"END", "\n\n"});
+  EXPECT_EQ(matcher.push("one E"), "one ");
+  EXPECT_EQ(matcher.push("N"), "");
+  EXPECT_EQ(matcher.push("T\n"), "ENT");
+  EXPECT_EQ(matcher.push("\nrest"), "");
+  EXPECT_TRUE(matcher.stopped());
+  EXPECT_EQ(matcher.finish(), "");
+}
+
+TEST(StopMatcher, GivesBackWhatItHeldIfNothingComes) {
+  StopMatcher matcher({"END"});
+  EXPECT_EQ(matcher.push("the EN"), "the ");
+  EXPECT_EQ(matcher.finish(), "EN");
+  EXPECT_FALSE(matcher.stopped());
+}
+
+}  // namespace
+}  // namespace precis

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every kernel against the reference of its op, over dtypes and odd shapes.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include "ops/attention.h"
+#include "ops/gated_activation.h"
+#include "ops/rms_norm.h"
+#include "ops/rotary.h"
+#include "support/expect_error.h"
+
+namespace precis {
+namespace {
+
+struct Precision {
+  c10::ScalarType dtype;
+  double tolerance;  // of the largest value
+};
+
+class Ops : public testing::TestWithParam<Precision> {
+ protected:
+  Ops() { at::manual_seed(7); }
+
+  at::Tensor random(at::IntArrayRef shape) const { return at::randn(shape).to(GetParam().dtype); }
+
+  void expect_close(const at::Tensor& actual, const at::Tensor& expected) const {
+    ASSERT_EQ(actual.sizes(), expected.sizes());
+    ASSERT_EQ(actual.scalar_type(), GetParam().dtype);
+    if (actual.numel() == 0) return;
+    const double error =
+        (actual.to(at::kFloat) - expected.to(at::kFloat)).abs().max().item<double>();
+    EXPECT_LE(error, GetParam().tolerance * expected.to(at::kFloat).abs().max().item<double>());
+  }
+
+  c10::NoGradGuard no_grad;
+};
+
+TEST_P(Ops, RmsNormEqualsItsReference) {
+  for (const int64_t width : {1, 7, 64, 576, 1000}) {
+    for (const int64_t rows : {1, 3, 129}) {
+      const at::Tensor x = random({rows, width}), gain = at::randn({width});
+      expect_close(ops::rms_norm(x, gain, 1e-5), ops::reference::rms_norm(x, gain, 1e-5));
+    }
+  }
+}
+
+TEST_P(Ops, RmsNormOfHeadsThatLieApartEqualsItsReference) {
+  const at::Tensor x = random({5, 96}).narrow(1, 32, 48).unflatten(1, {3, 16}),
+                   gain = at::randn({16});
+  expect_close(ops::rms_norm(x, gain, 1e-6), ops::reference::rms_norm(x, gain, 1e-6));
+}
+
+TEST_P(Ops, RotaryEqualsItsReference) {
+  for (const int64_t head_dim : {2, 16, 64, 256}) {
+    const at::Tensor frequencies = ops::rotary_frequencies({}, head_dim);
+    const auto table = ops::rotary_table(frequencies, at::arange(100, 133), 1.0);
+    const at::Tensor packed = random({33, 5 * head_dim});
+    const at::Tensor x = packed.narrow(1, head_dim, 3 * head_dim).unflatten(1, {3, head_dim});
+    expect_close(ops::rotary(x, table), ops::reference::rotary(x, table));
+  }
+}
+
+TEST_P(Ops, GatedActivationEqualsItsReference) {
+  for (const auto activation :
+       {DecoderConfig::Activation::kSilu, DecoderConfig::Activation::kGeluTanh}) {
+    for (const int64_t width : {1, 33, 1536}) {
+      const at::Tensor x = random({17, 2 * width}) * 4;
+      expect_close(ops::gated_activation(x, activation),
+                   ops::reference::gated_activation(x, activation));
+    }
+  }
+}
+
+TEST_P(Ops, GatedActivationSurvivesExtremeInput) {
+  const at::Tensor x =
+      at::tensor({-1e4f, -100.f, -0.f, 0.f, 100.f, 1e4f, 1.f, 1.f, 1.f, 1.f, 1.f, 1.f})
+          .view({1, 12})
+          .to(GetParam().dtype);
+  for (const auto activation :
+       {DecoderConfig::Activation::kSilu, DecoderConfig::Activation::kGeluTanh}) {
+    expect_close(ops::gated_activation(x, activation),
+                 ops::reference::gated_activation(x, activation));
+  }
+}
+
+TEST_P(Ops, DecodeAttentionEqualsItsReference) {
+  for (const int64_t keys : {1, 2, 65, 500}) {
+    for (const int64_t window : {0, 1, 32}) {
+      const at::Tensor q = random({1, 6, 1, 64});
+      // A cache with room to spare: the heads of its rows lie apart.
+      const at::Tensor k = random({1, 2, 512, 64}).narrow(2, 0, keys),
+                       v = random({1, 2, 512, 64}).narrow(2, 0, keys);
+      const ops::AttentionOptions options{0.125, window};
+      expect_close(ops::attention(q, k, v, options), ops::reference::attention(q, k, v, options));
+    }
+  }
+}
+
+TEST_P(Ops, PrefillAttentionEqualsItsReference) {
+  for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{1, 1}, {40, 40}, {5, 33}}) {
+    for (const int64_t window : {0, 8}) {
+      const at::Tensor q = random({2, 6, queries, 32}), k = random({2, 3, keys, 32}),
+                       v = random({2, 3, keys, 32});
+      const ops::AttentionOptions options{0.2, window};
+      expect_close(ops::attention(q, k, v, options), ops::reference::attention(q, k, v, options));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu,
+                         Ops,
+                         testing::Values(Precision{at::kFloat, 2e-6},
+                                         Precision{at::kBFloat16, 0.02}),
+                         [](const auto& info) {
+                           return info.param.dtype == at::kFloat ? "float32" : "bfloat16";
+                         });
+
+TEST(OpErrors, NameWhatDoesNotFit) {
+  expect_error(ErrorKind::kInvalidArgument, "rms_norm", [] {
+    ops::rms_norm(at::ones({2, 3}), at::ones({4}), 1e-5);
+  });
+  expect_error(ErrorKind::kInvalidArgument, "attention", [] {
+    ops::attention(at::ones({1, 3, 1, 4}), at::ones({1, 2, 1, 4}), at::ones({1, 2, 1, 4}), {});
+  });
+}
+
+TEST(OpGradients, FlowThroughEveryOp) {
+  const at::Tensor x = at::randn({4, 8}).requires_grad_(true);
+  const at::Tensor normed = ops::rms_norm(x, at::ones({8}), 1e-5);
+  const auto table = ops::rotary_table(ops::rotary_frequencies({}, 4), at::arange(4), 1.0);
+  const at::Tensor heads =
+      ops::rotary(normed.unflatten(1, {2, 4}), table).transpose(0, 1).unsqueeze(0);
+  const at::Tensor attended = ops::attention(heads, heads, heads, {});
+  ops::gated_activation(attended.squeeze(0).transpose(0, 1).flatten(1),
+                        DecoderConfig::Activation::kSilu)
+      .sum()
+      .backward();
+  EXPECT_GT(x.grad().abs().sum().item<float>(), 0);
+}
+
+}  // namespace
+}  // namespace precis

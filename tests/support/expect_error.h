@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "precis/error.h"
+
+namespace precis {
+
+// Runs `work` and expects a precis::Error of this kind whose message contains `part`.
+template <typename Work>
+void expect_error(ErrorKind kind, const std::string& part, const Work& work) {
+  try {
+    work();
+    ADD_FAILURE() << "nothing was thrown, expected an error about: " << part;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    EXPECT_THAT(error.what(), testing::HasSubstr(part));
+  }
+}
+
+}  // namespace precis

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "compressors/selfcp.h"
+#include "io/json_file.h"
+#include "models/load_decoder.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
+#include "text/load_tokenizer.h"
+#include "train/language_model_loss.h"
+#include "train/trainer.h"
+
+namespace precis {
+namespace {
+
+const std::filesystem::path kModel =
+    std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama";
+
+class Training : public testing::Test {
+ protected:
+  Training() {
+    const c10::NoGradGuard no_grad;
+    decoder = load_decoder(kModel, at::kFloat);
+    tokenizer = load_tokenizer(kModel);
+    std::ofstream out(directory / "data.jsonl");
+    for (int i = 0; i < 8; ++i) {
+      std::string text;
+      for (int word = 0; word < 60; ++word)
+        text += " word" + std::to_string((i * 17 + word * word) % 23);
+      out << nlohmann::json{{"text", text}}.dump() << "\n";
+    }
+  }
+
+  std::unique_ptr<Compressor> fresh() const {
+    const c10::NoGradGuard no_grad;
+    SelfCpConfig config;
+    config.ratio = 4;
+    return create_selfcp(config, *decoder);
+  }
+
+  static TrainerOptions few_steps(int64_t steps) {
+    TrainerOptions options;
+    options.steps = steps;
+    options.batch = 4;
+    options.lengths = {8, 24, 12};
+    options.learning_rate = 0.02;
+    options.warmup_steps = 2;
+    options.checkpoint_every = 3;
+    options.chained_share = 0.3;
+    return options;
+  }
+
+  std::vector<double> losses(const std::filesystem::path& out,
+                             const TrainerOptions& options,
+                             int64_t stop_after = 1000) {
+    const TextDataset data = TextDataset::read(directory / "data.jsonl", *tokenizer);
+    std::vector<double> seen;
+    const auto compressor = fresh();
+    train(*compressor, *decoder, data, options, out, [&](const TrainingStep& step) {
+      seen.push_back(step.loss);
+      return step.step < stop_after;
+    });
+    return seen;
+  }
+
+  TemporaryDirectory directory;
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<Tokenizer> tokenizer;
+};
+
+TEST_F(Training, LowersTheLoss) {
+  const auto seen = losses(directory / "out", few_steps(40));
+  const double first = (seen[0] + seen[1] + seen[2]) / 3,
+               last = (seen[37] + seen[38] + seen[39]) / 3;
+  EXPECT_LT(last, 0.8 * first);
+}
+
+TEST_F(Training, AnInterruptedRunGoesOnToTheSameLosses) {
+  const auto whole = losses(directory / "whole", few_steps(9));
+  auto resumed = losses(directory / "parts", few_steps(9), 5);
+  for (const double loss : losses(directory / "parts", few_steps(9))) resumed.push_back(loss);
+  ASSERT_EQ(resumed.size(), whole.size());
+  for (size_t i = 0; i < whole.size(); ++i) EXPECT_DOUBLE_EQ(resumed[i], whole[i]) << i;
+}
+
+TEST_F(Training, ACheckpointOfOtherOptionsIsRefused) {
+  losses(directory / "out", few_steps(3));
+  TrainerOptions other = few_steps(6);
+  other.learning_rate = 0.5;
+  expect_error(
+      ErrorKind::kInvalidArgument, "other options", [&] { losses(directory / "out", other); });
+}
+
+TEST_F(Training, LeavesTheFrozenModelWithoutGradients) {
+  const auto compressor = fresh();
+  for (const NamedTensor& named : compressor->parameters()) named.tensor.requires_grad_(true);
+  const TrainingExample example{{{5, 6, 7, 8, 9, 10, 11, 12}, nullptr}, {13, 14, 15}};
+  const at::Tensor before = decoder->embed(at::arange(20)).clone();
+  cross_entropy(*decoder, predict(*decoder, *compressor, {&example, 1}, {}), /*backward=*/true);
+  EXPECT_FALSE(decoder->embed(at::arange(20)).requires_grad());
+  EXPECT_TRUE(at::equal(before, decoder->embed(at::arange(20))));
+  for (const NamedTensor& named : compressor->parameters())
+    EXPECT_TRUE(named.tensor.grad().defined()) << named.name;
+}
+
+TEST_F(Training, WritesALogLineForEachStep) {
+  losses(directory / "out", few_steps(4));
+  std::ifstream log(directory / "out/log.jsonl");
+  int64_t expected = 1;
+  for (std::string line; std::getline(log, line); ++expected) {
+    EXPECT_EQ(nlohmann::json::parse(line).at("step"), expected);
+  }
+  EXPECT_EQ(expected, 5);
+}
+
+TEST_F(Training, NamesTheLineThatIsNoText) {
+  std::ofstream(directory / "bad.jsonl") << "{\"text\":\"a\"}\n\n{\"title\":\"b\"}\n";
+  expect_error(ErrorKind::kInvalidArgument, "line 3", [&] {
+    TextDataset::read(directory / "bad.jsonl", *tokenizer);
+  });
+}
+
+TEST_F(Training, RefusesOptionsAndDataThatMakeNoSense) {
+  TrainerOptions options = few_steps(3);
+  options.lengths = {500, 600, 500};
+  expect_error(
+      ErrorKind::kInvalidArgument, "no text has", [&] { losses(directory / "out", options); });
+  options = few_steps(0);
+  expect_error(ErrorKind::kInvalidArgument, "steps", [&] { losses(directory / "out", options); });
+}
+
+}  // namespace
+}  // namespace precis
