@@ -3,7 +3,7 @@
 #
 # PRECIS_TORCH_DIR: the wheel's torch/ folder (holds include/ and lib/).
 if(NOT PRECIS_TORCH_DIR)
-  file(GLOB _candidates "${PROJECT_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/torch")
+  file(GLOB _candidates "${CMAKE_CURRENT_LIST_DIR}/../.deps/venv/lib/python3*/site-packages/torch")
   list(GET _candidates 0 _first)
   set(PRECIS_TORCH_DIR "${_first}" CACHE PATH "torch/ folder of the PyPI wheel" FORCE)
 endif()

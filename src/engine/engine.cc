@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "compressors/registry.h"
 #include "engine/compress.h"
 #include "engine/decode.h"
@@ -111,6 +112,14 @@ Engine Engine::load(const EngineOptions& options) {
     if (const auto source = load_chat_template(options.model)) parts->chat.emplace(*source);
     if (!options.compressor.empty())
       parts->compressor = load_compressor(options.compressor, *parts->decoder);
+    log(LogLevel::kInfo,
+        concat("loaded ",
+               options.model.string(),
+               ": ",
+               parts->decoder->num_parameters(),
+               " parameters, ",
+               parts->decoder->weight_bytes(),
+               " bytes"));
     return Engine(std::move(parts));
   });
 }

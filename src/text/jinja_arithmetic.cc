@@ -134,8 +134,13 @@ Value add_sequences(Budget& budget, const Sequence& left, const Sequence& right)
 
 Value repeat_sequence(Budget& budget, const Sequence& sequence, int64_t times) {
   std::vector<Value> items;
-  for (int64_t i = 0; i < times && !sequence.items.empty(); ++i) {
-    budget.touch(sequence.items.size() * sizeof(Value));
+  const size_t size = sequence.items.size();
+  if (size == 0 || times <= 0) return make_sequence(budget, sequence.kind, {});
+  const auto most = static_cast<int64_t>(Budget::kMaxBytes / sizeof(Value) / size);
+  PRECIS_CHECK(times <= most, kInvalidArgument, "a list of ", size, " items times ", times);
+  budget.touch(static_cast<size_t>(times) * size * sizeof(Value));
+  items.reserve(static_cast<size_t>(times) * size);
+  for (int64_t i = 0; i < times; ++i) {
     items.insert(items.end(), sequence.items.begin(), sequence.items.end());
   }
   return make_sequence(budget, sequence.kind, std::move(items));

@@ -27,15 +27,21 @@ bool has_case(int32_t point) {
   return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LT;
 }
 
-enum class Case { kUpper, kLower };
+enum class Case { kUpper, kLower, kTitle };
+
+int32_t map_point(int32_t point, Case wanted) {
+  if (wanted == Case::kUpper) return utf8proc_toupper(point);
+  return wanted == Case::kLower ? utf8proc_tolower(point) : utf8proc_totitle(point);
+}
 
 // One character to one: of the special cases of Unicode only the sharp s is known.
 void add_in_case(TextBuilder& out, int32_t point, std::string_view bytes, int source, Case wanted) {
   constexpr int32_t kSharpS = 0xDF;
   if (point == kSharpS && wanted == Case::kUpper) return out.add("SS", source);
+  if (point == kSharpS && wanted == Case::kTitle) return out.add("Ss", source);
   if (point < 0) return out.add(bytes, source);
   std::string mapped;
-  append_utf8(mapped, wanted == Case::kUpper ? utf8proc_toupper(point) : utf8proc_tolower(point));
+  append_utf8(mapped, map_point(point, wanted));
   out.add(mapped, source);
 }
 
@@ -90,14 +96,14 @@ Text lower(Budget& budget, const Text& text) {
 Text capitalize(Budget& budget, const Text& text) {
   bool is_first = true;
   return map_case(budget, text, [&is_first](int32_t) {
-    return std::exchange(is_first, false) ? Case::kUpper : Case::kLower;
+    return std::exchange(is_first, false) ? Case::kTitle : Case::kLower;
   });
 }
 
 Text title(Budget& budget, const Text& text) {
   bool in_word = false;
   return map_case(budget, text, [&in_word](int32_t point) {
-    return std::exchange(in_word, has_case(point)) ? Case::kLower : Case::kUpper;
+    return std::exchange(in_word, has_case(point)) ? Case::kLower : Case::kTitle;
   });
 }
 

@@ -31,6 +31,7 @@ class StripSet {
 // memmem takes linear time on any input, std::string_view::find does not.
 size_t find_from(std::string_view text, std::string_view needle, size_t from) {
   if (needle.empty()) return from;
+  if (needle.size() > text.size() - from) return std::string_view::npos;
   const char* start = text.data() + from;
   const void* found = memmem(start, text.size() - from, needle.data(), needle.size());
   return found ? static_cast<size_t>(static_cast<const char*>(found) - text.data())
@@ -218,8 +219,14 @@ Text concatenate(Budget& budget, const Text& left, const Text& right) {
 }
 
 Text repeat(Budget& budget, const Text& text, int64_t times) {
-  TextBuilder out(budget);
   if (text.empty()) return text;
+  const size_t most = Budget::kMaxText / text.bytes().size();
+  PRECIS_CHECK(times <= static_cast<int64_t>(most),
+               kInvalidArgument,
+               "a string of more than ",
+               Budget::kMaxText,
+               " bytes");
+  TextBuilder out(budget);
   for (int64_t i = 0; i < times; ++i) out.add(text);
   return out.take(text.is_markup());
 }

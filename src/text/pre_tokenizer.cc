@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 
+#include "text/normalizer.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
@@ -13,7 +14,6 @@ namespace {
 
 using Class = CharacterClass;
 
-constexpr std::string_view kMetaspaceMark = "\xE2\x96\x81";
 constexpr std::string_view kLongS = "\xC5\xBF";  // U+017F, which folds to "s"
 
 bool is_line_break(std::string_view text, size_t position) {
@@ -121,7 +121,7 @@ size_t digits_end(std::string_view text, size_t begin, size_t max_digits) {
 }
 
 size_t metaspace_end(std::string_view text, size_t begin) {
-  return std::min(text.find(kMetaspaceMark, begin + 1), text.size());
+  return std::min(text.find(kSpaceMark, begin + 1), text.size());
 }
 
 size_t word_end(SplitRule rule, std::string_view text, size_t begin) {

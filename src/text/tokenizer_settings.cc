@@ -53,6 +53,7 @@ TokenizerSettings load_tokenizer_settings(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return {};
   const json config = read_json(path);
+  PRECIS_CHECK(config.is_object(), kBadWeights, path.string(), ": not a JSON object");
   try {
     TokenizerSettings settings;
     settings.bos_token = token_name(config, "bos_token");

@@ -10,6 +10,7 @@ Some models have a twin in `models/<name>.gguf` with the same weights and the sa
 """
 
 import copy
+import importlib.metadata
 import json
 import pathlib
 import shutil
@@ -25,7 +26,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 MODELS = pathlib.Path(__file__).resolve().parent / "models"
 NUM_IDS = 40  # longer than every sliding window below
-VERSIONS = {"transformers": transformers.__version__, "torch": torch.__version__, "gguf": "0.19.0"}
+# One entry, because safetensors writes several in a random order.
+VERSIONS = {"versions": f"transformers {transformers.__version__}, torch {torch.__version__}, "
+                        f"gguf {importlib.metadata.version('gguf')}"}
 
 # Keys as published checkpoints have them: rope_theta and rope_scaling beside the others. A case named in NEW_STYLE
 # is saved by transformers itself, which writes rope_parameters and layer_types instead.

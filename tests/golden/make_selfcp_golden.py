@@ -152,7 +152,7 @@ def main():
         expected |= {f"{name}.{key}": value.detach().float().contiguous() for key, value in results.items()}
         print(f"{name:22} {len(results['slots'])} slots, loss {results['loss'].item():.3f}")
 
-    versions = {"transformers": transformers.__version__, "torch": torch.__version__, "model": "models/llama"}
+    versions = {"versions": f"transformers {transformers.__version__}, torch {torch.__version__}"}
     save_file(compressor, OUT / "selfcp.safetensors", metadata={"format": "pt"})
     save_file(expected, OUT / "expected.safetensors", metadata=versions)
     rows = ",\n".join(f" {json.dumps(name)}: {json.dumps(case)}" for name, case in cases.items())

@@ -108,12 +108,17 @@ class Reference:
         """Restores what transformers 5.23 leaves behind when it converts a GGUF file."""
         import gguf
 
+        from tokenizers import normalizers, pre_tokenizers
+
         reader = gguf.GGUFReader(path)
         pre = reader.get_field("tokenizer.ggml.pre")
-        if pre is not None and pre.contents() == "smollm":  # every digit stands alone
-            from tokenizers import pre_tokenizers
-            self.tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre = pre.contents() if pre is not None else None
+        backend = self.tokenizer.backend_tokenizer
+        if pre == "smollm":  # every digit stands alone
+            backend.pre_tokenizer = pre_tokenizers.Sequence([
                 pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+        if pre == "qwen2":  # as Qwen2Tokenizer and Qwen's tokenizer.json have it; llama.cpp does not normalise
+            backend.normalizer = normalizers.NFC()
         for tensor in reader.tensors:
             if tensor.name == "rope_freqs.weight":  # Llama 3's rope scaling
                 self.model.model.rotary_emb.inv_freq /= torch.tensor(tensor.data)
