@@ -86,7 +86,7 @@ TEST_F(Cli, WritesLogitsAndHiddenStates) {
   const std::string ids = write("ids.json", "[1,2,3,4]");
   run("logits --model " + kModels + "qwen2 --ids " + ids + " --out " + path("out.safetensors"));
   const auto file = SafetensorsFile::open(directory / "out.safetensors");
-  EXPECT_EQ(file.find("logits")->shape, (std::vector<int64_t>{4, 96}));
+  EXPECT_EQ(file.find("logits")->shape, (std::vector<int64_t>{4, 320}));
   EXPECT_EQ(file.find("hidden")->shape, (std::vector<int64_t>{4, 32}));
   EXPECT_EQ(file.find("logits")->dtype, "F32");
 }
@@ -222,9 +222,9 @@ TEST_F(Cli, BadCompressionInputIsNamed) {
 
 TEST_F(Cli, DamagedModelsAreRefused) {
   const std::string copy = path("model");
-  fs::copy(kModels + "qwen3", copy, fs::copy_options::recursive);
+  fs::copy(kModels + "qwen2", copy, fs::copy_options::recursive);
   const auto damage_config = [&](const std::string& key, const json& value) {
-    json config = read_json(kModels + "qwen3/config.json");
+    json config = read_json(kModels + "qwen2/config.json");
     config[key] = value;
     std::ofstream(copy + "/config.json") << config.dump();
   };
