@@ -20,10 +20,12 @@ int main(int count, char** arguments) try {
   std::ifstream file(arguments[3]);
   const std::string document{std::istreambuf_iterator<char>(file), {}};
   const precis::Memory memory = engine.compress(document);
-  std::cout << memory.provenance().source_tokens << " tokens became " << memory.num_tokens() << " memory tokens\n";
+  std::cout << memory.provenance().source_tokens << " tokens became " << memory.num_tokens()
+            << " memory tokens\n";
 
   for (int i = 4; i < count; ++i) {
-    const auto prompt = precis::Prompt().turn("user").memory(memory).keep(std::string("\n\n") + arguments[i]);
+    const auto prompt =
+        precis::Prompt().turn("user").memory(memory).keep(std::string("\n\n") + arguments[i]);
     engine.generate(prompt, {.max_tokens = 96}, [](std::string_view text) {
       std::cout << text << std::flush;
       return true;

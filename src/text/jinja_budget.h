@@ -14,7 +14,7 @@ class Budget {
   static constexpr size_t kMaxSteps = 10'000'000;
   static constexpr size_t kMaxBytes = size_t{512} << 20;  // made or read, over the whole rendering
   static constexpr size_t kMaxText = size_t{64} << 20;    // of one string, so of the output as well
-  static constexpr int kMaxNesting = 1000;                // of evaluations, macro calls included
+  static constexpr int kMaxNesting = 500;                 // of evaluations, macro calls included
 
   void step(size_t count = 1) {
     steps_ += count;

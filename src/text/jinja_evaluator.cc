@@ -204,6 +204,7 @@ Value Evaluator::call(const Value& callee, const Arguments& arguments) {
 }
 
 Value Evaluator::call_macro(const Macro& macro, const Arguments& arguments) {
+  const Nesting nesting(budget());
   const std::shared_ptr<Frame> scope = macro.scope.lock();
   PRECIS_CHECK(scope, kUnsupported, "calling a macro outside the scope that defines it");
   const auto caller = std::exchange(frame_, std::make_shared<Frame>(Frame{scope, {}}));

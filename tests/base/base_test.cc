@@ -13,8 +13,9 @@ namespace precis {
 namespace {
 
 TEST(Check, JoinsItsMessageAndKeepsItsKind) {
-  expect_error(ErrorKind::kBadWeights, "keys have 8 heads, config says 4",
-               [] { PRECIS_CHECK(false, kBadWeights, "keys have ", 8, " heads, config says ", 4); });
+  expect_error(ErrorKind::kBadWeights, "keys have 8 heads, config says 4", [] {
+    PRECIS_CHECK(false, kBadWeights, "keys have ", 8, " heads, config says ", 4);
+  });
   EXPECT_NO_THROW(PRECIS_CHECK(true, kInternal, "never"));
 }
 

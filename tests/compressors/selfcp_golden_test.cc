@@ -27,8 +27,7 @@ using Ids = std::vector<TokenId>;
 std::vector<std::string> case_names() {
   std::vector<std::string> names;
   const nlohmann::json cases = read_json(kGolden / "cases.json");
-  for (const auto& [name, ignored] : cases.items())
-    names.push_back(name);
+  for (const auto& [name, ignored] : cases.items()) names.push_back(name);
   return names;
 }
 

@@ -88,8 +88,8 @@ TEST(HostileChatTemplate, HugeValuesAreRefused) {
   expect_error("{{ 2 ** 64 }}");
   expect_error("{{ [1] | tojson(indent=10 ** 10) }}");
   expect_error("{{ 'a' | indent(10 ** 10, true) }}");
-  expect_error("{% set x = 'a' * 10 ** 7 %}{{ x.replace('a', x) }}");
-  expect_error("{% set x = 'a' * 10 ** 7 %}{{ x.replace('', x) }}");
+  expect_error("{% set x = 'a' * 10 ** 5 %}{{ x.replace('a', x) }}");
+  expect_error("{% set x = 'a' * 10 ** 5 %}{{ x.replace('', x) }}");
   expect_error("{% set x = 'a' * 10 ** 7 %}{{ ([x] * 200) | join }}");
   expect_error("{% set x = 'a' * 10 ** 5 %}{{ x | join(x) }}");
   expect_error("{% set x = 'a' * 10 ** 7 %}{{ ('{0}' * 100).format(x) }}");
