@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Sets up, builds, and asks a question about a document that is read as a memory where it is too long.
+# Sets up, builds, and asks a question about a document, whose beginning is read as a memory where a trained compressor is
+# there.
 #
 #   examples/quickstart.sh [DOCUMENT [QUESTION]]
 set -euo pipefail
@@ -14,9 +15,15 @@ third_party/install.sh
 cmake --preset release -DPRECIS_TESTS=OFF >/dev/null
 cmake --build --preset release
 
+arguments=(--model "$model" --context-file "$document" --prompt "$question" --max-tokens 96)
 echo
-echo "The document: $document, $(wc -w <"$document") words. The window: 1,536 tokens."
-echo "Its beginning is compressed until the rest fits, then: $question"
+echo "The document: $document, $(wc -w <"$document") words."
+if [ -d "$compressor" ]; then
+  echo "The window: 1,536 tokens. Its beginning is compressed until the rest fits."
+  arguments+=(--compressor "$compressor" --overflow compress-former --context-limit 1536)
+else
+  echo "There is no compressor in $compressor: the document is read in full."
+fi
+echo "$question"
 echo
-build/precis generate --model "$model" --compressor "$compressor" --context-file "$document" \
-  --overflow compress-former --context-limit 1536 --prompt "$question" --max-tokens 96
+build/precis generate "${arguments[@]}"

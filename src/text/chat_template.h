@@ -26,7 +26,9 @@ struct ChatMessage {
   // template's own text, because templates build special tokens from it; any other is kContext.
   std::string role;
   std::vector<MarkedText> content;  // read by the template as one string
-  std::string fields_json;          // a JSON object of further fields (tool_calls, name), or empty
+  // A JSON object of further fields (tool_calls, name), or empty. May hold a "content" that is no
+  // string (null, a list of parts) if `content` is empty.
+  std::string fields_json;
 };
 
 struct ChatTemplateContext {

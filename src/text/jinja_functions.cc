@@ -40,6 +40,7 @@ Value range(Environment& environment, const Arguments& arguments) {
 
 // A dict, or pairs of key and value.
 void add_entries(Budget& budget, const Value& from, Dict& dict) {
+  require_defined(from);
   if (const auto* other = from.object<Dict>()) {
     for (const auto& [key, value] : other->entries()) dict.set(key, value);
     return;

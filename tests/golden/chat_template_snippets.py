@@ -215,6 +215,8 @@ html|safe + '<', '<' + html|safe, (html|e) + '<b>', ('<'|safe)|upper + '<'
 table|attr('b') is defined, name|attr('upper') is defined
 dict(a=1, b='c'), dict({'a': 1}, b=2), dict([['a', 1]]), dict(), dict(pairs)
 dict(1)
+namespace(undefined_name)
+dict(undefined_name)
 dict([1])
 namespace(a=1).a, namespace({'b': 2}, c=3).b, namespace().x is defined
 nope(1)
