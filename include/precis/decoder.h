@@ -91,7 +91,7 @@ class Decoder {
   // A hash of the weights: memories made over other weights are refused by it.
   virtual const std::string& fingerprint() const = 0;
 
-  // Every weight by its Hugging Face name, for inspection. Fused weights are views.
+  // Elements and bytes of all weights; a head that is tied to the embedding counts once.
   virtual int64_t num_parameters() const = 0;
   virtual int64_t weight_bytes() const = 0;
 };

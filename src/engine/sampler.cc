@@ -9,12 +9,6 @@
 #include "base/check.h"
 
 namespace precis {
-namespace {
-
-bool by_value(float left, float right) { return left > right; }
-
-}  // namespace
-
 void check_sampling(const GenerationOptions& options) {
   const auto demand = [](bool good, const char* name, auto value, const char* expected) {
     PRECIS_CHECK(good,
@@ -64,9 +58,7 @@ TokenId Sampler::sample(const at::Tensor& logits) {
 }
 
 TokenId Sampler::draw(std::vector<Candidate>& candidates) {
-  const auto larger = [](const Candidate& a, const Candidate& b) {
-    return by_value(a.value, b.value);
-  };
+  const auto larger = [](const Candidate& a, const Candidate& b) { return a.value > b.value; };
   const auto best = std::min_element(candidates.begin(), candidates.end(), larger);
   if (options_.temperature == 0) return best->id;
   const float largest = best->value;
