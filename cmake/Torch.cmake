@@ -2,10 +2,13 @@
 # where the wheel was built with one, and sets flags for everybody.
 #
 # PRECIS_TORCH_DIR: the wheel's torch/ folder (holds include/ and lib/).
+include_guard(GLOBAL)
 if(NOT PRECIS_TORCH_DIR)
   file(GLOB _candidates "${CMAKE_CURRENT_LIST_DIR}/../.deps/venv/lib/python3*/site-packages/torch")
-  list(GET _candidates 0 _first)
-  set(PRECIS_TORCH_DIR "${_first}" CACHE PATH "torch/ folder of the PyPI wheel" FORCE)
+  if(_candidates)
+    list(GET _candidates 0 _first)
+    set(PRECIS_TORCH_DIR "${_first}" CACHE PATH "torch/ folder of the PyPI wheel" FORCE)
+  endif()
 endif()
 if(NOT EXISTS "${PRECIS_TORCH_DIR}/lib/libtorch_cpu.so")
   message(FATAL_ERROR "libtorch is missing: run third_party/install.sh, or set PRECIS_TORCH_DIR to a torch 2.11 folder")

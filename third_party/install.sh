@@ -4,7 +4,7 @@
 # What is there already is left alone, so that a second run does nothing.
 #
 #   third_party/install.sh             CPU: about 1.2 GB under .deps/
-#   third_party/install.sh --cuda      adds the CUDA libraries that torch needs (about 5 GB); nvcc must be installed
+#   third_party/install.sh --cuda      adds the CUDA libraries that torch needs (about 4 GB)
 #   third_party/install.sh --oracles   adds transformers and friends, to make golden files and to compare with
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,7 +37,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     as_root=(sudo)
   fi
   "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
   did=1
 fi
 
@@ -48,24 +48,22 @@ if [ ! -x "$venv/bin/pip" ]; then
   /usr/bin/python3 -m venv "$venv"
   did=1
 fi
-install_once() {  # stamp, what it is, pip arguments...
-  local stamp=".deps/.$1" what=$2
-  shift 2
+install_once() {  # stamp, file with the pinned versions, what it is, pip arguments...
+  local stamp="$venv/.$1" requirements=$2 what=$3
+  shift 3
   local wanted
-  wanted=$(printf '%s\n' "$@"; cat third_party/requirements*.txt)
+  wanted=$(printf '%s\n' "$@"; cat "$requirements")
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return 0
   step "installing $what"
   "$venv/bin/pip" install --disable-pip-version-check --progress-bar on "$@"
   printf '%s\n' "$wanted" >"$stamp"
   did=1
 }
-install_once torch "libtorch 2.11.0 (the download is about 550 MB)" --no-deps -r third_party/requirements.txt
-[ $cuda = 0 ] || install_once cuda "the CUDA libraries of torch (about 4 GB)" torch==2.11.0
-[ $oracles = 0 ] || install_once oracles "the oracles (torch with all it needs, transformers)" \
-  -r third_party/requirements-oracles.txt
-if [ $cuda = 1 ] && ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
-  fail "--cuda needs the CUDA 13.0 toolkit (nvcc), which this script does not install"
-fi
+pins=third_party/requirements.txt oracle_pins=third_party/requirements-oracles.txt
+install_once torch $pins "libtorch 2.11.0 (the download is about 550 MB)" --no-deps -r $pins
+[ $cuda = 0 ] || install_once cuda $pins "the CUDA libraries of torch (about 4 GB)" torch==2.11.0
+[ $oracles = 0 ] || install_once oracles $oracle_pins "the oracles (torch with all it needs, transformers)" \
+  -r $oracle_pins
 
 # --- the default model -------------------------------------------------------------------------------------------
 model=.deps/models/smollm2-135m-instruct.gguf
