@@ -5,8 +5,9 @@
 #
 #   examples/quickstart.sh [DOCUMENT [QUESTION]]
 set -euo pipefail
+document=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/.."
-document=${1:-examples/documents/harrow_bay_lighthouse.txt}
+document=${document:-examples/documents/harrow_bay_lighthouse.txt}
 question=${2:-"What is this text about? Answer in two sentences."}
 model=.deps/models/smollm2-135m-instruct.gguf
 compressor=examples/compressors/smollm2-135m-instruct/selfcp

@@ -78,11 +78,13 @@ class Decoder {
   virtual const DecoderConfig& config() const = 0;
   virtual c10::TensorOptions options() const = 0;  // dtype and device of its weights
 
-  // Embedding rows of ids: [n] int64 -> [n, hidden].
+  // Embedding rows of ids: [n] int64 -> [n, hidden]. REQUIRES: ids inside the vocabulary. All
+  // results are of the decoder's dtype, on its device.
   virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
 
   // Hidden states after the final norm, [num_tokens, hidden]. Each row attends to the cached rows
   // of its sequence and to the rows of its sequence up to itself; the new rows join the cache.
+  // Throws kInvalidArgument for shapes that do not fit each other or the model.
   virtual at::Tensor forward(const DecoderInput& input, KvCache& cache) const = 0;
 
   // [n, hidden] -> [n, vocab_size].

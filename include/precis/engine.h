@@ -47,19 +47,22 @@ class Engine {
   Completion generate(const Prompt& prompt,
                       const GenerationOptions& options = {},
                       const TextCallback& on_text = {}) const;
-  // Answers many prompts in one batch, each as generate() would. A request that fails carries its
-  // error.
+  // Answers many prompts in one batch, each as generate() would; sums are taken in another order,
+  // so that two ids whose logits are equal up to rounding may change places. A request that fails
+  // carries its error.
   std::vector<Completion> generate_batch(std::span<const Prompt> prompts,
                                          const GenerationOptions& options = {}) const;
 
-  // How likely the model finds `continuation` after `context`. With an empty context the first id
-  // is not scored.
+  // How likely the model finds `continuation` after `context`, in nats for each id. Directly after
+  // a memory, the compressor's continuation mark is read first. With an empty context the first id
+  // is not scored. Throws kInvalidArgument for nothing to score, ids outside the vocabulary, or
+  // more than the context window holds.
   Score score(const Prompt& context, std::string_view continuation) const;
   Score score_ids(const Prompt& context, std::span<const TokenId> continuation) const;
 
   // The parts, for those who extend Precis (precis/decoder.h, tokenizer.h, compressor.h).
   const Decoder& decoder() const;
-  const Tokenizer& tokenizer() const;
+  const Tokenizer& tokenizer() const;    // throws kNotFound if the model came without
   const Compressor* compressor() const;  // null: none was loaded
 
  private:

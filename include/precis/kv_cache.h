@@ -19,7 +19,7 @@ struct KvShape {
 // Keys and values that a decoder has computed, per sequence and layer; keys are already rotated.
 // Rows are written in place; where gradients are on and rows need them, they are concatenated
 // instead, so that autograd can see through. Owned by the caller of Decoder::forward; not safe for
-// use from several threads at once.
+// use from several threads at once. REQUIRES of all methods: sequences and layers that exist.
 class KvCache {
  public:
   // Room for `num_sequences` empty sequences, which grow as they are appended to.

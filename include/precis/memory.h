@@ -30,13 +30,15 @@ class Memory {
   const Provenance& provenance() const;
   std::string content_hash() const;  // of the rows
 
-  // A safetensors file: tensor "embeddings" [num_tokens, hidden], provenance as metadata. The file
-  // appears whole or not at all. Throws kInvalidArgument if it cannot be written.
+  // A safetensors file: tensor "embeddings" [num_tokens, hidden], or "keys" and "values" [layers,
+  // kv_heads, num_tokens, head_dim] with metadata first_position and next_position; provenance as
+  // metadata. The file appears whole or not at all. Throws kInvalidArgument if it cannot be
+  // written.
   void save(const std::filesystem::path& path) const;
   // Throws kNotFound, or kBadWeights if the file is damaged or no memory.
   static Memory load(const std::filesystem::path& path);
-  // Memories one after the other. Throws kInvalidArgument if there is none, or if they were made
-  // for different models.
+  // Memories of input embeddings one after the other. Throws kInvalidArgument if there is none, if
+  // they were made for different models, or if one is of cached keys and values.
   static Memory concat(std::span<const Memory> memories);
 
   explicit Memory(std::shared_ptr<const MemoryContents> contents);  // for the engine

@@ -21,7 +21,7 @@ struct CachedTokens {
   int64_t next_position = 0;   // position of the token that follows
 };
 
-// What a compressor leaves of a segment.
+// What a compressor leaves of a segment: on the device and in the dtype of the decoder.
 using MemoryTensors = std::variant<SoftTokens, CachedTokens>;
 
 // Number of memory tokens.

@@ -12,7 +12,7 @@ namespace precis {
 enum class Dtype { kFloat32, kBFloat16 };
 enum class DeviceKind { kCpu, kCuda };
 
-// How a segment that is too long for one pass is compressed (METHODS: SelfCP's modes).
+// How a segment that is too long for one pass is compressed (SelfCP's modes, arXiv 2405.17052).
 enum class Chaining {
   kIndependent,  // "cat": parts know nothing of each other; batched, and each can be reused
   kConcat,       // part i reads the memories of all parts before it; all memories are kept

@@ -43,7 +43,7 @@ class Prompt {
   }
   Prompt& special(std::string text) { return add(Text{std::move(text), Treatment::kKeep, true}); }
   Prompt& memory(Memory memory) { return add(std::move(memory)); }
-  // Starts a chat message: role "system", "user" or "assistant".
+  // Starts a chat message: role "system", "user", "assistant" or "tool".
   Prompt& turn(std::string role) {
     turns_.push_back({std::move(role), {}});
     return *this;

@@ -11,9 +11,8 @@
 namespace precis {
 
 // Tokens that stand before a segment and that a compressor may read, with their keys and values:
-// computed by the first who asks, once, then shared by every compression pass and by generation
-// (METHODS: SelfCP's shared prefix). One request owns it; not safe for use from several threads at
-// once.
+// computed by the first who asks, once, then shared by every compression pass and by generation.
+// One request owns it; not safe for use from several threads at once.
 class SharedPrefix {
  public:
   explicit SharedPrefix(std::vector<TokenId> tokens) : tokens_(std::move(tokens)) {}

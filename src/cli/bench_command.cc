@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
-#include "engine/translate_errors.h"
+#include "io/translate_errors.h"
 #include "precis/decoder.h"
 
 namespace precis::cli {

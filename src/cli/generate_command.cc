@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // precis generate: answers a prompt, with a document in it that may be compressed.
+#include <cmath>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -70,14 +71,20 @@ nlohmann::json describe(const Completion& completion) {
           {"decode_ms", timings.decode_ms}};
 }
 
+std::string milliseconds(double time) { return concat(std::llround(time), " ms"); }
+
 void describe_briefly(const Completion& completion) {
   const Savings& savings = completion.savings;
-  if (savings.memory_rows == 0) return;
+  const Timings& timings = completion.timings;
   std::cerr << "precis: a prompt of " << savings.prompt_tokens << " tokens was read as "
-            << savings.prompt_rows << " rows, " << savings.memory_rows
-            << " of them memory; compressed in "
-            << static_cast<int64_t>(completion.timings.compress_ms) << " ms, read in "
-            << static_cast<int64_t>(completion.timings.prefill_ms) << " ms" << std::endl;
+            << savings.prompt_rows << " rows";
+  if (savings.memory_rows > 0) {
+    std::cerr << ", " << savings.memory_rows << " of them memory; compressed in "
+              << milliseconds(timings.compress_ms);
+  }
+  std::cerr << "; read in " << milliseconds(timings.prefill_ms) << ", answered with "
+            << completion.ids.size() << " tokens in " << milliseconds(timings.decode_ms)
+            << std::endl;
 }
 
 void run(const Flags& flags) {

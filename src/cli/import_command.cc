@@ -8,8 +8,8 @@
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "compressors/selfcp.h"
-#include "engine/translate_errors.h"
 #include "io/safetensors_weights.h"
+#include "io/translate_errors.h"
 
 namespace precis::cli {
 namespace {
@@ -86,6 +86,7 @@ void add_import(CLI::App& app) {
       ->add_option(
           "--separator", flags->separator, "id of the token read before the text; -1: none")
       ->capture_default_str();
+  add_dtype_and_device(*command, flags->base);
   command->callback([flags] { translate_errors([&] { run(*flags); }); });
 }
 

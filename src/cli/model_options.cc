@@ -2,6 +2,7 @@
 #include "cli/model_options.h"
 
 #include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -36,6 +37,10 @@ void add_model_options(CLI::App& command,
     command.add_option("--compressor", options.engine.compressor, "directory with compressor.json")
         ->required(use == CompressorUse::kRequired);
   }
+  add_dtype_and_device(command, options);
+}
+
+void add_dtype_and_device(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--dtype",
                   options.dtype,
@@ -78,7 +83,14 @@ std::vector<TokenId> read_ids(const std::filesystem::path& path) {
                  ": ",
                  id.dump(),
                  " is not a token id");
-    ids.push_back(id.get<TokenId>());
+    const auto value = id.get<int64_t>();
+    PRECIS_CHECK(value >= 0 && value <= std::numeric_limits<TokenId>::max(),
+                 kInvalidArgument,
+                 path.string(),
+                 ": ",
+                 id.dump(),
+                 " is not a token id");
+    ids.push_back(static_cast<TokenId>(value));
   }
   PRECIS_CHECK(!ids.empty(), kInvalidArgument, path.string(), ": holds no token ids");
   return ids;
@@ -90,6 +102,9 @@ std::string read_text(const std::filesystem::path& path) {
   return text;
 }
 
-void print(const nlohmann::json& result) { std::cout << result.dump() << std::endl; }
+void print(const nlohmann::json& result) {
+  std::cout << result.dump() << std::endl;
+  PRECIS_CHECK(std::cout.good(), kInvalidArgument, "standard output cannot be written");
+}
 
 }  // namespace precis::cli

@@ -28,6 +28,9 @@ void add_model_options(CLI::App& command,
                        CompressorUse use,
                        const std::string& default_dtype);
 
+// --dtype and --device alone.
+void add_dtype_and_device(CLI::App& command, ModelOptions& options);
+
 // --ratio, --segment, --chaining.
 struct CompressionFlags {
   double ratio = 0;     // 0: not given

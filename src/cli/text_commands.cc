@@ -12,7 +12,7 @@ namespace precis::cli {
 namespace {
 
 struct TextFlags {
-  std::filesystem::path model;
+  ModelOptions model;  // dtype and device are taken, as everywhere, and not needed
   std::filesystem::path input;
   bool special = false;
 };
@@ -31,14 +31,14 @@ std::vector<TokenId> tokenize_with_special(const Tokenizer& tokenizer, const std
 void add_tokenize(CLI::App& app) {
   CLI::App* command = app.add_subcommand("tokenize", "Text to token ids: {\"ids\":[...]}");
   auto flags = std::make_shared<TextFlags>();
-  command->add_option("--model", flags->model, "GGUF file or Hugging Face directory")->required();
+  add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
   command->add_option("--file", flags->input, "text file")->required();
   command->add_flag(
       "--special",
       flags->special,
       "add BOS and EOS as the model wants them, and recognise special tokens in the text");
   command->callback([flags] {
-    const auto tokenizer = load_tokenizer(flags->model);
+    const auto tokenizer = load_tokenizer(flags->model.engine.model);
     const std::string text = read_file(flags->input);
     print({{"ids",
             flags->special ? tokenize_with_special(*tokenizer, text) : tokenizer->encode(text)}});
@@ -48,10 +48,10 @@ void add_tokenize(CLI::App& app) {
 void add_detokenize(CLI::App& app) {
   CLI::App* command = app.add_subcommand("detokenize", "Token ids to text: {\"text\":...}");
   auto flags = std::make_shared<TextFlags>();
-  command->add_option("--model", flags->model, "GGUF file or Hugging Face directory")->required();
+  add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
   command->add_option("--ids", flags->input, "JSON array of token ids")->required();
   command->callback([flags] {
-    const auto tokenizer = load_tokenizer(flags->model);
+    const auto tokenizer = load_tokenizer(flags->model.engine.model);
     print({{"text", tokenizer->decode(read_ids(flags->input))}});
   });
 }

@@ -9,8 +9,9 @@
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/progress_bar.h"
+#include "compressors/registry.h"
 #include "compressors/selfcp.h"
-#include "engine/translate_errors.h"
+#include "io/translate_errors.h"
 #include "train/trainer.h"
 
 namespace precis::cli {
@@ -21,7 +22,7 @@ struct Flags {
   SelfCpConfig selfcp;
   TrainerOptions trainer;
   std::string method;
-  std::filesystem::path data, out;
+  std::filesystem::path data, out, start;
   int64_t separator = -1;  // -1: none
 };
 
@@ -41,6 +42,14 @@ TextDataset read_data(const Flags& flags, const Tokenizer& tokenizer) {
   return TextDataset::read(flags.data, tokenizer, [&](double done) { bar.update(done); });
 }
 
+// The compressor that training starts from: given, or new.
+std::unique_ptr<Compressor> first_compressor(Flags& flags, const Decoder& decoder) {
+  const c10::NoGradGuard no_grad;
+  if (!flags.start.empty()) return load_compressor(flags.start, decoder);
+  if (flags.separator >= 0) flags.selfcp.separator = flags.separator;
+  return create_selfcp(flags.selfcp, decoder);
+}
+
 void run(Flags& flags) {
   PRECIS_CHECK(flags.method == "selfcp",
                kUnsupported,
@@ -48,12 +57,8 @@ void run(Flags& flags) {
                flags.method,
                "\" cannot be trained (known: selfcp)");
   const Engine engine = flags.model.load();
-  if (flags.separator >= 0) flags.selfcp.separator = flags.separator;
+  const std::unique_ptr<Compressor> compressor = first_compressor(flags, engine.decoder());
   const TextDataset data = read_data(flags, engine.tokenizer());
-  const std::unique_ptr<Compressor> compressor = [&] {
-    const c10::NoGradGuard no_grad;
-    return create_selfcp(flags.selfcp, engine.decoder());
-  }();
   ProgressBar bar("training");
   double smoothed = 0;
   TrainingStep last;
@@ -65,7 +70,9 @@ void run(Flags& flags) {
                    note(step, smoothed));
         return true;
       });
-  print({{"steps", flags.trainer.steps}, {"loss", smoothed}, {"compressor", flags.out.string()}});
+  nlohmann::json result = {{"steps", flags.trainer.steps}, {"compressor", flags.out.string()}};
+  if (last.step > 0) result["loss"] = smoothed;  // a run that was finished already has none
+  print(result);
 }
 
 void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
@@ -108,12 +115,18 @@ void add_train(CLI::App& app) {
   command->add_option("--data", flags->data, "JSON Lines with a string field \"text\"")->required();
   command->add_option("--out", flags->out, "directory for compressor, checkpoint and log.jsonl")
       ->required();
+  CLI::Option* start = command->add_option(
+      "--start-from", flags->start, "compressor directory to train further (default: a new one)");
   command->add_option("--ratio", flags->selfcp.ratio, "text tokens per memory token")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->excludes(start);
   command->add_option("--max-segment", flags->selfcp.max_segment, "text tokens in one pass")
-      ->capture_default_str();
-  command->add_option(
-      "--separator", flags->separator, "id of a token to read before the text (default: none)");
+      ->capture_default_str()
+      ->excludes(start);
+  command
+      ->add_option(
+          "--separator", flags->separator, "id of a token to read before the text (default: none)")
+      ->excludes(start);
   add_trainer_flags(*command, flags->trainer);
   command->callback([flags] { translate_errors([&] { run(*flags); }); });
 }

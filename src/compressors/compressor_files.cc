@@ -27,12 +27,14 @@ Weights CompressorFiles::weights(c10::TensorOptions options) const {
 }
 
 CompressorFiles open_compressor(const std::filesystem::path& directory) {
-  PRECIS_CHECK(std::filesystem::is_directory(directory),
+  std::error_code ignored;
+  PRECIS_CHECK(std::filesystem::is_directory(directory, ignored),
                kNotFound,
                directory.string(),
                ": no such compressor directory");
   CompressorFiles files{directory, read_json(directory / "compressor.json")};
-  PRECIS_CHECK(files.config.is_object() && files.config.value("format", 0) == kFormatVersion,
+  PRECIS_CHECK(files.config.is_object() && files.config.contains("format") &&
+                   files.config["format"] == kFormatVersion,
                kBadWeights,
                files.origin(),
                ": not a compressor of format ",
@@ -52,14 +54,15 @@ void check_base(const CompressorFiles& files, const Decoder& decoder) {
                ": base is missing");
   const nlohmann::json actual = describe_base(decoder);
   for (const char* key : {"hidden_size", "num_layers", "fingerprint"}) {
-    if (!base->contains(key)) continue;
-    PRECIS_CHECK((*base)[key] == actual[key],
+    const bool optional = key == std::string_view("fingerprint");
+    if (optional && !base->contains(key)) continue;
+    PRECIS_CHECK(base->value(key, nlohmann::json()) == actual[key],
                  kBadWeights,
                  files.origin(),
                  ": made for a model with ",
                  key,
                  " ",
-                 (*base)[key].dump(),
+                 base->value(key, nlohmann::json()).dump(),
                  ", this one has ",
                  actual[key].dump());
   }

@@ -6,8 +6,8 @@
 namespace precis {
 
 std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_part) {
-  const int64_t count = (num_tokens + max_part - 1) / max_part;
-  const int64_t size = (num_tokens + count - 1) / count;
+  const int64_t count = (num_tokens - 1) / max_part + 1;
+  const int64_t size = (num_tokens - 1) / count + 1;
   std::vector<TokenRange> parts;
   for (int64_t first = 0; first < num_tokens; first += size) {
     parts.push_back({first, std::min(size, num_tokens - first)});

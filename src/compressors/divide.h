@@ -12,8 +12,8 @@ struct TokenRange {
 };
 
 // Divides `num_tokens` into as few parts of at most `max_part` as possible, all of one size but for
-// the last: 513 tokens in parts of 512 become 257 and 256, not 512 and 1 (METHODS 3.1,
-// "Segmentation").
+// the last: 513 tokens in parts of 512 become 257 and 256, not 512 and 1.
+// REQUIRES: both at least 1.
 std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_part);
 
 }  // namespace precis

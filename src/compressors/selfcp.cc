@@ -5,8 +5,10 @@
 #include <c10/core/GradMode.h>
 
 #include <cmath>
+#include <limits>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "compressors/divide.h"
 
 namespace precis {
@@ -25,6 +27,13 @@ struct PartInput {
   int64_t num_tags;
 };
 
+int64_t num_rows(const PartInput& input) {
+  int64_t rows = std::ssize(input.tokens) + input.num_tags;
+  if (input.prefix != nullptr) rows += input.prefix->size();
+  for (const at::Tensor& memory : input.earlier) rows += memory.size(0);
+  return rows;
+}
+
 class SelfCp final : public Compressor {
  public:
   SelfCp(const SelfCpConfig& config, SelfCpWeights weights, const Decoder& decoder)
@@ -39,7 +48,7 @@ class SelfCp final : public Compressor {
     info.reads_prefix = config_.reads_prefix;
     info.continuation_mark = config_.continuation_mark;
     for (const NamedTensor& named : tensors()) info.num_parameters += named.tensor.numel();
-    info.fingerprint = fingerprint_of(tensors());
+    info.fingerprint = fingerprint();
     return info;
   }
 
@@ -94,6 +103,14 @@ class SelfCp final : public Compressor {
       all.push_back({"norm.bias", weights_.norm_bias});
     }
     return all;
+  }
+
+  // Of the weights and of what is read beside the text.
+  std::string fingerprint() const {
+    Hasher hasher;
+    hasher.add(fingerprint_of(tensors()));
+    hasher.add(config_.separator.value_or(-1));
+    return hasher.hex();
   }
 
   void check(const Segment& segment) const {
@@ -193,7 +210,7 @@ class SelfCp final : public Compressor {
       size_t last = first;
       for (int64_t rows = 0; last < inputs.size() && (last == first || rows < kRowsPerPass);
            ++last) {
-        rows += std::ssize(inputs[last].tokens) + inputs[last].num_tags;
+        rows += num_rows(inputs[last]);
       }
       for (at::Tensor& memory : read_pass(inputs.subspan(first, last - first)))
         slots.push_back(std::move(memory));
@@ -218,6 +235,7 @@ class SelfCp final : public Compressor {
       text.push_back(text_rows(inputs[i]));
       tags.push_back(tag_rows(inputs[i]));
       whole.push_back(at::cat({text.back(), tags.back()}, 0));
+      check_window(cache.length(i) + whole.back().size(0));
       sizes.push_back(inputs[i].num_tags);
     }
     if (text_is_constant) {
@@ -227,6 +245,18 @@ class SelfCp final : public Compressor {
     const at::Tensor hidden = decoder_.forward(pack(text_is_constant ? tags : whole, cache), cache);
     return connect(text_is_constant ? hidden : last_rows(hidden, whole, sizes))
         .split_with_sizes(sizes, 0);
+  }
+
+  void check_window(int64_t rows) const {
+    PRECIS_CHECK(
+        rows <= decoder_.config().context_length,
+        kInvalidArgument,
+        "selfcp: a pass over ",
+        rows,
+        " rows (what stands before the segment, the segment and its tags) does not fit the ",
+        "model's window of ",
+        decoder_.config().context_length,
+        "; use shorter segments");
   }
 
   // The sequences of rows side by side, each continuing its sequence of the cache.
@@ -302,43 +332,95 @@ c10::TensorOptions parameter_options(const Decoder& decoder) {
   return options.dtype() == at::kDouble ? options : options.dtype(at::kFloat);
 }
 
-SelfCpConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
-  const nlohmann::json& json = files.config;
-  SelfCpConfig config;
-  try {
-    config.ratio = json.at("ratio").get<double>();
-    config.max_segment = json.at("max_segment").get<int64_t>();
-    config.layer_norm = json.value("layer_norm", true);
-    config.reads_prefix = json.value("reads_prefix", true);
-    if (json.contains("separator_id") && !json["separator_id"].is_null()) {
-      config.separator = json["separator_id"].get<TokenId>();
-    }
-    config.continuation_mark = json.value("continuation_mark", std::vector<TokenId>{});
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::kBadWeights, files.origin(), ": ", error.what());
-  }
-  PRECIS_CHECK(config.ratio >= 1 && std::isfinite(config.ratio),
-               kBadWeights,
-               files.origin(),
-               ": ratio is ",
-               config.ratio,
-               ", expected at least 1");
-  PRECIS_CHECK(config.max_segment >= 1,
-               kBadWeights,
-               files.origin(),
-               ": max_segment is ",
-               config.max_segment);
+void check_config(const SelfCpConfig& config,
+                  const Decoder& decoder,
+                  ErrorKind kind,
+                  const std::string& origin) {
+  if (!(config.ratio >= 1 && std::isfinite(config.ratio)))
+    fail(kind, origin, ": ratio is ", config.ratio, ", expected at least 1");
+  if (config.max_segment < 1)
+    fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
   std::vector<TokenId> ids = config.continuation_mark;
   if (config.separator) ids.push_back(*config.separator);
   for (const TokenId id : ids) {
-    PRECIS_CHECK(id >= 0 && id < decoder.config().vocab_size,
-                 kBadWeights,
-                 files.origin(),
-                 ": id ",
-                 id,
-                 " is outside the model's vocabulary of ",
-                 decoder.config().vocab_size);
+    if (id >= 0 && id < decoder.config().vocab_size) continue;
+    fail(kind,
+         origin,
+         ": id ",
+         id,
+         " is outside the model's vocabulary of ",
+         decoder.config().vocab_size);
   }
+}
+
+// Values of compressor.json, each of the type that its name wants.
+class Settings {
+ public:
+  explicit Settings(const CompressorFiles& files) : files_(files) {}
+
+  bool has(const char* key) const {
+    return files_.config.contains(key) && !files_.config.at(key).is_null();
+  }
+  double number(const char* key) const {
+    return expect(present(key).is_number(), key, "a number").get<double>();
+  }
+  int64_t integer(const char* key) const {
+    return expect(present(key).is_number_integer(), key, "an integer").get<int64_t>();
+  }
+  bool flag(const char* key, bool otherwise) const {
+    if (!has(key)) return otherwise;
+    return expect(present(key).is_boolean(), key, "true or false").get<bool>();
+  }
+  TokenId id(const char* key) const { return token_id(present(key), key); }
+  std::vector<TokenId> ids(const char* key) const {
+    std::vector<TokenId> ids;
+    if (!has(key)) return ids;
+    for (const nlohmann::json& id : expect(present(key).is_array(), key, "an array of ids")) {
+      ids.push_back(token_id(id, key));
+    }
+    return ids;
+  }
+
+ private:
+  const nlohmann::json& present(const char* key) const {
+    PRECIS_CHECK(has(key), kBadWeights, files_.origin(), ": ", key, " is missing");
+    return files_.config.at(key);
+  }
+  const nlohmann::json& expect(bool good, const char* key, const char* expected) const {
+    const nlohmann::json& value = files_.config.at(key);
+    PRECIS_CHECK(good,
+                 kBadWeights,
+                 files_.origin(),
+                 ": ",
+                 key,
+                 " is ",
+                 value.dump(),
+                 ", expected ",
+                 expected);
+    return value;
+  }
+
+  // Whether the model has such an id is check_config's to say.
+  TokenId token_id(const nlohmann::json& value, const char* key) const {
+    using Limits = std::numeric_limits<TokenId>;
+    const bool good = value.is_number_integer() && value >= Limits::min() && value <= Limits::max();
+    expect(good, key, "token ids");
+    return value.get<TokenId>();
+  }
+
+  const CompressorFiles& files_;
+};
+
+SelfCpConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
+  const Settings settings(files);
+  SelfCpConfig config;
+  config.ratio = settings.number("ratio");
+  config.max_segment = settings.integer("max_segment");
+  config.layer_norm = settings.flag("layer_norm", true);
+  config.reads_prefix = settings.flag("reads_prefix", true);
+  if (settings.has("separator_id")) config.separator = settings.id("separator_id");
+  config.continuation_mark = settings.ids("continuation_mark");
+  check_config(config, decoder, ErrorKind::kBadWeights, files.origin());
   return config;
 }
 
@@ -347,6 +429,7 @@ SelfCpConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
 std::unique_ptr<Compressor> make_selfcp(const SelfCpConfig& config,
                                         SelfCpWeights weights,
                                         const Decoder& decoder) {
+  check_config(config, decoder, ErrorKind::kInvalidArgument, "selfcp");
   return std::make_unique<SelfCp>(config, std::move(weights), decoder);
 }
 

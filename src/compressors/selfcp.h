@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// SelfCP (Gao et al., IPM 61(6) 2024, arXiv 2405.17052; METHODS 3.4): the frozen model itself reads
+// SelfCP (Gao et al., IPM 61(6) 2024, arXiv 2405.17052): the frozen model itself reads
 //   prefix, [memories of earlier parts], separator, segment, tag x m          with m = max(1,
 //   floor(n / ratio)),
 // and its final hidden states h at the tags become LayerNorm(W h + b). All tags share one
@@ -41,6 +41,7 @@ std::unique_ptr<Compressor> load_selfcp(const CompressorFiles& files, const Deco
 // them; the tag is the mean embedding.
 std::unique_ptr<Compressor> create_selfcp(const SelfCpConfig& config, const Decoder& decoder);
 
+// Throws kInvalidArgument for a ratio or a segment below 1 and for ids outside the vocabulary.
 std::unique_ptr<Compressor> make_selfcp(const SelfCpConfig& config,
                                         SelfCpWeights weights,
                                         const Decoder& decoder);

@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/hash.h"
 #include "io/memory_contents.h"
@@ -18,12 +20,12 @@ std::string hash_of(std::span<const TokenId> ids) {
 
 bool to_compress(const PromptPart& part) { return part.treatment == Prompt::Treatment::kCompress; }
 
-// The kept tokens before the first part to be compressed, if nothing but kept tokens stands there.
+// The kept tokens that a prompt begins with. Context is no part of it, compressed or not: SelfCP's
+// passes read the instruction and their own segment.
 std::shared_ptr<const SharedPrefix> prefix_of(const std::vector<PromptPart>& parts) {
   std::vector<TokenId> tokens;
   for (const PromptPart& part : parts) {
-    if (to_compress(part)) break;
-    if (part.memory) return nullptr;
+    if (part.memory || part.treatment != Prompt::Treatment::kKeep) break;
     tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
   }
   return tokens.empty() ? nullptr : std::make_shared<SharedPrefix>(std::move(tokens));
@@ -52,6 +54,7 @@ std::vector<Memory> make_memories(const CompressionStage& stage,
 CompressedPrompt compress(std::vector<PromptPart> parts,
                           const CompressionStage& stage,
                           const CompressOptions& options) {
+  if (std::none_of(parts.begin(), parts.end(), to_compress)) return {std::move(parts), nullptr, 0};
   CompressedPrompt result;
   if (stage.compressor.info().reads_prefix) result.prefix = prefix_of(parts);
   std::vector<Segment> segments;

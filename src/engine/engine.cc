@@ -15,7 +15,7 @@
 #include "engine/decode.h"
 #include "engine/device.h"
 #include "engine/sampler.h"
-#include "engine/translate_errors.h"
+#include "io/translate_errors.h"
 #include "models/load_decoder.h"
 #include "prompt/overflow.h"
 #include "prompt/splice.h"
@@ -29,9 +29,12 @@ struct Engine::Parts {
   std::unique_ptr<Decoder> decoder;
   std::unique_ptr<Tokenizer> tokenizer;  // null: the model came without
   std::optional<ChatTemplate> chat;
-  std::unique_ptr<Compressor> compressor;  // null: none
+  std::string chat_problem = "the model has no chat template";  // why there is no chat
+  std::unique_ptr<Compressor> compressor;                       // null: none
 
-  PromptTokenizer prompt_tokenizer() const { return {tokenizer.get(), chat ? &*chat : nullptr}; }
+  PromptTokenizer prompt_tokenizer() const {
+    return {tokenizer.get(), chat ? &*chat : nullptr, chat_problem};
+  }
   CompressionStage compression() const {
     PRECIS_CHECK(compressor != nullptr, kInvalidArgument, "engine: no compressor was loaded");
     return {*compressor, *decoder};
@@ -76,6 +79,18 @@ std::unique_ptr<Tokenizer> load_optional_tokenizer(const std::filesystem::path& 
   }
 }
 
+// A template that Precis cannot read spoils chats only: the error waits for the first one.
+template <typename Parts>
+void load_chat(const std::filesystem::path& model, Parts& parts) {
+  const auto source = load_chat_template(model);
+  if (!source) return;
+  try {
+    parts.chat.emplace(*source);
+  } catch (const Error& error) {
+    parts.chat_problem = concat(model.string(), ": ", error.what());
+  }
+}
+
 void check_ids(std::span<const TokenId> ids, const Decoder& decoder, const char* where) {
   for (const TokenId id : ids) {
     PRECIS_CHECK(id >= 0 && id < decoder.config().vocab_size,
@@ -109,7 +124,7 @@ Engine Engine::load(const EngineOptions& options) {
         parts->tokenizer->vocab_size(),
         " ids, the model ",
         parts->decoder->config().vocab_size);
-    if (const auto source = load_chat_template(options.model)) parts->chat.emplace(*source);
+    load_chat(options.model, *parts);
     if (!options.compressor.empty())
       parts->compressor = load_compressor(options.compressor, *parts->decoder);
     log(LogLevel::kInfo,
@@ -161,19 +176,30 @@ std::vector<Memory> Engine::compress_batch(std::span<const std::string> texts,
 
 namespace {
 
-// tokenize -> compress -> splice, for one request. `trailing` ids follow whatever the prompt says.
+bool ends_on_memory(const std::vector<PromptPart>& parts) {
+  return parts.back().memory || parts.back().treatment == Prompt::Treatment::kCompress;
+}
+
+enum class Continuation {
+  kAnswer,  // what follows is an answer
+  kText,    // what follows is the text itself, after the mark that the compressor was trained with
+};
+
+// tokenize -> compress -> splice, for one request.
 Prepared prepare(const Prompt& prompt,
                  const GenerationOptions& options,
                  const Engine& engine,
                  const PromptTokenizer& with,
-                 std::span<const TokenId> trailing = {}) {
+                 Continuation continuation = Continuation::kAnswer) {
   const Decoder& decoder = engine.decoder();
   const Compressor* compressor = engine.compressor();
   std::vector<PromptPart> parts = tokenize(prompt, with);
   Prepared prepared;
   prepared.savings.prompt_tokens = tokens_of(parts);
-  if (!trailing.empty())
-    parts.push_back({{trailing.begin(), trailing.end()}, Prompt::Treatment::kKeep, std::nullopt});
+  if (compressor != nullptr && continuation == Continuation::kText && ends_on_memory(parts)) {
+    std::vector<TokenId> mark = compressor->info().continuation_mark;
+    if (!mark.empty()) parts.push_back({std::move(mark), Prompt::Treatment::kKeep, std::nullopt});
+  }
   const int64_t window = options.context_limit > 0
                              ? std::min(options.context_limit, decoder.config().context_length)
                              : decoder.config().context_length;
@@ -199,15 +225,6 @@ Prepared prepare(const Prompt& prompt,
   prepared.savings.kv_bytes_saved =
       (prepared.savings.prompt_tokens - prepared.savings.prompt_rows) * kv_bytes_per_row(decoder);
   return prepared;
-}
-
-// Ids between a memory and the text that continues it, where the compressor was trained with such a
-// mark.
-std::vector<TokenId> continuation_mark(const Prompt& context, const Compressor* compressor) {
-  const auto& pieces = context.turns().back().pieces;
-  const bool ends_on_memory = !pieces.empty() && std::holds_alternative<Memory>(pieces.back());
-  return compressor != nullptr && ends_on_memory ? compressor->info().continuation_mark
-                                                 : std::vector<TokenId>{};
 }
 
 void report(Completion& completion, const Prepared& prepared) {
@@ -287,8 +304,8 @@ Score Engine::score_ids(const Prompt& context, std::span<const TokenId> continua
     PRECIS_CHECK(!continuation.empty(), kInvalidArgument, "score: there is nothing to score");
     GenerationOptions options;
     options.max_tokens = std::ssize(continuation);
-    const std::vector<TokenId> mark = continuation_mark(context, compressor());
-    const Prepared prepared = prepare(context, options, *this, parts_->prompt_tokenizer(), mark);
+    const Prepared prepared =
+        prepare(context, options, *this, parts_->prompt_tokenizer(), Continuation::kText);
     return Score{precis::score(decoder(), &prepared.prompt, continuation)};
   });
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "text/utf8.h"
 
 namespace precis {
 void check_sampling(const GenerationOptions& options) {
@@ -32,6 +33,9 @@ void check_sampling(const GenerationOptions& options) {
          "repetition_penalty",
          options.repetition_penalty,
          "above 0");
+  for (const std::string& stop : options.stop) {
+    demand(!stop.empty() && is_utf8(stop), "a stop string", concat('"', stop, '"'), "UTF-8 text");
+  }
   demand(options.context_limit >= 0, "context_limit", options.context_limit, "at least 0");
 }
 

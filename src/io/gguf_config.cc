@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "io/gguf_model.h"
+#include "io/in_quotes.h"
 
 namespace precis {
 namespace {
 
 using nlohmann::json;
+
+// As GGUF spells them. Tensors are laid out by these names, so that no other will do.
+constexpr std::array<std::string_view, 4> kArchitectures{"llama", "qwen2", "qwen3", "gemma3"};
 
 class Metadata {
  public:
@@ -15,6 +21,12 @@ class Metadata {
     const auto name = file.string("general.architecture");
     PRECIS_CHECK(
         name.has_value(), kBadWeights, file.path().string(), ": general.architecture is missing");
+    PRECIS_CHECK(std::ranges::find(kArchitectures, *name) != kArchitectures.end(),
+                 kUnsupported,
+                 file.path().string(),
+                 ": architecture ",
+                 in_quotes(*name),
+                 " is not supported (known: llama, qwen2, qwen3, gemma3)");
     architecture_ = std::string(*name);
   }
 

@@ -32,6 +32,14 @@ constexpr DtypeName kDtypes[] = {
     {"BOOL", at::kBool},
 };
 
+// nullptr for a dtype that ATen lacks.
+const DtypeName* find_dtype(std::string_view name) {
+  for (const DtypeName& dtype : kDtypes) {
+    if (dtype.name == name) return &dtype;
+  }
+  return nullptr;
+}
+
 class SafetensorsWeights final : public WeightSource {
  public:
   SafetensorsWeights(std::string origin, std::vector<SafetensorsFile> files)
@@ -68,6 +76,14 @@ class SafetensorsWeights final : public WeightSource {
                  " is ",
                  stored.dtype,
                  ", expected a floating type");
+    PRECIS_CHECK(find_dtype(stored.dtype) != nullptr,
+                 kUnsupported,
+                 origin_,
+                 ": tensor ",
+                 name,
+                 " is ",
+                 stored.dtype,
+                 ", which is not supported");
     return to_tensor(stored).to(dtype);
   }
 
@@ -115,6 +131,7 @@ std::set<std::string> shard_names(const std::filesystem::path& index) {
 void check_index(const std::filesystem::path& index, const WeightSource& weights) {
   const nlohmann::json map = read_json(index)["weight_map"];
   const auto names = weights.names();
+  const std::set<std::string> held(names.begin(), names.end());
   for (const std::string& name : names) {
     PRECIS_CHECK(map.contains(name),
                  kBadWeights,
@@ -123,31 +140,31 @@ void check_index(const std::filesystem::path& index, const WeightSource& weights
                  name,
                  ", which a shard holds");
   }
-  PRECIS_CHECK(map.size() == names.size(),
-               kBadWeights,
-               index.string(),
-               ": lists ",
-               map.size(),
-               " tensors, the shards hold ",
-               names.size());
+  for (const auto& [name, file] : map.items()) {
+    PRECIS_CHECK(held.contains(name),
+                 kBadWeights,
+                 index.string(),
+                 ": lists ",
+                 name,
+                 ", which no shard holds");
+  }
 }
 
 }  // namespace
 
 at::Tensor to_tensor(const StoredTensor& stored) {
-  for (const DtypeName& dtype : kDtypes) {
-    if (dtype.name != stored.dtype) continue;
-    at::Tensor tensor = at::empty(stored.shape, dtype.type);
-    if (!stored.bytes.empty())
-      std::memcpy(tensor.mutable_data_ptr(), stored.bytes.data(), stored.bytes.size());
-    return tensor;
-  }
-  fail(ErrorKind::kUnsupported,
-       "tensor ",
-       stored.name,
-       ": dtype ",
-       stored.dtype,
-       " is not supported");
+  const DtypeName* dtype = find_dtype(stored.dtype);
+  PRECIS_CHECK(dtype != nullptr,
+               kUnsupported,
+               "tensor ",
+               stored.name,
+               ": dtype ",
+               stored.dtype,
+               " is not supported");
+  at::Tensor tensor = at::empty(stored.shape, dtype->type);
+  if (!stored.bytes.empty())
+    std::memcpy(tensor.mutable_data_ptr(), stored.bytes.data(), stored.bytes.size());
+  return tensor;
 }
 
 StoredTensor to_stored(std::string name, const at::Tensor& tensor) {
@@ -167,7 +184,8 @@ StoredTensor to_stored(std::string name, const at::Tensor& tensor) {
 
 std::shared_ptr<const WeightSource> safetensors_weights(const std::filesystem::path& directory) {
   const auto index = directory / "model.safetensors.index.json";
-  if (!std::filesystem::exists(index))
+  std::error_code ignored;
+  if (!std::filesystem::exists(index, ignored))
     return safetensors_file_weights(directory / "model.safetensors");
   std::vector<SafetensorsFile> files;
   for (const std::string& name : shard_names(index))

@@ -197,7 +197,9 @@ DecoderConfig gemma3(const ConfigReader& reader) {
   config.qkv_bias = config.output_bias = reader.flag("attention_bias", false);
   config.qk_norm = config.sandwich_norms = config.norm_gain_is_offset = true;
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
-  config.attention_scale = 1.0 / std::sqrt(reader.number("query_pre_attn_scalar", 256.0));
+  const double scalar = reader.number("query_pre_attn_scalar", 256.0);
+  PRECIS_CHECK(scalar > 0, kBadWeights, reader.origin(), ": query_pre_attn_scalar is ", scalar);
+  config.attention_scale = 1.0 / std::sqrt(scalar);
   config.window = reader.size("sliding_window", 4096);
   if (!read_layer_types(reader, config)) {
     const int64_t pattern =
@@ -230,10 +232,7 @@ std::string known_architectures() {
   return names;
 }
 
-}  // namespace
-
-DecoderConfig decoder_config(const json& config, const std::string& origin) {
-  PRECIS_CHECK(config.is_object(), kBadWeights, origin, ": not a JSON object");
+DecoderConfig read_config(const json& config, const std::string& origin) {
   const ConfigReader reader(config, origin);
   const std::string type = reader.text("model_type", "");
   for (const Architecture& known : kArchitectures) {
@@ -249,6 +248,17 @@ DecoderConfig decoder_config(const json& config, const std::string& origin) {
        "\" is not supported (known: ",
        known_architectures(),
        ")");
+}
+
+}  // namespace
+
+DecoderConfig decoder_config(const json& config, const std::string& origin) {
+  PRECIS_CHECK(config.is_object(), kBadWeights, origin, ": not a JSON object");
+  try {
+    return read_config(config, origin);
+  } catch (const json::exception& error) {  // a value of another type than its name wants
+    fail(ErrorKind::kBadWeights, origin, ": ", error.what());
+  }
 }
 
 }  // namespace precis

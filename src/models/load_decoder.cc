@@ -14,9 +14,12 @@ namespace precis {
 
 std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
                                       c10::TensorOptions options) {
-  PRECIS_CHECK(
-      std::filesystem::exists(model), kNotFound, model.string(), ": no such file or directory");
-  if (std::filesystem::is_directory(model)) {
+  std::error_code ignored;
+  PRECIS_CHECK(std::filesystem::exists(model, ignored),
+               kNotFound,
+               model.string(),
+               ": no such file or directory");
+  if (std::filesystem::is_directory(model, ignored)) {
     const auto path = model / "config.json";
     const DecoderConfig config = decoder_config(read_json(path), path.string());
     return load_transformer(config, Weights(safetensors_weights(model), options));

@@ -34,6 +34,25 @@ double yarn_attention_factor(const json& scaling, double factor, const std::stri
   return number(scaling, "attention_factor", otherwise, origin);
 }
 
+void check_divisors(const std::vector<float>& divisors,
+                    int64_t head_dim,
+                    const std::string& origin) {
+  PRECIS_CHECK(std::ssize(divisors) == head_dim / 2,
+               kBadWeights,
+               origin,
+               ": ",
+               divisors.size(),
+               " divisors of rotary frequencies, expected ",
+               head_dim / 2);
+  for (const float divisor : divisors) {
+    PRECIS_CHECK(std::isfinite(divisor) && divisor > 0,
+                 kBadWeights,
+                 origin,
+                 ": a divisor of rotary frequencies is ",
+                 divisor);
+  }
+}
+
 void read_scaling(RopeConfig& rope,
                   const json& scaling,
                   const DecoderConfig& decoder,
@@ -48,6 +67,7 @@ void read_scaling(RopeConfig& rope,
   if (type == "precis_divisors") {
     rope.scaling = RopeConfig::Scaling::kDivisors;
     rope.divisors = scaling.at("divisors").get<std::vector<float>>();
+    check_divisors(rope.divisors, decoder.head_dim, origin);
     return;
   }
   rope.factor = number(scaling, "factor", 1.0, origin);

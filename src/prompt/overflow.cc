@@ -34,11 +34,11 @@ PromptPart slice(const PromptPart& part, int64_t first, int64_t last, Treatment 
 }
 
 // Splits the context, taken as one run of tokens, at `border`: what lies before it gets one
-// treatment, what lies behind the other.
+// treatment, what lies behind the other; without a treatment it is left out.
 std::vector<PromptPart> split_context(const std::vector<PromptPart>& parts,
                                       int64_t border,
-                                      Treatment before,
-                                      Treatment behind) {
+                                      std::optional<Treatment> before,
+                                      std::optional<Treatment> behind) {
   std::vector<PromptPart> result;
   for (const PromptPart& part : parts) {
     if (part.treatment != Treatment::kContext) {
@@ -47,8 +47,9 @@ std::vector<PromptPart> split_context(const std::vector<PromptPart>& parts,
     }
     const int64_t first = std::clamp<int64_t>(border, 0, part.num_tokens());
     border -= part.num_tokens();
-    if (first > 0) result.push_back(slice(part, 0, first, before));
-    if (first < part.num_tokens()) result.push_back(slice(part, first, part.num_tokens(), behind));
+    if (before && first > 0) result.push_back(slice(part, 0, first, *before));
+    if (behind && first < part.num_tokens())
+      result.push_back(slice(part, first, part.num_tokens(), *behind));
   }
   return result;
 }
@@ -57,8 +58,8 @@ std::vector<PromptPart> compress_some(const std::vector<PromptPart>& parts,
                                       int64_t amount,
                                       bool former) {
   const int64_t size = context_size(parts);
-  return former ? split_context(parts, amount, Treatment::kCompress, Treatment::kKeep)
-                : split_context(parts, size - amount, Treatment::kKeep, Treatment::kCompress);
+  return former ? split_context(parts, amount, Treatment::kCompress, Treatment::kContext)
+                : split_context(parts, size - amount, Treatment::kContext, Treatment::kCompress);
 }
 
 // The smallest amount that makes the prompt fit; all of the context if none does.
@@ -78,11 +79,7 @@ std::vector<PromptPart> compress_enough(const std::vector<PromptPart>& parts,
 std::vector<PromptPart> drop_oldest(const std::vector<PromptPart>& parts,
                                     const OverflowRules& rules) {
   const int64_t excess = std::min(context_size(parts), rows_of(parts, rules) - rules.limit);
-  std::vector<PromptPart> marked =
-      split_context(parts, excess, Treatment::kContext, Treatment::kKeep);
-  std::erase_if(marked,
-                [](const PromptPart& part) { return part.treatment == Treatment::kContext; });
-  return marked;
+  return split_context(parts, excess, std::nullopt, Treatment::kContext);
 }
 
 std::vector<PromptPart> resolve(const std::vector<PromptPart>& parts, const OverflowRules& rules) {
@@ -130,9 +127,6 @@ std::vector<PromptPart> fit(std::vector<PromptPart> parts, const OverflowRules& 
                  " rows are over the limit of ",
                  rules.limit,
                  " (the context window less the tokens to be generated)");
-  }
-  for (PromptPart& part : parts) {
-    if (part.treatment == Treatment::kContext) part.treatment = Treatment::kKeep;
   }
   return parts;
 }

@@ -30,6 +30,22 @@ at::Tensor memory_rows(const Memory& memory, const Decoder& decoder) {
   return soft->embeddings.to(decoder.options());
 }
 
+void check_cached(const CachedTokens& cached, const DecoderConfig& config) {
+  const KvShape shape = config.kv_shape();
+  PRECIS_CHECK(cached.keys.size(0) == shape.num_layers &&
+                   cached.keys.size(1) == shape.num_kv_heads &&
+                   cached.keys.size(3) == shape.head_dim,
+               kInvalidArgument,
+               "prompt: a cached memory has keys [",
+               cached.keys.sizes(),
+               "], the model ",
+               shape.num_layers,
+               " layers of ",
+               shape.num_kv_heads,
+               " key heads of ",
+               shape.head_dim);
+}
+
 }  // namespace
 
 int64_t SplicedPrompt::num_rows() const {
@@ -48,6 +64,7 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
   for (size_t i = 0; i < parts.size(); ++i) {
     if (i == 0 && cached_of(parts[i]) != nullptr) {
       spliced.cached = *cached_of(parts[i]);
+      check_cached(*spliced.cached, decoder.config());
       start = spliced.cached->next_position;
     } else if (parts[i].memory) {
       rows.push_back(memory_rows(*parts[i].memory, decoder));
@@ -64,6 +81,15 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
                kInvalidArgument,
                "prompt: nothing follows the memory, so that there is nothing to answer");
   spliced.embeddings = at::cat(rows, 0);
+  const int64_t window = decoder.config().context_length;
+  PRECIS_CHECK(start >= 0 && start <= window && spliced.embeddings.size(0) <= window - start,
+               kInvalidArgument,
+               "prompt: ",
+               spliced.embeddings.size(0),
+               " rows from position ",
+               start,
+               " on do not fit the model's window of ",
+               window);
   spliced.positions = at::arange(start,
                                  start + spliced.embeddings.size(0),
                                  at::TensorOptions(at::kLong).device(decoder.options().device()));

@@ -95,7 +95,8 @@ std::string name_of(const Tokenizer& tokenizer, std::optional<TokenId> id) {
 std::vector<PromptPart> tokenize_chat(const Prompt& prompt, const PromptTokenizer& with) {
   PRECIS_CHECK(with.chat != nullptr && with.tokenizer != nullptr,
                kInvalidArgument,
-               "prompt: chat turns, but the model has no chat template");
+               "prompt: it has chat turns, but ",
+               with.chat_problem);
   std::vector<ChatMessage> messages;
   std::vector<const Prompt::Piece*> pieces;
   for (const Prompt::Turn& turn : prompt.turns()) {
@@ -140,8 +141,11 @@ std::vector<PromptPart> tokenize(const Prompt& prompt, const PromptTokenizer& wi
   for (const Prompt::Turn& turn : prompt.turns()) {
     PRECIS_CHECK(turn.role.empty() == !is_chat(prompt),
                  kInvalidArgument,
-                 "prompt: text before the first turn()");
+                 "prompt: text before the first turn(), or a turn() without a role");
   }
+  PRECIS_CHECK(is_chat(prompt) || prompt.turns().size() == 1,
+               kInvalidArgument,
+               "prompt: a turn() without a role");
   std::vector<PromptPart> parts =
       is_chat(prompt) ? tokenize_chat(prompt, with) : tokenize_plain(prompt, with.tokenizer);
   PRECIS_CHECK(!parts.empty(), kInvalidArgument, "prompt: it is empty");

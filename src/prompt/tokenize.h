@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "precis/prompt.h"
@@ -14,6 +15,7 @@ namespace precis {
 struct PromptTokenizer {
   const Tokenizer* tokenizer;
   const ChatTemplate* chat;
+  std::string chat_problem = "the model has no chat template";  // what to say where chat is null
 };
 
 // The first stage: text to ids. Texts that are kept and stand next to each other are tokenized as

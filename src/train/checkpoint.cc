@@ -71,7 +71,8 @@ int64_t load_checkpoint(const std::filesystem::path& directory,
                         const std::string& recipe,
                         Compressor& compressor,
                         torch::optim::AdamW& optimizer) {
-  if (!std::filesystem::exists(file_in(directory))) return 0;
+  std::error_code ignored;
+  if (!std::filesystem::exists(file_in(directory), ignored)) return 0;
   const SafetensorsFile file = SafetensorsFile::open(file_in(directory));
   const int64_t step = step_of(file);
   const auto found = file.metadata().find("recipe");

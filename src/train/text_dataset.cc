@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "io/mapped_file.h"
 
 namespace precis {
@@ -67,6 +68,13 @@ TextDataset TextDataset::read(const std::filesystem::path& path,
 
 std::span<const int32_t> TextDataset::text(int64_t index) const {
   return std::span(ids_).subspan(starts_.at(index), starts_.at(index + 1) - starts_.at(index));
+}
+
+std::string TextDataset::fingerprint() const {
+  Hasher hasher;
+  hasher.add(std::as_bytes(std::span(ids_)));
+  hasher.add(std::as_bytes(std::span(starts_)));
+  return hasher.hex();
 }
 
 ExampleSampler::ExampleSampler(const TextDataset& dataset, ExampleLengths lengths, uint64_t seed)

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "precis/tokenizer.h"
@@ -24,6 +25,7 @@ class TextDataset {
   int64_t num_texts() const { return static_cast<int64_t>(starts_.size()) - 1; }
   int64_t num_tokens() const { return static_cast<int64_t>(ids_.size()); }
   std::span<const int32_t> text(int64_t index) const;
+  std::string fingerprint() const;  // hash of all ids and of where texts end
 
  private:
   std::vector<int32_t> ids_;

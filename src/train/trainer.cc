@@ -10,8 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 #include <random>
+#include <span>
 
 #include "base/check.h"
+#include "io/atomic_file.h"
 #include "train/checkpoint.h"
 #include "train/language_model_loss.h"
 
@@ -58,9 +60,20 @@ void check(const TrainerOptions& options) {
 }
 
 // What a checkpoint has to agree with, so that going on gives the losses of a run that was never
-// interrupted.
-nlohmann::json recipe(const TrainerOptions& options) {
-  return {{"steps", options.steps},
+// interrupted. `info`: of the compressor before its first step.
+nlohmann::json describe(const TrainerOptions& options,
+                        const CompressorInfo& info,
+                        const Decoder& decoder,
+                        const TextDataset& dataset) {
+  return {{"model", decoder.fingerprint()},
+          {"dtype", c10::toString(c10::typeMetaToScalarType(decoder.options().dtype()))},
+          {"data", dataset.fingerprint()},
+          {"method", info.method},
+          {"first_weights", info.fingerprint},
+          {"ratio", info.ratio},
+          {"max_segment", info.max_segment},
+          {"reads_prefix", info.reads_prefix},
+          {"steps", options.steps},
           {"batch", options.batch},
           {"min_older", options.lengths.min_older},
           {"max_older", options.lengths.max_older},
@@ -84,6 +97,7 @@ class Run {
         decoder_(decoder),
         dataset_(dataset),
         options_(options),
+        recipe_(describe(options, compressor.info(), decoder, dataset).dump()),
         sampler_(dataset, options.lengths, options.seed) {
     for (const NamedTensor& named : compressor.parameters()) {
       parameters_.push_back(named.tensor);
@@ -126,11 +140,11 @@ class Run {
   }
 
   void save(const std::filesystem::path& directory, int64_t step) const {
-    save_checkpoint(directory, {step, recipe(options_).dump()}, compressor_, *optimizer_);
+    save_checkpoint(directory, {step, recipe_}, compressor_, *optimizer_);
     compressor_.save(directory);
   }
   int64_t resume(const std::filesystem::path& directory) {
-    return load_checkpoint(directory, recipe(options_).dump(), compressor_, *optimizer_);
+    return load_checkpoint(directory, recipe_, compressor_, *optimizer_);
   }
 
  private:
@@ -166,6 +180,7 @@ class Run {
   const Decoder& decoder_;
   const TextDataset& dataset_;
   const TrainerOptions& options_;
+  const std::string recipe_;
   ExampleSampler sampler_;
   std::vector<at::Tensor> parameters_;
   std::unique_ptr<torch::optim::AdamW> optimizer_;
@@ -183,6 +198,20 @@ void append_log(const std::filesystem::path& path, const TrainingStep& step) {
   PRECIS_CHECK(out.good(), kInvalidArgument, path.string(), ": cannot be written");
 }
 
+// Forgets the steps that a killed run logged after its last checkpoint: they are taken again.
+void cut_log(const std::filesystem::path& path, int64_t steps_done) {
+  std::ifstream in(path);
+  if (!in) return;
+  std::string kept;
+  for (std::string line; std::getline(in, line);) {
+    const auto step = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (step.is_object() && step.value("step", steps_done + 1) <= steps_done) kept += line + "\n";
+  }
+  AtomicFile out(path);
+  out.append(std::as_bytes(std::span(kept)));
+  out.commit();
+}
+
 }  // namespace
 
 void train(Compressor& compressor,
@@ -192,12 +221,13 @@ void train(Compressor& compressor,
            const std::filesystem::path& directory,
            const TrainingCallback& on_step) {
   check(options);
+  Run run(compressor, decoder, dataset, options);  // refuses lengths that no text has
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   PRECIS_CHECK(
       !error, kInvalidArgument, directory.string(), ": cannot be created: ", error.message());
-  Run run(compressor, decoder, dataset, options);
   const int64_t done = run.resume(directory);
+  cut_log(directory / "log.jsonl", done);
   for (int64_t number = done + 1; number <= options.steps; ++number) {
     const TrainingStep step = run.take(number);
     append_log(directory / "log.jsonl", step);

@@ -1,77 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// The `precis` program from outside: what it prints, its exit codes, and that bad input is one
-// clear line.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sys/wait.h>
+// The `precis` program from outside: what it prints and writes.
+#include <cmath>
+#include <cstring>
 
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "io/json_file.h"
+#include "cli_fixture.h"
 #include "io/safetensors.h"
-#include "support/temporary_directory.h"
 
 namespace precis {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using testing::HasSubstr;
+using testing::Contains;
+using testing::Not;
 
-const std::string kModels = PRECIS_TEST_GOLDEN_DIR "/models/";
-const std::string kSelfCp = PRECIS_TEST_GOLDEN_DIR "/selfcp/selfcp.safetensors";
+using Ids = std::vector<int64_t>;
 
-struct Result {
-  int code;
-  std::string out;
-  std::string err;
-};
-
-class Cli : public testing::Test {
+class Cli : public CliTest {
  protected:
-  Result run(const std::string& arguments) const {
-    const fs::path out = directory / "stdout", err = directory / "stderr";
-    const std::string command = std::string(PRECIS_TEST_PROGRAM) + " " + arguments + " >" +
-                                out.string() + " 2>" + err.string();
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(out), text_of(err)};
+  Ids tokenize(const std::string& model, const std::string& text, const char* flags = "") const {
+    return succeed("tokenize --model " + model + " --file " + write("text.txt", text) + flags)
+        .at("ids")
+        .get<Ids>();
   }
-
-  json succeed(const std::string& arguments) const {
-    const Result result = run(arguments);
-    EXPECT_EQ(result.code, 0) << arguments << "\n" << result.err;
-    return json::parse(result.out, nullptr, false);
-  }
-
-  // Exit code 2, one line on standard error with `part` in it, nothing on standard output.
-  void refuse(const std::string& arguments, const std::string& part) const {
-    const Result result = run(arguments);
-    EXPECT_EQ(result.code, 2) << arguments << "\n" << result.err;
-    EXPECT_THAT(result.err, HasSubstr(part)) << arguments;
-    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
-    EXPECT_EQ(result.out, "") << arguments;
-  }
-
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(directory / name, std::ios::binary) << text;
-    return (directory / name).string();
-  }
-  static std::string text_of(const fs::path& path) {
-    return fs::file_size(path) == 0 ? "" : read_file(path);
-  }
-  std::string path(const std::string& name) const { return (directory / name).string(); }
-
-  std::string import_selfcp() const {
-    succeed("import --from selfcp --source " + kSelfCp + " --base " + kModels +
-            "llama --ratio 8 --out " + path("selfcp"));
-    return path("selfcp");
-  }
-
-  TemporaryDirectory directory;
 };
 
 TEST_F(Cli, TokenizesThereAndBack) {
@@ -82,9 +33,42 @@ TEST_F(Cli, TokenizesThereAndBack) {
             "the town <|im_end|> wäter");
 }
 
+TEST_F(Cli, SpecialTokensAreRecognisedOnRequestOnly) {
+  const std::string text = "<|im_start|>the town<|im_end|>", model = kModels + "llama";
+  const Ids plain = tokenize(model, text), special = tokenize(model, text, " --special");
+  EXPECT_THAT(plain, Not(Contains(1)));
+  EXPECT_THAT(plain, Not(Contains(2)));
+  ASSERT_GE(special.size(), 3u);
+  EXPECT_EQ(special.front(), 1);
+  EXPECT_EQ(special.back(), 2);
+  for (const Ids& ids : {plain, special}) {
+    const std::string list = write("ids.json", json(ids).dump());
+    EXPECT_EQ(succeed("detokenize --model " + model + " --ids " + list).at("text"), text);
+  }
+}
+
+TEST_F(Cli, BosAndEosAreAddedAsTheModelWantsThem) {
+  const auto surrounded = [&](const std::string& model, const Ids& before, const Ids& after) {
+    Ids wanted = before;
+    for (const int64_t id : tokenize(model, "the town")) wanted.push_back(id);
+    wanted.insert(wanted.end(), after.begin(), after.end());
+    EXPECT_EQ(tokenize(model, "the town", " --special"), wanted) << model;
+  };
+  surrounded(kModels + "llama", {}, {});
+  surrounded(kModels + "gemma3_text.gguf", {2}, {});
+  surrounded(kTokenizers + "llama3", {1}, {});
+  fs::copy(kTokenizers + "llama3", directory / "own");
+  overwrite(directory / "own/tokenizer_config.json",
+            R"({"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>",
+                "add_bos_token": true, "add_eos_token": true})");
+  surrounded(path("own"), {0}, {2});
+}
+
 TEST_F(Cli, WritesLogitsAndHiddenStates) {
   const std::string ids = write("ids.json", "[1,2,3,4]");
-  run("logits --model " + kModels + "qwen2 --ids " + ids + " --out " + path("out.safetensors"));
+  const Result result =
+      run("logits --model " + kModels + "qwen2 --ids " + ids + " --out " + path("out.safetensors"));
+  ASSERT_EQ(result.code, 0) << result.err;
   const auto file = SafetensorsFile::open(directory / "out.safetensors");
   EXPECT_EQ(file.find("logits")->shape, (std::vector<int64_t>{4, 320}));
   EXPECT_EQ(file.find("hidden")->shape, (std::vector<int64_t>{4, 32}));
@@ -111,11 +95,33 @@ TEST_F(Cli, ScoreAfterAMemoryIsWhatTheSpecificationGives) {
   const json scored = succeed("score --model " + kModels + "llama --compressor " + import_selfcp() +
                               " --ratio 4 --context-ids " + context + " --ids " + ids);
   const auto bytes = expected.find("many_tags.nll")->bytes;
+  ASSERT_EQ(scored.at("nll").size(), one.at("suffix").size());
+  ASSERT_EQ(scored.at("nll").size(), bytes.size() / sizeof(float));
   for (size_t i = 0; i < scored.at("nll").size(); ++i) {
     float wanted;
     std::memcpy(&wanted, bytes.data() + i * sizeof wanted, sizeof wanted);
     EXPECT_NEAR(scored["nll"][i].get<double>(), wanted, 1e-3);
   }
+}
+
+TEST_F(Cli, ScoresAfterTheContinuationMarkOfTheCompressor) {
+  const std::string compressor = import_selfcp(),
+                    context = write("context.json", "[20,21,22,23,24,25,26,27,28]");
+  const auto score = [&](const std::string& ids) {
+    return succeed("score --model " + kModels + "llama --compressor " + compressor +
+                   " --context-ids " + context + " --ids " + write("ids.json", ids))
+        .at("nll")
+        .get<std::vector<double>>();
+  };
+  const auto unmarked = score("[10,11,12,13]");
+  auto behind_the_id = score("[5,10,11,12,13]");
+  behind_the_id.erase(behind_the_id.begin());
+  damage_json(compressor + "/compressor.json",
+              [](json& config) { config["continuation_mark"] = json::array({5}); });
+  const auto marked = score("[10,11,12,13]");
+  ASSERT_EQ(marked.size(), 4u);
+  EXPECT_THAT(marked, testing::Pointwise(testing::DoubleNear(1e-4), behind_the_id));
+  EXPECT_GT(std::abs(marked[0] - unmarked[0]), 1e-2);
 }
 
 TEST_F(Cli, CompressesAndGenerates) {
@@ -143,23 +149,23 @@ TEST_F(Cli, StreamsPlainText) {
   EXPECT_FALSE(result.out.empty());
 }
 
-TEST_F(Cli, TrainsAndResumes) {
-  std::string data;
-  for (int i = 0; i < 30; ++i)
-    data += json{{"text",
-                  "the town and its water " + std::to_string(i * i) + " and more of the same kind"}}
-                .dump() +
-            "\n";
-  const std::string command = "train --method selfcp --model " + kModels + "llama --data " +
-                              write("data.jsonl", data) + " --out " + path("trained") +
-                              " --steps 4 --batch 2 --min-older 8 --max-older 12 --target 6";
-  EXPECT_EQ(succeed(command).at("steps"), 4);
-  EXPECT_TRUE(fs::exists(directory / "trained/compressor.safetensors"));
+TEST_F(Cli, TrainsACompressor) {
+  EXPECT_EQ(succeed(training() + " --steps 4").at("steps"), 4);
   EXPECT_EQ(succeed("info --model " + kModels + "llama --compressor " + path("trained"))
                 .at("compressor")
                 .at("method"),
             "selfcp");
+}
+
+TEST_F(Cli, AFinishedTrainingIsLeftAsItIs) {
+  const std::string command = training() + " --steps 4";
   succeed(command);
+  const std::string compressor = read_file(directory / "trained/compressor.safetensors"),
+                    log = read_file(directory / "trained/log.jsonl");
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 4);
+  EXPECT_EQ(succeed(command).at("steps"), 4);
+  EXPECT_EQ(read_file(directory / "trained/compressor.safetensors"), compressor);
+  EXPECT_EQ(read_file(directory / "trained/log.jsonl"), log);
 }
 
 TEST_F(Cli, BenchGivesRates) {
@@ -168,83 +174,6 @@ TEST_F(Cli, BenchGivesRates) {
   EXPECT_GT(rates.at("prefill").at("16"), 0);
   EXPECT_GT(rates.at("decode"), 0);
   EXPECT_GT(rates.at("peak_bytes"), 0);
-}
-
-TEST_F(Cli, BadInputIsOneLineAndExitCodeTwo) {
-  const std::string ids = write("ids.json", "[1,2]"), out = path("never.safetensors");
-  refuse("", "subcommand");
-  refuse("logits --nonsense", "required");
-  refuse("info --model nowhere.gguf", "nowhere.gguf");
-  refuse("info --model " + write("junk.gguf", "not a model at all, sorry"), "junk.gguf");
-  refuse("logits --model " + kModels + "llama --ids " + write("far.json", "[999999]") + " --out " +
-             out,
-         "999999");
-  refuse("logits --model " + kModels + "llama --ids " + write("text.json", "{\"a\":1}") +
-             " --out " + out,
-         "array");
-  refuse(
-      "logits --model " + kModels + "llama --ids " + write("half.json", "[1,2") + " --out " + out,
-      "JSON");
-  refuse("logits --model " + kModels + "llama --ids " + ids + " --out /nowhere/out.safetensors",
-         "/nowhere");
-  refuse("tokenize --model " + kModels + "llama --file " + write("latin1.txt", "caf\xe9"), "UTF-8");
-  refuse("import --from nothing --source " + kSelfCp + " --base " + kModels + "llama --out " +
-             path("x"),
-         "nothing");
-  refuse("import --from selfcp --source " + kSelfCp + " --base " + kModels +
-             "gemma3_text --separator 5000 --out " + path("x"),
-         "separator");
-  refuse("score --model " + kModels + "llama --ids " + write("one.json", "[1]"), "at least 2");
-  refuse("score --model " + kModels + "llama --context-ids " + ids + " --ids " + ids,
-         "need each other");
-  EXPECT_FALSE(fs::exists(out));
-}
-
-TEST_F(Cli, BadCompressionInputIsNamed) {
-  const std::string compressor = import_selfcp(), model = "--model " + kModels + "llama ";
-  refuse("compress " + model + "--compressor " + compressor + " --file " + write("empty.txt", "") +
-             " --out " + path("m"),
-         "empty");
-  refuse("compress " + model + "--compressor " + path("none") + " --ids " +
-             write("ids.json", "[1]") + " --out " + path("m"),
-         "none");
-  refuse("generate " + model + "--prompt x --raw --overflow sideways", "sideways");
-  refuse("generate " + model + "--prompt x --raw --context-limit 10 --max-tokens 20",
-         "over the limit");
-  refuse("generate --model " + kModels + "qwen3 --memory " + kSelfCp + " --prompt x --raw",
-         "not a memory");
-  refuse("info --model " + kModels + "qwen3 --compressor " + compressor, "made for a model");
-  std::string config = read_file(compressor + "/compressor.json");
-  std::ofstream(compressor + "/compressor.json")
-      << config.replace(config.find("selfcp"), 6, "magic!");
-  refuse("info " + model + "--compressor " + compressor, "magic!");
-}
-
-TEST_F(Cli, DamagedModelsAreRefused) {
-  const std::string copy = path("model");
-  fs::copy(kModels + "qwen2", copy, fs::copy_options::recursive);
-  const auto damage_config = [&](const std::string& key, const json& value) {
-    json config = read_json(kModels + "qwen2/config.json");
-    config[key] = value;
-    std::ofstream(copy + "/config.json") << config.dump();
-  };
-  damage_config("model_type", "mamba");
-  refuse("info --model " + copy, "mamba");
-  damage_config("num_hidden_layers", 1);
-  refuse("info --model " + copy, "no use for");
-  damage_config("num_hidden_layers", 50);
-  refuse("info --model " + copy, "is missing");
-  damage_config("intermediate_size", 7);
-  refuse("info --model " + copy, "expected [7");
-  damage_config("hidden_size", -3);
-  refuse("info --model " + copy, "hidden_size");
-  damage_config("rope_theta", "large");
-  fs::copy(
-      kModels + "qwen3/config.json", copy + "/config.json", fs::copy_options::overwrite_existing);
-  fs::resize_file(copy + "/model.safetensors", fs::file_size(copy + "/model.safetensors") - 10);
-  refuse("info --model " + copy, "model.safetensors");
-  fs::remove(copy + "/model.safetensors");
-  refuse("info --model " + copy, "model.safetensors");
 }
 
 }  // namespace

@@ -170,7 +170,7 @@ TEST_P(Contract, IsRefusedByNameOverAnotherModel) {
 INSTANTIATE_TEST_SUITE_P(Compressors,
                          Contract,
                          testing::ValuesIn(kCompressors),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 TEST(Divide, MakesEqualPartsRatherThanAShortLastOne) {
   const auto parts = divide(513, 512);

@@ -161,7 +161,7 @@ TEST_P(SelfCpGolden, LossAndGradientsAgree) {
 INSTANTIATE_TEST_SUITE_P(Cases,
                          SelfCpGolden,
                          testing::ValuesIn(case_names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test) { return test.param; });
 
 }  // namespace
 }  // namespace precis

@@ -183,6 +183,37 @@ TEST_F(EngineTest, APrefixThatTheCompressorReadsIsSharedWithGeneration) {
             completion.savings.prompt_tokens - completion.savings.compressed_tokens);
 }
 
+TEST_F(EngineTest, ACompressorThatReadsThePrefixLeavesOtherPromptsAlone) {
+  const Engine prefixed = load(*directory / "prefixed");
+  for (const Prompt& prompt :
+       {Prompt().keep("the water"), Prompt().keep("the").context(" water of the town")}) {
+    EXPECT_EQ(prefixed.generate(prompt, short_answer()).ids,
+              plain.generate(prompt, short_answer()).ids);
+  }
+}
+
+// The passes read what stands before the context, and their own segment.
+TEST_F(EngineTest, ThePrefixEndsWhereContextBegins) {
+  const Engine prefixed = load(*directory / "prefixed");
+  GenerationOptions options = short_answer(4);
+  options.overflow = Overflow::kCompressLatter;
+  options.context_limit = 24;
+  const std::string context = " river town water road bridge mill field harbour wall gate";
+  const Completion latter =
+      prefixed.generate(Prompt().keep("the").context(context).keep(" end"), options);
+  EXPECT_GT(latter.savings.memory_rows, 0);
+  EXPECT_LE(latter.savings.prompt_rows, 20);
+}
+
+TEST_F(EngineTest, APassOverTheWindowIsRefused) {
+  const std::vector<TokenId> ids(4000, 7);
+  CompressOptions options;
+  options.chaining = Chaining::kConcat;
+  expect_error(ErrorKind::kInvalidArgument, "window", [&] {
+    static_cast<void>(selfcp.compress_ids(ids, options));
+  });
+}
+
 TEST_F(EngineTest, OverflowFollowsThePolicy) {
   std::string document;
   for (int i = 0; i < 40; ++i) document += " the water of the town";
@@ -277,6 +308,23 @@ TEST_F(EngineTest, ADamagedMemoryFileIsRefused) {
   expect_error(
       ErrorKind::kBadWeights, "not a memory", [] { Memory::load(kModel / "model.safetensors"); });
   expect_error(ErrorKind::kNotFound, "nowhere", [] { Memory::load("nowhere.safetensors"); });
+}
+
+TEST_F(EngineTest, BadStopStringsAreNamed) {
+  for (const char* stop : {"", "\xA9"}) {
+    GenerationOptions options = short_answer();
+    options.stop = {stop};
+    expect_error(ErrorKind::kInvalidArgument, "stop string", [&] {
+      static_cast<void>(plain.generate(Prompt().keep("a"), options));
+    });
+  }
+}
+
+TEST_F(EngineTest, ACallbackMayThrowAnything) {
+  expect_error(ErrorKind::kInternal, "callback", [&] {
+    static_cast<void>(plain.generate(
+        Prompt().keep("a"), short_answer(), [](std::string_view) -> bool { throw 1; }));
+  });
 }
 
 TEST_F(EngineTest, BadInputIsNamed) {

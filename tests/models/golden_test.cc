@@ -32,13 +32,13 @@ std::vector<std::string> model_names() {
 }
 
 double relative_difference(const at::Tensor& actual, const at::Tensor& expected) {
-  return ((actual - expected).abs().max() / expected.abs().max()).item<double>();
+  return ((actual.to(at::kFloat) - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
-class Golden : public testing::TestWithParam<std::string> {
+class GoldenModel : public testing::TestWithParam<std::string> {
  protected:
-  Golden()
-      : decoder(load_decoder(kModels / GetParam(), at::kFloat)),
+  explicit GoldenModel(c10::ScalarType dtype)
+      : decoder(load_decoder(kModels / GetParam(), dtype)),
         cache(decoder->config().kv_shape(), decoder->options()) {
     const SafetensorsFile file = expected_for(kModels / GetParam());
     ids = to_tensor(*file.find("ids"));
@@ -55,6 +55,11 @@ class Golden : public testing::TestWithParam<std::string> {
   std::unique_ptr<Decoder> decoder;
   KvCache cache;
   at::Tensor ids, logits, hidden;
+};
+
+class Golden : public GoldenModel {
+ protected:
+  Golden() : GoldenModel(at::kFloat) {}
 };
 
 TEST_P(Golden, AgreesWithTransformersInOnePass) {
@@ -75,11 +80,43 @@ TEST_P(Golden, AgreesWithTransformersInChunks) {
   EXPECT_LT(relative_difference(actual, hidden), 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::ValuesIn(model_names()), [](const auto& info) {
+// The expectation is float32's: eight significant bits leave it a few percent off.
+constexpr double kBFloat16Tolerance = 5e-2;
+
+class GoldenInBFloat16 : public GoldenModel {
+ protected:
+  GoldenInBFloat16() : GoldenModel(at::kBFloat16) {}
+};
+
+TEST_P(GoldenInBFloat16, IsNearTransformersInOnePass) {
+  const at::Tensor actual = read(0, ids.size(0));
+  EXPECT_EQ(actual.scalar_type(), at::kBFloat16);
+  EXPECT_LT(relative_difference(actual, hidden), kBFloat16Tolerance);
+  EXPECT_LT(relative_difference(decoder->logits(actual), logits), kBFloat16Tolerance);
+}
+
+TEST_P(GoldenInBFloat16, IsNearTransformersTokenByToken) {
+  std::vector<at::Tensor> rows;
+  for (int64_t i = 0; i < ids.size(0); ++i) rows.push_back(read(i, i + 1));
+  const at::Tensor actual = at::cat(rows, 0);
+  EXPECT_LT(relative_difference(actual, hidden), kBFloat16Tolerance);
+  EXPECT_LT(relative_difference(decoder->logits(actual), logits), kBFloat16Tolerance);
+}
+
+TEST_P(GoldenInBFloat16, IsNearTransformersInChunks) {
+  const int64_t border = ids.size(0) / 3;
+  const at::Tensor actual = at::cat({read(0, border), read(border, ids.size(0))}, 0);
+  EXPECT_LT(relative_difference(actual, hidden), kBFloat16Tolerance);
+}
+
+std::string test_name(const testing::TestParamInfo<std::string>& info) {
   std::string name = info.param;
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   return name;
-});
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::ValuesIn(model_names()), test_name);
+INSTANTIATE_TEST_SUITE_P(Models, GoldenInBFloat16, testing::ValuesIn(model_names()), test_name);
 
 }  // namespace
 }  // namespace precis

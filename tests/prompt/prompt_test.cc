@@ -134,6 +134,9 @@ TEST(Tokenize, RefusesEmptyAndMixedPrompts) {
   expect_error(ErrorKind::kInvalidArgument, "role", [] {
     tokenized(Prompt().turn("robot").keep("x"), false, kChat);
   });
+  expect_error(ErrorKind::kInvalidArgument, "without a role", [] {
+    tokenized(Prompt().keep("a").turn("").keep("b"), false, kChat);
+  });
 }
 
 PromptPart part(const std::string& text, Treatment treatment) {
@@ -153,7 +156,7 @@ std::string fitted(Overflow policy, int64_t limit, bool with_compressor = true) 
 TEST(Overflow, LeavesAPromptThatFitsAlone) {
   for (const Overflow policy :
        {Overflow::kRefuse, Overflow::kTruncate, Overflow::kCompressFormer}) {
-    EXPECT_EQ(fitted(policy, 14), "ab|0123456789|yz");
+    EXPECT_EQ(fitted(policy, 14), "ab|?0123456789|yz");
   }
 }
 
@@ -164,13 +167,13 @@ TEST(Overflow, RefusesWhereToldTo) {
 }
 
 TEST(Overflow, DropsAsLittleAsNeededOfTheOldest) {
-  EXPECT_EQ(fitted(Overflow::kTruncate, 11, false), "ab|3456789|yz");
+  EXPECT_EQ(fitted(Overflow::kTruncate, 11, false), "ab|?3456789|yz");
   EXPECT_EQ(fitted(Overflow::kTruncate, 4, false), "ab|yz");
 }
 
 TEST(Overflow, CompressesAsLittleAsNeeded) {
-  EXPECT_EQ(fitted(Overflow::kCompressFormer, 11), "ab|!0123|456789|yz");
-  EXPECT_EQ(fitted(Overflow::kCompressLatter, 11), "ab|012345|!6789|yz");
+  EXPECT_EQ(fitted(Overflow::kCompressFormer, 11), "ab|!0123|?456789|yz");
+  EXPECT_EQ(fitted(Overflow::kCompressLatter, 11), "ab|?012345|!6789|yz");
   EXPECT_EQ(fitted(Overflow::kCompressAll, 13), "ab|!0123456789|yz");
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "compressors/selfcp.h"
 #include "io/json_file.h"
@@ -87,6 +88,35 @@ TEST_F(Training, AnInterruptedRunGoesOnToTheSameLosses) {
   for (const double loss : losses(directory / "parts", few_steps(9))) resumed.push_back(loss);
   ASSERT_EQ(resumed.size(), whole.size());
   for (size_t i = 0; i < whole.size(); ++i) EXPECT_DOUBLE_EQ(resumed[i], whole[i]) << i;
+}
+
+// Killed between two checkpoints: steps 4 and 5 are taken again.
+TEST_F(Training, AKilledRunGoesOnFromItsLastCheckpoint) {
+  const auto whole = losses(directory / "whole", few_steps(9));
+  {
+    const TextDataset data = TextDataset::read(directory / "data.jsonl", *tokenizer);
+    const auto compressor = fresh();
+    const auto die = [](const TrainingStep& step) -> bool {
+      if (step.step == 5) throw std::runtime_error("killed");
+      return true;
+    };
+    EXPECT_THROW(train(*compressor, *decoder, data, few_steps(9), directory / "killed", die),
+                 std::runtime_error);
+  }
+  const auto resumed = losses(directory / "killed", few_steps(9));
+  ASSERT_EQ(resumed.size(), 6);
+  for (size_t i = 0; i < resumed.size(); ++i) EXPECT_DOUBLE_EQ(resumed[i], whole[i + 3]) << i;
+  EXPECT_EQ(read_file(directory / "killed/log.jsonl").size(),
+            read_file(directory / "whole/log.jsonl").size());
+}
+
+TEST_F(Training, ACheckpointOfOtherDataIsRefused) {
+  losses(directory / "out", few_steps(3));
+  std::ofstream(directory / "data.jsonl", std::ios::app)
+      << nlohmann::json{{"text", std::string(200, 'x')}}.dump() << "\n";
+  expect_error(ErrorKind::kInvalidArgument, "other options", [&] {
+    losses(directory / "out", few_steps(3));
+  });
 }
 
 TEST_F(Training, ACheckpointOfOtherOptionsIsRefused) {

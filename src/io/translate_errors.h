@@ -25,6 +25,8 @@ auto translate_errors(const Work& work) -> decltype(work()) {
     throw Error(ErrorKind::kInternal, error.what_without_backtrace());
   } catch (const std::exception& error) {
     throw Error(ErrorKind::kInternal, error.what());
+  } catch (...) {
+    throw Error(ErrorKind::kInternal, "a callback threw something that is no std::exception");
   }
 }
 
