@@ -7,9 +7,6 @@
 
 namespace precis {
 
-// Whether the CPU multiplies bfloat16 in hardware.
-bool cpu_has_bfloat16();
-
 // Dtype and device that the options ask for. Throws kUnsupported for CUDA where there is none.
 c10::TensorOptions tensor_options(const EngineOptions& options);
 

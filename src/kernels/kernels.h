@@ -54,7 +54,20 @@ struct DecodeAttentionArguments {
   float scale;
 };
 
-// Kernels work on a range of rows (or heads), so that the caller decides about threads.
+// Few rows times a matrix: x: [rows, width]; weight: [outputs, width]; bias: [outputs] or null;
+// out: [rows, outputs]. x is float32, the others are of the kernel's element. For bfloat16, width
+// is even and each row of x holds its even elements first, then the odd ones.
+struct LinearArguments {
+  const float* x;
+  const void* weight;
+  const void* bias;
+  void* out;
+  int64_t rows;
+  int64_t width;
+  int64_t outputs;
+};
+
+// Kernels work on a range of rows (or heads, or outputs), so that the caller decides about threads.
 struct KernelTable {
   void (*rms_norm)(Element, const RmsNormArguments&, int64_t first_row, int64_t last_row);
   void (*rotary)(Element, const RotaryArguments&, int64_t first_row, int64_t last_row);
@@ -66,6 +79,7 @@ struct KernelTable {
                            const DecodeAttentionArguments&,
                            int64_t first_kv_head,
                            int64_t last_kv_head);
+  void (*linear)(Element, const LinearArguments&, int64_t first_output, int64_t last_output);
 };
 
 const KernelTable& cpu();

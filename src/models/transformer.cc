@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "nn/decoder_layer.h"
+#include "ops/linear.h"
 #include "ops/rms_norm.h"
 
 namespace precis {
@@ -82,7 +83,7 @@ class Transformer final : public Decoder {
     return ops::rms_norm(x, final_norm_, config_.rms_norm_epsilon);
   }
 
-  at::Tensor logits(const at::Tensor& hidden) const override { return at::linear(hidden, head_); }
+  at::Tensor logits(const at::Tensor& hidden) const override { return ops::linear(hidden, head_); }
 
   int64_t num_parameters() const override {
     return total([](const at::Tensor& t) { return t.numel(); });

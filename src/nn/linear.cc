@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/linear.h"
 
-#include <ATen/ATen.h>
+#include <ATen/ops/cat.h>
+
+#include "ops/linear.h"
 
 namespace precis::nn {
 
-at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
-}
+at::Tensor Linear::operator()(const at::Tensor& x) const { return ops::linear(x, weight, bias); }
 
 Linear load_linear(const Weights& weights, std::string_view name, LinearShape shape) {
   const Weights own = weights.scope(name);

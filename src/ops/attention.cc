@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/processor.h"
 #include "ops/kernel_arguments.h"
 
 namespace precis::ops {
@@ -93,6 +94,29 @@ at::Tensor decode(const at::Tensor& q,
   return out;
 }
 
+// bfloat16 on a processor that has no products of its own for it.
+bool products_are_slow(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && !processor_has_bfloat16();
+}
+
+at::Tensor prefill(const at::Tensor& q,
+                   const at::Tensor& k,
+                   const at::Tensor& v,
+                   const AttentionOptions& options) {
+  const int64_t n = q.size(2), m = k.size(2);
+  const bool windowed = options.window > 0 && options.window < m;
+  const bool plain_causal = n == m && !windowed;
+  std::optional<at::Tensor> mask;
+  if (!plain_causal) mask = allowed(n, m, windowed ? options.window : 0, q.device());
+  return at::scaled_dot_product_attention(q,
+                                          repeat_heads(k, q.size(1)),
+                                          repeat_heads(v, q.size(1)),
+                                          mask,
+                                          0.0,
+                                          plain_causal,
+                                          options.scale);
+}
+
 }  // namespace
 
 at::Tensor reference::attention(const at::Tensor& q,
@@ -114,18 +138,11 @@ at::Tensor attention(const at::Tensor& q,
                      const AttentionOptions& options) {
   check_shapes(q, k, v);
   if (decode_kernel_applies(q, k, v)) return decode(q, k, v, options);
-  const int64_t n = q.size(2), m = k.size(2);
-  const bool windowed = options.window > 0 && options.window < m;
-  const bool plain_causal = n == m && !windowed;
-  std::optional<at::Tensor> mask;
-  if (!plain_causal) mask = allowed(n, m, windowed ? options.window : 0, q.device());
-  return at::scaled_dot_product_attention(q,
-                                          repeat_heads(k, q.size(1)),
-                                          repeat_heads(v, q.size(1)),
-                                          mask,
-                                          0.0,
-                                          plain_causal,
-                                          options.scale);
+  if (products_are_slow(q)) {
+    return prefill(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), options)
+        .to(q.scalar_type());
+  }
+  return prefill(q, k, v, options);
 }
 
 }  // namespace precis::ops

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures `precis bench` against Hugging Face transformers in bfloat16: prefill and greedy decoding, batch 1.
 
-    pip install torch==2.11.0 transformers==5.23.0 accelerate gguf
-    python tests/bench/compare_prefill.py --precis build/release/precis --model MODEL.gguf|DIRECTORY --out bench.json
+    third_party/install.sh --oracles
+    .deps/venv/bin/python tests/bench/compare_prefill.py --precis build/precis --model MODEL.gguf|DIRECTORY --out bench.json
 
 The two take turns (A B A B ...), each on every core, so that a slow spell of the machine falls on both; the table holds
 medians. transformers computes the logits of the last row only, keeps its cache, and decodes from a short context.
@@ -66,7 +66,7 @@ def run_transformers(model, options):
 
 def run_precis(options):
     line = [options.precis, "bench", "--model", options.model, "--prefill", str(options.prefill),
-            "--decode", str(options.decode), "--weights", "bfloat16", "--json"]
+            "--decode", str(options.decode), "--weights", options.weights, "--json"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"precis bench: exit code {done.returncode}: {done.stderr.strip()}")
@@ -92,7 +92,7 @@ def summarise(options, rounds):
         row["ratio"] = row["precis"] / row["transformers"]
     return {
         "model": pathlib.Path(options.model).name, "prefill": options.prefill, "decode": options.decode,
-        "weights": "bfloat16", "reference_dtype": options.reference_dtype, "threads": torch.get_num_threads(), "processor": processor(),
+        "weights": options.weights, "reference_dtype": options.reference_dtype, "threads": torch.get_num_threads(), "processor": processor(),
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "tokens_per_second": table, "rounds": rounds,
@@ -101,7 +101,7 @@ def summarise(options, rounds):
 
 def markdown(summary):
     names = {"prefill": f"prefill of {summary['prefill']}", "decode": f"greedy decode of {summary['decode']}"}
-    lines = [f"{summary['model']}, bfloat16 (transformers: {summary['reference_dtype']}), "
+    lines = [f"{summary['model']}, {summary['weights']} (transformers: {summary['reference_dtype']}), "
              f"{summary['threads']} threads, {summary['processor']} ({summary['vector_instructions']}), "
              f"transformers {summary['versions']['transformers']}, torch {summary['versions']['torch']}", "",
              "| tokens/s | precis | transformers | ratio |", "|---|---:|---:|---:|"]
@@ -118,6 +118,7 @@ def main():
     parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each program (default 3)")
     parser.add_argument("--runs", type=int, default=3, help="runs of transformers in a turn (default 3)")
+    parser.add_argument("--weights", choices=["bfloat16", "float32"], default="bfloat16", help="of precis")
     parser.add_argument("--reference-dtype", choices=["bfloat16", "float32"], default="bfloat16")
     parser.add_argument("--out", help="where to write the numbers as JSON")
     options = parser.parse_args()

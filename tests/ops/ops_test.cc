@@ -6,6 +6,7 @@
 
 #include "ops/attention.h"
 #include "ops/gated_activation.h"
+#include "ops/linear.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
 #include "support/expect_error.h"
@@ -84,6 +85,28 @@ TEST_P(Ops, GatedActivationSurvivesExtremeInput) {
   }
 }
 
+// Rows and outputs on both sides of where the kernel, the blocks and the tails begin.
+TEST_P(Ops, LinearEqualsItsReference) {
+  for (const int64_t width : {1, 7, 64, 576}) {
+    for (const int64_t outputs : {1, 3, 4, 66, 2000}) {
+      const at::Tensor weight = random({outputs, width}), bias = random({outputs});
+      for (const int64_t rows : {0, 1, 2, 4, 5, 40}) {
+        const at::Tensor x = random({rows, width});
+        const at::Tensor expected = at::linear(x.to(at::kDouble), weight.to(at::kDouble));
+        expect_close(ops::linear(x, weight), expected);
+        expect_close(ops::linear(x, weight, bias), expected + bias.to(at::kDouble));
+      }
+    }
+  }
+}
+
+TEST_P(Ops, LinearOfRowsThatLieApartEqualsItsReference) {
+  const at::Tensor x = random({3, 96}).narrow(1, 32, 48), weight = random({10, 48});
+  expect_close(ops::linear(x, weight), at::linear(x.to(at::kDouble), weight.to(at::kDouble)));
+  const at::Tensor turned = random({48, 10}).t();
+  expect_close(ops::linear(x, turned), at::linear(x.to(at::kDouble), turned.to(at::kDouble)));
+}
+
 TEST_P(Ops, DecodeAttentionEqualsItsReference) {
   for (const int64_t keys : {1, 2, 65, 500}) {
     for (const int64_t window : {0, 1, 32}) {
@@ -112,13 +135,19 @@ INSTANTIATE_TEST_SUITE_P(Cpu,
                          Ops,
                          testing::Values(Precision{at::kFloat, 2e-6},
                                          Precision{at::kBFloat16, 0.02}),
-                         [](const auto& info) {
-                           return info.param.dtype == at::kFloat ? "float32" : "bfloat16";
+                         [](const auto& test) {
+                           return test.param.dtype == at::kFloat ? "float32" : "bfloat16";
                          });
 
 TEST(OpErrors, NameWhatDoesNotFit) {
   expect_error(ErrorKind::kInvalidArgument, "rms_norm", [] {
     ops::rms_norm(at::ones({2, 3}), at::ones({4}), 1e-5);
+  });
+  expect_error(ErrorKind::kInvalidArgument, "linear", [] {
+    ops::linear(at::ones({2, 3}), at::ones({5, 4}));
+  });
+  expect_error(ErrorKind::kInvalidArgument, "bias", [] {
+    ops::linear(at::ones({2, 3}), at::ones({5, 3}), at::ones({4}));
   });
   expect_error(ErrorKind::kInvalidArgument, "attention", [] {
     ops::attention(at::ones({1, 3, 1, 4}), at::ones({1, 2, 1, 4}), at::ones({1, 2, 1, 4}), {});
@@ -132,10 +161,9 @@ TEST(OpGradients, FlowThroughEveryOp) {
   const at::Tensor heads =
       ops::rotary(normed.unflatten(1, {2, 4}), table).transpose(0, 1).unsqueeze(0);
   const at::Tensor attended = ops::attention(heads, heads, heads, {});
-  ops::gated_activation(attended.squeeze(0).transpose(0, 1).flatten(1),
-                        DecoderConfig::Activation::kSilu)
-      .sum()
-      .backward();
+  const at::Tensor gated = ops::gated_activation(attended.squeeze(0).transpose(0, 1).flatten(1),
+                                                 DecoderConfig::Activation::kSilu);
+  ops::linear(gated, at::ones({3, 4})).sum().backward();
   EXPECT_GT(x.grad().abs().sum().item<float>(), 0);
 }
 

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/linear.h"
+
+#include <ATen/ATen.h>
+
+#include "base/check.h"
+#include "base/processor.h"
+#include "ops/kernel_arguments.h"
+
+namespace precis::ops {
+namespace {
+
+// Up to so many rows, reading the weights takes longer than the products.
+constexpr int64_t kFewRows = 4;
+
+// Elements of a weight that are widened at a time: 4 MB, which stay in the cache until the product
+// has read them.
+constexpr int64_t kWidenedElements = 1 << 20;
+
+void check_shapes(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  PRECIS_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
+               kInvalidArgument,
+               "linear: rows [",
+               x.sizes(),
+               "] do not fit a weight [",
+               weight.sizes(),
+               "]");
+  PRECIS_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)),
+               kInvalidArgument,
+               "linear: a bias of ",
+               bias.defined() ? bias.numel() : 0,
+               " elements does not fit a weight [",
+               weight.sizes(),
+               "]");
+}
+
+bool all_of_one_dtype(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return weight.scalar_type() == x.scalar_type() &&
+         (!bias.defined() || bias.scalar_type() == x.scalar_type());
+}
+
+// As the kernel wants its rows.
+at::Tensor arranged(const at::Tensor& x) {
+  if (x.scalar_type() == at::kFloat) return x;
+  return x.unflatten(1, {x.size(1) / 2, 2}).transpose(1, 2).flatten(1);
+}
+
+// ATen has a kernel of its own for a single bfloat16 row, which reads memory as fast as it goes.
+bool few_rows_apply(const at::Tensor& x, const at::Tensor& weight) {
+  if (x.size(0) > kFewRows || !weight.is_contiguous()) return false;
+  return x.scalar_type() == at::kFloat || (x.size(0) > 1 && x.size(1) % 2 == 0);
+}
+
+at::Tensor few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor rows = arranged(x).to(at::kFloat).contiguous();
+  const int64_t num_rows = x.size(0), width = x.size(1), outputs = weight.size(0);
+  at::Tensor out = at::empty({num_rows, outputs}, x.options());
+  const kernels::LinearArguments arguments{rows.const_data_ptr<float>(),
+                                           weight.const_data_ptr(),
+                                           bias.defined() ? bias.const_data_ptr() : nullptr,
+                                           out.mutable_data_ptr(),
+                                           num_rows,
+                                           width,
+                                           outputs};
+  for_row_ranges(outputs, width, [&](int64_t first, int64_t last) {
+    kernels::cpu().linear(element_of(weight), arguments, first, last);
+  });
+  return out;
+}
+
+// In float32, a block of outputs after the other: for bfloat16 where the processor has no products
+// of its own for it.
+at::Tensor widened(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor rows = x.to(at::kFloat);
+  const int64_t outputs = weight.size(0);
+  const int64_t step = std::max<int64_t>(1, kWidenedElements / std::max<int64_t>(1, x.size(1)));
+  at::Tensor out = at::empty({x.size(0), outputs}, x.options());
+  for (int64_t first = 0; first < outputs; first += step) {
+    const int64_t count = std::min(step, outputs - first);
+    const at::Tensor block = weight.narrow(0, first, count).to(at::kFloat);
+    std::optional<at::Tensor> own;
+    if (bias.defined()) own = bias.narrow(0, first, count).to(at::kFloat);
+    out.narrow(1, first, count).copy_(at::linear(rows, block, own));
+  }
+  return out;
+}
+
+}  // namespace
+
+at::Tensor reference::linear(const at::Tensor& x,
+                             const at::Tensor& weight,
+                             const at::Tensor& bias) {
+  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+}
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  check_shapes(x, weight, bias);
+  if (!all_of_one_dtype(x, weight, bias) || !kernel_applies(x, {weight, bias})) {
+    return reference::linear(x, weight, bias);
+  }
+  if (few_rows_apply(x, weight)) return few_rows(x, weight, bias);
+  if (x.scalar_type() == at::kBFloat16 && x.size(0) > 1 && !processor_has_bfloat16()) {
+    return widened(x, weight, bias);
+  }
+  return reference::linear(x, weight, bias);
+}
+
+}  // namespace precis::ops
