@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Sets up, builds, and asks a question about a document, whose beginning is read as a memory where a trained compressor is
-# there.
+# Sets up, builds, and asks a question about a document, whose beginning is read as a memory.
 #
 #   examples/quickstart.sh [DOCUMENT [QUESTION]]
 set -euo pipefail
@@ -16,15 +15,10 @@ third_party/install.sh
 cmake --preset release -DPRECIS_TESTS=OFF >/dev/null
 cmake --build --preset release
 
-arguments=(--model "$model" --context-file "$document" --prompt "$question" --max-tokens 96)
 echo
 echo "The document: $document, $(wc -w <"$document") words."
-if [ -d "$compressor" ]; then
-  echo "The window: 1,536 tokens. Its beginning is compressed until the rest fits."
-  arguments+=(--compressor "$compressor" --overflow compress-former --context-limit 1536)
-else
-  echo "There is no compressor in $compressor: the document is read in full."
-fi
+echo "The window: 1,536 tokens. The document's beginning is compressed until the rest fits."
 echo "$question"
 echo
-build/precis generate "${arguments[@]}"
+build/precis generate --model "$model" --compressor "$compressor" --context-file "$document" --overflow compress-former \
+  --context-limit 1536 --prompt "$question" --max-tokens 96

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,9 @@ struct CompressOptions {
   Chaining chaining = Chaining::kIndependent;
   std::optional<int64_t>
       segment;  // tokens in one pass, at most the compressor's own limit; none: that limit
+  // Hears the share of the work that is done, 0 to 1, from time to time; called by the thread that
+  // compresses.
+  std::function<void(double done)> progress;
 };
 
 // What to do with a prompt that, with the tokens to be generated, is longer than the context

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "cli/progress_bar.h"
 #include "io/translate_errors.h"
 #include "precis/decoder.h"
 
@@ -85,10 +86,14 @@ class Benchmark {
 };
 
 template <typename Work>
-double tokens_per_second(int64_t tokens, int64_t runs, const Work& work) {
+double tokens_per_second(const char* title, int64_t tokens, int64_t runs, const Work& work) {
+  ProgressBar bar(concat("measuring ", title));
   work();  // warms caches and allocators
   std::vector<double> seconds;
-  for (int64_t i = 0; i < runs; ++i) seconds.push_back(work());
+  for (int64_t i = 0; i < runs; ++i) {
+    seconds.push_back(work());
+    bar.update(static_cast<double>(i + 1) / static_cast<double>(runs));
+  }
   return static_cast<double>(tokens) / median(seconds);
 }
 
@@ -120,10 +125,10 @@ nlohmann::json measure(const Flags& flags) {
   nlohmann::json result = {{"load_s", load_s}, {"prefill", nlohmann::json::object()}};
   for (const int64_t n : flags.prefill) {
     result["prefill"][std::to_string(n)] =
-        tokens_per_second(n, flags.runs, [&] { return benchmark.prefill(n); });
+        tokens_per_second("prefill", n, flags.runs, [&] { return benchmark.prefill(n); });
   }
-  result["decode"] =
-      tokens_per_second(flags.decode, flags.runs, [&] { return benchmark.decode(flags.decode); });
+  result["decode"] = tokens_per_second(
+      "decoding", flags.decode, flags.runs, [&] { return benchmark.decode(flags.decode); });
   result["weight_bytes"] = engine.decoder().weight_bytes();
   result["peak_bytes"] = peak_bytes();
   return result;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "cli/progress_bar.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
 #include "precis/compressor.h"
@@ -164,7 +165,9 @@ void add_compress(CLI::App& app) {
     const std::string text = flags->file.empty() ? "" : read_text(flags->file);
     const auto ids = flags->ids.empty() ? std::vector<TokenId>{} : read_ids(flags->ids);
     const Engine engine = flags->model.load();
-    const CompressOptions options = flags->compression.options();
+    CompressOptions options = flags->compression.options();
+    ProgressBar bar("compressing");
+    options.progress = [&](double done) { bar.update(done); };
     const Memory memory =
         ids.empty() ? engine.compress(text, options) : engine.compress_ids(ids, options);
     memory.save(flags->out);

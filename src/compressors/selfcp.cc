@@ -170,7 +170,7 @@ class SelfCp final : public Compressor {
         owner.push_back(i);
       }
     }
-    const std::vector<at::Tensor> slots = read(inputs);
+    const std::vector<at::Tensor> slots = read(inputs, options.progress);
     PartSlots result(segments.size());
     for (size_t i = 0; i < slots.size(); ++i) result[owner[i]].push_back(slots[i]);
     return result;
@@ -197,14 +197,17 @@ class SelfCp final : public Compressor {
           inputs.back().earlier = {result[i].back()};
         owner.push_back(i);
       }
-      const std::vector<at::Tensor> slots = read(inputs);
+      const std::vector<at::Tensor> slots = read(inputs, {});
       for (size_t i = 0; i < slots.size(); ++i) result[owner[i]].push_back(slots[i]);
+      if (options.progress)
+        options.progress(static_cast<double>(t + 1) / static_cast<double>(longest));
     }
     return result;
   }
 
   // The memory of each part, in passes of a bounded number of rows.
-  std::vector<at::Tensor> read(std::span<const PartInput> inputs) const {
+  std::vector<at::Tensor> read(std::span<const PartInput> inputs,
+                               const std::function<void(double)>& progress) const {
     std::vector<at::Tensor> slots;
     for (size_t first = 0; first < inputs.size();) {
       size_t last = first;
@@ -215,6 +218,7 @@ class SelfCp final : public Compressor {
       for (at::Tensor& memory : read_pass(inputs.subspan(first, last - first)))
         slots.push_back(std::move(memory));
       first = last;
+      if (progress) progress(static_cast<double>(last) / static_cast<double>(inputs.size()));
     }
     return slots;
   }

@@ -132,6 +132,20 @@ TEST_P(Contract, RefusesAnEmptySegmentAndForeignIds) {
   });
 }
 
+TEST_P(Contract, TellsHowFarItIs) {
+  const Segment segment{std::vector<TokenId>(100, 7), nullptr};
+  for (const Chaining chaining : {Chaining::kIndependent, Chaining::kConcat}) {
+    std::vector<double> heard;
+    CompressOptions options;
+    options.chaining = chaining;
+    options.progress = [&](double done) { heard.push_back(done); };
+    compressor->compress({&segment, 1}, options);
+    ASSERT_FALSE(heard.empty());
+    EXPECT_TRUE(std::is_sorted(heard.begin(), heard.end()));
+    EXPECT_DOUBLE_EQ(heard.back(), 1.0);
+  }
+}
+
 TEST_P(Contract, RefusesRatiosAndSegmentsOutOfRange) {
   const Segment segment = segment_of(10);
   CompressOptions options;

@@ -4,8 +4,8 @@
 `quants.gguf` has one tensor of 3 x 512 elements for each type that Precis reads, named after the type, and metadata of
 every kind. `quants.safetensors` has the same tensors as gguf.quants.dequantize sees them, in float32.
 
-    pip install gguf==0.19.0 numpy safetensors
-    python tests/golden/make_gguf_golden.py
+    third_party/install.sh --oracles
+    .deps/venv/bin/python tests/golden/make_gguf_golden.py
 """
 
 import importlib.metadata

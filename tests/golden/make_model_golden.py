@@ -5,8 +5,8 @@ Each model is a Hugging Face directory `models/<name>/` with `expected.safetenso
 `ids` [n] int64, `logits` [n, vocab] and `hidden` [n, hidden] (after the final norm), float32, eager attention.
 Some models have a twin in `models/<name>.gguf` with the same weights and the same expectation.
 
-    pip install torch==2.11.0 transformers==5.23.0 safetensors gguf==0.19.0 accelerate
-    python tests/golden/make_model_golden.py
+    third_party/install.sh --oracles
+    .deps/venv/bin/python tests/golden/make_model_golden.py
 """
 
 import copy

@@ -10,7 +10,7 @@
 
 Everything comes from one run in float64 and is stored as float32. Run make_model_golden.py first.
 
-    python tests/golden/make_selfcp_golden.py
+    .deps/venv/bin/python tests/golden/make_selfcp_golden.py
 """
 
 import json

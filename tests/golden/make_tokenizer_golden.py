@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/tokenizers: texts, small tokenizers, and the ids that the reference libraries give.
 
-    python tests/golden/make_tokenizer_golden.py [directory of the models, default .deps/models]
+    .deps/venv/bin/python tests/golden/make_tokenizer_golden.py [directory of the models, default .deps/models]
 
 Needs third_party/requirements-oracles.txt. The same versions make the same files; they are written to
 versions.json. Ids of a model that is not in the directory are kept as they are.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares the precis program with Hugging Face transformers on one model, in float32, on built-in texts.
 
-    pip install torch==2.11.0 transformers==5.23.0 accelerate gguf safetensors
-    python tests/parity/compare_transformers.py --precis build/release/precis --model MODEL.gguf|DIRECTORY
+    third_party/install.sh --oracles
+    .deps/venv/bin/python tests/parity/compare_transformers.py --precis build/precis --model MODEL.gguf|DIRECTORY
 
 Three things are compared: token ids (plain, and with special tokens), negative log-likelihoods of every token, and
 logits and hidden states. A directory without a tokenizer is compared on random ids. Exit code 0: all within the

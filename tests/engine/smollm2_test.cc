@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real default model, quantised as it is published, against what transformers makes of it
+// (golden/make_smollm2_golden.py). third_party/install.sh brings the model.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "io/json_file.h"
+#include "precis/engine.h"
+#include "precis/tokenizer.h"
+#include "text/chat_template.h"
+#include "text/load_tokenizer.h"
+
+namespace precis {
+namespace {
+
+const std::filesystem::path kModel = PRECIS_TEST_MODEL_DIR "/smollm2-135m-instruct.gguf";
+
+class SmolLm2 : public testing::Test {
+ protected:
+  static Engine load(Dtype dtype) {
+    EngineOptions options;
+    options.model = kModel;
+    options.dtype = dtype;
+    return Engine::load(options);
+  }
+
+  const nlohmann::json golden = read_json(PRECIS_TEST_GOLDEN_DIR "/smollm2.json");
+  const std::vector<TokenId> ids = golden.at("ids");
+  const std::vector<double> nll = golden.at("nll");
+};
+
+TEST_F(SmolLm2, IdsAreThoseOfTransformers) {
+  const auto tokenizer = load_tokenizer(kModel);
+  EXPECT_EQ(tokenizer->encode(golden.at("text").get<std::string>()), ids);
+  EXPECT_EQ(tokenizer->decode(ids), golden.at("text"));
+}
+
+TEST_F(SmolLm2, ScoresAreThoseOfTransformers) {
+  const Score score = load(Dtype::kFloat32).score_ids(Prompt(), ids);
+  ASSERT_EQ(score.nll.size(), nll.size());
+  for (size_t i = 0; i < nll.size(); ++i) EXPECT_NEAR(score.nll[i], nll[i], 1e-3) << i;
+}
+
+// Rounding moves single tokens either way; the mean stays.
+TEST_F(SmolLm2, ScoresInBFloat16AreCloseOnAverage) {
+  const Score score = load(Dtype::kBFloat16).score_ids(Prompt(), ids);
+  ASSERT_EQ(score.nll.size(), nll.size());
+  Score expected;
+  expected.nll.assign(nll.begin(), nll.end());
+  EXPECT_NEAR(score.mean(), expected.mean(), 0.03);
+}
+
+TEST_F(SmolLm2, ItsTemplateRendersAsInTransformers) {
+  std::vector<ChatMessage> messages;
+  for (const auto& message : golden.at("chat"))
+    messages.push_back({message.at("role"), {{message.at("content"), 0}}, {}});
+  std::string text;
+  for (const MarkedText& run :
+       ChatTemplate(load_chat_template(kModel).value()).render(messages, {}))
+    text += run.text;
+  EXPECT_EQ(text, golden.at("rendered"));
+}
+
+}  // namespace
+}  // namespace precis
