@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "precis/memory_tensors.h"
@@ -20,11 +21,24 @@ struct CompressorInfo {
   double ratio = 0;           // context tokens per memory token, where the caller names none
   bool any_ratio = false;     // whether CompressOptions::ratio is obeyed
   int64_t max_segment = 0;    // tokens read in one pass; longer segments are divided
+  int64_t slots = 0;          // memory tokens of every part, whatever its length; 0: by the ratio
+  bool divides = true;        // whether it divides longer segments; otherwise they are refused
+  bool any_chaining = false;  // whether CompressOptions::chaining is obeyed
   bool reads_prefix = false;  // whether Segment::prefix takes part
-  std::vector<TokenId>
-      continuation_mark;  // ids that stand between memory and what follows when text is continued
   int64_t num_parameters = 0;
   std::string fingerprint;  // hash of its own weights
+};
+
+// Something that stands beside a memory in a prompt: ids of the model's vocabulary, or trained rows
+// [n, hidden].
+using FramePart = std::variant<std::vector<TokenId>, at::Tensor>;
+
+// What a compressor was trained to see around its memories.
+struct MemoryFrame {
+  std::vector<FramePart> before;     // the memories
+  std::vector<FramePart> after;      // between the memories and the text that follows them
+  std::vector<FramePart> end;        // after that text, before the answer
+  std::vector<TokenId> answer_ends;  // ids that end the answer, beside the model's own
 };
 
 struct NamedTensor {
@@ -49,6 +63,9 @@ class Compressor {
   // vocabulary and for options that the method cannot obey.
   virtual std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                               const CompressOptions& options) const = 0;
+
+  // Throws kUnsupported for a use that the compressor was not made for.
+  virtual MemoryFrame frame(MemoryUse use) const = 0;
 
   // What training may change; the tensors share storage with the compressor.
   virtual std::vector<NamedTensor> parameters() = 0;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "precis/adapter.h"
 #include "precis/kv_cache.h"
 
 namespace precis {
@@ -67,6 +68,7 @@ struct DecoderInput {
   at::Tensor positions;                  // [num_tokens] int64, rotary position of each row
   std::vector<int64_t> sequence_starts;  // [num_sequences + 1], e.g. lengths 2, 3, 4 -> 0, 2, 5, 9
   std::vector<int64_t> cache_sequences;  // [num_sequences] sequence of the cache each one continues
+  at::Tensor adapted_rows = {};  // [num_tokens] bool: rows on which an adapter acts; undefined: all
 };
 
 // The frozen language model. All methods are const; calls with different caches may run at the same
@@ -82,10 +84,13 @@ class Decoder {
   // results are of the decoder's dtype, on its device.
   virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
 
-  // Hidden states after the final norm, [num_tokens, hidden]. Each row attends to the cached rows
+  // Hidden states after the final norm, [num_tokens, hidden]. `adapter`, if any, changes the
+  // projections of this pass. Each row attends to the cached rows
   // of its sequence and to the rows of its sequence up to itself; the new rows join the cache.
   // Throws kInvalidArgument for shapes that do not fit each other or the model.
-  virtual at::Tensor forward(const DecoderInput& input, KvCache& cache) const = 0;
+  virtual at::Tensor forward(const DecoderInput& input,
+                             KvCache& cache,
+                             const Adapter* adapter = nullptr) const = 0;
 
   // [n, hidden] -> [n, vocab_size].
   virtual at::Tensor logits(const at::Tensor& hidden) const = 0;

@@ -19,6 +19,12 @@ class Compressor;
 class Decoder;
 class Tokenizer;
 
+// A prompt and what ends its answer, for GenerationOptions::stop_ids.
+struct FramedPrompt {
+  Prompt prompt;
+  std::vector<TokenId> stop_ids;
+};
+
 // Receives text as it is generated, whole characters at a time; returning false cancels.
 using TextCallback = std::function<bool(std::string_view text)>;
 
@@ -41,6 +47,13 @@ class Engine {
   Memory compress_ids(std::span<const TokenId> ids, const CompressOptions& options = {}) const;
   std::vector<Memory> compress_batch(std::span<const std::string> texts,
                                      const CompressOptions& options = {}) const;
+
+  // What the loaded compressor was trained to see around memories: to say the text again, to go on
+  // with it, or to answer `text` about it. Throws kUnsupported for a use that it was not made for,
+  // kInvalidArgument if no compressor was loaded.
+  FramedPrompt frame(std::span<const Memory> memories,
+                     MemoryUse use,
+                     const std::string& text = {}) const;
 
   // Answers a prompt. Throws kInvalidArgument for an empty prompt, one that does not fit as
   // options.overflow demands, a memory of another model, or options out of range.

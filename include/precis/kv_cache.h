@@ -33,6 +33,14 @@ class KvCache {
   // Bytes that the rows in use take, over all sequences.
   int64_t bytes() const;
 
+  // Keys and values of rows first .. first + count - 1 of one layer, [num_kv_heads, count,
+  // head_dim] each: views, through which autograd sees. Throws kInvalidArgument for rows that are
+  // not there.
+  std::pair<at::Tensor, at::Tensor> rows(int64_t layer,
+                                         int64_t sequence,
+                                         int64_t first,
+                                         int64_t count) const;
+
   // Makes room for `num_rows` rows in all, so that appending up to there does not allocate.
   void reserve(int64_t sequence, int64_t num_rows);
   // Makes `to` a copy of sequence `from` of `other` (which may be this cache).

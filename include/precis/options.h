@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "precis/tokenizer.h"
+
 namespace precis {
 
 enum class Dtype { kFloat32, kBFloat16 };
@@ -31,6 +33,13 @@ struct CompressOptions {
   std::function<void(double done)> progress;
 };
 
+// What a memory is read for.
+enum class MemoryUse {
+  kAutoencode,  // to say the text again
+  kContinue,    // to go on with the text
+  kInstruct,    // to answer a prompt about the text
+};
+
 // What to do with a prompt that, with the tokens to be generated, is longer than the context
 // window.
 enum class Overflow {
@@ -50,6 +59,7 @@ struct GenerationOptions {
   double repetition_penalty = 1.0;  // 1: off; over prompt and output
   uint64_t seed = 0;
   std::vector<std::string> stop;  // output ends before the first of these strings
+  std::vector<TokenId> stop_ids;  // and before these token ids, beside the model's own end tokens
   Overflow overflow = Overflow::kRefuse;
   CompressOptions compression;  // for text that the prompt has compressed
   int64_t context_limit = 0;    // tokens of prompt and output in all; 0: the model's own

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "precis/memory.h"
+#include "precis/tokenizer.h"
 
 namespace precis {
 
@@ -28,7 +29,10 @@ class Prompt {
     Treatment treatment = Treatment::kKeep;
     bool trusted = false;  // special tokens are recognised
   };
-  using Piece = std::variant<Text, Memory>;
+  struct Ids {
+    std::vector<TokenId> ids;  // read as they are
+  };
+  using Piece = std::variant<Text, Memory, Ids>;
   struct Turn {
     std::string role;  // empty: not a chat
     std::vector<Piece> pieces;
@@ -43,6 +47,7 @@ class Prompt {
   }
   Prompt& special(std::string text) { return add(Text{std::move(text), Treatment::kKeep, true}); }
   Prompt& memory(Memory memory) { return add(std::move(memory)); }
+  Prompt& ids(std::vector<TokenId> ids) { return add(Ids{std::move(ids)}); }
   // Starts a chat message: role "system", "user", "assistant" or "tool".
   Prompt& turn(std::string role) {
     turns_.push_back({std::move(role), {}});

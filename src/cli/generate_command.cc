@@ -18,6 +18,10 @@ const std::map<std::string, Overflow> kOverflow{{"refuse", Overflow::kRefuse},
                                                 {"compress-latter", Overflow::kCompressLatter},
                                                 {"compress-all", Overflow::kCompressAll}};
 
+const std::map<std::string, MemoryUse> kUses{{"autoencode", MemoryUse::kAutoencode},
+                                             {"continue", MemoryUse::kContinue},
+                                             {"instruct", MemoryUse::kInstruct}};
+
 struct Flags {
   ModelOptions model;
   CompressionFlags compression;
@@ -25,6 +29,7 @@ struct Flags {
   std::string prompt;
   std::filesystem::path compress_file, context_file;
   std::vector<std::filesystem::path> memories;
+  std::optional<MemoryUse> use;
   bool raw = false;
   bool json = false;
 };
@@ -39,6 +44,20 @@ Prompt make_prompt(const Flags& flags) {
       !flags.memories.empty() || !flags.compress_file.empty() || !flags.context_file.empty();
   // In a chat the question stands apart from the document; raw prompts are read exactly as given.
   return prompt.keep(after_document && !flags.raw ? "\n\n" + flags.prompt : flags.prompt);
+}
+
+// The prompt as the compressor was trained to see it.
+Prompt framed_prompt(const Flags& flags, const Engine& engine, GenerationOptions& options) {
+  std::vector<Memory> memories;
+  for (const auto& path : flags.memories) memories.push_back(Memory::load(path));
+  if (!flags.compress_file.empty())
+    memories.push_back(engine.compress(read_text(flags.compress_file), options.compression));
+  PRECIS_CHECK(!memories.empty(),
+               kInvalidArgument,
+               "generate: --use needs a memory (--memory or --compress-file)");
+  FramedPrompt framed = engine.frame(memories, *flags.use, flags.prompt);
+  options.stop_ids = std::move(framed.stop_ids);
+  return std::move(framed.prompt);
 }
 
 const char* name_of(Completion::Finish finish) {
@@ -88,10 +107,11 @@ void describe_briefly(const Completion& completion) {
 }
 
 void run(const Flags& flags) {
-  const Prompt prompt = make_prompt(flags);
+  const Prompt given = flags.use ? Prompt() : make_prompt(flags);
   const Engine engine = flags.model.load();
   GenerationOptions options = flags.generation;
   options.compression = flags.compression.options();
+  const Prompt prompt = flags.use ? framed_prompt(flags, engine, options) : given;
   const TextCallback show = [](std::string_view text) {
     std::cout << text << std::flush;
     return std::cout.good();
@@ -123,9 +143,14 @@ void add_generate(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   add_model_options(*command, flags->model, CompressorUse::kOptional, "auto");
   add_compression_flags(*command, flags->compression);
+  auto* prompt = command->add_option(
+      "--prompt", flags->prompt, "the question, or with --raw the text to go on from");
   command
-      ->add_option("--prompt", flags->prompt, "the question, or with --raw the text to go on from")
-      ->required();
+      ->add_option("--use",
+                   flags->use,
+                   "put around the memory what its compressor was trained with: autoencode, "
+                   "continue, instruct")
+      ->transform(CLI::CheckedTransformer(kUses, CLI::ignore_case).description(""));
   command->add_option(
       "--compress-file", flags->compress_file, "document to put before the prompt as a memory");
   command->add_option(
@@ -146,7 +171,10 @@ void add_generate(CLI::App& app) {
   add_sampling_flags(*command, flags->generation);
   command->add_flag("--raw", flags->raw, "no chat template");
   command->add_flag("--json", flags->json, "one JSON object in place of streamed text");
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, prompt] {
+    PRECIS_CHECK(*prompt || flags->use, kInvalidArgument, "--prompt is required");
+    run(*flags);
+  });
 }
 
 }  // namespace precis::cli

@@ -2,11 +2,14 @@
 // precis import: weights of published layouts as a compressor directory.
 #include <c10/core/GradMode.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "compressors/import_ic_former.h"
+#include "compressors/import_icae.h"
 #include "compressors/selfcp.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
@@ -14,11 +17,17 @@
 namespace precis::cli {
 namespace {
 
+const std::map<std::string, IcaeGeneration> kGenerations{{"none", IcaeGeneration::kNone},
+                                                         {"llama", IcaeGeneration::kLlama},
+                                                         {"mistral", IcaeGeneration::kMistral}};
+
 struct Flags {
   ModelOptions base;
   std::string from;
   std::filesystem::path source, out;
   SelfCpConfig selfcp;
+  IcaeImportOptions icae;
+  std::optional<int64_t> max_segment;
   int64_t separator =
       3;  // what SelfCP's own code puts there: byte piece 0x00 of Llama's vocabulary
 };
@@ -29,6 +38,7 @@ std::unique_ptr<Compressor> import_selfcp(const Flags& flags, const Decoder& dec
   const Weights source(safetensors_file_weights(flags.source), at::kFloat);
   const int64_t hidden = decoder.config().hidden_size;
   SelfCpConfig config = flags.selfcp;
+  config.max_segment = flags.max_segment.value_or(config.max_segment);
   if (flags.separator >= 0) config.separator = flags.separator;
   config.layer_norm = source.has("norm.weight") || source.has("norm.bias");
   SelfCpWeights weights;
@@ -51,15 +61,50 @@ std::unique_ptr<Compressor> import_selfcp(const Flags& flags, const Decoder& dec
   return make_selfcp(config, std::move(weights), decoder);
 }
 
+std::unique_ptr<Compressor> import_icae_of(const Flags& flags, const Engine& engine) {
+  IcaeImportOptions options = flags.icae;
+  options.max_segment = flags.max_segment;
+  return import_icae(flags.source, engine.decoder(), options);
+}
+
+// The texts of the released scripts, each tokenized on its own without a BOS of its own.
+IcFormerTemplate ic_former_template(const Tokenizer& tokenizer) {
+  const auto ids = [&](const char* text) {
+    const TextRun run{text, /*trusted=*/true};
+    return tokenizer.encode_runs({&run, 1});
+  };
+  IcFormerTemplate instruct;
+  instruct.before = ids("<s>[INST] Response the Prompt based on the below text:\n\n");
+  instruct.after = ids("\n\nPrompt: ");
+  instruct.end = ids("[/INST]");
+  return instruct;
+}
+
+std::unique_ptr<Compressor> import_ic_former_of(const Flags& flags, const Engine& engine) {
+  IcFormerImportOptions options;
+  options.max_segment = flags.max_segment.value_or(options.max_segment);
+  options.instruct = ic_former_template(engine.tokenizer());
+  return import_ic_former(flags.source, engine.decoder(), options);
+}
+
+std::unique_ptr<Compressor> import_selfcp_of(const Flags& flags, const Engine& engine) {
+  return import_selfcp(flags, engine.decoder());
+}
+
+using Import = std::unique_ptr<Compressor> (*)(const Flags&, const Engine&);
+const std::map<std::string, Import> kImports{
+    {"selfcp", import_selfcp_of}, {"icae", import_icae_of}, {"ic-former", import_ic_former_of}};
+
 void run(const Flags& flags) {
-  PRECIS_CHECK(flags.from == "selfcp",
+  const auto import = kImports.find(flags.from);
+  PRECIS_CHECK(import != kImports.end(),
                kUnsupported,
                "import: \"",
                flags.from,
-               "\" is unknown (known: selfcp)");
+               "\" is unknown (known: selfcp, icae, ic-former)");
   const c10::NoGradGuard no_grad;
   const Engine engine = flags.base.load();
-  const auto compressor = import_selfcp(flags, engine.decoder());
+  const auto compressor = import->second(flags, engine);
   compressor->save(flags.out);
   print({{"method", flags.from},
          {"parameters", compressor->info().num_parameters},
@@ -73,18 +118,26 @@ void add_import(CLI::App& app) {
       app.add_subcommand("import", "Turn published weights into a compressor directory");
   auto flags = std::make_shared<Flags>();
   flags->base.dtype = "float32";
-  command->add_option("--from", flags->from, "selfcp")->required();
-  command->add_option("--source", flags->source, "safetensors file")->required();
+  command->add_option("--from", flags->from, "selfcp, icae or ic-former")->required();
+  command->add_option("--source", flags->source, "safetensors file; ic-former: its folder")
+      ->required();
   command->add_option("--base", flags->base.engine.model, "the model it was trained for")
       ->required();
   command->add_option("--out", flags->out, "compressor directory to write")->required();
-  command->add_option("--ratio", flags->selfcp.ratio, "text tokens per memory token")
+  command->add_option("--ratio", flags->selfcp.ratio, "selfcp: text tokens per memory token")
       ->capture_default_str();
-  command->add_option("--max-segment", flags->selfcp.max_segment, "text tokens in one pass")
-      ->capture_default_str();
+  command->add_option("--max-segment",
+                      flags->max_segment,
+                      "text tokens in one pass (default: 512; icae: four for each memory token)");
+  command->add_option("--alpha", flags->icae.alpha, "icae: of the LoRA")->capture_default_str();
+  command
+      ->add_option("--generation",
+                   flags->icae.generation,
+                   "icae: llama (2023), mistral (2024) or none; default: by the base")
+      ->transform(CLI::CheckedTransformer(kGenerations, CLI::ignore_case).description(""));
   command
       ->add_option(
-          "--separator", flags->separator, "id of the token read before the text; -1: none")
+          "--separator", flags->separator, "selfcp: id of the token read before the text; -1: none")
       ->capture_default_str();
   add_dtype_and_device(*command, flags->base);
   command->callback([flags] { translate_errors([&] { run(*flags); }); });

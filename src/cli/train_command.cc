@@ -9,7 +9,7 @@
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/progress_bar.h"
-#include "compressors/registry.h"
+#include "precis/registry.h"
 #include "compressors/selfcp.h"
 #include "io/translate_errors.h"
 #include "train/trainer.h"

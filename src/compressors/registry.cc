@@ -1,44 +1,89 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compressors/registry.h"
+#include "precis/registry.h"
+
+#include <map>
+#include <mutex>
 
 #include "base/check.h"
 #include "compressors/compressor_files.h"
+#include "compressors/gisting.h"
+#include "compressors/ic_former.h"
+#include "compressors/icae.h"
 #include "compressors/selfcp.h"
 
 namespace precis {
 namespace {
 
-struct Method {
-  const char* name;
-  std::unique_ptr<Compressor> (*load)(const CompressorFiles&, const Decoder&);
-};
-
-constexpr Method kMethods[] = {
-    {"selfcp", load_selfcp},
-};
-
-std::string known_methods() {
-  std::string names;
-  for (const Method& method : kMethods) names += concat(names.empty() ? "" : ", ", method.name);
-  return names;
+template <typename Load>
+CompressorFactory built_in(const Load& load) {
+  return [load](const std::filesystem::path& directory, const Decoder& decoder) {
+    return load(open_compressor(directory), decoder);
+  };
 }
 
+// The only state of the library: names, never behaviour of a call that is under way.
+class Registry {
+ public:
+  static Registry& instance() {
+    static Registry registry;
+    return registry;
+  }
+
+  void add(const std::string& method, CompressorFactory factory) {
+    const std::lock_guard lock(mutex_);
+    PRECIS_CHECK(!method.empty() && factory,
+                 kInvalidArgument,
+                 "register_compressor: a name and a factory are needed");
+    const bool added = factories_.emplace(method, std::move(factory)).second;
+    PRECIS_CHECK(
+        added, kInvalidArgument, "register_compressor: \"", method, "\" is registered already");
+  }
+
+  // Empty for an unknown method.
+  CompressorFactory find(const std::string& method) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = factories_.find(method);
+    return found == factories_.end() ? CompressorFactory() : found->second;
+  }
+
+  std::string known() const {
+    const std::lock_guard lock(mutex_);
+    std::string names;
+    for (const auto& [name, factory] : factories_) names += concat(names.empty() ? "" : ", ", name);
+    return names;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, CompressorFactory> factories_{
+      {"selfcp", built_in(load_selfcp)},
+      {"icae", built_in(load_icae)},
+      {"gisting", built_in(load_gisting)},
+      {"ic_former", built_in(load_ic_former)},
+  };
+};
+
 }  // namespace
+
+void register_compressor(const std::string& method, CompressorFactory factory) {
+  Registry::instance().add(method, std::move(factory));
+}
 
 std::unique_ptr<Compressor> load_compressor(const std::filesystem::path& directory,
                                             const Decoder& decoder) {
   const CompressorFiles files = open_compressor(directory);
-  const std::string name = files.config["method"];
-  for (const Method& method : kMethods) {
-    if (name == method.name) return method.load(files, decoder);
-  }
-  fail(ErrorKind::kUnsupported,
-       files.origin(),
-       ": method \"",
-       name,
-       "\" is not supported (known: ",
-       known_methods(),
-       ")");
+  const std::string method = files.config["method"];
+  const CompressorFactory factory = Registry::instance().find(method);
+  PRECIS_CHECK(factory,
+               kUnsupported,
+               files.origin(),
+               ": method \"",
+               method,
+               "\" is not supported (known: ",
+               Registry::instance().known(),
+               ")");
+  if (files.config.contains("base")) check_base(files, decoder);
+  return factory(directory, decoder);
 }
 
 }  // namespace precis

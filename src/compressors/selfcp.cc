@@ -5,10 +5,10 @@
 #include <c10/core/GradMode.h>
 
 #include <cmath>
-#include <limits>
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
 
 namespace precis {
@@ -44,9 +44,9 @@ class SelfCp final : public Compressor {
     info.method = "selfcp";
     info.ratio = config_.ratio;
     info.any_ratio = true;
+    info.any_chaining = true;
     info.max_segment = config_.max_segment;
     info.reads_prefix = config_.reads_prefix;
-    info.continuation_mark = config_.continuation_mark;
     for (const NamedTensor& named : tensors()) info.num_parameters += named.tensor.numel();
     info.fingerprint = fingerprint();
     return info;
@@ -74,6 +74,16 @@ class SelfCp final : public Compressor {
           SoftTokens{options.chaining == Chaining::kRecursive ? parts.back() : at::cat(parts, 0)});
     }
     return memories;
+  }
+
+  MemoryFrame frame(MemoryUse use) const override {
+    PRECIS_CHECK(use != MemoryUse::kAutoencode,
+                 kUnsupported,
+                 "selfcp: it is not trained to say a text again");
+    MemoryFrame frame;
+    if (use == MemoryUse::kContinue && !config_.continuation_mark.empty())
+      frame.after.push_back(config_.continuation_mark);
+    return frame;
   }
 
   std::vector<NamedTensor> parameters() override { return tensors(); }
@@ -356,64 +366,6 @@ void check_config(const SelfCpConfig& config,
          decoder.config().vocab_size);
   }
 }
-
-// Values of compressor.json, each of the type that its name wants.
-class Settings {
- public:
-  explicit Settings(const CompressorFiles& files) : files_(files) {}
-
-  bool has(const char* key) const {
-    return files_.config.contains(key) && !files_.config.at(key).is_null();
-  }
-  double number(const char* key) const {
-    return expect(present(key).is_number(), key, "a number").get<double>();
-  }
-  int64_t integer(const char* key) const {
-    return expect(present(key).is_number_integer(), key, "an integer").get<int64_t>();
-  }
-  bool flag(const char* key, bool otherwise) const {
-    if (!has(key)) return otherwise;
-    return expect(present(key).is_boolean(), key, "true or false").get<bool>();
-  }
-  TokenId id(const char* key) const { return token_id(present(key), key); }
-  std::vector<TokenId> ids(const char* key) const {
-    std::vector<TokenId> ids;
-    if (!has(key)) return ids;
-    for (const nlohmann::json& id : expect(present(key).is_array(), key, "an array of ids")) {
-      ids.push_back(token_id(id, key));
-    }
-    return ids;
-  }
-
- private:
-  const nlohmann::json& present(const char* key) const {
-    PRECIS_CHECK(has(key), kBadWeights, files_.origin(), ": ", key, " is missing");
-    return files_.config.at(key);
-  }
-  const nlohmann::json& expect(bool good, const char* key, const char* expected) const {
-    const nlohmann::json& value = files_.config.at(key);
-    PRECIS_CHECK(good,
-                 kBadWeights,
-                 files_.origin(),
-                 ": ",
-                 key,
-                 " is ",
-                 value.dump(),
-                 ", expected ",
-                 expected);
-    return value;
-  }
-
-  // Whether the model has such an id is check_config's to say.
-  TokenId token_id(const nlohmann::json& value, const char* key) const {
-    using Limits = std::numeric_limits<TokenId>;
-    const bool good = value.is_number_integer() && value >= Limits::min() && value <= Limits::max();
-    expect(good, key, "token ids");
-    return value.get<TokenId>();
-  }
-
-  const CompressorFiles& files_;
-};
 
 SelfCpConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
   const Settings settings(files);

@@ -184,7 +184,8 @@ std::vector<Completion> decode(const DecodeStage& stage,
                                const GenerationOptions& options,
                                const TextCallback& on_text) {
   const auto start = Clock::now();
-  const std::set<TokenId> stops = stop_ids(stage.tokenizer);
+  std::set<TokenId> stops = stop_ids(stage.tokenizer);
+  stops.insert(options.stop_ids.begin(), options.stop_ids.end());
   KvCache cache(stage.decoder.config().kv_shape(), stage.decoder.options(), std::ssize(prompts));
   std::vector<Answer> answers;
   for (int64_t i = 0; i < std::ssize(prompts); ++i)

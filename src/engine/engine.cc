@@ -10,11 +10,12 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "compressors/registry.h"
+#include "precis/registry.h"
 #include "engine/compress.h"
 #include "engine/decode.h"
 #include "engine/device.h"
 #include "engine/sampler.h"
+#include "io/memory_contents.h"
 #include "io/translate_errors.h"
 #include "models/load_decoder.h"
 #include "prompt/overflow.h"
@@ -180,6 +181,17 @@ bool ends_on_memory(const std::vector<PromptPart>& parts) {
   return parts.back().memory || parts.back().treatment == Prompt::Treatment::kCompress;
 }
 
+// Trained rows are a memory of no text.
+void add_part(Prompt& prompt, const FramePart& part, const Decoder& decoder) {
+  if (const auto* ids = std::get_if<std::vector<TokenId>>(&part)) {
+    prompt.ids(*ids);
+    return;
+  }
+  MemoryContents rows{SoftTokens{std::get<at::Tensor>(part)},
+                      {"frame", decoder.fingerprint(), "", "", 0}};
+  prompt.memory(Memory(std::make_shared<MemoryContents>(std::move(rows))));
+}
+
 enum class Continuation {
   kAnswer,  // what follows is an answer
   kText,    // what follows is the text itself, after the mark that the compressor was trained with
@@ -197,8 +209,12 @@ Prepared prepare(const Prompt& prompt,
   Prepared prepared;
   prepared.savings.prompt_tokens = tokens_of(parts);
   if (compressor != nullptr && continuation == Continuation::kText && ends_on_memory(parts)) {
-    std::vector<TokenId> mark = compressor->info().continuation_mark;
-    if (!mark.empty()) parts.push_back({std::move(mark), Prompt::Treatment::kKeep, std::nullopt});
+    Prompt marks;
+    for (const FramePart& mark : compressor->frame(MemoryUse::kContinue).after)
+      add_part(marks, mark, decoder);
+    if (!marks.turns().empty()) {
+      for (PromptPart& mark : tokenize(marks, with)) parts.push_back(std::move(mark));
+    }
   }
   const int64_t window = options.context_limit > 0
                              ? std::min(options.context_limit, decoder.config().context_length)
@@ -210,6 +226,7 @@ Prepared prepare(const Prompt& prompt,
   CompressedPrompt compressed{fit(std::move(parts), rules), nullptr, 0};
   for (const PromptPart& part : compressed.parts) {
     if (part.memory) check_memory(*part.memory, decoder);
+    check_ids(part.tokens, decoder, "prompt");
   }
   const auto start = std::chrono::steady_clock::now();
   if (compressor != nullptr) {
@@ -233,6 +250,24 @@ void report(Completion& completion, const Prepared& prepared) {
 }
 
 }  // namespace
+
+FramedPrompt Engine::frame(std::span<const Memory> memories,
+                           MemoryUse use,
+                           const std::string& text) const {
+  return translate_errors([&] {
+    const MemoryFrame frame = parts_->compression().compressor.frame(use);
+    Prompt prompt;
+    const auto add = [&](const std::vector<FramePart>& parts) {
+      for (const FramePart& part : parts) add_part(prompt, part, decoder());
+    };
+    add(frame.before);
+    for (const Memory& memory : memories) prompt.memory(memory);
+    add(frame.after);
+    if (!text.empty()) prompt.keep(text);
+    add(frame.end);
+    return FramedPrompt{std::move(prompt), frame.answer_ends};
+  });
+}
 
 Completion Engine::generate(const Prompt& prompt,
                             const GenerationOptions& options,

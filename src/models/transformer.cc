@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "nn/adapter.h"
 #include "nn/decoder_layer.h"
 #include "ops/linear.h"
 #include "ops/rms_norm.h"
@@ -68,8 +69,11 @@ class Transformer final : public Decoder {
     return config_.embedding_scale == 1.0 ? rows : rows * config_.embedding_scale;
   }
 
-  at::Tensor forward(const DecoderInput& input, KvCache& cache) const override {
+  at::Tensor forward(const DecoderInput& input,
+                     KvCache& cache,
+                     const Adapter* adapter) const override {
     check_input(input, config_.hidden_size);
+    if (adapter != nullptr) nn::check_adapter(*adapter, input, config_);
     const ops::RotaryTable table =
         ops::rotary_table(frequencies_, input.positions, config_.rope.attention_factor);
     const ops::RotaryTable local_table =
@@ -77,7 +81,7 @@ class Transformer final : public Decoder {
             ? ops::rotary_table(
                   local_frequencies_, input.positions, config_.local_rope->attention_factor)
             : table;
-    const nn::DecoderPass pass{config_, input, cache, table, local_table};
+    const nn::DecoderPass pass{config_, input, cache, table, local_table, adapter};
     at::Tensor x = input.embeddings;
     for (const nn::DecoderLayer& layer : layers_) x = layer.forward(x, pass);
     return ops::rms_norm(x, final_norm_, config_.rms_norm_epsilon);

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "nn/adapter.h"
 #include "ops/attention.h"
 #include "ops/gated_activation.h"
 #include "ops/rms_norm.h"
@@ -80,7 +81,12 @@ at::Tensor attend_each(const HeadRows& rows,
 at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) const {
   const DecoderConfig& config = pass.config;
   const bool windowed = config.windowed[index];
-  HeadRows rows = split_heads(qkv(x), config);
+  at::Tensor projected = qkv(x);
+  if (pass.adapter != nullptr) {
+    projected =
+        projected + qkv_change(pass.adapter->layers[index], x, pass.input.adapted_rows, config);
+  }
+  HeadRows rows = split_heads(projected, config);
   if (q_norm.defined()) {
     rows.q = ops::rms_norm(rows.q, q_norm, config.rms_norm_epsilon);
     rows.k = ops::rms_norm(rows.k, k_norm, config.rms_norm_epsilon);

@@ -17,6 +17,7 @@ struct DecoderPass {
   KvCache& cache;
   const ops::RotaryTable& rotary;        // of layers without a window
   const ops::RotaryTable& local_rotary;  // of layers with one
+  const Adapter* adapter;                // null: none
 };
 
 // Attention and gated MLP with their norms, over stateless weights.

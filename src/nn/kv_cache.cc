@@ -43,6 +43,24 @@ int64_t KvCache::bytes() const {
          static_cast<int64_t>(options_.dtype().itemsize());
 }
 
+std::pair<at::Tensor, at::Tensor> KvCache::rows(int64_t layer,
+                                                int64_t sequence,
+                                                int64_t first,
+                                                int64_t count) const {
+  const LayerRows& stored = sequences_.at(sequence).at(layer);
+  PRECIS_CHECK(first >= 0 && count >= 1 && count <= stored.length && first <= stored.length - count,
+               kInvalidArgument,
+               "cache: ",
+               count,
+               " rows from row ",
+               first,
+               " on were asked for, sequence ",
+               sequence,
+               " has ",
+               stored.length);
+  return {stored.keys.narrow(1, first, count), stored.values.narrow(1, first, count)};
+}
+
 void KvCache::grow(LayerRows& rows, int64_t capacity) const {
   const auto enlarge = [&](at::Tensor& stored) {
     at::Tensor larger = at::empty({shape_.num_kv_heads, capacity, shape_.head_dim}, options_);

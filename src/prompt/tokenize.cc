@@ -9,9 +9,9 @@
 namespace precis {
 namespace {
 
-// Stands for a memory inside a message while the template is rendered: OBJECT REPLACEMENT
-// CHARACTER.
-constexpr const char* kMemoryMark = "\xEF\xBF\xBC";
+// Stands for a memory or for ids inside a message while the template is rendered: OBJECT
+// REPLACEMENT CHARACTER.
+constexpr const char* kPlaceholder = "\xEF\xBF\xBC";
 
 // Collects pieces in order; runs of kept text are tokenized when something else follows.
 class PartBuilder {
@@ -25,6 +25,10 @@ class PartBuilder {
       flush();
       parts_.push_back({{}, Prompt::Treatment::kKeep, *memory});
       return;
+    }
+    if (const auto* ids = std::get_if<Prompt::Ids>(&piece)) {
+      flush();
+      return add_tokens(ids->ids, Prompt::Treatment::kKeep);
     }
     const auto& text = std::get<Prompt::Text>(piece);
     const std::string& content = rendered ? *rendered : text.text;
@@ -105,7 +109,7 @@ std::vector<PromptPart> tokenize_chat(const Prompt& prompt, const PromptTokenize
     for (const Prompt::Piece& piece : turn.pieces) {
       const auto* text = std::get_if<Prompt::Text>(&piece);
       messages.back().content.push_back(
-          {text ? text->text : kMemoryMark, static_cast<int>(pieces.size())});
+          {text ? text->text : kPlaceholder, static_cast<int>(pieces.size())});
       pieces.push_back(&piece);
     }
   }
@@ -124,10 +128,10 @@ std::vector<PromptPart> tokenize_chat(const Prompt& prompt, const PromptTokenize
     }
   }
   for (size_t i = 0; i < pieces.size(); ++i) {
-    if (!std::holds_alternative<Memory>(*pieces[i])) continue;
+    if (std::holds_alternative<Prompt::Text>(*pieces[i])) continue;
     PRECIS_CHECK(seen[i] == 1,
                  kInvalidArgument,
-                 "prompt: the chat template shows a memory ",
+                 "prompt: the chat template shows a memory (or ids) ",
                  seen[i],
                  " times, expected once");
   }

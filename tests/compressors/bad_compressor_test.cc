@@ -8,9 +8,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "compressors/registry.h"
 #include "compressors/selfcp.h"
 #include "models/load_decoder.h"
+#include "precis/registry.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"

@@ -8,9 +8,13 @@
 #include <filesystem>
 
 #include "compressors/divide.h"
-#include "compressors/registry.h"
+#include "compressors/gisting.h"
+#include "compressors/ic_former.h"
+#include "compressors/icae.h"
 #include "compressors/selfcp.h"
+#include "mean_pooling.h"
 #include "models/load_decoder.h"
+#include "precis/registry.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -30,7 +34,43 @@ std::unique_ptr<Compressor> make_small_selfcp(const Decoder& decoder) {
   return create_selfcp(config, decoder);
 }
 
-const CompressorCase kCompressors[] = {{"selfcp", make_small_selfcp}};
+std::unique_ptr<Compressor> make_small_icae(const Decoder& decoder) {
+  IcaeConfig config;
+  config.slots = 4;
+  config.max_segment = 20;
+  config.rank = 4;
+  return create_icae(config, decoder);
+}
+
+std::unique_ptr<Compressor> make_small_ic_former(const Decoder& decoder) {
+  IcFormerConfig config;
+  config.slots = 5;
+  config.max_segment = 20;
+  config.num_heads = 4;
+  config.ffn_size = 48;
+  config.connector = true;
+  return create_ic_former(config, decoder);
+}
+
+std::unique_ptr<Compressor> make_small_gisting(const Decoder& decoder) {
+  GistingConfig config;
+  config.num_gists = 3;
+  config.rank = 4;
+  config.max_segment = 120;
+  return create_gisting(config, decoder);
+}
+
+std::unique_ptr<Compressor> make_mean_pooling(const Decoder& decoder) {
+  static const bool registered = (register_compressor("mean_pooling", load_mean_pooling), true);
+  static_cast<void>(registered);
+  return std::make_unique<MeanPooling>(decoder, 4);
+}
+
+const CompressorCase kCompressors[] = {{"selfcp", make_small_selfcp},
+                                       {"icae", make_small_icae},
+                                       {"ic_former", make_small_ic_former},
+                                       {"gisting", make_small_gisting},
+                                       {"mean_pooling", make_mean_pooling}};
 
 Segment segment_of(int64_t size, int64_t first = 5) {
   Segment segment;
@@ -38,7 +78,12 @@ Segment segment_of(int64_t size, int64_t first = 5) {
   return segment;
 }
 
-at::Tensor rows_of(const MemoryTensors& memory) { return std::get<SoftTokens>(memory).embeddings; }
+// One row for each memory token.
+at::Tensor rows_of(const MemoryTensors& memory) {
+  if (const auto* soft = std::get_if<SoftTokens>(&memory)) return soft->embeddings;
+  const auto& cached = std::get<CachedTokens>(memory);
+  return at::cat({cached.keys, cached.values}, 3).permute({2, 0, 1, 3}).flatten(1);
+}
 
 class Contract : public testing::TestWithParam<CompressorCase> {
  protected:
@@ -52,6 +97,11 @@ class Contract : public testing::TestWithParam<CompressorCase> {
     const at::Tensor ids = at::arange(5, 25);
     return decoder->logits(
         decoder->forward({decoder->embed(ids), at::arange(20), {0, 20}, {0}}, cache));
+  }
+
+  std::vector<Chaining> chainings() const {
+    if (!compressor->info().any_chaining) return {Chaining::kIndependent};
+    return {Chaining::kIndependent, Chaining::kConcat, Chaining::kRecursive};
   }
 
   c10::NoGradGuard no_grad;
@@ -71,8 +121,7 @@ TEST_P(Contract, GivesOneMemoryForEachSegmentOfThePromisedSize) {
 
 TEST_P(Contract, BatchEqualsSingles) {
   const std::vector<Segment> segments{segment_of(7), segment_of(31, 9), segment_of(19, 11)};
-  for (const Chaining chaining :
-       {Chaining::kIndependent, Chaining::kConcat, Chaining::kRecursive}) {
+  for (const Chaining chaining : chainings()) {
     CompressOptions options;
     options.chaining = chaining;
     const auto batch = compressor->compress(segments, options);
@@ -92,9 +141,13 @@ TEST_P(Contract, SameInputGivesSameOutput) {
 
 TEST_P(Contract, KeepsDtypeAndHiddenSizeOfTheDecoder) {
   const Segment segment = segment_of(8);
-  const at::Tensor rows = rows_of(compressor->compress({&segment, 1}, {})[0]);
-  EXPECT_EQ(rows.scalar_type(), at::kFloat);
-  EXPECT_EQ(rows.size(1), decoder->config().hidden_size);
+  const MemoryTensors memory = compressor->compress({&segment, 1}, {})[0];
+  EXPECT_EQ(rows_of(memory).scalar_type(), at::kFloat);
+  const DecoderConfig& config = decoder->config();
+  const bool soft = std::holds_alternative<SoftTokens>(memory);
+  EXPECT_EQ(
+      rows_of(memory).size(1),
+      soft ? config.hidden_size : 2 * config.num_layers * config.num_kv_heads * config.head_dim);
 }
 
 TEST_P(Contract, LeavesTheDecoderUnchanged) {
@@ -105,6 +158,7 @@ TEST_P(Contract, LeavesTheDecoderUnchanged) {
 }
 
 TEST_P(Contract, ALongSegmentIsItsPartsOneAfterTheOther) {
+  if (!compressor->info().divides) GTEST_SKIP() << "it refuses them";
   const Segment whole = segment_of(57);
   std::vector<Segment> parts;
   for (const TokenRange& range : divide(57, compressor->info().max_segment)) {
@@ -117,6 +171,32 @@ TEST_P(Contract, ALongSegmentIsItsPartsOneAfterTheOther) {
     rows.push_back(rows_of(memory));
   const at::Tensor divided = rows_of(compressor->compress({&whole, 1}, {})[0]);
   EXPECT_TRUE(at::allclose(divided, at::cat(rows, 0), 1e-4, 1e-5));
+}
+
+TEST_P(Contract, RefusesASegmentThatItCannotDivide) {
+  if (compressor->info().divides) GTEST_SKIP() << "it divides them";
+  const Segment segment = segment_of(compressor->info().max_segment + 1);
+  expect_error(ErrorKind::kInvalidArgument, "segment", [&] {
+    compressor->compress({&segment, 1}, {});
+  });
+}
+
+TEST_P(Contract, RefusesChainingThatItDoesNotOffer) {
+  if (compressor->info().any_chaining) GTEST_SKIP() << "it offers all";
+  const Segment segment = segment_of(10);
+  CompressOptions options;
+  options.chaining = Chaining::kRecursive;
+  expect_error(ErrorKind::kInvalidArgument, "chain", [&] {
+    compressor->compress({&segment, 1}, options);
+  });
+}
+
+TEST_P(Contract, IsNotTouchedByWhatStandsBesideASegment) {
+  const std::vector<Segment> alone{segment_of(30)}, beside{segment_of(30), segment_of(12, 40)};
+  EXPECT_TRUE(at::allclose(rows_of(compressor->compress(alone, {})[0]),
+                           rows_of(compressor->compress(beside, {})[0]),
+                           1e-4,
+                           1e-5));
 }
 
 TEST_P(Contract, RefusesAnEmptySegmentAndForeignIds) {
@@ -134,7 +214,7 @@ TEST_P(Contract, RefusesAnEmptySegmentAndForeignIds) {
 
 TEST_P(Contract, TellsHowFarItIs) {
   const Segment segment{std::vector<TokenId>(100, 7), nullptr};
-  for (const Chaining chaining : {Chaining::kIndependent, Chaining::kConcat}) {
+  for (const Chaining chaining : chainings()) {
     std::vector<double> heard;
     CompressOptions options;
     options.chaining = chaining;

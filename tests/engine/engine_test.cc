@@ -320,6 +320,39 @@ TEST_F(EngineTest, BadStopStringsAreNamed) {
   }
 }
 
+TEST_F(EngineTest, IdsInAPromptAreReadAsTheyAre) {
+  const auto ids = plain.tokenizer().encode(" water of the town");
+  EXPECT_EQ(plain.generate(Prompt().keep("the").ids(ids), short_answer()).ids,
+            plain.generate(Prompt().keep("the").keep(" water of the town"), short_answer()).ids);
+  expect_error(ErrorKind::kInvalidArgument, "id 100000", [&] {
+    static_cast<void>(plain.generate(Prompt().ids({100000}), short_answer()));
+  });
+}
+
+TEST_F(EngineTest, StopIdsEndAnAnswer) {
+  const Prompt prompt = Prompt().keep("the water");
+  GenerationOptions options = short_answer();
+  const Completion whole = plain.generate(prompt, options);
+  ASSERT_GT(whole.ids.size(), 2u);
+  options.stop_ids = {whole.ids[1]};
+  const Completion stopped = plain.generate(prompt, options);
+  EXPECT_EQ(stopped.finish, Completion::Finish::kStop);
+  EXPECT_LE(stopped.ids.size(), 1u);
+}
+
+TEST_F(EngineTest, AFrameIsWhatTheCompressorWasTrainedWith) {
+  const Memory memory = selfcp.compress("the river runs through the town");
+  const FramedPrompt framed = selfcp.frame({&memory, 1}, MemoryUse::kInstruct, " of the town");
+  EXPECT_EQ(selfcp.generate(framed.prompt, short_answer()).ids,
+            selfcp.generate(Prompt().memory(memory).keep(" of the town"), short_answer()).ids);
+  expect_error(ErrorKind::kUnsupported, "say a text again", [&] {
+    static_cast<void>(selfcp.frame({&memory, 1}, MemoryUse::kAutoencode));
+  });
+  expect_error(ErrorKind::kInvalidArgument, "no compressor", [&] {
+    static_cast<void>(plain.frame({&memory, 1}, MemoryUse::kInstruct));
+  });
+}
+
 TEST_F(EngineTest, ACallbackMayThrowAnything) {
   expect_error(ErrorKind::kInternal, "callback", [&] {
     static_cast<void>(plain.generate(

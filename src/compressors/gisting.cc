@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/gisting.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "compressors/compressor_settings.h"
+
+namespace precis {
+namespace {
+
+using Form = GistingConfig::Form;
+
+// Rows of one pass over the model: bounds the activations of a batch of segments.
+constexpr int64_t kRowsPerPass = 4096;
+
+const char* name_of(Form form) { return form == Form::kFrozen ? "frozen" : "tuned"; }
+
+// One projection that the LoRA changes.
+struct AdaptedProjection {
+  std::string name;  // "layers.0.q_proj"
+  LowRank& change;
+  int64_t outputs;
+};
+
+std::vector<AdaptedProjection> projections(Adapter& adapter, const DecoderConfig& config) {
+  const int64_t kv_size = config.num_kv_heads * config.head_dim;
+  std::vector<AdaptedProjection> all;
+  for (size_t i = 0; i < adapter.layers.size(); ++i) {
+    AdapterLayer& layer = adapter.layers[i];
+    if (i + 1 < adapter.layers.size()) {
+      all.push_back(
+          {concat("layers.", i, ".q_proj"), layer.query, config.num_heads * config.head_dim});
+    }
+    all.push_back({concat("layers.", i, ".k_proj"), layer.key, kv_size});
+    all.push_back({concat("layers.", i, ".v_proj"), layer.value, kv_size});
+  }
+  return all;
+}
+
+// An adapter whose tensors are still to be filled in.
+Adapter empty_adapter(const GistingConfig& config, const Decoder& decoder) {
+  const bool none = config.form == Form::kTuned || config.rank == 0;
+  return {std::vector<AdapterLayer>(none ? 0 : decoder.config().num_layers)};
+}
+
+class Gisting final : public Compressor {
+ public:
+  Gisting(const GistingConfig& config, GistingWeights weights, const Decoder& decoder)
+      : config_(config), weights_(std::move(weights)), decoder_(decoder) {
+    if (config.form == Form::kFrozen) tensors_.push_back({"gist_embeddings", weights_.embeddings});
+    for (const AdaptedProjection& one : projections(weights_.adapter, decoder.config())) {
+      one.change.scale = config.alpha / static_cast<double>(config.rank);
+      tensors_.push_back({one.name + ".lora_A.weight", one.change.down});
+      tensors_.push_back({one.name + ".lora_B.weight", one.change.up});
+    }
+  }
+
+  CompressorInfo info() const override {
+    CompressorInfo info;
+    info.method = "gisting";
+    info.ratio = static_cast<double>(config_.max_segment) / static_cast<double>(config_.num_gists);
+    info.max_segment = config_.max_segment;
+    info.slots = config_.num_gists;
+    info.divides = false;
+    for (const NamedTensor& named : tensors_) info.num_parameters += named.tensor.numel();
+    info.fingerprint = fingerprint();
+    return info;
+  }
+
+  int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
+    check_length(num_tokens, options);
+    return config_.num_gists;
+  }
+
+  std::vector<MemoryTensors> compress(std::span<const Segment> segments,
+                                      const CompressOptions& options) const override {
+    for (const Segment& segment : segments) check(segment, options);
+    std::vector<MemoryTensors> memories;
+    for (size_t first = 0; first < segments.size();) {
+      size_t last = first;
+      for (int64_t rows = 0; last < segments.size() && (last == first || rows < kRowsPerPass);
+           ++last) {
+        rows += num_rows(std::ssize(segments[last].tokens));
+      }
+      for (CachedTokens& memory : read_pass(segments.subspan(first, last - first)))
+        memories.emplace_back(std::move(memory));
+      first = last;
+      if (options.progress)
+        options.progress(static_cast<double>(last) / static_cast<double>(segments.size()));
+    }
+    return memories;
+  }
+
+  // What stands before a memory was read with the segment, so that nothing may stand before it
+  // again. A gist of the vocabulary is no word of an answer.
+  MemoryFrame frame(MemoryUse use) const override {
+    PRECIS_CHECK(use != MemoryUse::kAutoencode,
+                 kUnsupported,
+                 "gisting: it is not trained to say a text again");
+    MemoryFrame frame;
+    if (config_.gist_id) frame.answer_ends.push_back(*config_.gist_id);
+    if (use == MemoryUse::kContinue) return frame;
+    if (!config_.after.empty()) frame.after.push_back(config_.after);
+    if (!config_.end.empty()) frame.end.push_back(config_.end);
+    return frame;
+  }
+
+  std::vector<NamedTensor> parameters() override { return tensors_; }
+
+  void save(const std::filesystem::path& directory) const override {
+    nlohmann::json config = {{"method", "gisting"},
+                             {"form", name_of(config_.form)},
+                             {"base", describe_base(decoder_)},
+                             {"num_gists", config_.num_gists},
+                             {"max_segment", config_.max_segment},
+                             {"before_text", config_.before_text},
+                             {"after", config_.after},
+                             {"end", config_.end}};
+    if (config_.form == Form::kFrozen) {
+      config["rank"] = config_.rank;
+      config["alpha"] = config_.alpha;
+    } else {
+      config["gist_id"] = *config_.gist_id;
+    }
+    save_compressor(directory, std::move(config), tensors_);
+  }
+
+ private:
+  // Of the weights and of what is read beside the text.
+  std::string fingerprint() const {
+    Hasher hasher;
+    hasher.add(fingerprint_of(tensors_));
+    hasher.add(config_.num_gists);
+    hasher.add(config_.gist_id.value_or(-1));
+    if (!weights_.adapter.layers.empty()) hasher.add(concat(config_.alpha));
+    for (const TokenId id : config_.before_text) hasher.add(id);
+    return hasher.hex();
+  }
+
+  int64_t num_rows(int64_t num_tokens) const {
+    return std::ssize(config_.before_text) + num_tokens + config_.num_gists;
+  }
+
+  void check_length(int64_t num_tokens, const CompressOptions& options) const {
+    check_options(options);
+    PRECIS_CHECK(
+        num_tokens >= 1, kInvalidArgument, "gisting: an empty segment cannot be compressed");
+    const int64_t limit = options.segment.value_or(config_.max_segment);
+    PRECIS_CHECK(num_tokens <= limit,
+                 kInvalidArgument,
+                 "gisting: a segment of ",
+                 num_tokens,
+                 " tokens is over the limit of ",
+                 limit,
+                 "; a cached memory cannot be made of parts");
+    PRECIS_CHECK(num_rows(num_tokens) <= decoder_.config().context_length,
+                 kInvalidArgument,
+                 "gisting: a pass over ",
+                 num_rows(num_tokens),
+                 " rows (the text before the segment, the segment and its gists) does not fit the ",
+                 "model's window of ",
+                 decoder_.config().context_length);
+  }
+
+  void check_options(const CompressOptions& options) const {
+    PRECIS_CHECK(!options.ratio,
+                 kInvalidArgument,
+                 "gisting: a ratio of ",
+                 *options.ratio,
+                 " was asked for, but a segment always becomes ",
+                 config_.num_gists,
+                 " memory tokens");
+    PRECIS_CHECK(options.chaining == Chaining::kIndependent,
+                 kInvalidArgument,
+                 "gisting: parts cannot be chained; a cached memory cannot be made of parts");
+    PRECIS_CHECK(
+        !options.segment || (*options.segment >= 1 && *options.segment <= config_.max_segment),
+        kInvalidArgument,
+        "gisting: a segment of ",
+        *options.segment,
+        " tokens was asked for, this compressor takes 1 to ",
+        config_.max_segment);
+  }
+
+  void check(const Segment& segment, const CompressOptions& options) const {
+    check_length(std::ssize(segment.tokens), options);
+    const int64_t vocabulary = decoder_.config().vocab_size;
+    for (const TokenId id : segment.tokens) {
+      PRECIS_CHECK(id >= 0 && id < vocabulary,
+                   kInvalidArgument,
+                   "gisting: id ",
+                   id,
+                   " is outside the vocabulary of ",
+                   vocabulary);
+      PRECIS_CHECK(id != config_.gist_id,
+                   kInvalidArgument,
+                   "gisting: id ",
+                   id,
+                   " is the gist itself and cannot stand in a text");
+    }
+  }
+
+  // One packed pass. With gradients on, the text before the gists of the frozen form runs first and
+  // without them: nothing there is trained, so that only the gists' rows are kept for the way back.
+  std::vector<CachedTokens> read_pass(std::span<const Segment> segments) const {
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(segments));
+    const bool text_is_constant = c10::GradMode::is_enabled() && config_.form == Form::kFrozen;
+    std::vector<at::Tensor> text, gists, whole;
+    for (const Segment& segment : segments) {
+      text.push_back(text_rows(segment));
+      gists.push_back(gist_rows());
+      whole.push_back(at::cat({text.back(), gists.back()}, 0));
+    }
+    if (text_is_constant) {
+      const c10::NoGradGuard no_grad;
+      decoder_.forward(pack(text, cache), cache);
+    }
+    DecoderInput input = pack(text_is_constant ? gists : whole, cache);
+    input.adapted_rows = gist_marks(input);
+    decoder_.forward(input, cache, adapter());
+    std::vector<CachedTokens> memories;
+    for (int64_t i = 0; i < std::ssize(segments); ++i) memories.push_back(gist_columns(cache, i));
+    return memories;
+  }
+
+  // The sequences of rows side by side, each continuing its sequence of the cache.
+  DecoderInput pack(std::span<const at::Tensor> sequences, const KvCache& cache) const {
+    const auto index_options = at::TensorOptions(at::kLong).device(decoder_.options().device());
+    DecoderInput input;
+    std::vector<at::Tensor> positions;
+    input.sequence_starts.push_back(0);
+    for (int64_t i = 0; i < std::ssize(sequences); ++i) {
+      const int64_t start = cache.length(i), length = sequences[i].size(0);
+      positions.push_back(at::arange(start, start + length, index_options));
+      input.sequence_starts.push_back(input.sequence_starts.back() + length);
+      input.cache_sequences.push_back(i);
+    }
+    input.embeddings = at::cat(at::TensorList(sequences.data(), sequences.size()), 0);
+    input.positions = at::cat(positions, 0);
+    return input;
+  }
+
+  // True for the last k rows of each sequence, [num_rows].
+  at::Tensor gist_marks(const DecoderInput& input) const {
+    at::Tensor marks = at::zeros({input.sequence_starts.back()},
+                                 at::TensorOptions(at::kBool).device(decoder_.options().device()));
+    for (size_t i = 1; i < input.sequence_starts.size(); ++i) {
+      marks.narrow(0, input.sequence_starts[i] - config_.num_gists, config_.num_gists).fill_(true);
+    }
+    return marks;
+  }
+
+  at::Tensor embed(const std::vector<TokenId>& ids) const {
+    return decoder_.embed(at::tensor(ids, at::kLong).to(decoder_.options().device()));
+  }
+
+  // [before_text, segment]
+  at::Tensor text_rows(const Segment& segment) const {
+    std::vector<TokenId> ids = config_.before_text;
+    ids.insert(ids.end(), segment.tokens.begin(), segment.tokens.end());
+    return embed(ids);
+  }
+
+  at::Tensor gist_rows() const {
+    if (config_.form == Form::kTuned)
+      return embed(std::vector<TokenId>(config_.num_gists, *config_.gist_id));
+    return weights_.embeddings.to(c10::typeMetaToScalarType(decoder_.options().dtype()));
+  }
+
+  const Adapter* adapter() const {
+    return weights_.adapter.layers.empty() ? nullptr : &weights_.adapter;
+  }
+
+  // The last k rows of a sequence, copied, so that the rest of the cache can go.
+  CachedTokens gist_columns(const KvCache& cache, int64_t sequence) const {
+    const int64_t size = config_.num_gists, first = cache.length(sequence) - size;
+    std::vector<at::Tensor> keys, values;
+    for (int64_t layer = 0; layer < decoder_.config().num_layers; ++layer) {
+      const auto [k, v] = cache.rows(layer, sequence, first, size);
+      keys.push_back(k);
+      values.push_back(v);
+    }
+    return {at::stack(keys), at::stack(values), first, first + size};
+  }
+
+  GistingConfig config_;
+  GistingWeights weights_;
+  const Decoder& decoder_;
+  std::vector<NamedTensor> tensors_;
+};
+
+c10::TensorOptions parameter_options(const Decoder& decoder) {
+  const auto options = decoder.options();
+  return options.dtype() == at::kDouble ? options : options.dtype(at::kFloat);
+}
+
+void check_numbers(const GistingConfig& config,
+                   const DecoderConfig& decoder,
+                   ErrorKind kind,
+                   const std::string& origin) {
+  const int64_t window = decoder.context_length;
+  if (config.num_gists < 1 || config.num_gists > window)
+    fail(kind, origin, ": num_gists is ", config.num_gists, ", expected 1 to ", window);
+  if (config.max_segment < 1)
+    fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
+  if (config.rank < 0 || config.rank > decoder.hidden_size)
+    fail(kind, origin, ": rank is ", config.rank, ", expected 0 to ", decoder.hidden_size);
+  if (!std::isfinite(config.alpha))
+    fail(kind, origin, ": alpha is ", config.alpha, ", expected a finite number");
+}
+
+void check_ids(const GistingConfig& config,
+               const DecoderConfig& decoder,
+               ErrorKind kind,
+               const std::string& origin) {
+  if ((config.form == Form::kTuned) != config.gist_id.has_value()) {
+    fail(kind,
+         origin,
+         ": the ",
+         name_of(config.form),
+         " form ",
+         config.gist_id ? "has no use for a gist_id" : "needs a gist_id");
+  }
+  std::vector<TokenId> ids = config.before_text;
+  ids.insert(ids.end(), config.after.begin(), config.after.end());
+  ids.insert(ids.end(), config.end.begin(), config.end.end());
+  for (const TokenId id : ids) {
+    if (id == config.gist_id) fail(kind, origin, ": the gist ", id, " stands in the template");
+  }
+  if (config.gist_id) ids.push_back(*config.gist_id);
+  for (const TokenId id : ids) {
+    if (id >= 0 && id < decoder.vocab_size) continue;
+    fail(kind, origin, ": id ", id, " is outside the model's vocabulary of ", decoder.vocab_size);
+  }
+}
+
+void check_config(const GistingConfig& config,
+                  const Decoder& decoder,
+                  ErrorKind kind,
+                  const std::string& origin) {
+  check_numbers(config, decoder.config(), kind, origin);
+  check_ids(config, decoder.config(), kind, origin);
+}
+
+void check_shape(const at::Tensor& tensor, at::IntArrayRef expected, const std::string& name) {
+  PRECIS_CHECK(tensor.defined() && tensor.sizes() == expected,
+               kInvalidArgument,
+               "gisting: ",
+               name,
+               " is ",
+               tensor.defined() ? tensor.sizes() : at::IntArrayRef(),
+               ", expected ",
+               expected);
+}
+
+void check_weights(GistingWeights& weights, const GistingConfig& config, const Decoder& decoder) {
+  const int64_t hidden = decoder.config().hidden_size;
+  if (config.form == Form::kFrozen)
+    check_shape(weights.embeddings, {config.num_gists, hidden}, "gist_embeddings");
+  const size_t expected = empty_adapter(config, decoder).layers.size();
+  PRECIS_CHECK(weights.adapter.layers.size() == expected,
+               kInvalidArgument,
+               "gisting: the LoRA has ",
+               weights.adapter.layers.size(),
+               " layers, expected ",
+               expected);
+  for (const AdaptedProjection& one : projections(weights.adapter, decoder.config())) {
+    check_shape(one.change.down, {config.rank, hidden}, one.name + ".lora_A.weight");
+    check_shape(one.change.up, {one.outputs, config.rank}, one.name + ".lora_B.weight");
+  }
+}
+
+GistingConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
+  const Settings settings(files);
+  GistingConfig config;
+  config.form = settings.choice("form", name_of(Form::kTuned), name_of(Form::kFrozen))
+                    ? Form::kTuned
+                    : Form::kFrozen;
+  config.num_gists = settings.integer("num_gists");
+  config.max_segment = settings.integer("max_segment");
+  if (config.form == Form::kFrozen) {
+    config.rank = settings.integer("rank");
+    config.alpha = settings.number("alpha");
+  }
+  if (settings.has("gist_id")) config.gist_id = settings.id("gist_id");
+  config.before_text = settings.ids("before_text");
+  config.after = settings.ids("after");
+  config.end = settings.ids("end");
+  check_config(config, decoder, ErrorKind::kBadWeights, files.origin());
+  return config;
+}
+
+}  // namespace
+
+std::unique_ptr<Compressor> make_gisting(const GistingConfig& config,
+                                         GistingWeights weights,
+                                         const Decoder& decoder) {
+  check_config(config, decoder, ErrorKind::kInvalidArgument, "gisting");
+  check_weights(weights, config, decoder);
+  return std::make_unique<Gisting>(config, std::move(weights), decoder);
+}
+
+std::unique_ptr<Compressor> load_gisting(const CompressorFiles& files, const Decoder& decoder) {
+  check_base(files, decoder);
+  const GistingConfig config = read_config(files, decoder);
+  const Weights stored = files.weights(parameter_options(decoder));
+  const int64_t hidden = decoder.config().hidden_size;
+  GistingWeights weights{{}, empty_adapter(config, decoder)};
+  if (config.form == Form::kFrozen)
+    weights.embeddings = stored.take("gist_embeddings", {config.num_gists, hidden});
+  for (const AdaptedProjection& one : projections(weights.adapter, decoder.config())) {
+    one.change.down = stored.take(one.name + ".lora_A.weight", {config.rank, hidden});
+    one.change.up = stored.take(one.name + ".lora_B.weight", {one.outputs, config.rank});
+  }
+  const auto unread = stored.unread();
+  PRECIS_CHECK(
+      unread.empty(), kBadWeights, stored.source().origin(), ": surplus tensor ", unread.front());
+  return make_gisting(config, std::move(weights), decoder);
+}
+
+std::unique_ptr<Compressor> create_gisting(const GistingConfig& config,
+                                           const Decoder& decoder,
+                                           uint64_t seed) {
+  check_config(config, decoder, ErrorKind::kInvalidArgument, "gisting");
+  GistingWeights weights{{}, empty_adapter(config, decoder)};
+  if (config.form == Form::kTuned) return make_gisting(config, std::move(weights), decoder);
+  const auto options = parameter_options(decoder);
+  const int64_t hidden = decoder.config().hidden_size;
+  const auto all_ids = at::arange(decoder.config().vocab_size,
+                                  at::TensorOptions(at::kLong).device(options.device()));
+  const at::Tensor mean = decoder.embed(all_ids).to(options.dtype()).mean(0);
+  weights.embeddings = mean.repeat({config.num_gists, 1});
+  const double bound = 1.0 / std::sqrt(static_cast<double>(hidden));
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  for (const AdaptedProjection& one : projections(weights.adapter, decoder.config())) {
+    at::Tensor drawn = at::empty({config.rank, hidden}, at::kFloat);
+    one.change.down = drawn.uniform_(-bound, bound, generator).to(options);
+    one.change.up = at::zeros({one.outputs, config.rank}, options);
+  }
+  return make_gisting(config, std::move(weights), decoder);
+}
+
+}  // namespace precis

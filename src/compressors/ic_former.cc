@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/ic_former.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/accumulate.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <mutex>
+#include <numeric>
+#include <span>
+#include <utility>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "compressors/compressor_settings.h"
+#include "compressors/divide.h"
+
+namespace precis {
+namespace {
+
+constexpr double kLayerNormEpsilon = 1e-5;
+constexpr double kInitialDeviation = 0.02;  // of matrices, as in the paper
+constexpr double kDigestDeviation = 0.1;    // of digests around the mean embedding, in its RMS
+
+// Rows of one pass over the net: bounds the keys and values of a batch of parts.
+constexpr int64_t kRowsPerPass = 4096;
+
+// Ids of the vocabulary whose keys and values are computed at a time.
+constexpr int64_t kIdsPerProduct = 4096;
+
+using Part = std::span<const TokenId>;
+
+// Tells whether weights have changed since: where they lie and how often they were written. Those
+// made in inference mode keep no count, and cannot be trained.
+using Versions = std::vector<std::pair<const void*, int64_t>>;
+
+void add_version(Versions& versions, const at::Tensor& tensor) {
+  versions.emplace_back(tensor.const_data_ptr(), tensor.is_inference() ? 0 : tensor._version());
+}
+
+// What compressing without gradients keeps from one call to the next.
+struct Prepared {
+  Versions versions;
+  nn::DigestReader reader;
+  at::Tensor table;  // [vocab_size + slots, row_width]: the rows of every id, then of the digests
+};
+
+struct Fingerprint {
+  Versions versions;
+  std::string text;
+};
+
+class IcFormer final : public Compressor {
+ public:
+  IcFormer(const IcFormerConfig& config, IcFormerWeights weights, const Decoder& decoder)
+      : config_(config), weights_(std::move(weights)), decoder_(decoder) {}
+
+  CompressorInfo info() const override {
+    CompressorInfo info;
+    info.method = "ic_former";
+    info.ratio = static_cast<double>(config_.max_segment) / static_cast<double>(config_.slots);
+    info.max_segment = config_.max_segment;
+    info.slots = config_.slots;
+    for (const NamedTensor& named : tensors()) info.num_parameters += named.tensor.numel();
+    info.fingerprint = fingerprint();
+    return info;
+  }
+
+  int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
+    PRECIS_CHECK(
+        num_tokens >= 1, kInvalidArgument, "ic_former: an empty segment cannot be compressed");
+    return std::ssize(divide(num_tokens, part_limit(options))) * config_.slots;
+  }
+
+  std::vector<MemoryTensors> compress(std::span<const Segment> segments,
+                                      const CompressOptions& options) const override {
+    for (const Segment& segment : segments) check(segment);
+    const int64_t limit = part_limit(options);
+    std::vector<Part> parts;
+    std::vector<size_t> ends;  // of each segment's parts
+    for (const Segment& segment : segments) {
+      for (const TokenRange& range : divide(std::ssize(segment.tokens), limit))
+        parts.push_back(Part(segment.tokens).subspan(range.first, range.size));
+      ends.push_back(parts.size());
+    }
+    const std::vector<at::Tensor> slots = read(parts, options.progress);
+    std::vector<MemoryTensors> memories;
+    size_t first = 0;
+    for (const size_t end : ends) {
+      memories.push_back(SoftTokens{at::cat(at::TensorList(slots).slice(first, end - first), 0)});
+      first = end;
+    }
+    return memories;
+  }
+
+  // No BOS before memories, in no use.
+  MemoryFrame frame(MemoryUse use) const override {
+    MemoryFrame frame;
+    if (use == MemoryUse::kAutoencode) frame.after.push_back(frame_row(weights_.autoencode));
+    if (use != MemoryUse::kInstruct) return frame;
+    PRECIS_CHECK(weights_.instruct.defined(),
+                 kUnsupported,
+                 "ic_former: it is not trained to answer prompts (it has no FT vector)");
+    frame.after.push_back(frame_row(weights_.instruct));
+    const auto add = [](std::vector<FramePart>& parts, const std::vector<TokenId>& ids) {
+      if (!ids.empty()) parts.push_back(ids);
+    };
+    add(frame.before, config_.instruct.before);
+    add(frame.after, config_.instruct.after);
+    add(frame.end, config_.instruct.end);
+    return frame;
+  }
+
+  std::vector<NamedTensor> parameters() override { return tensors(); }
+
+  void save(const std::filesystem::path& directory) const override {
+    save_compressor(directory,
+                    {{"method", "ic_former"},
+                     {"base", describe_base(decoder_)},
+                     {"slots", config_.slots},
+                     {"max_segment", config_.max_segment},
+                     {"num_layers", config_.num_layers},
+                     {"num_heads", config_.num_heads},
+                     {"ffn_size", config_.ffn_size},
+                     {"rms_norm_epsilon", config_.rms_norm_epsilon},
+                     {"rope_base", config_.rope_base},
+                     {"connector", config_.connector},
+                     {"token_table", config_.token_table},
+                     {"instruct_before", config_.instruct.before},
+                     {"instruct_after", config_.instruct.after},
+                     {"instruct_end", config_.instruct.end}},
+                    tensors());
+  }
+
+ private:
+  using ReadParts = std::function<at::Tensor(std::span<const Part>)>;
+
+  std::vector<NamedTensor> tensors() const {
+    std::vector<NamedTensor> all{{"digest_embeddings", weights_.digests},
+                                 {"autoencode_embedding", weights_.autoencode}};
+    if (weights_.instruct.defined()) all.push_back({"instruct_embedding", weights_.instruct});
+    nn::for_each_tensor(weights_.net, [&](const std::string& name, const at::Tensor& tensor) {
+      all.push_back({"encoder." + name, tensor});
+    });
+    if (config_.connector) {
+      all.push_back({"connector.weight", weights_.connector_weight});
+      all.push_back({"connector.bias", weights_.connector_bias});
+      all.push_back({"connector_norm.weight", weights_.connector_norm_weight});
+      all.push_back({"connector_norm.bias", weights_.connector_norm_bias});
+    }
+    return all;
+  }
+
+  // Of the weights and of the numbers that memories depend on; computed anew only where weights
+  // have changed, for it reads them all.
+  std::string fingerprint() const {
+    const std::vector<NamedTensor> all = tensors();
+    Versions versions;
+    for (const NamedTensor& named : all) add_version(versions, named.tensor);
+    const std::lock_guard lock(mutex_);
+    if (fingerprint_.versions == versions) return fingerprint_.text;
+    Hasher hasher;
+    hasher.add(fingerprint_of(all));
+    hasher.add(config_.num_heads);
+    hasher.add(nlohmann::json{config_.rms_norm_epsilon, config_.rope_base}.dump());
+    fingerprint_ = {std::move(versions), hasher.hex()};
+    return fingerprint_.text;
+  }
+
+  void check(const Segment& segment) const {
+    PRECIS_CHECK(!segment.tokens.empty(),
+                 kInvalidArgument,
+                 "ic_former: an empty segment cannot be compressed");
+    const int64_t vocabulary = decoder_.config().vocab_size;
+    for (const TokenId id : segment.tokens) {
+      PRECIS_CHECK(id >= 0 && id < vocabulary,
+                   kInvalidArgument,
+                   "ic_former: id ",
+                   id,
+                   " is outside the vocabulary of ",
+                   vocabulary);
+    }
+  }
+
+  int64_t part_limit(const CompressOptions& options) const {
+    PRECIS_CHECK(!options.ratio,
+                 kInvalidArgument,
+                 "ic_former: the ratio cannot be chosen, every part becomes ",
+                 config_.slots,
+                 " memory tokens");
+    PRECIS_CHECK(
+        options.chaining == Chaining::kIndependent,
+        kInvalidArgument,
+        "ic_former: chaining can only be independent, no part reads the memory of another");
+    const int64_t limit = options.segment.value_or(config_.max_segment);
+    PRECIS_CHECK(limit >= 1 && limit <= config_.max_segment,
+                 kInvalidArgument,
+                 "ic_former: a segment of ",
+                 limit,
+                 " tokens was asked for, this compressor takes 1 to ",
+                 config_.max_segment);
+    return limit;
+  }
+
+  c10::ScalarType dtype() const { return c10::typeMetaToScalarType(decoder_.options().dtype()); }
+
+  // [1, hidden] in the decoder's dtype.
+  at::Tensor frame_row(const at::Tensor& vector) const { return vector.to(dtype()).unsqueeze(0); }
+
+  at::Tensor embed(std::span<const TokenId> ids) const { return decoder_.embed(index_of(ids)); }
+  at::Tensor index_of(std::span<const TokenId> ids) const {
+    return at::tensor(at::ArrayRef<TokenId>(ids.data(), ids.size()), at::kLong)
+        .to(decoder_.options().device());
+  }
+
+  // The memory of each part, [slots, hidden]: in passes of a bounded number of rows, each over
+  // parts of similar length.
+  std::vector<at::Tensor> read(std::span<const Part> parts,
+                               const std::function<void(double)>& progress) const {
+    std::vector<int64_t> order(parts.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      return parts[a].size() < parts[b].size();
+    });
+    const ReadParts read_pass = wants_gradients() ? differentiable() : prepared();
+    std::vector<at::Tensor> slots(parts.size());
+    for (size_t first = 0, last = 0; first < order.size(); first = last) {
+      std::vector<Part> pass;
+      for (int64_t rows = 0; last < order.size() && (last == first || rows < kRowsPerPass);
+           ++last) {
+        pass.push_back(parts[order[last]]);
+        rows += std::ssize(pass.back()) + config_.slots;
+      }
+      const auto memories = connect(read_pass(pass)).split(config_.slots, 0);
+      for (size_t i = 0; i < memories.size(); ++i) slots[order[first + i]] = memories[i];
+      if (progress) progress(static_cast<double>(last) / static_cast<double>(order.size()));
+    }
+    return slots;
+  }
+
+  bool wants_gradients() const {
+    if (!c10::GradMode::is_enabled()) return false;
+    bool wanted = weights_.digests.requires_grad();
+    nn::for_each_tensor(weights_.net, [&](const std::string&, const at::Tensor& tensor) {
+      wanted = wanted || tensor.requires_grad();
+    });
+    return wanted;
+  }
+
+  // Parts of one length are one batch of the reference.
+  ReadParts differentiable() const {
+    return [this,
+            net = nn::converted(weights_.net, dtype()),
+            digests = weights_.digests.to(dtype())](std::span<const Part> parts) {
+      std::vector<at::Tensor> slots;
+      for (size_t first = 0, last = 0; first < parts.size(); first = last) {
+        std::vector<at::Tensor> rows;
+        for (; last < parts.size() && parts[last].size() == parts[first].size(); ++last)
+          rows.push_back(embed(parts[last]));
+        slots.push_back(
+            nn::reference::digest(net, digests, at::stack(rows, 0), digest_shape()).flatten(0, 1));
+      }
+      return at::cat(slots, 0);
+    };
+  }
+
+  nn::DigestShape digest_shape() const {
+    return {config_.num_heads, config_.rms_norm_epsilon, config_.rope_base};
+  }
+
+  ReadParts prepared() const {
+    return [this, state = current()](std::span<const Part> parts) {
+      std::vector<int64_t> lengths;
+      for (const Part& part : parts) lengths.push_back(std::ssize(part));
+      return state->reader.read(
+          state->table.defined() ? look_up(parts, *state) : multiply(parts, lengths, *state),
+          lengths);
+    };
+  }
+
+  // What was prepared, anew where weights have changed since.
+  std::shared_ptr<const Prepared> current() const {
+    Versions versions;
+    add_version(versions, weights_.digests);
+    nn::for_each_tensor(weights_.net, [&](const std::string&, const at::Tensor& tensor) {
+      add_version(versions, tensor);
+    });
+    const std::lock_guard lock(mutex_);
+    if (prepared_ && prepared_->versions == versions) return prepared_;
+    prepared_.reset();  // not both at a time: they are large
+    const c10::NoGradGuard no_grad;
+    nn::DigestReader reader(weights_.net, weights_.digests, digest_shape(), dtype());
+    const at::Tensor table = config_.token_table ? token_table(reader) : at::Tensor();
+    prepared_ =
+        std::make_shared<const Prepared>(Prepared{std::move(versions), std::move(reader), table});
+    return prepared_;
+  }
+
+  at::Tensor token_table(const nn::DigestReader& reader) const {
+    const int64_t vocabulary = decoder_.config().vocab_size;
+    const auto index = at::TensorOptions(at::kLong).device(decoder_.options().device());
+    at::Tensor table =
+        at::empty({vocabulary + config_.slots, reader.row_width()}, decoder_.options());
+    for (int64_t first = 0; first < vocabulary; first += kIdsPerProduct) {
+      const int64_t last = std::min(first + kIdsPerProduct, vocabulary);
+      table.narrow(0, first, last - first)
+          .copy_(reader.context_rows(decoder_.embed(at::arange(first, last, index))));
+    }
+    table.narrow(0, vocabulary, config_.slots).copy_(reader.digest_rows());
+    return table;
+  }
+
+  // The rows that DigestReader::read wants, from the table: the digests' stand after the ids'.
+  at::Tensor look_up(std::span<const Part> parts, const Prepared& state) const {
+    std::vector<TokenId> ids;
+    for (const Part& part : parts) {
+      ids.insert(ids.end(), part.begin(), part.end());
+      const size_t end = ids.size();
+      ids.resize(end + config_.slots);
+      std::iota(ids.begin() + static_cast<int64_t>(end), ids.end(), decoder_.config().vocab_size);
+    }
+    return state.table.index_select(0, index_of(ids));
+  }
+
+  // The same from one product over the embeddings of all parts.
+  at::Tensor multiply(std::span<const Part> parts,
+                      const std::vector<int64_t>& lengths,
+                      const Prepared& state) const {
+    std::vector<TokenId> ids;
+    for (const Part& part : parts) ids.insert(ids.end(), part.begin(), part.end());
+    std::vector<at::Tensor> rows;
+    for (const at::Tensor& own :
+         state.reader.context_rows(embed(ids)).split_with_sizes(lengths, 0)) {
+      rows.push_back(own);
+      rows.push_back(state.reader.digest_rows());
+    }
+    return at::cat(rows, 0);
+  }
+
+  // LN(W h + b), in the precision of the weights. [n, hidden] -> the same
+  at::Tensor connect(const at::Tensor& hidden) const {
+    if (!config_.connector) return hidden;
+    const at::Tensor wide = hidden.to(weights_.connector_weight.scalar_type());
+    const at::Tensor out = at::linear(wide, weights_.connector_weight, weights_.connector_bias);
+    return at::layer_norm(out,
+                          {out.size(-1)},
+                          weights_.connector_norm_weight,
+                          weights_.connector_norm_bias,
+                          kLayerNormEpsilon)
+        .to(hidden.scalar_type());
+  }
+
+  IcFormerConfig config_;
+  IcFormerWeights weights_;
+  const Decoder& decoder_;
+  mutable std::mutex mutex_;  // guards what follows
+  mutable std::shared_ptr<const Prepared> prepared_;
+  mutable Fingerprint fingerprint_;
+};
+
+IcFormerConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
+  const Settings settings(files);
+  IcFormerConfig config;
+  config.slots = settings.integer("slots");
+  config.max_segment = settings.integer("max_segment");
+  config.num_layers = settings.integer("num_layers");
+  config.num_heads = settings.integer("num_heads");
+  config.ffn_size = settings.integer("ffn_size");
+  config.rms_norm_epsilon = settings.number("rms_norm_epsilon");
+  config.rope_base = settings.number("rope_base");
+  config.connector = settings.flag("connector", false);
+  config.token_table = settings.flag("token_table", false);
+  config.instruct = {settings.ids("instruct_before"),
+                     settings.ids("instruct_after"),
+                     settings.ids("instruct_end")};
+  check_ic_former_config(config, decoder, ErrorKind::kBadWeights, files.origin());
+  return config;
+}
+
+nn::DigestNetSize net_size(const IcFormerConfig& config, int64_t hidden) {
+  return {config.num_layers, hidden, config.ffn_size};
+}
+
+// The frozen model's embedding of every id, [vocab_size, hidden].
+at::Tensor embedding_table(const Decoder& decoder) {
+  const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
+  return decoder.embed(at::arange(decoder.config().vocab_size, index))
+      .to(ic_former_parameter_options(decoder).dtype());
+}
+
+// Where digests, AE and FT start if there is a connector, and the connector itself.
+void start_around_embeddings(IcFormerWeights& weights,
+                             const Decoder& decoder,
+                             const std::function<at::Tensor(at::IntArrayRef)>& noise) {
+  const int64_t hidden = decoder.config().hidden_size;
+  const at::Tensor table = embedding_table(decoder);
+  const at::Tensor mean = table.mean(0), rms = table.square().mean().sqrt();
+  for (at::Tensor* rows : {&weights.digests, &weights.autoencode, &weights.instruct})
+    *rows = mean + noise(rows->sizes()) * rms * kDigestDeviation;
+  weights.connector_weight = at::eye(hidden, table.options());
+  weights.connector_bias = at::zeros({hidden}, table.options());
+  weights.connector_norm_weight = (rms / 4).expand({hidden}).clone();
+  weights.connector_norm_bias = mean.clone();
+}
+
+}  // namespace
+
+void check_ic_former_config(const IcFormerConfig& config,
+                            const Decoder& decoder,
+                            ErrorKind kind,
+                            const std::string& origin) {
+  const auto demand = [&](bool good, const char* name, auto value, const char* expected) {
+    if (!good) fail(kind, origin, ": ", name, " is ", value, ", expected ", expected);
+  };
+  demand(config.slots >= 1, "slots", config.slots, "at least 1");
+  demand(config.max_segment >= 1, "max_segment", config.max_segment, "at least 1");
+  demand(config.num_layers >= 1, "num_layers", config.num_layers, "at least 1");
+  demand(config.ffn_size >= 1, "ffn_size", config.ffn_size, "at least 1");
+  demand(config.rms_norm_epsilon > 0 && std::isfinite(config.rms_norm_epsilon),
+         "rms_norm_epsilon",
+         config.rms_norm_epsilon,
+         "a number above 0");
+  demand(config.rope_base > 0 && std::isfinite(config.rope_base),
+         "rope_base",
+         config.rope_base,
+         "a number above 0");
+  const int64_t hidden = decoder.config().hidden_size;
+  demand(
+      config.num_heads >= 1 && hidden % config.num_heads == 0 && hidden / config.num_heads % 2 == 0,
+      "num_heads",
+      config.num_heads,
+      concat("a number that divides the width of ", hidden, " into even parts").c_str());
+  for (const auto* ids : {&config.instruct.before, &config.instruct.after, &config.instruct.end}) {
+    for (const TokenId id : *ids) {
+      if (id >= 0 && id < decoder.config().vocab_size) continue;
+      fail(kind,
+           origin,
+           ": id ",
+           id,
+           " is outside the model's vocabulary of ",
+           decoder.config().vocab_size);
+    }
+  }
+}
+
+int64_t num_digest_parameters(const IcFormerConfig& config, int64_t hidden_size) {
+  int64_t sum = config.slots * hidden_size;
+  nn::make_digest_net(net_size(config, hidden_size),
+                      [&](const std::string&, at::IntArrayRef shape) {
+                        sum += c10::multiply_integers(shape);
+                        return at::Tensor();
+                      });
+  return sum;
+}
+
+c10::TensorOptions ic_former_parameter_options(const Decoder& decoder) {
+  const auto options = decoder.options();
+  return options.dtype() == at::kDouble ? options : options.dtype(at::kFloat);
+}
+
+std::unique_ptr<Compressor> make_ic_former(const IcFormerConfig& config,
+                                           IcFormerWeights weights,
+                                           const Decoder& decoder) {
+  check_ic_former_config(config, decoder, ErrorKind::kInvalidArgument, "ic_former");
+  return std::make_unique<IcFormer>(config, std::move(weights), decoder);
+}
+
+std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const Decoder& decoder) {
+  check_base(files, decoder);
+  const IcFormerConfig config = read_config(files, decoder);
+  const Weights stored = files.weights(ic_former_parameter_options(decoder));
+  const int64_t hidden = decoder.config().hidden_size;
+  IcFormerWeights weights;
+  weights.net = nn::load_digest_net(stored.scope("encoder"), net_size(config, hidden));
+  weights.digests = stored.take("digest_embeddings", {config.slots, hidden});
+  weights.autoencode = stored.take("autoencode_embedding", {hidden});
+  if (stored.has("instruct_embedding"))
+    weights.instruct = stored.take("instruct_embedding", {hidden});
+  if (config.connector) {
+    weights.connector_weight = stored.take("connector.weight", {hidden, hidden});
+    weights.connector_bias = stored.take("connector.bias", {hidden});
+    weights.connector_norm_weight = stored.take("connector_norm.weight", {hidden});
+    weights.connector_norm_bias = stored.take("connector_norm.bias", {hidden});
+  }
+  const auto unread = stored.unread();
+  PRECIS_CHECK(
+      unread.empty(), kBadWeights, stored.source().origin(), ": surplus tensor ", unread.front());
+  return make_ic_former(config, std::move(weights), decoder);
+}
+
+std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
+                                             const Decoder& decoder,
+                                             uint64_t seed) {
+  check_ic_former_config(config, decoder, ErrorKind::kInvalidArgument, "ic_former");
+  const auto options = ic_former_parameter_options(decoder);
+  const int64_t hidden = decoder.config().hidden_size;
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  // Drawn on the CPU in float32, so that every device and dtype starts alike.
+  const auto noise = [&](at::IntArrayRef shape) {
+    return at::empty(shape, at::kFloat).normal_(0.0, 1.0, generator).to(options);
+  };
+  IcFormerWeights weights;
+  weights.net =
+      nn::make_digest_net(net_size(config, hidden), [&](const std::string&, at::IntArrayRef shape) {
+        return shape.size() == 1 ? at::ones(shape, options) : noise(shape) * kInitialDeviation;
+      });
+  weights.digests = at::zeros({config.slots, hidden}, options);
+  weights.autoencode = at::zeros({hidden}, options);
+  weights.instruct = at::zeros({hidden}, options);
+  if (config.connector) start_around_embeddings(weights, decoder, noise);
+  return make_ic_former(config, std::move(weights), decoder);
+}
+
+}  // namespace precis

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/cross_attention.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "ops/attention.h"
+#include "ops/gated_activation.h"
+#include "ops/linear.h"
+#include "ops/rms_norm.h"
+#include "ops/rotary.h"
+
+namespace precis::nn {
+namespace {
+
+enum class Side { kNone, kHidden, kFfn };
+
+struct LayerPart {
+  const char* name;
+  at::Tensor CrossAttentionLayer::*tensor;
+  Side out;
+  Side in;  // kNone: a gain
+};
+
+constexpr LayerPart kLayerParts[] = {
+    {"cross_input_layernorm", &CrossAttentionLayer::digest_norm, Side::kHidden, Side::kNone},
+    {"context_layernorm", &CrossAttentionLayer::context_norm, Side::kHidden, Side::kNone},
+    {"cross_attn.q_proj", &CrossAttentionLayer::query, Side::kHidden, Side::kHidden},
+    {"cross_attn.k_proj", &CrossAttentionLayer::key, Side::kHidden, Side::kHidden},
+    {"cross_attn.v_proj", &CrossAttentionLayer::value, Side::kHidden, Side::kHidden},
+    {"cross_attn.o_proj", &CrossAttentionLayer::output, Side::kHidden, Side::kHidden},
+    {"post_attention_layernorm", &CrossAttentionLayer::mlp_norm, Side::kHidden, Side::kNone},
+    {"mlp.gate_proj", &CrossAttentionLayer::gate, Side::kFfn, Side::kHidden},
+    {"mlp.up_proj", &CrossAttentionLayer::up, Side::kFfn, Side::kHidden},
+    {"mlp.down_proj", &CrossAttentionLayer::down, Side::kHidden, Side::kFfn},
+};
+
+constexpr char kNormName[] = "norm.weight";
+
+std::string name_of(const LayerPart& part, int64_t layer) {
+  return concat("layers.", layer, ".", part.name, ".weight");
+}
+
+std::vector<int64_t> shape_of(const LayerPart& part, const DigestNetSize& size) {
+  const auto width = [&](Side side) { return side == Side::kFfn ? size.ffn : size.hidden; };
+  if (part.in == Side::kNone) return {width(part.out)};
+  return {width(part.out), width(part.in)};
+}
+
+c10::ScalarType gain_dtype(c10::ScalarType dtype) {
+  return dtype == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+// Cosines and sines of the positions 0 .. count - 1. Angles are taken in float64 and rounded once.
+ops::RotaryTable rotary_table(int64_t count,
+                              int64_t head_dim,
+                              const DigestShape& shape,
+                              const at::TensorOptions& rows) {
+  const auto wide = rows.dtype(at::kDouble);
+  const at::Tensor exponents = at::arange(0, head_dim, 2, wide) / static_cast<double>(head_dim);
+  const at::Tensor frequencies = at::pow(shape.rope_base, exponents.neg());
+  const at::Tensor angles = at::arange(count, wide).unsqueeze(1) * frequencies;
+  const auto dtype = gain_dtype(c10::typeMetaToScalarType(rows.dtype()));
+  return {angles.cos().to(dtype), angles.sin().to(dtype)};
+}
+
+ops::RotaryTable at_positions(const ops::RotaryTable& table, const at::Tensor& positions) {
+  return {table.cos.index_select(0, positions), table.sin.index_select(0, positions)};
+}
+
+double attention_scale(int64_t hidden, const DigestShape& shape) {
+  return 1.0 / std::sqrt(static_cast<double>(hidden / shape.num_heads));
+}
+
+// [..., hidden] -> [..., heads, head_dim]
+at::Tensor heads_of(const at::Tensor& x, const DigestShape& shape) {
+  return x.unflatten(-1, {shape.num_heads, x.size(-1) / shape.num_heads});
+}
+
+// Positions of packed texts: of every row, and of the digests, which stand last in each.
+struct PackedPositions {
+  at::Tensor rows;     // [sum of (length + k)] int64
+  at::Tensor digests;  // [num_texts * k] int64
+  int64_t count = 0;   // one more than the largest
+};
+
+PackedPositions packed_positions(std::span<const int64_t> lengths,
+                                 int64_t num_digests,
+                                 c10::Device device) {
+  const auto options = at::TensorOptions(at::kLong).device(device);
+  std::vector<at::Tensor> rows, digests;
+  const int64_t count = *std::max_element(lengths.begin(), lengths.end()) + num_digests;
+  const at::Tensor all = at::arange(count, options);
+  for (const int64_t length : lengths) {
+    rows.push_back(all.narrow(0, 0, length + num_digests));
+    digests.push_back(all.narrow(0, length, num_digests));
+  }
+  return {at::cat(rows, 0), at::cat(digests, 0), count};
+}
+
+}  // namespace
+
+DigestNet make_digest_net(
+    const DigestNetSize& size,
+    const std::function<at::Tensor(const std::string& name, at::IntArrayRef shape)>& make) {
+  DigestNet net;
+  for (int64_t i = 0; i < size.num_layers; ++i) {
+    CrossAttentionLayer& layer = net.layers.emplace_back();
+    for (const LayerPart& part : kLayerParts)
+      layer.*part.tensor = make(name_of(part, i), shape_of(part, size));
+  }
+  net.norm = make(kNormName, {size.hidden});
+  return net;
+}
+
+DigestNet load_digest_net(const Weights& weights, const DigestNetSize& size) {
+  return make_digest_net(size, [&](const std::string& name, at::IntArrayRef shape) {
+    return weights.take(name, shape);
+  });
+}
+
+void for_each_tensor(
+    const DigestNet& net,
+    const std::function<void(const std::string& name, const at::Tensor& tensor)>& visit) {
+  for (size_t i = 0; i < net.layers.size(); ++i) {
+    for (const LayerPart& part : kLayerParts)
+      visit(name_of(part, static_cast<int64_t>(i)), net.layers[i].*part.tensor);
+  }
+  visit(kNormName, net.norm);
+}
+
+DigestNet converted(const DigestNet& net, c10::ScalarType dtype) {
+  DigestNet result = net;
+  for (CrossAttentionLayer& layer : result.layers) {
+    for (const LayerPart& part : kLayerParts) {
+      at::Tensor& tensor = layer.*part.tensor;
+      tensor = tensor.to(part.in == Side::kNone ? gain_dtype(dtype) : dtype);
+    }
+  }
+  result.norm = result.norm.to(gain_dtype(dtype));
+  return result;
+}
+
+at::Tensor reference::cross_attention(const CrossAttentionLayer& layer,
+                                      const at::Tensor& digests,
+                                      const at::Tensor& seen,
+                                      const DigestShape& shape) {
+  const int64_t hidden = digests.size(2), queries = digests.size(1), keys = seen.size(1);
+  const auto table = rotary_table(keys, hidden / shape.num_heads, shape, seen.options());
+  const ops::RotaryTable last{table.cos.narrow(0, keys - queries, queries),
+                              table.sin.narrow(0, keys - queries, queries)};
+  const auto norm = [&](const at::Tensor& x, const at::Tensor& gain) {
+    return ops::reference::rms_norm(x, gain, shape.rms_norm_epsilon);
+  };
+  const auto project = [&](const at::Tensor& x, const at::Tensor& weight) {
+    return heads_of(at::linear(x, weight), shape);
+  };
+  const at::Tensor context = norm(seen, layer.context_norm);
+  const at::Tensor q =
+      ops::reference::rotary(project(norm(digests, layer.digest_norm), layer.query), last);
+  const at::Tensor k = ops::reference::rotary(project(context, layer.key), table);
+  const at::Tensor v = project(context, layer.value);
+  const at::Tensor attended = ops::reference::attention(
+      q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), {attention_scale(hidden, shape), 0});
+  const at::Tensor middle = digests + at::linear(attended.transpose(1, 2).flatten(2), layer.output);
+  const at::Tensor y = norm(middle, layer.mlp_norm);
+  const at::Tensor gated = at::silu(at::linear(y, layer.gate)) * at::linear(y, layer.up);
+  return middle + at::linear(gated, layer.down);
+}
+
+at::Tensor reference::digest(const DigestNet& net,
+                             const at::Tensor& digests,
+                             const at::Tensor& context,
+                             const DigestShape& shape) {
+  const at::Tensor initial = digests.expand({context.size(0), digests.size(0), digests.size(1)});
+  const at::Tensor seen = at::cat({context, initial}, 1);
+  at::Tensor state = initial;
+  for (const CrossAttentionLayer& layer : net.layers)
+    state = cross_attention(layer, state, seen, shape);
+  return ops::reference::rms_norm(state, net.norm, shape.rms_norm_epsilon);
+}
+
+DigestReader::DigestReader(const DigestNet& net,
+                           const at::Tensor& digests,
+                           const DigestShape& shape,
+                           c10::ScalarType dtype)
+    : shape_(shape) {
+  const c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> key_value;
+  for (const CrossAttentionLayer& layer : net.layers) {
+    for (const at::Tensor& weight : {layer.key, layer.value})
+      key_value.push_back((weight * layer.context_norm).to(dtype));
+    layers_.push_back({layer.digest_norm,
+                       layer.mlp_norm,
+                       layer.query.to(dtype),
+                       layer.output.to(dtype),
+                       at::cat({layer.gate, layer.up}, 0).to(dtype),
+                       layer.down.to(dtype)});
+  }
+  norm_ = net.norm;
+  unit_gain_ = at::ones_like(net.norm);
+  key_value_ = at::cat(key_value, 0);
+  digests_ = digests.to(dtype);
+  digest_rows_ = context_rows(digests_);
+  first_query_ = query_of(layers_[0], digests_);
+}
+
+at::Tensor DigestReader::context_rows(const at::Tensor& embeddings) const {
+  return ops::linear(ops::rms_norm(embeddings, unit_gain_, shape_.rms_norm_epsilon), key_value_);
+}
+
+at::Tensor DigestReader::query_of(const Layer& layer, const at::Tensor& digests) const {
+  return ops::linear(ops::rms_norm(digests, layer.digest_norm, shape_.rms_norm_epsilon),
+                     layer.query);
+}
+
+// One projection of all rows, [num_rows, heads, head_dim].
+at::Tensor DigestReader::columns(const at::Tensor& rows, int64_t index) const {
+  const int64_t hidden = digests_.size(1);
+  return heads_of(rows.narrow(1, index * hidden, hidden), shape_);
+}
+
+// Each run of texts of one length in one product: the digests are the last of its rows, which is
+// just what causal attention wants. -> [num_texts * k, hidden]
+at::Tensor DigestReader::attend(const at::Tensor& q,
+                                const at::Tensor& k,
+                                const at::Tensor& v,
+                                std::span<const int64_t> lengths) const {
+  const ops::AttentionOptions options{attention_scale(digests_.size(1), shape_), 0};
+  const int64_t num_texts = std::ssize(lengths);
+  std::vector<at::Tensor> outputs;
+  int64_t row = 0;
+  for (int64_t first = 0, last = 0; first < num_texts; first = last) {
+    while (last < num_texts && lengths[last] == lengths[first]) ++last;
+    const int64_t count = last - first, rows = lengths[first] + num_digests();
+    const auto batch = [&](const at::Tensor& x, int64_t start, int64_t length) {
+      return x.narrow(0, start, count * length).unflatten(0, {count, length}).transpose(1, 2);
+    };
+    const at::Tensor attended = ops::attention(batch(q, first * num_digests(), num_digests()),
+                                               batch(k, row, rows),
+                                               batch(v, row, rows),
+                                               options);
+    outputs.push_back(attended.transpose(1, 2).flatten(0, 1).flatten(1, 2));
+    row += count * rows;
+  }
+  return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
+}
+
+at::Tensor DigestReader::after_attention(const Layer& layer,
+                                         const at::Tensor& digests,
+                                         const at::Tensor& attended) const {
+  const at::Tensor middle = digests + ops::linear(attended, layer.output);
+  const at::Tensor y = ops::rms_norm(middle, layer.mlp_norm, shape_.rms_norm_epsilon);
+  const at::Tensor gated =
+      ops::gated_activation(ops::linear(y, layer.gate_up), DecoderConfig::Activation::kSilu);
+  return middle + ops::linear(gated, layer.down);
+}
+
+at::Tensor DigestReader::read(const at::Tensor& rows, std::span<const int64_t> lengths) const {
+  const auto positions = packed_positions(lengths, num_digests(), rows.device());
+  const auto table = rotary_table(
+      positions.count, digests_.size(1) / shape_.num_heads, shape_, digests_.options());
+  const auto of_rows = at_positions(table, positions.rows),
+             of_digests = at_positions(table, positions.digests);
+  const int64_t num_texts = std::ssize(lengths);
+  at::Tensor state = digests_.repeat({num_texts, 1});
+  for (int64_t i = 0; i < std::ssize(layers_); ++i) {
+    const at::Tensor query =
+        i == 0 ? first_query_.repeat({num_texts, 1}) : query_of(layers_[i], state);
+    const at::Tensor q = ops::rotary(heads_of(query, shape_), of_digests);
+    const at::Tensor k = ops::rotary(columns(rows, 2 * i), of_rows);
+    const at::Tensor attended = attend(q, k, columns(rows, 2 * i + 1), lengths);
+    state = after_attention(layers_[i], state, attended);
+  }
+  return ops::rms_norm(state, norm_, shape_.rms_norm_epsilon);
+}
+
+}  // namespace precis::nn

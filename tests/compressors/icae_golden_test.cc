@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: Apache-2.0
+// ICAE against a restatement of its specification in PyTorch (golden/make_icae_golden.py):
+// memories, what the frozen model makes of them in every use, the losses and their gradients; and
+// what holds for ICAE alone.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "compressors/icae.h"
+#include "io/json_file.h"
+#include "io/memory_contents.h"
+#include "io/safetensors_weights.h"
+#include "models/load_decoder.h"
+#include "prompt/splice.h"
+#include "support/damage.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
+#include "support/tensor_file.h"
+#include "train/language_model_loss.h"
+
+namespace precis {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kGolden = fs::path(PRECIS_TEST_GOLDEN_DIR) / "icae";
+using Ids = std::vector<TokenId>;
+
+// Of the largest element. In float64 too: the rotary table is float32, and a processor that
+// computes its cosines to another last bit moves gradients by up to 3e-5.
+constexpr double kTolerance = 1e-4;
+
+std::vector<std::string> case_names() {
+  std::vector<std::string> names;
+  const nlohmann::json cases = read_json(kGolden / "cases.json");
+  for (const auto& [name, ignored] : cases.items()) names.push_back(name);
+  return names;
+}
+
+std::unique_ptr<Decoder> load_frozen(const std::string& model, c10::ScalarType dtype) {
+  const c10::NoGradGuard no_grad;
+  return load_decoder(fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / model, dtype);
+}
+
+double largest_difference(const at::Tensor& actual, const at::Tensor& expected) {
+  return ((actual - expected).abs().max() / expected.abs().max().clamp_min(1e-3)).item<double>();
+}
+
+IcaeConfig config_of(const nlohmann::json& json) {
+  IcaeConfig config;
+  config.slots = json.at("slots");
+  config.max_segment = json.at("max_segment");
+  config.rank = json.at("rank");
+  config.alpha = json.at("alpha");
+  config.connector = json.at("connector");
+  config.instruct = {
+      json.at("before"), json.at("mark_after_prompt"), json.at("end"), {json.at("end_of_answer")}};
+  return config;
+}
+
+IcaeWeights weights_of(const std::string& compressor,
+                       const IcaeConfig& config,
+                       const DecoderConfig& model) {
+  const Weights source(safetensors_file_weights(kGolden / (compressor + ".safetensors")),
+                       at::kFloat);
+  const int64_t hidden = model.hidden_size, rank = config.rank;
+  IcaeWeights weights;
+  weights.memory_embeddings = source.take("memory_embeddings", {config.slots + 3, hidden});
+  for (int64_t i = 0; i < model.num_layers; ++i) {
+    const Weights stored = source.scope(concat("layers.", i));
+    AdapterLayer layer;
+    layer.query.down = stored.take("q.down", {rank, hidden});
+    layer.query.up = stored.take("q.up", {model.num_heads * model.head_dim, rank});
+    layer.value.down = stored.take("v.down", {rank, hidden});
+    layer.value.up = stored.take("v.up", {model.num_kv_heads * model.head_dim, rank});
+    weights.adapter.layers.push_back(layer);
+  }
+  if (!config.connector) return weights;
+  weights.connector_weight = source.take("connector.weight", {hidden, hidden});
+  weights.connector_bias = source.take("connector.bias", {hidden});
+  weights.norm_weight = source.take("norm.weight", {hidden});
+  weights.norm_bias = source.take("norm.bias", {hidden});
+  return weights;
+}
+
+std::unique_ptr<Compressor> make_golden(const nlohmann::json& json, const Decoder& decoder) {
+  const IcaeConfig config = config_of(json);
+  return make_icae(config, weights_of(json.at("compressor"), config, decoder.config()), decoder);
+}
+
+at::Tensor rows_of(const MemoryTensors& memory) { return std::get<SoftTokens>(memory).embeddings; }
+
+// A use of a memory, by the name that the golden file has for it.
+struct Use {
+  std::string name;
+  MemoryUse use;
+};
+const Use kUses[] = {{"autoencode", MemoryUse::kAutoencode},
+                     {"continue", MemoryUse::kContinue},
+                     {"instruct", MemoryUse::kInstruct}};
+
+class IcaeGolden : public testing::TestWithParam<std::string> {
+ protected:
+  IcaeGolden()
+      : expected(SafetensorsFile::open(kGolden / "expected.safetensors")),
+        json(read_json(kGolden / "cases.json").at(GetParam())) {}
+
+  void load(c10::ScalarType dtype) {
+    decoder = load_frozen(json.at("model"), dtype);
+    compressor = make_golden(json, *decoder);
+  }
+
+  at::Tensor wanted(const std::string& name) const {
+    return to_tensor(*expected.find(GetParam() + "." + name));
+  }
+
+  MemoryTensors compress() const {
+    const Segment segment{json.at("text"), nullptr};
+    return compressor->compress({&segment, 1}, {})[0];
+  }
+
+  // What is to follow memory and frame.
+  Ids targets_of(MemoryUse use) const {
+    if (use == MemoryUse::kContinue) return json.at("continuation");
+    Ids targets = json.at(use == MemoryUse::kAutoencode ? "text" : "answer");
+    targets.push_back(json.at("end_of_answer"));
+    return targets;
+  }
+
+  static PromptPart part_of(const Ids& ids) {
+    return {ids, Prompt::Treatment::kKeep, std::nullopt};
+  }
+  static PromptPart part_of(MemoryTensors rows) {
+    return {{},
+            Prompt::Treatment::kKeep,
+            Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(rows), {}}))};
+  }
+  static void add(std::vector<PromptPart>& parts, const std::vector<FramePart>& frame) {
+    for (const FramePart& part : frame) {
+      if (const auto* ids = std::get_if<Ids>(&part)) parts.push_back(part_of(*ids));
+      if (const auto* rows = std::get_if<at::Tensor>(&part))
+        parts.push_back(part_of(MemoryTensors(SoftTokens{*rows})));
+    }
+  }
+
+  // Memory, frame and targets through the frozen model: the rows that predict the targets.
+  PredictedBatch predict(MemoryUse use) const {
+    const MemoryFrame frame = compressor->frame(use);
+    const Ids targets = targets_of(use);
+    std::vector<PromptPart> parts;
+    add(parts, frame.before);
+    parts.push_back(part_of(compress()));
+    add(parts, frame.after);
+    if (use == MemoryUse::kInstruct) parts.push_back(part_of(json.at("prompt").get<Ids>()));
+    add(parts, frame.end);
+    parts.push_back(part_of(Ids(targets.begin(), targets.end() - 1)));
+    const SplicedPrompt prompt = splice(parts, *decoder);
+    const int64_t rows = prompt.embeddings.size(0), count = std::ssize(targets);
+    KvCache cache(decoder->config().kv_shape(), decoder->options());
+    const at::Tensor hidden =
+        decoder->forward({prompt.embeddings, prompt.positions, {0, rows}, {0}}, cache);
+    return {hidden.narrow(0, rows - count, count), at::tensor(targets, at::kLong)};
+  }
+
+  SafetensorsFile expected;
+  nlohmann::json json;
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<Compressor> compressor;
+};
+
+TEST_P(IcaeGolden, MemoriesAgreeInFloat32) {
+  load(at::kFloat);
+  const c10::NoGradGuard no_grad;
+  EXPECT_LT(largest_difference(rows_of(compress()).to(at::kDouble), wanted("slots")), kTolerance);
+}
+
+TEST_P(IcaeGolden, MemoriesAgreeInFloat64) {
+  load(at::kDouble);
+  const c10::NoGradGuard no_grad;
+  EXPECT_LT(largest_difference(rows_of(compress()), wanted("slots")), kTolerance);
+}
+
+TEST_P(IcaeGolden, TheFrozenModelReadsThemAlikeInEveryUse) {
+  load(at::kFloat);
+  const c10::NoGradGuard no_grad;
+  for (const Use& use : kUses) {
+    const at::Tensor first = predict(use.use).hidden.narrow(0, 0, 1);
+    const at::Tensor logits = decoder->logits(first).squeeze(0).to(at::kDouble);
+    EXPECT_LT(largest_difference(logits, wanted(use.name + ".logits")), kTolerance) << use.name;
+  }
+}
+
+TEST_P(IcaeGolden, LossesAndGradientsAgreeInEveryUse) {
+  load(at::kDouble);
+  for (const NamedTensor& named : compressor->parameters()) named.tensor.requires_grad_(true);
+  for (const Use& use : kUses) {
+    for (const NamedTensor& named : compressor->parameters()) named.tensor.mutable_grad().reset();
+    const double loss = cross_entropy(*decoder, predict(use.use), /*backward=*/true);
+    EXPECT_NEAR(loss, wanted(use.name + ".loss").item<double>(), kTolerance * loss);
+    for (const NamedTensor& named : compressor->parameters()) {
+      const at::Tensor gradient = wanted(use.name + ".gradient." + named.name);
+      EXPECT_LT(largest_difference(named.tensor.grad(), gradient), kTolerance)
+          << use.name << " " << named.name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, IcaeGolden, testing::ValuesIn(case_names()), [](const auto& test) {
+  return test.param;
+});
+
+Segment segment_of(int64_t size, int64_t first = 5) {
+  Segment segment;
+  for (int64_t i = 0; i < size; ++i) segment.tokens.push_back(first + (i * 37) % 300);
+  return segment;
+}
+
+// Four slots for each sixteen tokens, over the tiny Llama.
+class IcaeTest : public testing::Test {
+ protected:
+  IcaeTest()
+      : decoder(load_frozen("llama", at::kFloat)),
+        json(read_json(kGolden / "cases.json").at("llama_parts")),
+        compressor(make_golden(json, *decoder)) {}
+
+  at::Tensor compress(const Compressor& with,
+                      const Segment& segment,
+                      const CompressOptions& options = {}) const {
+    return rows_of(with.compress({&segment, 1}, options)[0]);
+  }
+  at::Tensor compress(const Segment& segment, const CompressOptions& options = {}) const {
+    return compress(*compressor, segment, options);
+  }
+
+  std::unique_ptr<Compressor> make(const IcaeConfig& config) const {
+    return make_icae(config, golden_weights(), *decoder);
+  }
+  IcaeWeights golden_weights() const {
+    return weights_of("llama", config_of(json), decoder->config());
+  }
+
+  at::Tensor logits_of_a_text() const {
+    KvCache cache(decoder->config().kv_shape(), decoder->options());
+    const at::Tensor ids = at::arange(5, 25);
+    return decoder->logits(
+        decoder->forward({decoder->embed(ids), at::arange(20), {0, 20}, {0}}, cache));
+  }
+
+  c10::NoGradGuard no_grad;
+  std::unique_ptr<Decoder> decoder;
+  nlohmann::json json;
+  std::unique_ptr<Compressor> compressor;
+};
+
+TEST_F(IcaeTest, EveryPartBecomesTheSameNumberOfSlots) {
+  EXPECT_EQ(compressor->info().slots, 4);
+  EXPECT_DOUBLE_EQ(compressor->info().ratio, 4.0);
+  EXPECT_FALSE(compressor->info().any_ratio);
+  for (const auto& [tokens, slots] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 4}, {16, 4}, {17, 8}, {37, 12}}) {
+    EXPECT_EQ(compressor->memory_size(tokens, {}), slots);
+    EXPECT_EQ(compress(segment_of(tokens)).size(0), slots);
+  }
+  CompressOptions shorter;
+  shorter.segment = 5;
+  EXPECT_EQ(compressor->memory_size(11, shorter), 12);
+  EXPECT_EQ(compress(segment_of(11), shorter).size(0), 12);
+}
+
+TEST_F(IcaeTest, ABatchOfRaggedSegmentsEqualsSingles) {
+  const std::vector<Segment> segments{
+      segment_of(37), segment_of(1, 9), segment_of(16, 11), segment_of(23, 13)};
+  const auto batch = compressor->compress(segments, {});
+  ASSERT_EQ(batch.size(), segments.size());
+  for (size_t i = 0; i < segments.size(); ++i) {
+    EXPECT_LT(largest_difference(rows_of(batch[i]), compress(segments[i])), kTolerance) << i;
+  }
+}
+
+TEST_F(IcaeTest, ALongTextTakesSeveralPasses) {
+  const Segment text = segment_of(4000);
+  std::vector<double> heard;
+  CompressOptions options;
+  options.progress = [&](double done) { heard.push_back(done); };
+  const at::Tensor slots = compress(text, options);
+  EXPECT_EQ(slots.size(0), 1000);
+  EXPECT_GE(heard.size(), 2u);
+  EXPECT_DOUBLE_EQ(heard.back(), 1.0);
+  const Segment last{{text.tokens.end() - 16, text.tokens.end()}, nullptr};
+  EXPECT_LT(largest_difference(slots.narrow(0, 996, 4), compress(last)), kTolerance);
+}
+
+TEST_F(IcaeTest, AdapterLeavesNoTraceInTheModel) {
+  const at::Tensor before = logits_of_a_text();
+  compress(segment_of(40));
+  EXPECT_TRUE(at::equal(before, logits_of_a_text()));
+}
+
+TEST_F(IcaeTest, WhatItCannotObeyIsRefused) {
+  CompressOptions ratio, chained, recursive, longer;
+  ratio.ratio = 4;
+  chained.chaining = Chaining::kConcat;
+  recursive.chaining = Chaining::kRecursive;
+  longer.segment = 17;
+  const std::vector<std::pair<CompressOptions, std::string>> refused{
+      {ratio, "ratio"}, {chained, "chaining"}, {recursive, "chaining"}, {longer, "1 to 16"}};
+  for (const auto& [options, part] : refused) {
+    expect_error(ErrorKind::kInvalidArgument, part, [&] { compress(segment_of(8), options); });
+    expect_error(ErrorKind::kInvalidArgument, part, [&] { compressor->memory_size(8, options); });
+  }
+  expect_error(ErrorKind::kInvalidArgument, "empty", [&] { compressor->memory_size(0, {}); });
+  expect_error(ErrorKind::kInvalidArgument, "empty", [&] { compress(Segment{}); });
+  expect_error(ErrorKind::kInvalidArgument, "id 320 is outside", [&] {
+    compress(Segment{{5, 320}, nullptr});
+  });
+}
+
+TEST_F(IcaeTest, PartAndSlotsHaveToFitTheWindow) {
+  IcaeConfig config = config_of(json);
+  config.max_segment = 10000;
+  const auto wide = make(config);
+  EXPECT_EQ(compress(*wide, segment_of(508)).size(0), 4);
+  expect_error(
+      ErrorKind::kInvalidArgument, "window of 512", [&] { compress(*wide, segment_of(509)); });
+}
+
+TEST_F(IcaeTest, FramesHoldTheTrainedMarks) {
+  const at::Tensor rows = golden_weights().memory_embeddings;
+  const auto is_mark = [&](const FramePart& part, int64_t index) {
+    return at::equal(std::get<at::Tensor>(part), rows.narrow(0, 4 + index, 1));
+  };
+  const MemoryFrame again = compressor->frame(MemoryUse::kAutoencode);
+  ASSERT_EQ(again.after.size(), 1u);
+  EXPECT_TRUE(is_mark(again.after[0], 0));
+  const MemoryFrame on = compressor->frame(MemoryUse::kContinue);
+  ASSERT_EQ(on.after.size(), 1u);
+  EXPECT_TRUE(is_mark(on.after[0], 1));
+  EXPECT_TRUE(on.answer_ends.empty());
+  IcaeConfig config = config_of(json);
+  config.instruct = {{1, 2}, true, {3}, {6}};
+  const MemoryFrame answer = make(config)->frame(MemoryUse::kInstruct);
+  ASSERT_EQ(answer.before.size(), 1u);
+  EXPECT_EQ(std::get<Ids>(answer.before[0]), (Ids{1, 2}));
+  ASSERT_EQ(answer.after.size(), 1u);
+  EXPECT_TRUE(is_mark(answer.after[0], 2));
+  ASSERT_EQ(answer.end.size(), 2u);
+  EXPECT_TRUE(is_mark(answer.end[0], 2));
+  EXPECT_EQ(std::get<Ids>(answer.end[1]), (Ids{3}));
+  EXPECT_EQ(answer.answer_ends, (Ids{6}));
+}
+
+TEST_F(IcaeTest, WithoutAMarkAContinuationFollowsTheMemory) {
+  IcaeConfig config = config_of(json);
+  config.continuation_mark = false;
+  EXPECT_TRUE(make(config)->frame(MemoryUse::kContinue).after.empty());
+}
+
+TEST_F(IcaeTest, ThePublishedTemplatesAreTwo) {
+  const IcaeTemplate first = icae_template(IcaeGeneration::kLlama);
+  EXPECT_TRUE(first.before.empty());
+  EXPECT_TRUE(first.mark_after_prompt);
+  EXPECT_EQ(first.answer_ends, (Ids{1}));
+  const IcaeTemplate second = icae_template(IcaeGeneration::kMistral);
+  EXPECT_EQ(second.before, (Ids{1, 733, 16289, 28793}));
+  EXPECT_FALSE(second.mark_after_prompt);
+  EXPECT_EQ(second.end, (Ids{733, 28748, 16289, 28793}));
+  EXPECT_EQ(second.answer_ends, (Ids{2}));
+  IcaeConfig config = config_of(json);
+  config.instruct = second;
+  expect_error(ErrorKind::kInvalidArgument, "id 733 is outside", [&] { make(config); });
+}
+
+TEST_F(IcaeTest, FingerprintsTellSettingsApart) {
+  const std::string fingerprint = compressor->info().fingerprint;
+  IcaeConfig config = config_of(json);
+  EXPECT_EQ(make(config)->info().fingerprint, fingerprint);
+  config.alpha = 16;
+  EXPECT_NE(make(config)->info().fingerprint, fingerprint);
+  config.alpha = 32;
+  config.max_segment = 15;
+  EXPECT_NE(make(config)->info().fingerprint, fingerprint);
+}
+
+TEST_F(IcaeTest, WeightsOfAnotherShapeAreRefused) {
+  const IcaeConfig config = config_of(json);
+  const auto refuse = [&](const IcaeWeights& weights, const std::string& part) {
+    expect_error(ErrorKind::kInvalidArgument, part, [&] { make_icae(config, weights, *decoder); });
+  };
+  IcaeWeights weights = golden_weights();
+  weights.memory_embeddings = at::zeros({8, 32});
+  refuse(weights, "memory_embeddings is [8, 32], expected [7, 32]");
+  weights = golden_weights();
+  weights.adapter.layers[1].value.up = at::Tensor();
+  refuse(weights, "layers.1.v.up is missing");
+  weights = golden_weights();
+  weights.adapter.layers[0].key = weights.adapter.layers[0].value;
+  refuse(weights, "changes keys");
+  weights.adapter.layers.pop_back();
+  refuse(weights, "has 2 layers, the model 3");
+}
+
+TEST_F(IcaeTest, SettingsOutOfRangeAreRefused) {
+  const auto refuse = [&](const auto& change, const std::string& part) {
+    IcaeConfig config = config_of(json);
+    change(config);
+    expect_error(ErrorKind::kInvalidArgument, part, [&] { make(config); });
+    expect_error(ErrorKind::kInvalidArgument, part, [&] { create_icae(config, *decoder); });
+  };
+  refuse([](IcaeConfig& config) { config.slots = 0; }, "slots is 0");
+  refuse([](IcaeConfig& config) { config.slots = 512; }, "slots is 512, expected 1 to 511");
+  refuse([](IcaeConfig& config) { config.max_segment = 0; }, "max_segment is 0");
+  refuse([](IcaeConfig& config) { config.rank = 0; }, "rank is 0");
+  refuse([](IcaeConfig& config) { config.alpha = 0; }, "alpha is 0");
+  refuse([](IcaeConfig& config) { config.alpha = INFINITY; }, "alpha is inf");
+  refuse([](IcaeConfig& config) { config.instruct.end = {-1}; }, "id -1 is outside");
+  refuse([](IcaeConfig& config) { config.instruct.answer_ends = {320}; }, "id 320 is outside");
+}
+
+TEST_F(IcaeTest, ACreatedOneStartsAsTheFrozenModel) {
+  IcaeConfig config = config_of(json);
+  const auto created = create_icae(config, *decoder);
+  const at::Tensor rows = created->parameters()[0].tensor;
+  KvCache cache(decoder->config().kv_shape(), decoder->options());
+  const Segment segment = segment_of(10);
+  const at::Tensor ids = at::tensor(segment.tokens, at::kLong);
+  const at::Tensor embeddings = at::cat({decoder->embed(ids), rows.narrow(0, 0, 4)}, 0);
+  const at::Tensor hidden =
+      decoder->forward({embeddings, at::arange(14), {0, 14}, {0}}, cache).narrow(0, 10, 4);
+  EXPECT_LT(largest_difference(compress(*created, segment), hidden), kTolerance);
+}
+
+TEST_F(IcaeTest, ACreatedOneFollowsFromItsSeed) {
+  IcaeConfig config = config_of(json);
+  config.connector = true;
+  const auto first = create_icae(config, *decoder), second = create_icae(config, *decoder);
+  EXPECT_EQ(first->info().fingerprint, second->info().fingerprint);
+  config.seed = 2;
+  EXPECT_NE(create_icae(config, *decoder)->info().fingerprint, first->info().fingerprint);
+  const at::Tensor rows = first->parameters()[0].tensor;
+  for (int64_t i = 1; i < rows.size(0); ++i) EXPECT_FALSE(at::equal(rows[0], rows[i]));
+}
+
+// compressor.json and compressor.safetensors
+
+class IcaeFiles : public IcaeTest {
+ protected:
+  IcaeFiles() {
+    compressor->save(directory.path());
+    good = read_json(description);
+  }
+
+  std::unique_ptr<Compressor> load() const {
+    return load_icae(open_compressor(directory.path()), *decoder);
+  }
+  void refuse(const fs::path& file, const std::string& part) const {
+    expect_error(ErrorKind::kBadWeights, part, [&] { load(); });
+    expect_error(ErrorKind::kBadWeights, file.string(), [&] { load(); });
+  }
+  void refuse_value(const std::string& key,
+                    const nlohmann::json& value,
+                    const std::string& part) const {
+    nlohmann::json changed = good;
+    changed[key] = value;
+    overwrite(description, changed.dump());
+    refuse(description, part);
+  }
+  template <typename Damage>
+  void refuse_tensors(const Damage& damage, const std::string& part) const {
+    const TensorFile whole(tensors);
+    damage_tensors(tensors, damage);
+    refuse(tensors, part);
+    whole.write(tensors);
+  }
+
+  TemporaryDirectory directory;
+  const fs::path description = directory / "compressor.json";
+  const fs::path tensors = directory / "compressor.safetensors";
+  nlohmann::json good;
+};
+
+TEST_F(IcaeFiles, HoldAllOfIt) {
+  for (const bool connector : {false, true}) {
+    IcaeConfig config = config_of(json);
+    config.connector = connector;
+    config.continuation_mark = connector;
+    config.instruct = {{1, 2}, connector, {3}, {6, 7}};
+    const auto saved = create_icae(config, *decoder);
+    saved->save(directory.path());
+    const auto loaded = load();
+    EXPECT_TRUE(at::equal(compress(*loaded, segment_of(33)), compress(*saved, segment_of(33))));
+    EXPECT_EQ(loaded->info().fingerprint, saved->info().fingerprint);
+    EXPECT_EQ(loaded->frame(MemoryUse::kContinue).after.size(), connector ? 1u : 0u);
+    const MemoryFrame frame = loaded->frame(MemoryUse::kInstruct);
+    EXPECT_EQ(std::get<Ids>(frame.before.at(0)), (Ids{1, 2}));
+    EXPECT_EQ(frame.end.size(), connector ? 2u : 1u);
+    EXPECT_EQ(std::get<Ids>(frame.end.back()), (Ids{3}));
+    EXPECT_EQ(frame.answer_ends, (Ids{6, 7}));
+  }
+}
+
+TEST_F(IcaeFiles, AMissingTensorIsNamed) {
+  for (const std::string name : {"memory_embeddings", "layers.0.q.down", "layers.2.v.up"})
+    refuse_tensors([&](TensorFile& file) { file.remove(name); }, name + " is missing");
+}
+
+TEST_F(IcaeFiles, ASurplusTensorIsNamed) {
+  for (const std::string name : {"layers.0.k.down", "layers.3.q.down", "connector.weight"}) {
+    refuse_tensors(
+        [&](TensorFile& file) {
+          file.add({name, "F32", {1}, "four"});
+        },
+        "surplus tensor " + name);
+  }
+}
+
+TEST_F(IcaeFiles, ATensorOfAnotherShapeIsNamed) {
+  refuse_tensors(
+      [](TensorFile& file) {
+        file.at("layers.1.q.down").shape = {32, 3};
+      },
+      "layers.1.q.down is [32, 3], expected [3, 32]");
+}
+
+TEST_F(IcaeFiles, SettingsThatDoNotFitAreNamed) {
+  refuse_value("slots", 0, "slots is 0");
+  refuse_value("slots", INT64_MAX, "slots is");
+  refuse_value("slots", "4", "slots");
+  refuse_value("max_segment", -1, "max_segment is -1");
+  refuse_value("rank", nullptr, "rank is missing");
+  refuse_value("alpha", -32, "alpha is -32");
+  refuse_value("connector", "affine", "connector");
+  refuse_value("continuation", "mark", "expected \"lm\" or \"none\"");
+  refuse_value("continuation", 1, "continuation");
+  refuse_value("instruct_before", {320}, "id 320 is outside the model's vocabulary of 320");
+  refuse_value("instruct_end", 5, "instruct_end");
+  refuse_value("instruct_mark_after_prompt", "yes", "instruct_mark_after_prompt");
+  refuse_value("answer_ends", {-1}, "id -1 is outside");
+}
+
+TEST_F(IcaeFiles, OtherSlotsThanTheTensorsHaveAreRefused) {
+  nlohmann::json changed = good;
+  changed["slots"] = 5;
+  overwrite(description, changed.dump());
+  refuse(tensors, "memory_embeddings is [7, 32], expected [8, 32]");
+}
+
+TEST_F(IcaeFiles, AnotherBaseIsRefused) {
+  const auto other = load_frozen("qwen3", at::kFloat);
+  expect_error(ErrorKind::kBadWeights, "made for a model", [&] {
+    load_icae(open_compressor(directory.path()), *other);
+  });
+}
+
+}  // namespace
+}  // namespace precis
