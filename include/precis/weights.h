@@ -49,6 +49,8 @@ class Weights {
 
   // Names in the source that nobody took, over all scopes.
   std::vector<std::string> unread() const;
+  // Throws kBadWeights naming the first of them, if any.
+  void check_all_taken() const;
   const WeightSource& source() const { return *source_; }
   const c10::TensorOptions& options() const { return options_; }
 

@@ -10,14 +10,16 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "compressors/compressor_settings.h"
+#include "compressors/parameters.h"
+#include "compressors/passes.h"
+#include "compressors/request_checks.h"
 
 namespace precis {
 namespace {
 
 using Form = GistingConfig::Form;
 
-// Rows of one pass over the model: bounds the activations of a batch of segments.
-constexpr int64_t kRowsPerPass = 4096;
+constexpr const char* kMethod = "gisting";
 
 const char* name_of(Form form) { return form == Form::kFrozen ? "frozen" : "tuned"; }
 
@@ -63,11 +65,13 @@ class Gisting final : public Compressor {
 
   CompressorInfo info() const override {
     CompressorInfo info;
-    info.method = "gisting";
+    info.method = kMethod;
     info.ratio = static_cast<double>(config_.max_segment) / static_cast<double>(config_.num_gists);
     info.max_segment = config_.max_segment;
     info.slots = config_.num_gists;
     info.divides = false;
+    info.cached = true;
+    if (config_.gist_id) info.reserved_ids = {*config_.gist_id};
     for (const NamedTensor& named : tensors_) info.num_parameters += named.tensor.numel();
     info.fingerprint = fingerprint();
     return info;
@@ -82,29 +86,24 @@ class Gisting final : public Compressor {
                                       const CompressOptions& options) const override {
     for (const Segment& segment : segments) check(segment, options);
     std::vector<MemoryTensors> memories;
-    for (size_t first = 0; first < segments.size();) {
-      size_t last = first;
-      for (int64_t rows = 0; last < segments.size() && (last == first || rows < kRowsPerPass);
-           ++last) {
-        rows += num_rows(std::ssize(segments[last].tokens));
-      }
-      for (CachedTokens& memory : read_pass(segments.subspan(first, last - first)))
-        memories.emplace_back(std::move(memory));
-      first = last;
-      if (options.progress)
-        options.progress(static_cast<double>(last) / static_cast<double>(segments.size()));
-    }
+    read_in_passes(
+        std::ssize(segments),
+        [&](int64_t segment) { return num_rows(std::ssize(segments[segment].tokens)); },
+        [&](int64_t first, int64_t last) {
+          for (CachedTokens& memory : read_pass(segments.subspan(first, last - first)))
+            memories.emplace_back(std::move(memory));
+        },
+        options.progress);
     return memories;
   }
 
   // What stands before a memory was read with the segment, so that nothing may stand before it
-  // again. A gist of the vocabulary is no word of an answer.
+  // again.
   MemoryFrame frame(MemoryUse use) const override {
     PRECIS_CHECK(use != MemoryUse::kAutoencode,
                  kUnsupported,
                  "gisting: it is not trained to say a text again");
     MemoryFrame frame;
-    if (config_.gist_id) frame.answer_ends.push_back(*config_.gist_id);
     if (use == MemoryUse::kContinue) return frame;
     if (!config_.after.empty()) frame.after.push_back(config_.after);
     if (!config_.end.empty()) frame.end.push_back(config_.end);
@@ -114,7 +113,7 @@ class Gisting final : public Compressor {
   std::vector<NamedTensor> parameters() override { return tensors_; }
 
   void save(const std::filesystem::path& directory) const override {
-    nlohmann::json config = {{"method", "gisting"},
+    nlohmann::json config = {{"method", kMethod},
                              {"form", name_of(config_.form)},
                              {"base", describe_base(decoder_)},
                              {"num_gists", config_.num_gists},
@@ -148,10 +147,10 @@ class Gisting final : public Compressor {
   }
 
   void check_length(int64_t num_tokens, const CompressOptions& options) const {
-    check_options(options);
-    PRECIS_CHECK(
-        num_tokens >= 1, kInvalidArgument, "gisting: an empty segment cannot be compressed");
-    const int64_t limit = options.segment.value_or(config_.max_segment);
+    refuse_ratio(options, config_.num_gists, kMethod);
+    refuse_chaining(options, kMethod);
+    check_not_empty(num_tokens, kMethod);
+    const int64_t limit = part_limit(options, config_.max_segment, kMethod);
     PRECIS_CHECK(num_tokens <= limit,
                  kInvalidArgument,
                  "gisting: a segment of ",
@@ -159,45 +158,16 @@ class Gisting final : public Compressor {
                  " tokens is over the limit of ",
                  limit,
                  "; a cached memory cannot be made of parts");
-    PRECIS_CHECK(num_rows(num_tokens) <= decoder_.config().context_length,
-                 kInvalidArgument,
-                 "gisting: a pass over ",
-                 num_rows(num_tokens),
-                 " rows (the text before the segment, the segment and its gists) does not fit the ",
-                 "model's window of ",
-                 decoder_.config().context_length);
-  }
-
-  void check_options(const CompressOptions& options) const {
-    PRECIS_CHECK(!options.ratio,
-                 kInvalidArgument,
-                 "gisting: a ratio of ",
-                 *options.ratio,
-                 " was asked for, but a segment always becomes ",
-                 config_.num_gists,
-                 " memory tokens");
-    PRECIS_CHECK(options.chaining == Chaining::kIndependent,
-                 kInvalidArgument,
-                 "gisting: parts cannot be chained; a cached memory cannot be made of parts");
-    PRECIS_CHECK(
-        !options.segment || (*options.segment >= 1 && *options.segment <= config_.max_segment),
-        kInvalidArgument,
-        "gisting: a segment of ",
-        *options.segment,
-        " tokens was asked for, this compressor takes 1 to ",
-        config_.max_segment);
+    check_window(num_rows(num_tokens),
+                 decoder_,
+                 kMethod,
+                 "the text before the segment, the segment and its gists");
   }
 
   void check(const Segment& segment, const CompressOptions& options) const {
     check_length(std::ssize(segment.tokens), options);
-    const int64_t vocabulary = decoder_.config().vocab_size;
+    check_segment(segment, decoder_, kMethod);
     for (const TokenId id : segment.tokens) {
-      PRECIS_CHECK(id >= 0 && id < vocabulary,
-                   kInvalidArgument,
-                   "gisting: id ",
-                   id,
-                   " is outside the vocabulary of ",
-                   vocabulary);
       PRECIS_CHECK(id != config_.gist_id,
                    kInvalidArgument,
                    "gisting: id ",
@@ -219,31 +189,14 @@ class Gisting final : public Compressor {
     }
     if (text_is_constant) {
       const c10::NoGradGuard no_grad;
-      decoder_.forward(pack(text, cache), cache);
+      decoder_.forward(pack(decoder_, text, cache), cache);
     }
-    DecoderInput input = pack(text_is_constant ? gists : whole, cache);
+    DecoderInput input = pack(decoder_, text_is_constant ? gists : whole, cache);
     input.adapted_rows = gist_marks(input);
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
     for (int64_t i = 0; i < std::ssize(segments); ++i) memories.push_back(gist_columns(cache, i));
     return memories;
-  }
-
-  // The sequences of rows side by side, each continuing its sequence of the cache.
-  DecoderInput pack(std::span<const at::Tensor> sequences, const KvCache& cache) const {
-    const auto index_options = at::TensorOptions(at::kLong).device(decoder_.options().device());
-    DecoderInput input;
-    std::vector<at::Tensor> positions;
-    input.sequence_starts.push_back(0);
-    for (int64_t i = 0; i < std::ssize(sequences); ++i) {
-      const int64_t start = cache.length(i), length = sequences[i].size(0);
-      positions.push_back(at::arange(start, start + length, index_options));
-      input.sequence_starts.push_back(input.sequence_starts.back() + length);
-      input.cache_sequences.push_back(i);
-    }
-    input.embeddings = at::cat(at::TensorList(sequences.data(), sequences.size()), 0);
-    input.positions = at::cat(positions, 0);
-    return input;
   }
 
   // True for the last k rows of each sequence, [num_rows].
@@ -256,21 +209,17 @@ class Gisting final : public Compressor {
     return marks;
   }
 
-  at::Tensor embed(const std::vector<TokenId>& ids) const {
-    return decoder_.embed(at::tensor(ids, at::kLong).to(decoder_.options().device()));
-  }
-
   // [before_text, segment]
   at::Tensor text_rows(const Segment& segment) const {
     std::vector<TokenId> ids = config_.before_text;
     ids.insert(ids.end(), segment.tokens.begin(), segment.tokens.end());
-    return embed(ids);
+    return embed(decoder_, ids);
   }
 
   at::Tensor gist_rows() const {
     if (config_.form == Form::kTuned)
-      return embed(std::vector<TokenId>(config_.num_gists, *config_.gist_id));
-    return weights_.embeddings.to(c10::typeMetaToScalarType(decoder_.options().dtype()));
+      return embed(decoder_, std::vector<TokenId>(config_.num_gists, *config_.gist_id));
+    return as_rows(weights_.embeddings, decoder_);
   }
 
   const Adapter* adapter() const {
@@ -295,11 +244,6 @@ class Gisting final : public Compressor {
   std::vector<NamedTensor> tensors_;
 };
 
-c10::TensorOptions parameter_options(const Decoder& decoder) {
-  const auto options = decoder.options();
-  return options.dtype() == at::kDouble ? options : options.dtype(at::kFloat);
-}
-
 void check_numbers(const GistingConfig& config,
                    const DecoderConfig& decoder,
                    ErrorKind kind,
@@ -315,10 +259,10 @@ void check_numbers(const GistingConfig& config,
     fail(kind, origin, ": alpha is ", config.alpha, ", expected a finite number");
 }
 
-void check_ids(const GistingConfig& config,
-               const DecoderConfig& decoder,
-               ErrorKind kind,
-               const std::string& origin) {
+void check_template(const GistingConfig& config,
+                    const Decoder& decoder,
+                    ErrorKind kind,
+                    const std::string& origin) {
   if ((config.form == Form::kTuned) != config.gist_id.has_value()) {
     fail(kind,
          origin,
@@ -334,10 +278,7 @@ void check_ids(const GistingConfig& config,
     if (id == config.gist_id) fail(kind, origin, ": the gist ", id, " stands in the template");
   }
   if (config.gist_id) ids.push_back(*config.gist_id);
-  for (const TokenId id : ids) {
-    if (id >= 0 && id < decoder.vocab_size) continue;
-    fail(kind, origin, ": id ", id, " is outside the model's vocabulary of ", decoder.vocab_size);
-  }
+  check_template_ids(ids, decoder, kind, origin);
 }
 
 void check_config(const GistingConfig& config,
@@ -345,7 +286,7 @@ void check_config(const GistingConfig& config,
                   ErrorKind kind,
                   const std::string& origin) {
   check_numbers(config, decoder.config(), kind, origin);
-  check_ids(config, decoder.config(), kind, origin);
+  check_template(config, decoder, kind, origin);
 }
 
 void check_shape(const at::Tensor& tensor, at::IntArrayRef expected, const std::string& name) {
@@ -401,7 +342,7 @@ GistingConfig read_config(const CompressorFiles& files, const Decoder& decoder) 
 std::unique_ptr<Compressor> make_gisting(const GistingConfig& config,
                                          GistingWeights weights,
                                          const Decoder& decoder) {
-  check_config(config, decoder, ErrorKind::kInvalidArgument, "gisting");
+  check_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
   check_weights(weights, config, decoder);
   return std::make_unique<Gisting>(config, std::move(weights), decoder);
 }
@@ -418,24 +359,19 @@ std::unique_ptr<Compressor> load_gisting(const CompressorFiles& files, const Dec
     one.change.down = stored.take(one.name + ".lora_A.weight", {config.rank, hidden});
     one.change.up = stored.take(one.name + ".lora_B.weight", {one.outputs, config.rank});
   }
-  const auto unread = stored.unread();
-  PRECIS_CHECK(
-      unread.empty(), kBadWeights, stored.source().origin(), ": surplus tensor ", unread.front());
+  stored.check_all_taken();
   return make_gisting(config, std::move(weights), decoder);
 }
 
 std::unique_ptr<Compressor> create_gisting(const GistingConfig& config,
                                            const Decoder& decoder,
                                            uint64_t seed) {
-  check_config(config, decoder, ErrorKind::kInvalidArgument, "gisting");
+  check_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
   GistingWeights weights{{}, empty_adapter(config, decoder)};
   if (config.form == Form::kTuned) return make_gisting(config, std::move(weights), decoder);
   const auto options = parameter_options(decoder);
   const int64_t hidden = decoder.config().hidden_size;
-  const auto all_ids = at::arange(decoder.config().vocab_size,
-                                  at::TensorOptions(at::kLong).device(options.device()));
-  const at::Tensor mean = decoder.embed(all_ids).to(options.dtype()).mean(0);
-  weights.embeddings = mean.repeat({config.num_gists, 1});
+  weights.embeddings = embedding_statistics(decoder).mean.repeat({config.num_gists, 1});
   const double bound = 1.0 / std::sqrt(static_cast<double>(hidden));
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   for (const AdaptedProjection& one : projections(weights.adapter, decoder.config())) {

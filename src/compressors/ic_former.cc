@@ -18,21 +18,19 @@
 #include "base/hash.h"
 #include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
+#include "compressors/parts.h"
+#include "compressors/passes.h"
+#include "compressors/request_checks.h"
 
 namespace precis {
 namespace {
 
-constexpr double kLayerNormEpsilon = 1e-5;
+constexpr const char* kMethod = "ic_former";
 constexpr double kInitialDeviation = 0.02;  // of matrices, as in the paper
 constexpr double kDigestDeviation = 0.1;    // of digests around the mean embedding, in its RMS
 
-// Rows of one pass over the net: bounds the keys and values of a batch of parts.
-constexpr int64_t kRowsPerPass = 4096;
-
 // Ids of the vocabulary whose keys and values are computed at a time.
 constexpr int64_t kIdsPerProduct = 4096;
-
-using Part = std::span<const TokenId>;
 
 // Tells whether weights have changed since: where they lie and how often they were written. Those
 // made in inference mode keep no count, and cannot be trained.
@@ -61,7 +59,7 @@ class IcFormer final : public Compressor {
 
   CompressorInfo info() const override {
     CompressorInfo info;
-    info.method = "ic_former";
+    info.method = kMethod;
     info.ratio = static_cast<double>(config_.max_segment) / static_cast<double>(config_.slots);
     info.max_segment = config_.max_segment;
     info.slots = config_.slots;
@@ -71,30 +69,15 @@ class IcFormer final : public Compressor {
   }
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
-    PRECIS_CHECK(
-        num_tokens >= 1, kInvalidArgument, "ic_former: an empty segment cannot be compressed");
-    return std::ssize(divide(num_tokens, part_limit(options))) * config_.slots;
+    check_not_empty(num_tokens, kMethod);
+    return std::ssize(divide(num_tokens, limit_of(options))) * config_.slots;
   }
 
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
-    for (const Segment& segment : segments) check(segment);
-    const int64_t limit = part_limit(options);
-    std::vector<Part> parts;
-    std::vector<size_t> ends;  // of each segment's parts
-    for (const Segment& segment : segments) {
-      for (const TokenRange& range : divide(std::ssize(segment.tokens), limit))
-        parts.push_back(Part(segment.tokens).subspan(range.first, range.size));
-      ends.push_back(parts.size());
-    }
-    const std::vector<at::Tensor> slots = read(parts, options.progress);
-    std::vector<MemoryTensors> memories;
-    size_t first = 0;
-    for (const size_t end : ends) {
-      memories.push_back(SoftTokens{at::cat(at::TensorList(slots).slice(first, end - first), 0)});
-      first = end;
-    }
-    return memories;
+    for (const Segment& segment : segments) check_segment(segment, decoder_, kMethod);
+    const Parts divided = divide_segments(segments, limit_of(options));
+    return join_slots(read(divided.parts, options.progress), divided.ends);
   }
 
   // No BOS before memories, in no use.
@@ -119,7 +102,7 @@ class IcFormer final : public Compressor {
 
   void save(const std::filesystem::path& directory) const override {
     save_compressor(directory,
-                    {{"method", "ic_former"},
+                    {{"method", kMethod},
                      {"base", describe_base(decoder_)},
                      {"slots", config_.slots},
                      {"max_segment", config_.max_segment},
@@ -146,12 +129,7 @@ class IcFormer final : public Compressor {
     nn::for_each_tensor(weights_.net, [&](const std::string& name, const at::Tensor& tensor) {
       all.push_back({"encoder." + name, tensor});
     });
-    if (config_.connector) {
-      all.push_back({"connector.weight", weights_.connector_weight});
-      all.push_back({"connector.bias", weights_.connector_bias});
-      all.push_back({"connector_norm.weight", weights_.connector_norm_weight});
-      all.push_back({"connector_norm.bias", weights_.connector_norm_bias});
-    }
+    add_tensors(weights_.connector, all);
     return all;
   }
 
@@ -171,50 +149,17 @@ class IcFormer final : public Compressor {
     return fingerprint_.text;
   }
 
-  void check(const Segment& segment) const {
-    PRECIS_CHECK(!segment.tokens.empty(),
-                 kInvalidArgument,
-                 "ic_former: an empty segment cannot be compressed");
-    const int64_t vocabulary = decoder_.config().vocab_size;
-    for (const TokenId id : segment.tokens) {
-      PRECIS_CHECK(id >= 0 && id < vocabulary,
-                   kInvalidArgument,
-                   "ic_former: id ",
-                   id,
-                   " is outside the vocabulary of ",
-                   vocabulary);
-    }
-  }
-
-  int64_t part_limit(const CompressOptions& options) const {
-    PRECIS_CHECK(!options.ratio,
-                 kInvalidArgument,
-                 "ic_former: the ratio cannot be chosen, every part becomes ",
-                 config_.slots,
-                 " memory tokens");
-    PRECIS_CHECK(
-        options.chaining == Chaining::kIndependent,
-        kInvalidArgument,
-        "ic_former: chaining can only be independent, no part reads the memory of another");
-    const int64_t limit = options.segment.value_or(config_.max_segment);
-    PRECIS_CHECK(limit >= 1 && limit <= config_.max_segment,
-                 kInvalidArgument,
-                 "ic_former: a segment of ",
-                 limit,
-                 " tokens was asked for, this compressor takes 1 to ",
-                 config_.max_segment);
-    return limit;
+  int64_t limit_of(const CompressOptions& options) const {
+    refuse_ratio(options, config_.slots, kMethod);
+    refuse_chaining(options, kMethod);
+    return part_limit(options, config_.max_segment, kMethod);
   }
 
   c10::ScalarType dtype() const { return c10::typeMetaToScalarType(decoder_.options().dtype()); }
 
   // [1, hidden] in the decoder's dtype.
-  at::Tensor frame_row(const at::Tensor& vector) const { return vector.to(dtype()).unsqueeze(0); }
-
-  at::Tensor embed(std::span<const TokenId> ids) const { return decoder_.embed(index_of(ids)); }
-  at::Tensor index_of(std::span<const TokenId> ids) const {
-    return at::tensor(at::ArrayRef<TokenId>(ids.data(), ids.size()), at::kLong)
-        .to(decoder_.options().device());
+  at::Tensor frame_row(const at::Tensor& vector) const {
+    return as_rows(vector, decoder_).unsqueeze(0);
   }
 
   // The memory of each part, [slots, hidden]: in passes of a bounded number of rows, each over
@@ -228,17 +173,17 @@ class IcFormer final : public Compressor {
     });
     const ReadParts read_pass = wants_gradients() ? differentiable() : prepared();
     std::vector<at::Tensor> slots(parts.size());
-    for (size_t first = 0, last = 0; first < order.size(); first = last) {
-      std::vector<Part> pass;
-      for (int64_t rows = 0; last < order.size() && (last == first || rows < kRowsPerPass);
-           ++last) {
-        pass.push_back(parts[order[last]]);
-        rows += std::ssize(pass.back()) + config_.slots;
-      }
-      const auto memories = connect(read_pass(pass)).split(config_.slots, 0);
-      for (size_t i = 0; i < memories.size(); ++i) slots[order[first + i]] = memories[i];
-      if (progress) progress(static_cast<double>(last) / static_cast<double>(order.size()));
-    }
+    read_in_passes(
+        std::ssize(order),
+        [&](int64_t place) { return std::ssize(parts[order[place]]) + config_.slots; },
+        [&](int64_t first, int64_t last) {
+          std::vector<Part> pass;
+          for (int64_t i = first; i < last; ++i) pass.push_back(parts[order[i]]);
+          const auto memories =
+              connect(weights_.connector, read_pass(pass)).split(config_.slots, 0);
+          for (int64_t i = first; i < last; ++i) slots[order[i]] = memories[i - first];
+        },
+        progress);
     return slots;
   }
 
@@ -260,7 +205,7 @@ class IcFormer final : public Compressor {
       for (size_t first = 0, last = 0; first < parts.size(); first = last) {
         std::vector<at::Tensor> rows;
         for (; last < parts.size() && parts[last].size() == parts[first].size(); ++last)
-          rows.push_back(embed(parts[last]));
+          rows.push_back(embed(decoder_, parts[last]));
         slots.push_back(
             nn::reference::digest(net, digests, at::stack(rows, 0), digest_shape()).flatten(0, 1));
       }
@@ -323,7 +268,7 @@ class IcFormer final : public Compressor {
       ids.resize(end + config_.slots);
       std::iota(ids.begin() + static_cast<int64_t>(end), ids.end(), decoder_.config().vocab_size);
     }
-    return state.table.index_select(0, index_of(ids));
+    return state.table.index_select(0, at::tensor(ids, at::kLong).to(state.table.device()));
   }
 
   // The same from one product over the embeddings of all parts.
@@ -334,24 +279,11 @@ class IcFormer final : public Compressor {
     for (const Part& part : parts) ids.insert(ids.end(), part.begin(), part.end());
     std::vector<at::Tensor> rows;
     for (const at::Tensor& own :
-         state.reader.context_rows(embed(ids)).split_with_sizes(lengths, 0)) {
+         state.reader.context_rows(embed(decoder_, ids)).split_with_sizes(lengths, 0)) {
       rows.push_back(own);
       rows.push_back(state.reader.digest_rows());
     }
     return at::cat(rows, 0);
-  }
-
-  // LN(W h + b), in the precision of the weights. [n, hidden] -> the same
-  at::Tensor connect(const at::Tensor& hidden) const {
-    if (!config_.connector) return hidden;
-    const at::Tensor wide = hidden.to(weights_.connector_weight.scalar_type());
-    const at::Tensor out = at::linear(wide, weights_.connector_weight, weights_.connector_bias);
-    return at::layer_norm(out,
-                          {out.size(-1)},
-                          weights_.connector_norm_weight,
-                          weights_.connector_norm_bias,
-                          kLayerNormEpsilon)
-        .to(hidden.scalar_type());
   }
 
   IcFormerConfig config_;
@@ -385,26 +317,14 @@ nn::DigestNetSize net_size(const IcFormerConfig& config, int64_t hidden) {
   return {config.num_layers, hidden, config.ffn_size};
 }
 
-// The frozen model's embedding of every id, [vocab_size, hidden].
-at::Tensor embedding_table(const Decoder& decoder) {
-  const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
-  return decoder.embed(at::arange(decoder.config().vocab_size, index))
-      .to(ic_former_parameter_options(decoder).dtype());
-}
-
 // Where digests, AE and FT start if there is a connector, and the connector itself.
 void start_around_embeddings(IcFormerWeights& weights,
                              const Decoder& decoder,
                              const std::function<at::Tensor(at::IntArrayRef)>& noise) {
-  const int64_t hidden = decoder.config().hidden_size;
-  const at::Tensor table = embedding_table(decoder);
-  const at::Tensor mean = table.mean(0), rms = table.square().mean().sqrt();
+  const EmbeddingStatistics embeddings = embedding_statistics(decoder);
   for (at::Tensor* rows : {&weights.digests, &weights.autoencode, &weights.instruct})
-    *rows = mean + noise(rows->sizes()) * rms * kDigestDeviation;
-  weights.connector_weight = at::eye(hidden, table.options());
-  weights.connector_bias = at::zeros({hidden}, table.options());
-  weights.connector_norm_weight = (rms / 4).expand({hidden}).clone();
-  weights.connector_norm_bias = mean.clone();
+    *rows = embeddings.mean + noise(rows->sizes()) * embeddings.rms * kDigestDeviation;
+  weights.connector = create_connector(embeddings, ConnectorNorm::kLayerNorm);
 }
 
 }  // namespace
@@ -435,15 +355,7 @@ void check_ic_former_config(const IcFormerConfig& config,
       config.num_heads,
       concat("a number that divides the width of ", hidden, " into even parts").c_str());
   for (const auto* ids : {&config.instruct.before, &config.instruct.after, &config.instruct.end}) {
-    for (const TokenId id : *ids) {
-      if (id >= 0 && id < decoder.config().vocab_size) continue;
-      fail(kind,
-           origin,
-           ": id ",
-           id,
-           " is outside the model's vocabulary of ",
-           decoder.config().vocab_size);
-    }
+    check_template_ids(*ids, decoder, kind, origin);
   }
 }
 
@@ -457,22 +369,18 @@ int64_t num_digest_parameters(const IcFormerConfig& config, int64_t hidden_size)
   return sum;
 }
 
-c10::TensorOptions ic_former_parameter_options(const Decoder& decoder) {
-  const auto options = decoder.options();
-  return options.dtype() == at::kDouble ? options : options.dtype(at::kFloat);
-}
-
 std::unique_ptr<Compressor> make_ic_former(const IcFormerConfig& config,
                                            IcFormerWeights weights,
                                            const Decoder& decoder) {
-  check_ic_former_config(config, decoder, ErrorKind::kInvalidArgument, "ic_former");
+  check_ic_former_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
+  if (!config.connector) weights.connector = {};
   return std::make_unique<IcFormer>(config, std::move(weights), decoder);
 }
 
 std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const Decoder& decoder) {
   check_base(files, decoder);
   const IcFormerConfig config = read_config(files, decoder);
-  const Weights stored = files.weights(ic_former_parameter_options(decoder));
+  const Weights stored = files.weights(parameter_options(decoder));
   const int64_t hidden = decoder.config().hidden_size;
   IcFormerWeights weights;
   weights.net = nn::load_digest_net(stored.scope("encoder"), net_size(config, hidden));
@@ -480,23 +388,17 @@ std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const D
   weights.autoencode = stored.take("autoencode_embedding", {hidden});
   if (stored.has("instruct_embedding"))
     weights.instruct = stored.take("instruct_embedding", {hidden});
-  if (config.connector) {
-    weights.connector_weight = stored.take("connector.weight", {hidden, hidden});
-    weights.connector_bias = stored.take("connector.bias", {hidden});
-    weights.connector_norm_weight = stored.take("connector_norm.weight", {hidden});
-    weights.connector_norm_bias = stored.take("connector_norm.bias", {hidden});
-  }
-  const auto unread = stored.unread();
-  PRECIS_CHECK(
-      unread.empty(), kBadWeights, stored.source().origin(), ": surplus tensor ", unread.front());
+  if (config.connector)
+    weights.connector = take_connector(stored, hidden, ConnectorNorm::kLayerNorm);
+  stored.check_all_taken();
   return make_ic_former(config, std::move(weights), decoder);
 }
 
 std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
                                              const Decoder& decoder,
                                              uint64_t seed) {
-  check_ic_former_config(config, decoder, ErrorKind::kInvalidArgument, "ic_former");
-  const auto options = ic_former_parameter_options(decoder);
+  check_ic_former_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
+  const auto options = parameter_options(decoder);
   const int64_t hidden = decoder.config().hidden_size;
   auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   // Drawn on the CPU in float32, so that every device and dtype starts alike.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "compressors/compressor_files.h"
+#include "compressors/connector.h"
 #include "nn/cross_attention.h"
 #include "precis/compressor.h"
 #include "precis/error.h"
@@ -45,13 +46,10 @@ struct IcFormerConfig {
 // The trainable part, float32 (float64 over a float64 model).
 struct IcFormerWeights {
   nn::DigestNet net;
-  at::Tensor digests;                // [slots, hidden]
-  at::Tensor autoencode;             // AE [hidden], read after the memories to say the text again
-  at::Tensor instruct;               // FT [hidden], read before a prompt; undefined: untrained
-  at::Tensor connector_weight;       // W [hidden, hidden]; these four with a connector only
-  at::Tensor connector_bias;         // b [hidden]
-  at::Tensor connector_norm_weight;  // [hidden]
-  at::Tensor connector_norm_bias;    // [hidden]
+  at::Tensor digests;     // [slots, hidden]
+  at::Tensor autoencode;  // AE [hidden], read after the memories to say the text again
+  at::Tensor instruct;    // FT [hidden], read before a prompt; undefined: untrained
+  Connector connector;    // with its LayerNorm; empty without a connector
 };
 
 // Parameters of the net and its digest tokens, which is what the paper counts: 607,690,752 for
@@ -64,9 +62,6 @@ void check_ic_former_config(const IcFormerConfig& config,
                             const Decoder& decoder,
                             ErrorKind kind,
                             const std::string& origin);
-
-// The options that a compressor's parameters have over this model.
-c10::TensorOptions ic_former_parameter_options(const Decoder& decoder);
 
 std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const Decoder& decoder);
 

@@ -12,19 +12,17 @@
 #include "base/hash.h"
 #include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
+#include "compressors/parts.h"
+#include "compressors/passes.h"
+#include "compressors/request_checks.h"
 
 namespace precis {
 namespace {
 
-constexpr double kLayerNormEpsilon = 1e-5;
-
-// Rows of one pass over the frozen model: bounds the activations of a batch of parts.
-constexpr int64_t kRowsPerPass = 4096;
+constexpr const char* kMethod = "icae";
 
 // Rows of memory_embeddings after those of the slots: what the decoder reads beside memories.
 enum Mark : int64_t { kAutoencode, kLanguageModel, kFineTuned, kNumMarks };
-
-using Part = std::span<const TokenId>;
 
 // A tensor of the weights as files and training know it.
 struct WeightField {
@@ -52,10 +50,10 @@ std::vector<WeightField> fields_of(IcaeWeights& weights,
     fields.push_back({prefix + ".v.up", &layer.value.up, {v_size, rank}});
   }
   if (!config.connector) return fields;
-  fields.push_back({"connector.weight", &weights.connector_weight, {hidden, hidden}});
-  fields.push_back({"connector.bias", &weights.connector_bias, {hidden}});
-  fields.push_back({"norm.weight", &weights.norm_weight, {hidden}});
-  fields.push_back({"norm.bias", &weights.norm_bias, {hidden}});
+  fields.push_back({"connector.weight", &weights.connector.weight, {hidden, hidden}});
+  fields.push_back({"connector.bias", &weights.connector.bias, {hidden}});
+  fields.push_back({"norm.weight", &weights.connector.norm_weight, {hidden}});
+  fields.push_back({"norm.bias", &weights.connector.norm_bias, {hidden}});
   return fields;
 }
 
@@ -70,7 +68,7 @@ class Icae final : public Compressor {
 
   CompressorInfo info() const override {
     CompressorInfo info;
-    info.method = "icae";
+    info.method = kMethod;
     info.ratio = static_cast<double>(config_.max_segment) / static_cast<double>(config_.slots);
     info.max_segment = config_.max_segment;
     info.slots = config_.slots;
@@ -80,30 +78,17 @@ class Icae final : public Compressor {
   }
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
-    PRECIS_CHECK(num_tokens >= 1, kInvalidArgument, "icae: an empty segment cannot be compressed");
-    return std::ssize(divide(num_tokens, part_limit(options))) * config_.slots;
+    check_not_empty(num_tokens, kMethod);
+    return std::ssize(divide(num_tokens, limit_of(options))) * config_.slots;
   }
 
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
-    const int64_t limit = part_limit(options);
-    std::vector<Part> parts;
-    std::vector<int64_t> ends;  // of each segment's parts
-    for (const Segment& segment : segments) {
-      check(segment);
-      for (const TokenRange& range : divide(std::ssize(segment.tokens), limit))
-        parts.push_back(Part(segment.tokens).subspan(range.first, range.size));
-      ends.push_back(std::ssize(parts));
-    }
-    for (const Part& part : parts) check_window(num_rows(part));
-    const std::vector<at::Tensor> slots = read(parts, options.progress);
-    std::vector<MemoryTensors> memories;
-    int64_t first = 0;
-    for (const int64_t end : ends) {
-      memories.push_back(SoftTokens{at::cat(at::TensorList(&slots[first], end - first), 0)});
-      first = end;
-    }
-    return memories;
+    for (const Segment& segment : segments) check_segment(segment, decoder_, kMethod);
+    const Parts divided = divide_segments(segments, limit_of(options));
+    for (const Part& part : divided.parts)
+      check_window(num_rows(part), decoder_, kMethod, "a part of the segment and memory tokens");
+    return join_slots(read(divided.parts, options.progress), divided.ends);
   }
 
   MemoryFrame frame(MemoryUse use) const override {
@@ -124,7 +109,7 @@ class Icae final : public Compressor {
   std::vector<NamedTensor> parameters() override { return tensors_; }
 
   void save(const std::filesystem::path& directory) const override {
-    nlohmann::json config = {{"method", "icae"},
+    nlohmann::json config = {{"method", kMethod},
                              {"base", describe_base(decoder_)},
                              {"slots", config_.slots},
                              {"max_segment", config_.max_segment},
@@ -149,52 +134,10 @@ class Icae final : public Compressor {
     return hasher.hex();
   }
 
-  void check(const Segment& segment) const {
-    PRECIS_CHECK(
-        !segment.tokens.empty(), kInvalidArgument, "icae: an empty segment cannot be compressed");
-    const int64_t vocabulary = decoder_.config().vocab_size;
-    for (const TokenId id : segment.tokens) {
-      PRECIS_CHECK(id >= 0 && id < vocabulary,
-                   kInvalidArgument,
-                   "icae: id ",
-                   id,
-                   " is outside the vocabulary of ",
-                   vocabulary);
-    }
-  }
-
-  // Tokens of a part, and whether the other options can be obeyed.
-  int64_t part_limit(const CompressOptions& options) const {
-    PRECIS_CHECK(!options.ratio,
-                 kInvalidArgument,
-                 "icae: a ratio of ",
-                 *options.ratio,
-                 " was asked for, but every part becomes ",
-                 config_.slots,
-                 " memory tokens");
-    PRECIS_CHECK(options.chaining == Chaining::kIndependent,
-                 kInvalidArgument,
-                 "icae: chaining was asked for, but parts are read independently of each other");
-    const int64_t limit = options.segment.value_or(config_.max_segment);
-    PRECIS_CHECK(limit >= 1 && limit <= config_.max_segment,
-                 kInvalidArgument,
-                 "icae: a segment of ",
-                 limit,
-                 " tokens was asked for, this compressor takes 1 to ",
-                 config_.max_segment);
-    return limit;
-  }
-
-  void check_window(int64_t rows) const {
-    PRECIS_CHECK(rows <= decoder_.config().context_length,
-                 kInvalidArgument,
-                 "icae: a pass over ",
-                 rows,
-                 " rows (a part of the segment and ",
-                 config_.slots,
-                 " memory tokens) does not fit the model's window of ",
-                 decoder_.config().context_length,
-                 "; use shorter segments");
+  int64_t limit_of(const CompressOptions& options) const {
+    refuse_ratio(options, config_.slots, kMethod);
+    refuse_chaining(options, kMethod);
+    return part_limit(options, config_.max_segment, kMethod);
   }
 
   int64_t num_rows(const Part& part) const { return std::ssize(part) + config_.slots; }
@@ -203,17 +146,14 @@ class Icae final : public Compressor {
   std::vector<at::Tensor> read(std::span<const Part> parts,
                                const std::function<void(double)>& progress) const {
     std::vector<at::Tensor> slots;
-    for (size_t first = 0; first < parts.size();) {
-      size_t last = first;
-      for (int64_t rows = 0; last < parts.size(); ++last) {
-        rows += num_rows(parts[last]);
-        if (last > first && rows > kRowsPerPass) break;
-      }
-      for (at::Tensor& memory : read_pass(parts.subspan(first, last - first)).unbind(0))
-        slots.push_back(std::move(memory));
-      first = last;
-      if (progress) progress(static_cast<double>(last) / static_cast<double>(parts.size()));
-    }
+    read_in_passes(
+        std::ssize(parts),
+        [&](int64_t part) { return num_rows(parts[part]); },
+        [&](int64_t first, int64_t last) {
+          for (at::Tensor& memory : read_pass(parts.subspan(first, last - first)).unbind(0))
+            slots.push_back(std::move(memory));
+        },
+        progress);
     return slots;
   }
 
@@ -222,58 +162,27 @@ class Icae final : public Compressor {
   // -> [num_parts, slots, hidden]
   at::Tensor read_pass(std::span<const Part> parts) const {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(parts));
-    const at::Tensor hidden = decoder_.forward(pack(parts), cache, &weights_.adapter);
+    const at::Tensor memory_tokens = embedding_rows(0, config_.slots);
+    std::vector<at::Tensor> sequences;
+    for (const Part& part : parts)
+      sequences.push_back(at::cat({embed(decoder_, part), memory_tokens}, 0));
+    const at::Tensor hidden =
+        decoder_.forward(pack(decoder_, sequences, cache), cache, &weights_.adapter);
     std::vector<at::Tensor> slots;
     int64_t end = 0;
     for (const Part& part : parts) {
       end += num_rows(part);
       slots.push_back(hidden.narrow(0, end - config_.slots, config_.slots));
     }
-    return connect(at::stack(slots));
-  }
-
-  // [part, memory tokens] of every part side by side, each from position 0.
-  DecoderInput pack(std::span<const Part> parts) const {
-    const auto index_options = at::TensorOptions(at::kLong).device(decoder_.options().device());
-    const at::Tensor memory_tokens = embedding_rows(0, config_.slots);
-    DecoderInput input;
-    std::vector<at::Tensor> rows, positions;
-    input.sequence_starts.push_back(0);
-    for (int64_t i = 0; i < std::ssize(parts); ++i) {
-      const at::Tensor ids =
-          at::tensor(at::ArrayRef<TokenId>(parts[i].data(), parts[i].size()), at::kLong);
-      rows.push_back(decoder_.embed(ids.to(index_options.device())));
-      rows.push_back(memory_tokens);
-      positions.push_back(at::arange(num_rows(parts[i]), index_options));
-      input.sequence_starts.push_back(input.sequence_starts.back() + num_rows(parts[i]));
-      input.cache_sequences.push_back(i);
-    }
-    input.embeddings = at::cat(rows, 0);
-    input.positions = at::cat(positions, 0);
-    return input;
+    return connect(weights_.connector, at::stack(slots));
   }
 
   // Trained rows as the decoder reads them, [count, hidden].
   at::Tensor embedding_rows(int64_t first, int64_t count) const {
-    return weights_.memory_embeddings.narrow(0, first, count)
-        .to(c10::typeMetaToScalarType(decoder_.options().dtype()));
+    return as_rows(weights_.memory_embeddings.narrow(0, first, count), decoder_);
   }
 
   at::Tensor mark(Mark which) const { return embedding_rows(config_.slots + which, 1); }
-
-  // LN(W h + b), in the precision of the weights, or h itself. [..., hidden] -> the same
-  at::Tensor connect(const at::Tensor& hidden) const {
-    if (!config_.connector) return hidden;
-    const at::Tensor wide = hidden.to(weights_.connector_weight.scalar_type());
-    const at::Tensor projected =
-        at::linear(wide, weights_.connector_weight, weights_.connector_bias);
-    return at::layer_norm(projected,
-                          {projected.size(-1)},
-                          weights_.norm_weight,
-                          weights_.norm_bias,
-                          kLayerNormEpsilon)
-        .to(hidden.scalar_type());
-  }
 
   IcaeConfig config_;
   IcaeWeights weights_;
@@ -281,43 +190,21 @@ class Icae final : public Compressor {
   std::vector<NamedTensor> tensors_;  // of weights_
 };
 
-c10::TensorOptions parameter_options(const Decoder& decoder) {
-  const auto options = decoder.options();
-  return options.dtype() == at::kDouble ? options : options.dtype(at::kFloat);
-}
-
-// Where configurations come from, for messages.
-struct Origin {
-  ErrorKind kind;
-  std::string name;
-};
-
-void check_ids(const std::vector<TokenId>& ids, const Decoder& decoder, const Origin& origin) {
-  for (const TokenId id : ids) {
-    if (id >= 0 && id < decoder.config().vocab_size) continue;
-    fail(origin.kind,
-         origin.name,
-         ": id ",
-         id,
-         " is outside the model's vocabulary of ",
-         decoder.config().vocab_size);
-  }
-}
-
-void check_config(const IcaeConfig& config, const Decoder& decoder, const Origin& origin) {
+void check_config(const IcaeConfig& config,
+                  const Decoder& decoder,
+                  ErrorKind kind,
+                  const std::string& origin) {
   const int64_t window = decoder.config().context_length;
   if (config.slots < 1 || config.slots >= window)
-    fail(origin.kind, origin.name, ": slots is ", config.slots, ", expected 1 to ", window - 1);
+    fail(kind, origin, ": slots is ", config.slots, ", expected 1 to ", window - 1);
   if (config.max_segment < 1)
-    fail(
-        origin.kind, origin.name, ": max_segment is ", config.max_segment, ", expected at least 1");
-  if (config.rank < 1)
-    fail(origin.kind, origin.name, ": rank is ", config.rank, ", expected at least 1");
+    fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
+  if (config.rank < 1) fail(kind, origin, ": rank is ", config.rank, ", expected at least 1");
   if (!(config.alpha > 0 && std::isfinite(config.alpha)))
-    fail(origin.kind, origin.name, ": alpha is ", config.alpha, ", expected a number above 0");
-  check_ids(config.instruct.before, decoder, origin);
-  check_ids(config.instruct.end, decoder, origin);
-  check_ids(config.instruct.answer_ends, decoder, origin);
+    fail(kind, origin, ": alpha is ", config.alpha, ", expected a number above 0");
+  check_template_ids(config.instruct.before, decoder, kind, origin);
+  check_template_ids(config.instruct.end, decoder, kind, origin);
+  check_template_ids(config.instruct.answer_ends, decoder, kind, origin);
 }
 
 IcaeConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
@@ -333,15 +220,8 @@ IcaeConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
   config.instruct.mark_after_prompt = settings.flag("instruct_mark_after_prompt", true);
   config.instruct.end = settings.ids("instruct_end");
   config.instruct.answer_ends = settings.ids("answer_ends");
-  check_config(config, decoder, {ErrorKind::kBadWeights, files.origin()});
+  check_config(config, decoder, ErrorKind::kBadWeights, files.origin());
   return config;
-}
-
-// All rows of the embedding table, [vocab, hidden].
-at::Tensor embedding_table(const Decoder& decoder) {
-  const auto ids = at::TensorOptions(at::kLong).device(decoder.options().device());
-  return decoder.embed(at::arange(decoder.config().vocab_size, ids))
-      .to(parameter_options(decoder).dtype());
 }
 
 }  // namespace
@@ -361,7 +241,7 @@ IcaeTemplate icae_template(IcaeGeneration generation) {
 std::unique_ptr<Compressor> make_icae(const IcaeConfig& config,
                                       IcaeWeights weights,
                                       const Decoder& decoder) {
-  check_config(config, decoder, {ErrorKind::kInvalidArgument, "icae"});
+  check_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
   const DecoderConfig& model = decoder.config();
   PRECIS_CHECK(std::ssize(weights.adapter.layers) == model.num_layers,
                kInvalidArgument,
@@ -388,6 +268,7 @@ std::unique_ptr<Compressor> make_icae(const IcaeConfig& config,
                  "icae: the adapter changes keys, expected queries and values only");
     layer.query.scale = layer.value.scale = config.alpha / static_cast<double>(config.rank);
   }
+  if (!config.connector) weights.connector = {};
   return std::make_unique<Icae>(config, std::move(weights), decoder);
 }
 
@@ -398,19 +279,16 @@ std::unique_ptr<Compressor> load_icae(const CompressorFiles& files, const Decode
   IcaeWeights weights;
   for (const WeightField& field : fields_of(weights, config, decoder.config()))
     *field.tensor = stored.take(field.name, field.shape);
-  const auto unread = stored.unread();
-  PRECIS_CHECK(
-      unread.empty(), kBadWeights, stored.source().origin(), ": surplus tensor ", unread.front());
+  stored.check_all_taken();
   return make_icae(config, std::move(weights), decoder);
 }
 
 std::unique_ptr<Compressor> create_icae(const IcaeConfig& config, const Decoder& decoder) {
   // Before sizes are used to make tensors.
-  check_config(config, decoder, {ErrorKind::kInvalidArgument, "icae"});
+  check_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
   const auto options = parameter_options(decoder);
   auto generator = at::make_generator<at::CPUGeneratorImpl>(config.seed);
-  const at::Tensor table = embedding_table(decoder);
-  const at::Tensor mean = table.mean(0), rms = table.square().mean().sqrt();
+  const EmbeddingStatistics embeddings = embedding_statistics(decoder);
   const double bound = 1 / std::sqrt(static_cast<double>(decoder.config().hidden_size));
   IcaeWeights weights;
   for (const WeightField& field : fields_of(weights, config, decoder.config()))
@@ -424,12 +302,9 @@ std::unique_ptr<Compressor> create_icae(const IcaeConfig& config, const Decoder&
   }
   const at::Tensor noise =
       at::randn(weights.memory_embeddings.sizes(), generator, options.device(at::kCPU));
-  weights.memory_embeddings.copy_(mean + noise.to(options.device()) * (rms / 4));
-  if (config.connector) {
-    weights.connector_weight = at::eye(decoder.config().hidden_size, options);
-    weights.norm_weight.copy_((rms / 4).expand_as(weights.norm_weight));
-    weights.norm_bias.copy_(mean);
-  }
+  weights.memory_embeddings.copy_(embeddings.mean +
+                                  noise.to(options.device()) * (embeddings.rms / 4));
+  if (config.connector) weights.connector = create_connector(embeddings, ConnectorNorm::kLayerNorm);
   return make_icae(config, std::move(weights), decoder);
 }
 

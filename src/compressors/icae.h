@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "compressors/compressor_files.h"
+#include "compressors/connector.h"
 #include "precis/adapter.h"
 #include "precis/compressor.h"
 
@@ -52,10 +53,7 @@ struct IcaeConfig {
 struct IcaeWeights {
   at::Tensor memory_embeddings;  // [slots + 3, hidden]: memory tokens, then AE, LM and FT
   Adapter adapter;               // query and value of every layer; make_icae sets the scales
-  at::Tensor connector_weight;   // W [hidden, hidden], undefined without a connector, as are
-  at::Tensor connector_bias;     // b [hidden]
-  at::Tensor norm_weight;        // [hidden]
-  at::Tensor norm_bias;          // [hidden]
+  Connector connector;           // with its LayerNorm; empty without a connector
 };
 
 std::unique_ptr<Compressor> load_icae(const CompressorFiles& files, const Decoder& decoder);

@@ -10,14 +10,13 @@
 #include "base/hash.h"
 #include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
+#include "compressors/passes.h"
+#include "compressors/request_checks.h"
 
 namespace precis {
 namespace {
 
-constexpr double kLayerNormEpsilon = 1e-5;
-
-// Rows of one pass over the frozen model: bounds the activations of a batch of parts.
-constexpr int64_t kRowsPerPass = 4096;
+constexpr const char* kMethod = "selfcp";
 
 // One pass over the model for one part: what stands before it, the part, its tags.
 struct PartInput {
@@ -41,7 +40,7 @@ class SelfCp final : public Compressor {
 
   CompressorInfo info() const override {
     CompressorInfo info;
-    info.method = "selfcp";
+    info.method = kMethod;
     info.ratio = config_.ratio;
     info.any_ratio = true;
     info.any_chaining = true;
@@ -53,9 +52,8 @@ class SelfCp final : public Compressor {
   }
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
-    PRECIS_CHECK(
-        num_tokens >= 1, kInvalidArgument, "selfcp: an empty segment cannot be compressed");
-    const auto parts = divide(num_tokens, part_limit(options));
+    check_not_empty(num_tokens, kMethod);
+    const auto parts = divide(num_tokens, part_limit(options, config_.max_segment, kMethod));
     if (options.chaining == Chaining::kRecursive) return num_tags(parts.back().size, options);
     int64_t sum = 0;
     for (const TokenRange& part : parts) sum += num_tags(part.size, options);
@@ -64,7 +62,7 @@ class SelfCp final : public Compressor {
 
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
-    for (const Segment& segment : segments) check(segment);
+    for (const Segment& segment : segments) check_segment(segment, decoder_, kMethod);
     const auto slots = options.chaining == Chaining::kIndependent
                            ? compress_independent(segments, options)
                            : compress_chained(segments, options);
@@ -89,7 +87,7 @@ class SelfCp final : public Compressor {
   std::vector<NamedTensor> parameters() override { return tensors(); }
 
   void save(const std::filesystem::path& directory) const override {
-    nlohmann::json config = {{"method", "selfcp"},
+    nlohmann::json config = {{"method", kMethod},
                              {"base", describe_base(decoder_)},
                              {"ratio", config_.ratio},
                              {"max_segment", config_.max_segment},
@@ -105,13 +103,8 @@ class SelfCp final : public Compressor {
   using PartSlots = std::vector<std::vector<at::Tensor>>;  // [segment][part], [m, hidden] each
 
   std::vector<NamedTensor> tensors() const {
-    std::vector<NamedTensor> all{{"connector.weight", weights_.connector_weight},
-                                 {"connector.bias", weights_.connector_bias},
-                                 {"tag_embedding", weights_.tag_embedding}};
-    if (config_.layer_norm) {
-      all.push_back({"norm.weight", weights_.norm_weight});
-      all.push_back({"norm.bias", weights_.norm_bias});
-    }
+    std::vector<NamedTensor> all{{"tag_embedding", weights_.tag_embedding}};
+    add_tensors(weights_.connector, all);
     return all;
   }
 
@@ -121,31 +114,6 @@ class SelfCp final : public Compressor {
     hasher.add(fingerprint_of(tensors()));
     hasher.add(config_.separator.value_or(-1));
     return hasher.hex();
-  }
-
-  void check(const Segment& segment) const {
-    PRECIS_CHECK(
-        !segment.tokens.empty(), kInvalidArgument, "selfcp: an empty segment cannot be compressed");
-    const int64_t vocabulary = decoder_.config().vocab_size;
-    for (const TokenId id : segment.tokens) {
-      PRECIS_CHECK(id >= 0 && id < vocabulary,
-                   kInvalidArgument,
-                   "selfcp: id ",
-                   id,
-                   " is outside the vocabulary of ",
-                   vocabulary);
-    }
-  }
-
-  int64_t part_limit(const CompressOptions& options) const {
-    const int64_t limit = options.segment.value_or(config_.max_segment);
-    PRECIS_CHECK(limit >= 1 && limit <= config_.max_segment,
-                 kInvalidArgument,
-                 "selfcp: a segment of ",
-                 limit,
-                 " tokens was asked for, this compressor takes 1 to ",
-                 config_.max_segment);
-    return limit;
   }
 
   int64_t num_tags(int64_t num_tokens, const CompressOptions& options) const {
@@ -175,7 +143,8 @@ class SelfCp final : public Compressor {
     std::vector<PartInput> inputs;
     std::vector<size_t> owner;
     for (size_t i = 0; i < segments.size(); ++i) {
-      for (const TokenRange& range : divide(std::ssize(segments[i].tokens), part_limit(options))) {
+      for (const TokenRange& range : divide(std::ssize(segments[i].tokens),
+                                            part_limit(options, config_.max_segment, kMethod))) {
         inputs.push_back(part_input(segments[i], range, options));
         owner.push_back(i);
       }
@@ -192,7 +161,8 @@ class SelfCp final : public Compressor {
     std::vector<std::vector<TokenRange>> ranges;
     size_t longest = 0;
     for (const Segment& segment : segments) {
-      ranges.push_back(divide(std::ssize(segment.tokens), part_limit(options)));
+      ranges.push_back(
+          divide(std::ssize(segment.tokens), part_limit(options, config_.max_segment, kMethod)));
       longest = std::max(longest, ranges.back().size());
     }
     PartSlots result(segments.size());
@@ -219,17 +189,14 @@ class SelfCp final : public Compressor {
   std::vector<at::Tensor> read(std::span<const PartInput> inputs,
                                const std::function<void(double)>& progress) const {
     std::vector<at::Tensor> slots;
-    for (size_t first = 0; first < inputs.size();) {
-      size_t last = first;
-      for (int64_t rows = 0; last < inputs.size() && (last == first || rows < kRowsPerPass);
-           ++last) {
-        rows += num_rows(inputs[last]);
-      }
-      for (at::Tensor& memory : read_pass(inputs.subspan(first, last - first)))
-        slots.push_back(std::move(memory));
-      first = last;
-      if (progress) progress(static_cast<double>(last) / static_cast<double>(inputs.size()));
-    }
+    read_in_passes(
+        std::ssize(inputs),
+        [&](int64_t input) { return num_rows(inputs[input]); },
+        [&](int64_t first, int64_t last) {
+          for (at::Tensor& memory : read_pass(inputs.subspan(first, last - first)))
+            slots.push_back(std::move(memory));
+        },
+        progress);
     return slots;
   }
 
@@ -249,45 +216,20 @@ class SelfCp final : public Compressor {
       text.push_back(text_rows(inputs[i]));
       tags.push_back(tag_rows(inputs[i]));
       whole.push_back(at::cat({text.back(), tags.back()}, 0));
-      check_window(cache.length(i) + whole.back().size(0));
+      check_window(cache.length(i) + whole.back().size(0),
+                   decoder_,
+                   kMethod,
+                   "what stands before the segment, the segment and its tags");
       sizes.push_back(inputs[i].num_tags);
     }
     if (text_is_constant) {
       const c10::NoGradGuard no_grad;
-      decoder_.forward(pack(text, cache), cache);
+      decoder_.forward(pack(decoder_, text, cache), cache);
     }
-    const at::Tensor hidden = decoder_.forward(pack(text_is_constant ? tags : whole, cache), cache);
-    return connect(text_is_constant ? hidden : last_rows(hidden, whole, sizes))
+    const at::Tensor hidden =
+        decoder_.forward(pack(decoder_, text_is_constant ? tags : whole, cache), cache);
+    return connect(weights_.connector, text_is_constant ? hidden : last_rows(hidden, whole, sizes))
         .split_with_sizes(sizes, 0);
-  }
-
-  void check_window(int64_t rows) const {
-    PRECIS_CHECK(
-        rows <= decoder_.config().context_length,
-        kInvalidArgument,
-        "selfcp: a pass over ",
-        rows,
-        " rows (what stands before the segment, the segment and its tags) does not fit the ",
-        "model's window of ",
-        decoder_.config().context_length,
-        "; use shorter segments");
-  }
-
-  // The sequences of rows side by side, each continuing its sequence of the cache.
-  DecoderInput pack(std::span<const at::Tensor> sequences, const KvCache& cache) const {
-    const auto index_options = at::TensorOptions(at::kLong).device(decoder_.options().device());
-    DecoderInput input;
-    std::vector<at::Tensor> positions;
-    input.sequence_starts.push_back(0);
-    for (int64_t i = 0; i < std::ssize(sequences); ++i) {
-      const int64_t start = cache.length(i), length = sequences[i].size(0);
-      positions.push_back(at::arange(start, start + length, index_options));
-      input.sequence_starts.push_back(input.sequence_starts.back() + length);
-      input.cache_sequences.push_back(i);
-    }
-    input.embeddings = at::cat(at::TensorList(sequences.data(), sequences.size()), 0);
-    input.positions = at::cat(positions, 0);
-    return input;
   }
 
   // The last sizes[i] rows of each sequence.
@@ -315,36 +257,20 @@ class SelfCp final : public Compressor {
     if (config_.separator) ids.push_back(*config_.separator);
     ids.insert(ids.end(), input.tokens.begin(), input.tokens.end());
     std::vector<at::Tensor> rows = input.earlier;
-    rows.push_back(decoder_.embed(at::tensor(ids, at::kLong).to(decoder_.options().device())));
+    rows.push_back(embed(decoder_, ids));
     return at::cat(rows, 0);
   }
 
   at::Tensor tag_rows(const PartInput& input) const {
-    return weights_.tag_embedding.to(c10::typeMetaToScalarType(decoder_.options().dtype()))
+    return as_rows(weights_.tag_embedding, decoder_)
         .unsqueeze(0)
         .expand({input.num_tags, decoder_.config().hidden_size});
-  }
-
-  // LN(W h + b), in the precision of the weights. [m, hidden] -> the same
-  at::Tensor connect(const at::Tensor& hidden) const {
-    const at::Tensor wide = hidden.to(weights_.connector_weight.scalar_type());
-    at::Tensor out = at::linear(wide, weights_.connector_weight, weights_.connector_bias);
-    if (config_.layer_norm) {
-      out = at::layer_norm(
-          out, {out.size(-1)}, weights_.norm_weight, weights_.norm_bias, kLayerNormEpsilon);
-    }
-    return out.to(hidden.scalar_type());
   }
 
   SelfCpConfig config_;
   SelfCpWeights weights_;
   const Decoder& decoder_;
 };
-
-c10::TensorOptions parameter_options(const Decoder& decoder) {
-  const auto options = decoder.options();
-  return options.dtype() == at::kDouble ? options : options.dtype(at::kFloat);
-}
 
 void check_config(const SelfCpConfig& config,
                   const Decoder& decoder,
@@ -356,15 +282,11 @@ void check_config(const SelfCpConfig& config,
     fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
   std::vector<TokenId> ids = config.continuation_mark;
   if (config.separator) ids.push_back(*config.separator);
-  for (const TokenId id : ids) {
-    if (id >= 0 && id < decoder.config().vocab_size) continue;
-    fail(kind,
-         origin,
-         ": id ",
-         id,
-         " is outside the model's vocabulary of ",
-         decoder.config().vocab_size);
-  }
+  check_template_ids(ids, decoder, kind, origin);
+}
+
+ConnectorNorm norm_of(const SelfCpConfig& config) {
+  return config.layer_norm ? ConnectorNorm::kLayerNorm : ConnectorNorm::kNone;
 }
 
 SelfCpConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
@@ -385,7 +307,7 @@ SelfCpConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
 std::unique_ptr<Compressor> make_selfcp(const SelfCpConfig& config,
                                         SelfCpWeights weights,
                                         const Decoder& decoder) {
-  check_config(config, decoder, ErrorKind::kInvalidArgument, "selfcp");
+  check_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
   return std::make_unique<SelfCp>(config, std::move(weights), decoder);
 }
 
@@ -395,35 +317,16 @@ std::unique_ptr<Compressor> load_selfcp(const CompressorFiles& files, const Deco
   const Weights stored = files.weights(parameter_options(decoder));
   const int64_t hidden = decoder.config().hidden_size;
   SelfCpWeights weights;
-  weights.connector_weight = stored.take("connector.weight", {hidden, hidden});
-  weights.connector_bias = stored.take("connector.bias", {hidden});
+  weights.connector = take_connector(stored, hidden, norm_of(config));
   weights.tag_embedding = stored.take("tag_embedding", {hidden});
-  if (config.layer_norm) {
-    weights.norm_weight = stored.take("norm.weight", {hidden});
-    weights.norm_bias = stored.take("norm.bias", {hidden});
-  }
-  const auto unread = stored.unread();
-  PRECIS_CHECK(
-      unread.empty(), kBadWeights, stored.source().origin(), ": surplus tensor ", unread.front());
+  stored.check_all_taken();
   return make_selfcp(config, std::move(weights), decoder);
 }
 
 std::unique_ptr<Compressor> create_selfcp(const SelfCpConfig& config, const Decoder& decoder) {
-  const auto options = parameter_options(decoder);
-  const int64_t hidden = decoder.config().hidden_size;
-  const auto all_ids = at::arange(decoder.config().vocab_size,
-                                  at::TensorOptions(at::kLong).device(options.device()));
-  const at::Tensor table = decoder.embed(all_ids).to(options.dtype());
-  const at::Tensor mean = table.mean(0);
-  SelfCpWeights weights;
-  weights.connector_weight = at::eye(hidden, options);
-  weights.connector_bias = at::zeros({hidden}, options);
-  weights.tag_embedding = mean.clone();
-  if (config.layer_norm) {
-    weights.norm_weight = (table.square().mean().sqrt() / 4).expand({hidden}).clone();
-    weights.norm_bias = mean.clone();
-  }
-  return make_selfcp(config, std::move(weights), decoder);
+  const EmbeddingStatistics embeddings = embedding_statistics(decoder);
+  return make_selfcp(
+      config, {create_connector(embeddings, norm_of(config)), embeddings.mean.clone()}, decoder);
 }
 
 }  // namespace precis

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "compressors/compressor_files.h"
+#include "compressors/connector.h"
 #include "precis/compressor.h"
 
 namespace precis {
@@ -27,18 +28,14 @@ struct SelfCpConfig {
 
 // The trainable part, float32 (float64 over a float64 model).
 struct SelfCpWeights {
-  at::Tensor connector_weight;  // W [hidden, hidden]
-  at::Tensor connector_bias;    // b [hidden]
-  at::Tensor norm_weight;       // [hidden], undefined without a LayerNorm
-  at::Tensor norm_bias;         // [hidden], likewise
-  at::Tensor tag_embedding;     // [hidden]
+  Connector connector;
+  at::Tensor tag_embedding;  // [hidden]
 };
 
 std::unique_ptr<Compressor> load_selfcp(const CompressorFiles& files, const Decoder& decoder);
 
-// Weights to start training from: W is the identity, b zero, the LayerNorm's gain a quarter of the
-// embeddings' RMS and its bias their mean, so that memories start where the frozen model can read
-// them; the tag is the mean embedding.
+// Weights to start training from: the connector as create_connector() makes it, the tag the mean
+// embedding.
 std::unique_ptr<Compressor> create_selfcp(const SelfCpConfig& config, const Decoder& decoder);
 
 // Throws kInvalidArgument for a ratio or a segment below 1 and for ids outside the vocabulary.

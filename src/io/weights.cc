@@ -67,4 +67,9 @@ std::vector<std::string> Weights::unread() const {
   return left;
 }
 
+void Weights::check_all_taken() const {
+  const auto left = unread();
+  PRECIS_CHECK(left.empty(), kBadWeights, source_->origin(), ": surplus tensor ", left.front());
+}
+
 }  // namespace precis

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "compressors/parameters.h"
+#include "precis/compressor.h"
+#include "precis/weights.h"
+
+namespace precis {
+
+// From a compressor's final hidden states h to rows that the frozen model can read:
+//   LayerNorm(W h + b), or W h + b                                    (SelfCP, section 3.3)
+// Parameters have parameter_options().
+struct Connector {
+  at::Tensor weight;       // W [hidden, hidden]; undefined: there is no connector
+  at::Tensor bias;         // b [hidden]
+  at::Tensor norm_weight;  // [hidden]; undefined: no LayerNorm
+  at::Tensor norm_bias;    // [hidden], likewise
+};
+
+enum class ConnectorNorm { kNone, kLayerNorm };
+
+// In the precision of its parameters; h itself where there is no connector.
+// [..., hidden] -> the same, of the dtype of `hidden`
+at::Tensor connect(const Connector& connector, const at::Tensor& hidden);
+
+// Adds connector.weight, connector.bias, norm.weight and norm.bias, as far as they are defined.
+void add_tensors(const Connector& connector, std::vector<NamedTensor>& tensors);
+
+// The reverse. Throws kBadWeights for tensors that are missing or of another shape.
+Connector take_connector(const Weights& weights, int64_t hidden, ConnectorNorm norm);
+
+// Starts where the frozen model can read: W the identity, b zero, the LayerNorm's gain a quarter of
+// the embeddings' RMS and its bias their mean.
+Connector create_connector(const EmbeddingStatistics& embeddings, ConnectorNorm norm);
+
+}  // namespace precis

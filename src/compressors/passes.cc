@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/passes.h"
+
+#include <ATen/ATen.h>
+
+namespace precis {
+namespace {
+
+constexpr int64_t kRowsPerPass = 4096;
+
+}  // namespace
+
+void read_in_passes(int64_t count,
+                    const std::function<int64_t(int64_t input)>& num_rows,
+                    const std::function<void(int64_t first, int64_t last)>& read,
+                    const std::function<void(double done)>& progress) {
+  for (int64_t first = 0, last = 0; first < count; first = last) {
+    for (int64_t rows = 0; last < count && (last == first || rows < kRowsPerPass); ++last)
+      rows += num_rows(last);
+    read(first, last);
+    if (progress) progress(static_cast<double>(last) / static_cast<double>(count));
+  }
+}
+
+at::Tensor embed(const Decoder& decoder, std::span<const TokenId> ids) {
+  const at::Tensor index = at::tensor(at::ArrayRef<TokenId>(ids.data(), ids.size()), at::kLong);
+  return decoder.embed(index.to(decoder.options().device()));
+}
+
+DecoderInput pack(const Decoder& decoder,
+                  std::span<const at::Tensor> sequences,
+                  const KvCache& cache) {
+  const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
+  DecoderInput input;
+  std::vector<at::Tensor> positions;
+  input.sequence_starts.push_back(0);
+  for (int64_t i = 0; i < std::ssize(sequences); ++i) {
+    const int64_t start = cache.length(i), length = sequences[i].size(0);
+    positions.push_back(at::arange(start, start + length, index));
+    input.sequence_starts.push_back(input.sequence_starts.back() + length);
+    input.cache_sequences.push_back(i);
+  }
+  input.embeddings = at::cat(at::TensorList(sequences.data(), sequences.size()), 0);
+  input.positions = at::cat(positions, 0);
+  return input;
+}
+
+}  // namespace precis

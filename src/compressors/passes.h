@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "precis/decoder.h"
+#include "precis/tokenizer.h"
+
+namespace precis {
+
+// Reads `count` inputs in passes, in order, each over as many as have about 4096 rows together, or
+// over one: that bounds the activations of a batch. `read` gets the first input of a pass and the
+// one after its last; `progress`, if any, hears the share of inputs that are done.
+void read_in_passes(int64_t count,
+                    const std::function<int64_t(int64_t input)>& num_rows,
+                    const std::function<void(int64_t first, int64_t last)>& read,
+                    const std::function<void(double done)>& progress);
+
+// Embeddings of the model, [n, hidden]. REQUIRES: ids inside the vocabulary.
+at::Tensor embed(const Decoder& decoder, std::span<const TokenId> ids);
+
+// Sequences of rows, [n, hidden] each, side by side; sequence i continues sequence i of the cache.
+DecoderInput pack(const Decoder& decoder,
+                  std::span<const at::Tensor> sequences,
+                  const KvCache& cache);
+
+}  // namespace precis
