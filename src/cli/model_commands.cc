@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis info, logits, score, compress: what a model and a compressor compute, for scripts.
+// precis logits, score, compress: what a model and a compressor compute, for scripts.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
@@ -11,38 +11,11 @@
 #include "cli/progress_bar.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
-#include "precis/compressor.h"
 #include "precis/decoder.h"
 #include "precis/tokenizer.h"
 
 namespace precis::cli {
 namespace {
-
-nlohmann::json describe(const Decoder& decoder) {
-  const DecoderConfig& config = decoder.config();
-  return {{"architecture", config.architecture},
-          {"vocab_size", config.vocab_size},
-          {"hidden_size", config.hidden_size},
-          {"num_layers", config.num_layers},
-          {"num_heads", config.num_heads},
-          {"num_kv_heads", config.num_kv_heads},
-          {"head_dim", config.head_dim},
-          {"ffn_size", config.ffn_size},
-          {"context_length", config.context_length},
-          {"parameters", decoder.num_parameters()},
-          {"weight_bytes", decoder.weight_bytes()},
-          {"dtype", decoder.options().dtype() == at::kFloat ? "float32" : "bfloat16"},
-          {"fingerprint", decoder.fingerprint()}};
-}
-
-nlohmann::json describe(const CompressorInfo& info) {
-  return {{"method", info.method},
-          {"ratio", info.ratio},
-          {"max_segment", info.max_segment},
-          {"reads_prefix", info.reads_prefix},
-          {"parameters", info.num_parameters},
-          {"fingerprint", info.fingerprint}};
-}
 
 void check_ids(std::span<const TokenId> ids, const Decoder& decoder) {
   PRECIS_CHECK(std::ssize(ids) <= decoder.config().context_length,
@@ -79,19 +52,6 @@ void write_logits(const Decoder& decoder,
 }
 
 }  // namespace
-
-void add_info(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("info", "What a model and a compressor are, as JSON");
-  auto model = std::make_shared<ModelOptions>();
-  add_model_options(*command, *model, CompressorUse::kOptional, "auto");
-  command->callback([model] {
-    const Engine engine = model->load();
-    nlohmann::json result = {{"model", describe(engine.decoder())}};
-    if (engine.compressor() != nullptr)
-      result["compressor"] = describe(engine.compressor()->info());
-    print(result);
-  });
-}
 
 void add_logits(CLI::App& app) {
   CLI::App* command =

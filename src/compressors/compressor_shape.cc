@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/compressor_shape.h"
+
+#include <cmath>
+
+#include "base/check.h"
+#include "compressors/compressor_files.h"
+#include "compressors/compressor_settings.h"
+#include "io/safetensors.h"
+
+namespace precis {
+namespace {
+
+CompressorShape read_selfcp(const CompressorFiles& files) {
+  const Settings settings(files);
+  SelfCpShape shape;
+  shape.ratio = settings.number("ratio");
+  shape.max_segment = settings.integer("max_segment");
+  shape.separator = settings.has("separator_id");
+  shape.layer_norm = settings.flag("layer_norm", true);
+  return shape;
+}
+
+CompressorShape read_icae(const CompressorFiles& files) {
+  const Settings settings(files);
+  IcaeShape shape;
+  shape.slots = settings.integer("slots");
+  shape.max_segment = settings.integer("max_segment");
+  shape.rank = settings.integer("rank");
+  shape.connector = settings.flag("connector", false);
+  return shape;
+}
+
+CompressorShape read_gisting(const CompressorFiles& files) {
+  const Settings settings(files);
+  GistingShape shape;
+  shape.tuned = settings.choice("form", "tuned", "frozen");
+  shape.num_gists = settings.integer("num_gists");
+  shape.max_segment = settings.integer("max_segment");
+  shape.rank = shape.tuned ? 0 : settings.integer("rank");
+  shape.rows_before = std::ssize(settings.ids("before_text"));
+  return shape;
+}
+
+// The rows for the model are told by the tensors alone: FT may be missing.
+CompressorShape read_ic_former(const CompressorFiles& files) {
+  const Settings settings(files);
+  IcFormerShape shape;
+  shape.slots = settings.integer("slots");
+  shape.max_segment = settings.integer("max_segment");
+  shape.num_layers = settings.integer("num_layers");
+  shape.ffn_size = settings.integer("ffn_size");
+  shape.connector = settings.flag("connector", false);
+  const auto stored = SafetensorsFile::open(files.directory / "compressor.safetensors");
+  for (const char* mark : {"autoencode_embedding", "instruct_embedding"})
+    shape.num_marks += stored.find(mark) != nullptr ? 1 : 0;
+  return shape;
+}
+
+struct ShapeReader {
+  const char* method;
+  CompressorShape (*read)(const CompressorFiles&);
+};
+
+constexpr ShapeReader kReaders[] = {{"selfcp", read_selfcp},
+                                    {"icae", read_icae},
+                                    {"gisting", read_gisting},
+                                    {"ic_former", read_ic_former}};
+
+// Demands sizes in the name of one file or call.
+struct SizeCheck {
+  ErrorKind kind;
+  const std::string& origin;
+
+  void at_least(int64_t smallest, const char* name, int64_t value) const {
+    if (value < smallest)
+      fail(kind, origin, ": ", name, " is ", value, ", expected at least ", smallest);
+  }
+
+  void operator()(const SelfCpShape& shape) const {
+    if (!(shape.ratio >= 1 && std::isfinite(shape.ratio)))
+      fail(kind, origin, ": ratio is ", shape.ratio, ", expected at least 1");
+    at_least(1, "max_segment", shape.max_segment);
+  }
+  void operator()(const IcaeShape& shape) const {
+    at_least(1, "slots", shape.slots);
+    at_least(1, "max_segment", shape.max_segment);
+    at_least(1, "rank", shape.rank);
+  }
+  void operator()(const GistingShape& shape) const {
+    at_least(1, "num_gists", shape.num_gists);
+    at_least(1, "max_segment", shape.max_segment);
+    at_least(0, "rank", shape.rank);
+    at_least(0, "rows_before", shape.rows_before);
+  }
+  void operator()(const IcFormerShape& shape) const {
+    at_least(1, "slots", shape.slots);
+    at_least(1, "max_segment", shape.max_segment);
+    at_least(1, "num_layers", shape.num_layers);
+    at_least(1, "ffn_size", shape.ffn_size);
+    at_least(0, "num_marks", shape.num_marks);
+  }
+};
+
+}  // namespace
+
+void check_compressor_shape(const CompressorShape& shape,
+                            ErrorKind kind,
+                            const std::string& origin) {
+  std::visit(SizeCheck{kind, origin}, shape);
+}
+
+CompressorShape read_compressor_shape(const std::filesystem::path& directory) {
+  const CompressorFiles files = open_compressor(directory);
+  const std::string method = files.config["method"];
+  for (const ShapeReader& reader : kReaders) {
+    if (method != reader.method) continue;
+    const CompressorShape shape = reader.read(files);
+    check_compressor_shape(shape, ErrorKind::kBadWeights, files.origin());
+    return shape;
+  }
+  fail(ErrorKind::kUnsupported,
+       files.origin(),
+       ": what compressors of method \"",
+       method,
+       "\" compute is not known here");
+}
+
+}  // namespace precis
