@@ -40,6 +40,12 @@ class Memory {
   // Memories of input embeddings one after the other. Throws kInvalidArgument if there is none, if
   // they were made for different models, or if one is of cached keys and values.
   static Memory concat(std::span<const Memory> memories);
+  // Memories of input embeddings added row by row, so that many take the room of one (SelfCP's
+  // "add"). Rows are added in the given order in float32 (float64 where one is float64) and rounded
+  // once to the memories' dtype, or to the one that holds them all. The provenance is that of
+  // concat: source_tokens add up, source_hash depends on the order. Throws kInvalidArgument as
+  // concat does, if one has more memory tokens than another, or if the dtype cannot hold the sum.
+  static Memory sum(std::span<const Memory> memories);
 
   explicit Memory(std::shared_ptr<const MemoryContents> contents);  // for the engine
   const MemoryContents& contents() const { return *contents_; }

@@ -7,5 +7,6 @@
 #include "precis/error.h"
 #include "precis/log.h"
 #include "precis/memory.h"
+#include "precis/memory_bank.h"
 #include "precis/options.h"
 #include "precis/prompt.h"

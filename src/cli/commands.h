@@ -16,5 +16,6 @@ void add_generate(CLI::App& app);
 void add_train(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_import(CLI::App& app);
+void add_bank(CLI::App& app);
 
 }  // namespace precis::cli

@@ -29,15 +29,24 @@ struct Flags {
   std::string prompt;
   std::filesystem::path compress_file, context_file;
   std::vector<std::filesystem::path> memories;
+  std::string combine = "concat";
   std::optional<MemoryUse> use;
   bool raw = false;
   bool json = false;
 };
 
+// Those of --memory, as --combine says.
+std::vector<Memory> given_memories(const Flags& flags) {
+  std::vector<Memory> memories;
+  for (const auto& path : flags.memories) memories.push_back(Memory::load(path));
+  if (flags.combine == "sum") return {Memory::sum(memories)};
+  return memories;
+}
+
 Prompt make_prompt(const Flags& flags) {
   Prompt prompt;
   if (!flags.raw) prompt.turn("user");
-  for (const auto& path : flags.memories) prompt.memory(Memory::load(path));
+  for (Memory& memory : given_memories(flags)) prompt.memory(std::move(memory));
   if (!flags.compress_file.empty()) prompt.compress(read_text(flags.compress_file));
   if (!flags.context_file.empty()) prompt.context(read_text(flags.context_file));
   const bool after_document =
@@ -48,8 +57,7 @@ Prompt make_prompt(const Flags& flags) {
 
 // The prompt as the compressor was trained to see it.
 Prompt framed_prompt(const Flags& flags, const Engine& engine, GenerationOptions& options) {
-  std::vector<Memory> memories;
-  for (const auto& path : flags.memories) memories.push_back(Memory::load(path));
+  std::vector<Memory> memories = given_memories(flags);
   if (!flags.compress_file.empty())
     memories.push_back(engine.compress(read_text(flags.compress_file), options.compression));
   PRECIS_CHECK(!memories.empty(),
@@ -157,8 +165,15 @@ void add_generate(CLI::App& app) {
       "--context-file",
       flags->context_file,
       "document to put before the prompt verbatim, if it fits; else as --overflow says");
-  command->add_option(
+  auto* memories = command->add_option(
       "--memory", flags->memories, "memory file to put before the prompt (may be repeated)");
+  command
+      ->add_option("--combine",
+                   flags->combine,
+                   "several --memory: concat, one after the other, or sum, added row by row")
+      ->check(CLI::IsMember({"concat", "sum"}))
+      ->capture_default_str()
+      ->needs(memories);
   command
       ->add_option("--overflow",
                    flags->generation.overflow,

@@ -38,6 +38,7 @@ int main(int count, char** arguments) {
   precis::cli::add_train(app);
   precis::cli::add_bench(app);
   precis::cli::add_import(app);
+  precis::cli::add_bank(app);
   const std::string json_flag = "taken everywhere; this command prints JSON anyway";
   for (CLI::App* command : app.get_subcommands({})) {
     if (command->get_option_no_throw("--json") == nullptr) command->add_flag("--json", json_flag);

@@ -6,7 +6,6 @@
 #include <charconv>
 
 #include "base/check.h"
-#include "base/hash.h"
 #include "io/memory_contents.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
@@ -18,19 +17,6 @@ constexpr std::string_view kFormat = "precis.memory.1";
 
 // Of tokens and positions: far above what there is, far below where sums overflow.
 constexpr int64_t kLargestCount = int64_t{1} << 40;
-
-struct NamedRows {
-  std::string name;
-  at::Tensor tensor;
-};
-
-std::vector<NamedRows> rows_of(const MemoryTensors& memory) {
-  const auto plain = [](const at::Tensor& t) { return t.detach().cpu().contiguous(); };
-  if (const auto* soft = std::get_if<SoftTokens>(&memory))
-    return {{"embeddings", plain(soft->embeddings)}};
-  const auto& cached = std::get<CachedTokens>(memory);
-  return {{"keys", plain(cached.keys)}, {"values", plain(cached.values)}};
-}
 
 class MemoryReader {
  public:
@@ -141,40 +127,6 @@ CachedTokens read_cached(const MemoryReader& reader) {
 
 }  // namespace
 
-int64_t num_memory_tokens(const MemoryTensors& memory) {
-  if (const auto* soft = std::get_if<SoftTokens>(&memory)) return soft->embeddings.size(0);
-  return std::get<CachedTokens>(memory).keys.size(2);
-}
-
-Memory::Memory(std::shared_ptr<const MemoryContents> contents) : contents_(std::move(contents)) {}
-
-int64_t Memory::num_tokens() const { return num_memory_tokens(contents_->tensors); }
-
-int64_t Memory::hidden_size() const {
-  if (const auto* soft = std::get_if<SoftTokens>(&contents_->tensors))
-    return soft->embeddings.size(1);
-  const at::Tensor& keys = std::get<CachedTokens>(contents_->tensors).keys;
-  return keys.size(1) * keys.size(3);
-}
-
-int64_t Memory::bytes() const {
-  int64_t sum = 0;
-  for (const NamedRows& rows : rows_of(contents_->tensors))
-    sum += static_cast<int64_t>(rows.tensor.nbytes());
-  return sum;
-}
-
-const Provenance& Memory::provenance() const { return contents_->provenance; }
-
-std::string Memory::content_hash() const {
-  Hasher hasher;
-  for (const NamedRows& rows : rows_of(contents_->tensors)) {
-    hasher.add(rows.name);
-    hasher.add(to_stored(rows.name, rows.tensor).bytes);
-  }
-  return hasher.hex();
-}
-
 void Memory::save(const std::filesystem::path& path) const {
   translate_errors([&] {
     const Provenance& from = contents_->provenance;
@@ -190,7 +142,7 @@ void Memory::save(const std::filesystem::path& path) const {
       metadata["first_position"] = std::to_string(cached->first_position);
       metadata["next_position"] = std::to_string(cached->next_position);
     }
-    const std::vector<NamedRows> rows = rows_of(contents_->tensors);
+    const std::vector<NamedRows> rows = named_rows(contents_->tensors);
     std::vector<StoredTensor> stored;
     for (const NamedRows& one : rows) stored.push_back(to_stored(one.name, one.tensor));
     write_safetensors(path, stored, metadata);
@@ -219,43 +171,6 @@ Memory Memory::load(const std::filesystem::path& path) {
                  reader.origin(),
                  ": the rows do not match their hash");
     return memory;
-  });
-}
-
-Memory Memory::concat(std::span<const Memory> memories) {
-  return translate_errors([&] {
-    PRECIS_CHECK(!memories.empty(), kInvalidArgument, "memory: there is nothing to concatenate");
-    std::vector<at::Tensor> rows;
-    Provenance provenance = memories.front().provenance();
-    provenance.source_tokens = 0;
-    Hasher hasher;
-    for (const Memory& memory : memories) {
-      const auto* soft = std::get_if<SoftTokens>(&memory.contents().tensors);
-      PRECIS_CHECK(
-          soft != nullptr, kInvalidArgument, "memory: cached memories cannot be concatenated");
-      const Provenance& own = memory.provenance();
-      PRECIS_CHECK(own.model_fingerprint == provenance.model_fingerprint,
-                   kInvalidArgument,
-                   "memory: made for model ",
-                   own.model_fingerprint,
-                   ", the first one for ",
-                   provenance.model_fingerprint);
-      if (own.method != provenance.method) provenance.method = "mixed";
-      if (own.compressor_fingerprint != provenance.compressor_fingerprint)
-        provenance.compressor_fingerprint = "mixed";
-      provenance.source_tokens += own.source_tokens;
-      hasher.add(own.source_hash);
-      PRECIS_CHECK(memory.hidden_size() == memories.front().hidden_size(),
-                   kInvalidArgument,
-                   "memory: rows of ",
-                   memory.hidden_size(),
-                   ", the first one has rows of ",
-                   memories.front().hidden_size());
-      rows.push_back(soft->embeddings.cpu());
-    }
-    provenance.source_hash = hasher.hex();
-    return Memory(
-        std::make_shared<MemoryContents>(MemoryContents{SoftTokens{at::cat(rows, 0)}, provenance}));
   });
 }
 

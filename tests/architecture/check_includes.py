@@ -26,7 +26,7 @@ ALLOWED = {
     "train": {"base", "io", "prompt"},
     "cli": {"base", "compressors", "engine", "io", "text", "train"},
 }
-FOR_APPLICATIONS = {"completion", "engine", "error", "log", "memory", "options", "precis", "prompt", "tokenizer"}
+FOR_APPLICATIONS = {"memory_bank", "completion", "engine", "error", "log", "memory", "options", "precis", "prompt", "tokenizer"}
 FORBIDDEN = re.compile(r"std::(cout|cerr|exit)|\b(?<!n)printf\(|\bgetenv\(|\babort\(\)")
 CONDITIONAL = re.compile(r"^\s*#\s*if")
 

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// precis bank: memories under names in a directory, and those of them that are nearest to another.
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "cli/commands.h"
+#include "cli/model_options.h"
+#include "precis/memory_bank.h"
+
+namespace precis::cli {
+namespace {
+
+struct Flags {
+  std::filesystem::path bank, memory;
+  std::string name;
+  int64_t count = 1;
+  int64_t slots = 1;
+};
+
+MemoryBank load_or_make(const std::filesystem::path& directory) {
+  try {
+    return MemoryBank::load(directory);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNotFound) throw;
+    return {};
+  }
+}
+
+void add(const Flags& flags) {
+  Memory memory = Memory::load(flags.memory);
+  MemoryBank bank = load_or_make(flags.bank);
+  bank.add(flags.name, std::move(memory));
+  bank.save(flags.bank);
+  print({{"name", flags.name}, {"memories", bank.size()}});
+}
+
+void remove(const Flags& flags) {
+  MemoryBank bank = MemoryBank::load(flags.bank);
+  bank.remove(flags.name);
+  bank.save(flags.bank);
+  print({{"name", flags.name}, {"memories", bank.size()}});
+}
+
+void list(const Flags& flags) {
+  const MemoryBank bank = MemoryBank::load(flags.bank);
+  nlohmann::json rows = nlohmann::json::array();
+  for (const std::string& name : bank.names()) {
+    const Memory& memory = bank.get(name);
+    rows.push_back({{"name", name},
+                    {"method", memory.provenance().method},
+                    {"source_tokens", memory.provenance().source_tokens},
+                    {"memory_tokens", memory.num_tokens()},
+                    {"bytes", memory.bytes()}});
+  }
+  print({{"memories", rows}});
+}
+
+void nearest(const Flags& flags) {
+  const Memory query = Memory::load(flags.memory);
+  const MemoryBank bank = MemoryBank::load(flags.bank);
+  nlohmann::json rows = nlohmann::json::array();
+  for (const MemoryBank::Match& match : bank.nearest(query, flags.count, flags.slots))
+    rows.push_back({{"name", match.name}, {"score", match.score}});
+  print({{"nearest", rows}});
+}
+
+using Work = void (*)(const Flags&);
+CLI::App* add_action(CLI::App& bank,
+                     const std::shared_ptr<Flags>& flags,
+                     const char* name,
+                     const char* what,
+                     Work work) {
+  CLI::App* action = bank.add_subcommand(name, what);
+  action->fallthrough();  // --bank and --json may stand behind the action too
+  action->callback([flags, work] { work(*flags); });
+  return action;
+}
+
+}  // namespace
+
+void add_bank(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("bank", "Keep memories under names and find those nearest to another");
+  auto flags = std::make_shared<Flags>();
+  command->require_subcommand(1);
+  command->add_option("--bank", flags->bank, "directory of the bank")->required();
+
+  auto* adding =
+      add_action(*command, flags, "add", "Put a memory in; makes the bank if there is none", add);
+  adding->add_option("--name", flags->name, "under which it is kept")->required();
+  adding->add_option("--memory", flags->memory, "memory file")->required();
+
+  add_action(*command, flags, "list", "What is in it, in the order of adding", list);
+
+  auto* removing = add_action(*command, flags, "remove", "Take a memory out", remove);
+  removing->add_option("--name", flags->name, "of the memory")->required();
+
+  auto* finding = add_action(
+      *command, flags, "nearest", "Names and scores of the nearest memories, best first", nearest);
+  finding->add_option("--memory", flags->memory, "memory file that the others are compared with")
+      ->required();
+  finding->add_option("--count", flags->count, "how many to name")->capture_default_str();
+  finding
+      ->add_option(
+          "--slots", flags->slots, "leading rows of each memory, summed, that are compared")
+      ->capture_default_str();
+}
+
+}  // namespace precis::cli
