@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "cli/commands.h"
+#include "cli/import_gisting.h"
 #include "cli/model_options.h"
 #include "compressors/import_ic_former.h"
 #include "compressors/import_icae.h"
@@ -27,6 +28,7 @@ struct Flags {
   std::filesystem::path source, out;
   SelfCpConfig selfcp;
   IcaeImportOptions icae;
+  GistingFlags gisting;
   std::optional<int64_t> max_segment;
   int64_t separator =
       3;  // what SelfCP's own code puts there: byte piece 0x00 of Llama's vocabulary
@@ -42,16 +44,10 @@ std::unique_ptr<Compressor> import_selfcp(const Flags& flags, const Decoder& dec
   if (flags.separator >= 0) config.separator = flags.separator;
   config.layer_norm = source.has("norm.weight") || source.has("norm.bias");
   SelfCpWeights weights;
-  weights.connector_weight = source.take("connector.weight", {hidden, hidden});
-  weights.connector_bias = source.take("connector.bias", {hidden});
+  weights.connector = take_connector(
+      source, hidden, config.layer_norm ? ConnectorNorm::kLayerNorm : ConnectorNorm::kNone);
   weights.tag_embedding = source.take("tag_embedding", {hidden});
-  if (config.layer_norm) {
-    weights.norm_weight = source.take("norm.weight", {hidden});
-    weights.norm_bias = source.take("norm.bias", {hidden});
-  }
-  const auto unread = source.unread();
-  PRECIS_CHECK(
-      unread.empty(), kBadWeights, flags.source.string(), ": surplus tensor ", unread.front());
+  source.check_all_taken();
   PRECIS_CHECK(!config.separator || *config.separator < decoder.config().vocab_size,
                kInvalidArgument,
                "import: separator ",
@@ -95,14 +91,25 @@ using Import = std::unique_ptr<Compressor> (*)(const Flags&, const Engine&);
 const std::map<std::string, Import> kImports{
     {"selfcp", import_selfcp_of}, {"icae", import_icae_of}, {"ic-former", import_ic_former_of}};
 
+void run_gisting(const Flags& flags) {
+  GistingFlags gisting = flags.gisting;
+  gisting.compressor.max_segment = flags.max_segment.value_or(gisting.compressor.max_segment);
+  print(import_gisting(gisting,
+                       {flags.source, flags.base.engine.model, flags.out, flags.base.dtype}));
+}
+
 void run(const Flags& flags) {
+  const c10::NoGradGuard no_grad;
+  if (flags.from == "gisting") return run_gisting(flags);
   const auto import = kImports.find(flags.from);
   PRECIS_CHECK(import != kImports.end(),
                kUnsupported,
                "import: \"",
                flags.from,
-               "\" is unknown (known: selfcp, icae, ic-former)");
-  const c10::NoGradGuard no_grad;
+               "\" is unknown (known: selfcp, icae, ic-former, gisting)");
+  PRECIS_CHECK(!flags.base.engine.model.empty(),
+               kInvalidArgument,
+               "import: --base is required: the model that the weights were trained for");
   const Engine engine = flags.base.load();
   const auto compressor = import->second(flags, engine);
   compressor->save(flags.out);
@@ -118,12 +125,21 @@ void add_import(CLI::App& app) {
       app.add_subcommand("import", "Turn published weights into a compressor directory");
   auto flags = std::make_shared<Flags>();
   flags->base.dtype = "float32";
-  command->add_option("--from", flags->from, "selfcp, icae or ic-former")->required();
-  command->add_option("--source", flags->source, "safetensors file; ic-former: its folder")
+  command->add_option("--from", flags->from, "selfcp, icae, ic-former or gisting")->required();
+  command
+      ->add_option("--source",
+                   flags->source,
+                   "safetensors file; ic-former: its folder; gisting: the tuned model, or with "
+                   "--base its difference to the base")
       ->required();
-  command->add_option("--base", flags->base.engine.model, "the model it was trained for")
+  command->add_option("--base",
+                      flags->base.engine.model,
+                      "the model it was trained for; gisting: only for a difference");
+  command
+      ->add_option("--out",
+                   flags->out,
+                   "compressor directory to write; gisting with --base: the tuned model in it, too")
       ->required();
-  command->add_option("--out", flags->out, "compressor directory to write")->required();
   command->add_option("--ratio", flags->selfcp.ratio, "selfcp: text tokens per memory token")
       ->capture_default_str();
   command->add_option("--max-segment",
@@ -139,6 +155,7 @@ void add_import(CLI::App& app) {
       ->add_option(
           "--separator", flags->separator, "selfcp: id of the token read before the text; -1: none")
       ->capture_default_str();
+  add_gisting_flags(*command, flags->gisting);
   add_dtype_and_device(*command, flags->base);
   command->callback([flags] { translate_errors([&] { run(*flags); }); });
 }

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "io/json_file.h"
-#include "io/safetensors_weights.h"
+#include "io/published_weights.h"
 
 namespace precis {
 namespace {
@@ -95,23 +95,6 @@ IcFormerConfig config_of(const PublishedConfig& published, const Decoder& decode
   return config;
 }
 
-std::filesystem::path vectors_file(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  const std::filesystem::path file = folder / "param.safetensors", pickle = folder / "param.pt";
-  PRECIS_CHECK(
-      std::filesystem::exists(file, ignored) || !std::filesystem::exists(pickle, ignored),
-      kUnsupported,
-      pickle.string(),
-      ": pickles are not read; run third_party/unpickle.py on it, which writes param.safetensors");
-  return file;
-}
-
-void check_all_read(const Weights& weights) {
-  const auto unread = weights.unread();
-  PRECIS_CHECK(
-      unread.empty(), kBadWeights, weights.source().origin(), ": surplus tensor ", unread.front());
-}
-
 }  // namespace
 
 std::unique_ptr<Compressor> import_ic_former(const std::filesystem::path& folder,
@@ -122,18 +105,18 @@ std::unique_ptr<Compressor> import_ic_former(const std::filesystem::path& folder
   IcFormerConfig config = config_of(published, decoder);
   config.max_segment = options.max_segment;
   config.instruct = options.instruct;
-  const auto tensor_options = ic_former_parameter_options(decoder);
+  const auto tensor_options = parameter_options(decoder);
   const int64_t hidden = decoder.config().hidden_size;
-  const Weights vectors(safetensors_file_weights(vectors_file(folder)), tensor_options);
-  const Weights model(safetensors_weights(folder), tensor_options);
+  const Weights vectors(published_weights(folder / "param.safetensors"), tensor_options);
+  const Weights model(published_weights(folder), tensor_options);
   IcFormerWeights weights;
   weights.digests = vectors.take("digest_embeddings", {1, config.slots, hidden}).squeeze(0);
   weights.autoencode = vectors.take("AE", {1, 1, hidden}).flatten();
   if (vectors.has("FT")) weights.instruct = vectors.take("FT", {1, 1, hidden}).flatten();
   weights.net =
       nn::load_digest_net(model.scope("encoder"), {config.num_layers, hidden, config.ffn_size});
-  check_all_read(vectors);
-  check_all_read(model);
+  vectors.check_all_taken();
+  model.check_all_taken();
   return make_ic_former(config, std::move(weights), decoder);
 }
 

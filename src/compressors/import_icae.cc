@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/check.h"
-#include "io/safetensors_weights.h"
+#include "io/published_weights.h"
 
 namespace precis {
 namespace {
@@ -20,10 +20,7 @@ constexpr int64_t kNumMarks = 3;  // rows of the memory tokens' table: AE, LM, F
 constexpr int64_t kTokensPerSlot = 4;
 
 Weights open_source(const std::filesystem::path& source, const Decoder& decoder) {
-  std::error_code ignored;
-  return Weights(std::filesystem::is_directory(source, ignored) ? safetensors_weights(source)
-                                                                : safetensors_file_weights(source),
-                 decoder.options().dtype(at::kFloat));
+  return Weights(published_weights(source), decoder.options().dtype(at::kFloat));
 }
 
 // Rows of a matrix that sizes are read from.
@@ -134,9 +131,7 @@ std::unique_ptr<Compressor> import_icae(const std::filesystem::path& source,
       weights.take(kMemoryTokens, {config.slots + kNumMarks, model.hidden_size});
   trained.adapter = take_adapter(weights, config.rank, model);
   pass_over_frozen(weights, model);
-  const auto unread = weights.unread();
-  PRECIS_CHECK(
-      unread.empty(), kBadWeights, weights.source().origin(), ": surplus tensor ", unread.front());
+  weights.check_all_taken();
   return make_icae(config, std::move(trained), decoder);
 }
 

@@ -27,9 +27,10 @@ struct IcaeImportOptions {
 //   icae.base_model.model.model.layers.{i}.self_attn.{q_proj,v_proj}.lora_{A,B}.default.weight
 //   memory_token_embed.weight
 // in any floating type; rank and slots follow from their shapes. Weights of the frozen model, below
-// icae.base_model.model or decoder, are passed over. Throws kNotFound for a missing file, and
-// kBadWeights naming a tensor that is missing, surplus or of another shape; kInvalidArgument for
-// options that do not fit, such as a template with ids that the model lacks.
+// icae.base_model.model or decoder, are passed over. Throws kNotFound for a missing file,
+// kUnsupported for a pickle, saying what to run, kBadWeights naming a tensor that is missing,
+// surplus or of another shape, and kInvalidArgument for options that do not fit, such as a template
+// with ids that the model lacks.
 std::unique_ptr<Compressor> import_icae(const std::filesystem::path& source,
                                         const Decoder& decoder,
                                         const IcaeImportOptions& options = {});

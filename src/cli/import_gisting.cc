@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// precis import --from gisting: a model that was tuned with gists, or its difference to its base.
+#include "cli/import_gisting.h"
+
+#include <ATen/core/TensorBody.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "cli/model_options.h"
+#include "io/draft_directory.h"
+#include "io/published_weights.h"
+#include "io/weight_difference.h"
+#include "text/load_tokenizer.h"
+
+namespace precis::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Before anything takes long.
+void check_flags(const GistingFlags& flags, const GistingPaths& paths) {
+  const auto demand_positive = [](int64_t value, const char* flag) {
+    PRECIS_CHECK(
+        value >= 1, kInvalidArgument, "import: ", flag, " is ", value, ", expected at least 1");
+  };
+  demand_positive(flags.compressor.num_gists, "--memory-tokens");
+  demand_positive(flags.compressor.max_segment, "--max-segment");
+  PRECIS_CHECK(
+      !flags.check_sum || !paths.base.empty(),
+      kInvalidArgument,
+      "import: --check-sum needs --base: it is of the weights that base and difference give");
+  PRECIS_CHECK(
+      paths.base.empty() || paths.dtype != "auto",
+      kInvalidArgument,
+      "import: with --base, --dtype is how weights are stored, expected float32 or bfloat16");
+}
+
+// Narrow, since only sizes and the fingerprint of its files are asked for.
+Engine load_model(const fs::path& model) {
+  ModelOptions options;
+  options.engine.model = model;
+  options.dtype = "bfloat16";
+  return options.load();
+}
+
+nlohmann::json describe(const Compressor& compressor, const fs::path& model, const fs::path& out) {
+  return {{"method", "gisting"},
+          {"memory_tokens", compressor.info().slots},
+          {"parameters", compressor.info().num_parameters},
+          {"model", model.string()},
+          {"compressor", out.string()}};
+}
+
+nlohmann::json import_tuned(const GistingImportOptions& options, const GistingPaths& paths) {
+  std::error_code ignored;
+  PRECIS_CHECK(
+      !fs::is_regular_file(paths.source, ignored),
+      kInvalidArgument,
+      paths.source.string(),
+      ": is a file, expected the Hugging Face directory of a tuned model (with --base: its "
+      "difference)");
+  PRECIS_CHECK(
+      !is_weight_difference(*published_weights(paths.source)),
+      kBadWeights,
+      paths.source.string(),
+      ": holds a difference of weights, not a model; name the model it belongs to with --base");
+  const auto tokenizer = load_tokenizer(paths.source);
+  const Engine engine = load_model(paths.source);
+  const auto compressor = precis::import_gisting(engine.decoder(), *tokenizer, options);
+  compressor->save(paths.out);
+  return describe(*compressor, paths.source, paths.out);
+}
+
+nlohmann::json import_difference(GistingImportOptions options,
+                                 const std::optional<double>& check_sum,
+                                 const GistingPaths& paths) {
+  const auto tokenizer = load_tokenizer(paths.base);
+  DraftDirectory draft(paths.out);
+  const fs::path model = draft.path() / "model";
+  RecoveryOptions recovery;
+  recovery.dtype = paths.dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  recovery.check_sum = check_sum;
+  const RecoveredModel recovered = recover_model(paths.base, paths.source, model, recovery);
+  options.gist_id = recovered.vocab_size - 1;
+  const Engine engine = load_model(model);
+  const auto compressor = precis::import_gisting(engine.decoder(), *tokenizer, options);
+  compressor->save(draft.path());
+  draft.commit();
+  nlohmann::json result = describe(*compressor, paths.out / "model", paths.out);
+  result["sum"] = recovered.sum;
+  return result;
+}
+
+}  // namespace
+
+void add_gisting_flags(CLI::App& command, GistingFlags& flags) {
+  command
+      .add_option("--memory-tokens",
+                  flags.compressor.num_gists,
+                  "gisting: gist tokens; the published models were tuned with one")
+      ->capture_default_str();
+  command.add_flag("--no-input",
+                   flags.no_input,
+                   "gisting: for prompts without a text after the memory (\"Input:\")");
+  command.add_option("--check-sum",
+                     flags.check_sum,
+                     "gisting with --base: what all weights sum up to; 50547.9570 for gist-1, "
+                     "50596.9141 and 50503.8789 for the positive and negative control");
+}
+
+nlohmann::json import_gisting(const GistingFlags& flags, const GistingPaths& paths) {
+  check_flags(flags, paths);
+  GistingImportOptions options = flags.compressor;
+  options.input = !flags.no_input;
+  if (paths.base.empty()) return import_tuned(options, paths);
+  return import_difference(options, flags.check_sum, paths);
+}
+
+}  // namespace precis::cli

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+
+namespace precis {
+
+// A directory that appears whole under its name or not at all: it is filled beside its place under
+// another name, then renamed. Without commit() nothing remains. For what is too large to be thought
+// of as one AtomicFile; a process that is killed leaves a ".precis-*.part" behind.
+class DraftDirectory {
+ public:
+  // Throws kInvalidArgument if anything but an empty directory is at `path` already, or if the
+  // system refuses. Directories above it are made, and stay.
+  explicit DraftDirectory(const std::filesystem::path& path);
+  DraftDirectory(const DraftDirectory&) = delete;
+  DraftDirectory& operator=(const DraftDirectory&) = delete;
+  ~DraftDirectory();
+
+  const std::filesystem::path& path() const { return draft_; }  // until commit()
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path draft_;  // empty once renamed
+};
+
+}  // namespace precis
