@@ -60,6 +60,7 @@ struct GenerationOptions {
   uint64_t seed = 0;
   std::vector<std::string> stop;  // output ends before the first of these strings
   std::vector<TokenId> stop_ids;  // and before these token ids, beside the model's own end tokens
+  std::vector<TokenId> suppressed_ids;  // never drawn
   Overflow overflow = Overflow::kRefuse;
   CompressOptions compression;  // for text that the prompt has compressed
   int64_t context_limit = 0;    // tokens of prompt and output in all; 0: the model's own

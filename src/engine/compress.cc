@@ -20,6 +20,17 @@ std::string hash_of(std::span<const TokenId> ids) {
 
 bool to_compress(const PromptPart& part) { return part.treatment == Prompt::Treatment::kCompress; }
 
+// Before the work is done, rather than when its result finds no place.
+void check_places(const std::vector<PromptPart>& parts, const CompressorInfo& info) {
+  if (!info.cached) return;
+  PRECIS_CHECK(std::none_of(parts.begin() + 1, parts.end(), to_compress),
+               kInvalidArgument,
+               "prompt: a cached memory has to stand first, and ",
+               info.method,
+               " makes cached memories; chat templates put text before it, so use a prompt without "
+               "turns");
+}
+
 // The kept tokens that a prompt begins with. Context is no part of it, compressed or not: SelfCP's
 // passes read the instruction and their own segment.
 std::shared_ptr<const SharedPrefix> prefix_of(const std::vector<PromptPart>& parts) {
@@ -36,7 +47,7 @@ std::shared_ptr<const SharedPrefix> prefix_of(const std::vector<PromptPart>& par
 std::vector<Memory> make_memories(const CompressionStage& stage,
                                   std::span<const Segment> segments,
                                   const CompressOptions& options) {
-  const CompressorInfo info = stage.compressor.info();
+  const CompressorInfo& info = stage.info;
   std::vector<MemoryTensors> tensors = stage.compressor.compress(segments, options);
   std::vector<Memory> memories;
   for (size_t i = 0; i < segments.size(); ++i) {
@@ -55,8 +66,10 @@ CompressedPrompt compress(std::vector<PromptPart> parts,
                           const CompressionStage& stage,
                           const CompressOptions& options) {
   if (std::none_of(parts.begin(), parts.end(), to_compress)) return {std::move(parts), nullptr, 0};
+  const CompressorInfo& info = stage.info;
+  check_places(parts, info);
   CompressedPrompt result;
-  if (stage.compressor.info().reads_prefix) result.prefix = prefix_of(parts);
+  if (info.reads_prefix) result.prefix = prefix_of(parts);
   std::vector<Segment> segments;
   for (const PromptPart& part : parts) {
     if (!to_compress(part)) continue;

@@ -15,6 +15,7 @@ namespace precis {
 // What a memory is made with: the compressor and the model that it belongs to.
 struct CompressionStage {
   const Compressor& compressor;
+  const CompressorInfo& info;  // of the compressor: asking hashes its weights, so that it is kept
   const Decoder& decoder;
 };
 

@@ -10,7 +10,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "precis/registry.h"
 #include "engine/compress.h"
 #include "engine/decode.h"
 #include "engine/device.h"
@@ -18,6 +17,8 @@
 #include "io/memory_contents.h"
 #include "io/translate_errors.h"
 #include "models/load_decoder.h"
+#include "precis/registry.h"
+#include "prompt/frame_parts.h"
 #include "prompt/overflow.h"
 #include "prompt/splice.h"
 #include "prompt/tokenize.h"
@@ -26,19 +27,53 @@
 
 namespace precis {
 
+namespace {
+
+// What a request passes through.
+struct Stages {
+  const Decoder& decoder;
+  PromptTokenizer tokenizer;
+  std::optional<CompressionStage> compression;  // none: no compressor was loaded
+};
+
+}  // namespace
+
 struct Engine::Parts {
   std::unique_ptr<Decoder> decoder;
   std::unique_ptr<Tokenizer> tokenizer;  // null: the model came without
   std::optional<ChatTemplate> chat;
   std::string chat_problem = "the model has no chat template";  // why there is no chat
   std::unique_ptr<Compressor> compressor;                       // null: none
+  CompressorInfo info;                                          // of the compressor
 
-  PromptTokenizer prompt_tokenizer() const {
-    return {tokenizer.get(), chat ? &*chat : nullptr, chat_problem};
+  // A template that Precis cannot read spoils chats only: the error waits for the first one.
+  void load_chat(const std::filesystem::path& model) {
+    const auto source = load_chat_template(model);
+    if (!source) return;
+    try {
+      chat.emplace(*source);
+    } catch (const Error& error) {
+      chat_problem = concat(model.string(), ": ", error.what());
+    }
   }
+
+  Stages stages() const {
+    Stages all{*decoder,
+               {tokenizer.get(), chat ? &*chat : nullptr, chat_problem, info.cached},
+               std::nullopt};
+    if (compressor) all.compression.emplace(CompressionStage{*compressor, info, *decoder});
+    return all;
+  }
+  // Ids that are the compressor's own are no words of an answer.
+  GenerationOptions without_reserved_ids(GenerationOptions options) const {
+    options.suppressed_ids.insert(
+        options.suppressed_ids.end(), info.reserved_ids.begin(), info.reserved_ids.end());
+    return options;
+  }
+
   CompressionStage compression() const {
     PRECIS_CHECK(compressor != nullptr, kInvalidArgument, "engine: no compressor was loaded");
-    return {*compressor, *decoder};
+    return {*compressor, info, *decoder};
   }
 };
 
@@ -80,18 +115,6 @@ std::unique_ptr<Tokenizer> load_optional_tokenizer(const std::filesystem::path& 
   }
 }
 
-// A template that Precis cannot read spoils chats only: the error waits for the first one.
-template <typename Parts>
-void load_chat(const std::filesystem::path& model, Parts& parts) {
-  const auto source = load_chat_template(model);
-  if (!source) return;
-  try {
-    parts.chat.emplace(*source);
-  } catch (const Error& error) {
-    parts.chat_problem = concat(model.string(), ": ", error.what());
-  }
-}
-
 void check_ids(std::span<const TokenId> ids, const Decoder& decoder, const char* where) {
   for (const TokenId id : ids) {
     PRECIS_CHECK(id >= 0 && id < decoder.config().vocab_size,
@@ -125,9 +148,11 @@ Engine Engine::load(const EngineOptions& options) {
         parts->tokenizer->vocab_size(),
         " ids, the model ",
         parts->decoder->config().vocab_size);
-    load_chat(options.model, *parts);
-    if (!options.compressor.empty())
+    parts->load_chat(options.model);
+    if (!options.compressor.empty()) {
       parts->compressor = load_compressor(options.compressor, *parts->decoder);
+      parts->info = parts->compressor->info();
+    }
     log(LogLevel::kInfo,
         concat("loaded ",
                options.model.string(),
@@ -181,15 +206,12 @@ bool ends_on_memory(const std::vector<PromptPart>& parts) {
   return parts.back().memory || parts.back().treatment == Prompt::Treatment::kCompress;
 }
 
-// Trained rows are a memory of no text.
 void add_part(Prompt& prompt, const FramePart& part, const Decoder& decoder) {
   if (const auto* ids = std::get_if<std::vector<TokenId>>(&part)) {
     prompt.ids(*ids);
-    return;
+  } else {
+    prompt.memory(memory_of_rows(std::get<at::Tensor>(part), decoder));
   }
-  MemoryContents rows{SoftTokens{std::get<at::Tensor>(part)},
-                      {"frame", decoder.fingerprint(), "", "", 0}};
-  prompt.memory(Memory(std::make_shared<MemoryContents>(std::move(rows))));
 }
 
 enum class Continuation {
@@ -200,21 +222,16 @@ enum class Continuation {
 // tokenize -> compress -> splice, for one request.
 Prepared prepare(const Prompt& prompt,
                  const GenerationOptions& options,
-                 const Engine& engine,
-                 const PromptTokenizer& with,
+                 const Stages& stages,
                  Continuation continuation = Continuation::kAnswer) {
-  const Decoder& decoder = engine.decoder();
-  const Compressor* compressor = engine.compressor();
-  std::vector<PromptPart> parts = tokenize(prompt, with);
+  const Decoder& decoder = stages.decoder;
+  const Compressor* compressor = stages.compression ? &stages.compression->compressor : nullptr;
+  std::vector<PromptPart> parts = tokenize(prompt, stages.tokenizer);
   Prepared prepared;
   prepared.savings.prompt_tokens = tokens_of(parts);
   if (compressor != nullptr && continuation == Continuation::kText && ends_on_memory(parts)) {
-    Prompt marks;
-    for (const FramePart& mark : compressor->frame(MemoryUse::kContinue).after)
-      add_part(marks, mark, decoder);
-    if (!marks.turns().empty()) {
-      for (PromptPart& mark : tokenize(marks, with)) parts.push_back(std::move(mark));
-    }
+    const MemoryFrame frame = compressor->frame(MemoryUse::kContinue);
+    for (PromptPart& mark : frame_parts(frame.after, decoder)) parts.push_back(std::move(mark));
   }
   const int64_t window = options.context_limit > 0
                              ? std::min(options.context_limit, decoder.config().context_length)
@@ -230,11 +247,11 @@ Prepared prepare(const Prompt& prompt,
   }
   const auto start = std::chrono::steady_clock::now();
   if (compressor != nullptr) {
-    compressed = compress(std::move(compressed.parts), {*compressor, decoder}, options.compression);
+    compressed = compress(std::move(compressed.parts), *stages.compression, options.compression);
   }
   const std::chrono::duration<double, std::milli> elapsed =
       std::chrono::steady_clock::now() - start;
-  prepared.prompt = splice(compressed.parts, decoder, compressed.prefix);
+  prepared.prompt = splice(compressed.parts, decoder, compressed.prefix, options.max_tokens);
   prepared.compress_ms = compressed.compressed_tokens > 0 ? elapsed.count() : 0;
   prepared.savings.compressed_tokens = compressed.compressed_tokens;
   prepared.savings.memory_rows = memory_rows_of(compressed.parts);
@@ -275,9 +292,12 @@ Completion Engine::generate(const Prompt& prompt,
   return translate_errors([&] {
     const c10::InferenceMode inference;
     check_sampling(options);
-    const Prepared prepared = prepare(prompt, options, *this, parts_->prompt_tokenizer());
-    Completion completion =
-        decode({decoder(), tokenizer()}, {&prepared.prompt, 1}, options, on_text).front();
+    const Prepared prepared = prepare(prompt, options, parts_->stages());
+    Completion completion = decode({decoder(), tokenizer()},
+                                   {&prepared.prompt, 1},
+                                   parts_->without_reserved_ids(options),
+                                   on_text)
+                                .front();
     report(completion, prepared);
     return completion;
   });
@@ -294,9 +314,8 @@ std::vector<Completion> Engine::generate_batch(std::span<const Prompt> prompts,
     std::vector<size_t> owner;
     for (size_t i = 0; i < prompts.size(); ++i) {
       try {
-        translate_errors([&] {
-          prepared.push_back(prepare(prompts[i], options, *this, parts_->prompt_tokenizer()));
-        });
+        translate_errors(
+            [&] { prepared.push_back(prepare(prompts[i], options, parts_->stages())); });
         spliced.push_back(prepared.back().prompt);
         owner.push_back(i);
       } catch (const Error&) {
@@ -305,7 +324,8 @@ std::vector<Completion> Engine::generate_batch(std::span<const Prompt> prompts,
       }
     }
     if (spliced.empty()) return completions;
-    std::vector<Completion> decoded = decode({decoder(), tokenizer()}, spliced, options);
+    std::vector<Completion> decoded =
+        decode({decoder(), tokenizer()}, spliced, parts_->without_reserved_ids(options));
     for (size_t i = 0; i < owner.size(); ++i) {
       report(decoded[i], prepared[i]);
       completions[owner[i]] = std::move(decoded[i]);
@@ -339,8 +359,7 @@ Score Engine::score_ids(const Prompt& context, std::span<const TokenId> continua
     PRECIS_CHECK(!continuation.empty(), kInvalidArgument, "score: there is nothing to score");
     GenerationOptions options;
     options.max_tokens = std::ssize(continuation);
-    const Prepared prepared =
-        prepare(context, options, *this, parts_->prompt_tokenizer(), Continuation::kText);
+    const Prepared prepared = prepare(context, options, parts_->stages(), Continuation::kText);
     return Score{precis::score(decoder(), &prepared.prompt, continuation)};
   });
 }

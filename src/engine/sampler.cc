@@ -40,7 +40,10 @@ void check_sampling(const GenerationOptions& options) {
 }
 
 Sampler::Sampler(const GenerationOptions& options, int64_t num_ids, std::span<const TokenId> prompt)
-    : options_(options), num_ids_(num_ids), random_(options.seed) {
+    : options_(options),
+      num_ids_(num_ids),
+      suppressed_(options.suppressed_ids.begin(), options.suppressed_ids.end()),
+      random_(options.seed) {
   if (options.repetition_penalty != 1.0) seen_.insert(prompt.begin(), prompt.end());
 }
 
@@ -56,6 +59,11 @@ TokenId Sampler::sample(const at::Tensor& logits) {
     float& value = candidates[id].value;
     value = value > 0 ? value / penalty : value * penalty;
   }
+  std::erase_if(candidates,
+                [&](const Candidate& candidate) { return suppressed_.contains(candidate.id); });
+  PRECIS_CHECK(!candidates.empty(),
+               kInvalidArgument,
+               "generation options: suppressed_ids leave nothing to draw");
   const TokenId chosen = draw(candidates);
   if (options_.repetition_penalty != 1.0) seen_.insert(chosen);
   return chosen;

@@ -18,12 +18,13 @@ namespace precis {
 void check_sampling(const GenerationOptions& options);
 
 // Draws one id after the other, each by: repetition penalty, temperature, top-k, top-p, min-p, a
-// random draw. The same seed draws the same ids. Ids from `num_ids` on are never drawn.
+// random draw. The same seed draws the same ids. Ids from `num_ids` on and options.suppressed_ids
+// are never drawn.
 class Sampler {
  public:
   Sampler(const GenerationOptions& options, int64_t num_ids, std::span<const TokenId> prompt);
 
-  // logits: [vocab] of any floating type.
+  // logits: [vocab] of any floating type. Throws kInvalidArgument if all ids are suppressed.
   TokenId sample(const at::Tensor& logits);
 
  private:
@@ -37,6 +38,7 @@ class Sampler {
 
   GenerationOptions options_;
   int64_t num_ids_;
+  std::unordered_set<TokenId> suppressed_;
   std::unordered_set<TokenId> seen_;
   std::mt19937_64 random_;
 };

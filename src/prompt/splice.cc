@@ -54,7 +54,8 @@ int64_t SplicedPrompt::num_rows() const {
 
 SplicedPrompt splice(std::span<const PromptPart> parts,
                      const Decoder& decoder,
-                     std::shared_ptr<const SharedPrefix> prefix) {
+                     std::shared_ptr<const SharedPrefix> prefix,
+                     int64_t to_follow) {
   SplicedPrompt spliced;
   std::vector<at::Tensor> rows;
   int64_t start = 0;  // position of the first row
@@ -82,11 +83,12 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
                "prompt: nothing follows the memory, so that there is nothing to answer");
   spliced.embeddings = at::cat(rows, 0);
   const int64_t window = decoder.config().context_length;
-  PRECIS_CHECK(start >= 0 && start <= window && spliced.embeddings.size(0) <= window - start,
+  const int64_t needed = spliced.embeddings.size(0) + to_follow;
+  PRECIS_CHECK(start >= 0 && start <= window && needed <= window - start,
                kInvalidArgument,
                "prompt: ",
-               spliced.embeddings.size(0),
-               " rows from position ",
+               needed,
+               " rows (with those to be generated) from position ",
                start,
                " on do not fit the model's window of ",
                window);

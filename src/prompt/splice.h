@@ -29,11 +29,13 @@ struct SplicedPrompt {
 
 // The third stage: token rows and memory rows in one sequence. Every part is kept text or a memory
 // by now. `prefix`, if any, is what the first parts start with; its tokens are left out of the
-// rows. Throws kInvalidArgument for a cached memory that is not the first part, and for rows of
-// another hidden size.
+// rows. Throws kInvalidArgument for a cached memory that is not the first part, for rows of another
+// hidden size, and for positions, with `to_follow` more, that go beyond the model's window: after a
+// cached memory they go on where its text ended.
 SplicedPrompt splice(std::span<const PromptPart> parts,
                      const Decoder& decoder,
-                     std::shared_ptr<const SharedPrefix> prefix = nullptr);
+                     std::shared_ptr<const SharedPrefix> prefix = nullptr,
+                     int64_t to_follow = 0);
 
 // Starts a cache sequence with what the prompt takes as read.
 void preload(const SplicedPrompt& prompt, const Decoder& decoder, KvCache& cache, int64_t sequence);

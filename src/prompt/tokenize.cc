@@ -70,13 +70,19 @@ class PartBuilder {
 
 bool is_chat(const Prompt& prompt) { return !prompt.turns().front().role.empty(); }
 
-std::vector<PromptPart> tokenize_plain(const Prompt& prompt, const Tokenizer* tokenizer) {
+// Memories and ids are read as they are, without a BOS.
+bool begins_with_bos(const std::vector<Prompt::Piece>& pieces, const PromptTokenizer& with) {
+  const auto* text = pieces.empty() ? nullptr : std::get_if<Prompt::Text>(&pieces.front());
+  if (text == nullptr) return false;
+  return !with.cached_memories || text->treatment != Prompt::Treatment::kCompress;
+}
+
+std::vector<PromptPart> tokenize_plain(const Prompt& prompt, const PromptTokenizer& with) {
   const auto& pieces = prompt.turns().front().pieces;
+  const Tokenizer* tokenizer = with.tokenizer;
   PartBuilder builder(tokenizer);
   const SpecialTokens special = tokenizer ? tokenizer->special_tokens() : SpecialTokens{};
-  const bool starts_with_text =
-      !pieces.empty() && std::holds_alternative<Prompt::Text>(pieces.front());
-  if (special.add_bos && special.bos && starts_with_text) {
+  if (special.add_bos && special.bos && begins_with_bos(pieces, with)) {
     builder.add_tokens({*special.bos}, Prompt::Treatment::kKeep);
   }
   for (const Prompt::Piece& piece : pieces) builder.add(piece);
@@ -151,7 +157,7 @@ std::vector<PromptPart> tokenize(const Prompt& prompt, const PromptTokenizer& wi
                kInvalidArgument,
                "prompt: a turn() without a role");
   std::vector<PromptPart> parts =
-      is_chat(prompt) ? tokenize_chat(prompt, with) : tokenize_plain(prompt, with.tokenizer);
+      is_chat(prompt) ? tokenize_chat(prompt, with) : tokenize_plain(prompt, with);
   PRECIS_CHECK(!parts.empty(), kInvalidArgument, "prompt: it is empty");
   return parts;
 }

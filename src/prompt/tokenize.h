@@ -16,11 +16,13 @@ struct PromptTokenizer {
   const Tokenizer* tokenizer;
   const ChatTemplate* chat;
   std::string chat_problem = "the model has no chat template";  // what to say where chat is null
+  bool cached_memories = false;  // text to be compressed becomes what nothing can stand before
 };
 
 // The first stage: text to ids. Texts that are kept and stand next to each other are tokenized as
 // one; those that may be compressed on their own. A prompt that is no chat and starts with text
-// gets the model's BOS, if it wants one. Throws kInvalidArgument for an empty prompt, for chat
+// gets the model's BOS, if it wants one; a text that becomes a cached memory does not, for its
+// compressor knows what to read before it. Throws kInvalidArgument for an empty prompt, for chat
 // turns without a template, and for invalid UTF-8.
 std::vector<PromptPart> tokenize(const Prompt& prompt, const PromptTokenizer& with);
 

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "engine/stop_matcher.h"
+#include "support/expect_error.h"
 
 namespace precis {
 namespace {
@@ -32,6 +33,18 @@ TEST(Sampler, IsGreedyAtTemperatureZero) {
   const auto drawn = frequencies({}, {1, 3, 2});
   EXPECT_EQ(drawn.size(), 1u);
   EXPECT_TRUE(drawn.contains(1));
+}
+
+TEST(Sampler, NeverDrawsSuppressedIds) {
+  GenerationOptions options;
+  options.suppressed_ids = {1, 77};
+  EXPECT_EQ(frequencies(options, {1, 3, 2}).begin()->first, 2);
+  options.temperature = 5;
+  EXPECT_FALSE(frequencies(options, {1, 3, 2}).contains(1));
+  options.suppressed_ids = {0, 1, 2};
+  expect_error(ErrorKind::kInvalidArgument, "nothing to draw", [&] {
+    frequencies(options, {1, 3, 2});
+  });
 }
 
 TEST(Sampler, DrawsInProportionToTheProbabilities) {

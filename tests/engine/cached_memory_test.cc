@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Prompts whose text becomes keys and values: nothing stands before them, positions go on after the
+// text, and the gist is no word of an answer.
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "compressors/gisting.h"
+#include "models/load_decoder.h"
+#include "precis/compressor.h"
+#include "precis/decoder.h"
+#include "precis/precis.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
+
+namespace precis {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kModel = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama";
+const std::string kText = "the river is full of old boats and the rain is not over";
+
+class CachedMemory : public testing::Test {
+ protected:
+  Engine load(const GistingConfig& config) const {
+    const c10::NoGradGuard no_grad;
+    create_gisting(config, *load_decoder(kModel, at::kFloat))->save(directory.path() / "gisting");
+    EngineOptions options;
+    options.model = kModel;
+    options.compressor = directory.path() / "gisting";
+    options.dtype = Dtype::kFloat32;
+    return Engine::load(options);
+  }
+
+  static GistingConfig frozen() {
+    GistingConfig config;
+    config.num_gists = 2;
+    config.before_text = {1};
+    return config;
+  }
+
+  static GistingConfig tuned(TokenId gist) {
+    GistingConfig config;
+    config.form = GistingConfig::Form::kTuned;
+    config.num_gists = 2;
+    config.gist_id = gist;
+    return config;
+  }
+
+  static GenerationOptions short_answer(int64_t tokens = 12) {
+    GenerationOptions options;
+    options.max_tokens = tokens;
+    return options;
+  }
+
+  TemporaryDirectory directory;
+};
+
+TEST_F(CachedMemory, TextToBeCompressedStandsFirstWithoutABosOfThePrompt) {
+  const Engine engine = load(frozen());
+  const Completion at_once =
+      engine.generate(Prompt().compress(kText).keep("and then"), short_answer());
+  const Completion kept =
+      engine.generate(Prompt().memory(engine.compress(kText)).keep("and then"), short_answer());
+  EXPECT_EQ(at_once.ids, kept.ids);
+  EXPECT_EQ(at_once.savings.memory_rows, 2);
+}
+
+TEST_F(CachedMemory, NothingStandsBeforeIt) {
+  const Engine engine = load(frozen());
+  expect_error(ErrorKind::kInvalidArgument, "gisting makes cached memories", [&] {
+    engine.generate(Prompt().keep("first").compress(kText).keep("and then"), short_answer());
+  });
+  expect_error(ErrorKind::kInvalidArgument, "has to stand first", [&] {
+    engine.generate(Prompt().keep("first").memory(engine.compress(kText)).keep("and then"),
+                    short_answer());
+  });
+  expect_error(ErrorKind::kInvalidArgument, "nothing follows the memory", [&] {
+    engine.generate(Prompt().compress(kText), short_answer());
+  });
+}
+
+// Rows would fit, positions do not: they go on where the text ended.
+TEST_F(CachedMemory, PositionsHaveToFitTheWindow) {
+  GistingConfig config = frozen();
+  config.max_segment = 10000;
+  const Engine engine = load(config);
+  const int64_t window = engine.decoder().config().context_length;
+  const std::vector<TokenId> ids(window - 10, 7);
+  const Prompt prompt = Prompt().memory(engine.compress_ids(ids)).ids({5, 6});
+  EXPECT_EQ(engine.generate(prompt, short_answer(5)).savings.prompt_rows, 4);
+  expect_error(ErrorKind::kInvalidArgument, "do not fit the model's window", [&] {
+    engine.generate(prompt, short_answer(6));
+  });
+}
+
+TEST_F(CachedMemory, TheGistIsNeverDrawn) {
+  const Prompt prompt = Prompt().ids({5, 6, 9});
+  const Completion free = load(tuned(311)).generate(prompt, short_answer());
+  ASSERT_FALSE(free.ids.empty());
+  const TokenId favourite = free.ids.front();
+  const Engine engine = load(tuned(favourite));
+  const auto never = [&](const Completion& completion) {
+    EXPECT_EQ(std::ranges::count(completion.ids, favourite), 0);
+    EXPECT_FALSE(completion.ids.empty());
+  };
+  never(engine.generate(prompt, short_answer()));
+  for (const Completion& completion : engine.generate_batch({&prompt, 1}, short_answer()))
+    never(completion);
+}
+
+TEST_F(CachedMemory, SuppressedIdsAreNeverDrawn) {
+  const Engine engine = load(frozen());
+  const Prompt prompt = Prompt().ids({5, 6, 9});
+  GenerationOptions options = short_answer();
+  const TokenId favourite = engine.generate(prompt, options).ids.at(0);
+  options.suppressed_ids = {favourite};
+  EXPECT_EQ(std::ranges::count(engine.generate(prompt, options).ids, favourite), 0);
+}
+
+}  // namespace
+}  // namespace precis
