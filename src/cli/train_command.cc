@@ -8,10 +8,10 @@
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "cli/new_compressor.h"
 #include "cli/progress_bar.h"
-#include "precis/registry.h"
-#include "compressors/selfcp.h"
 #include "io/translate_errors.h"
+#include "precis/registry.h"
 #include "train/trainer.h"
 
 namespace precis::cli {
@@ -19,11 +19,9 @@ namespace {
 
 struct Flags {
   ModelOptions model;
-  SelfCpConfig selfcp;
+  NewCompressor fresh;
   TrainerOptions trainer;
-  std::string method;
   std::filesystem::path data, out, start;
-  int64_t separator = -1;  // -1: none
 };
 
 std::string note(const TrainingStep& step, double smoothed) {
@@ -43,21 +41,20 @@ TextDataset read_data(const Flags& flags, const Tokenizer& tokenizer) {
 }
 
 // The compressor that training starts from: given, or new.
-std::unique_ptr<Compressor> first_compressor(Flags& flags, const Decoder& decoder) {
+std::unique_ptr<Compressor> first_compressor(const Flags& flags, const Engine& engine) {
   const c10::NoGradGuard no_grad;
-  if (!flags.start.empty()) return load_compressor(flags.start, decoder);
-  if (flags.separator >= 0) flags.selfcp.separator = flags.separator;
-  return create_selfcp(flags.selfcp, decoder);
+  if (flags.start.empty()) return create(flags.fresh, engine);
+  return load_compressor(flags.start, engine.decoder());
 }
 
 void run(Flags& flags) {
-  PRECIS_CHECK(flags.method == "selfcp",
-               kUnsupported,
-               "train: method \"",
-               flags.method,
-               "\" cannot be trained (known: selfcp)");
+  PRECIS_CHECK(flags.start.empty() != flags.fresh.method.empty(),
+               kInvalidArgument,
+               "train: give --method for a new compressor, or --start-from");
   const Engine engine = flags.model.load();
-  const std::unique_ptr<Compressor> compressor = first_compressor(flags, engine.decoder());
+  flags.fresh.seed = flags.trainer.seed;
+  flags.trainer.end_id = engine.tokenizer().special_tokens().eos;
+  const std::unique_ptr<Compressor> compressor = first_compressor(flags, engine);
   const TextDataset data = read_data(flags, engine.tokenizer());
   ProgressBar bar("training");
   double smoothed = 0;
@@ -87,9 +84,16 @@ void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
   command
       .add_option("--target", trainer.lengths.target, "tokens that are predicted from the memory")
       ->capture_default_str();
-  command.add_option("--ratios", trainer.ratios, "ratios to draw from (default: --ratio)")
+  command.add_option("--ratios", trainer.ratios, "selfcp: ratios to draw from (default: --ratio)")
       ->delimiter(',');
-  command.add_option("--chained-share", trainer.chained_share, "share of steps that chain parts")
+  command
+      .add_option("--autoencode-share",
+                  trainer.autoencode_share,
+                  "icae, ic-former: share of examples that are said again rather than gone on with")
+      ->capture_default_str();
+  command
+      .add_option(
+          "--chained-share", trainer.chained_share, "selfcp: share of steps that chain parts")
       ->capture_default_str();
   command.add_option("--learning-rate", trainer.learning_rate, "after the warm-up")
       ->capture_default_str();
@@ -108,25 +112,16 @@ void add_train(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("train", "Train a compressor; run it again to go on from its checkpoint");
   auto flags = std::make_shared<Flags>();
-  flags->selfcp.ratio = 4;
-  flags->selfcp.reads_prefix = false;
   add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
-  command->add_option("--method", flags->method, "selfcp")->required();
+  CLI::Option* method = command->add_option(
+      "--method", flags->fresh.method, "of a new compressor: selfcp, icae, gisting or ic-former");
   command->add_option("--data", flags->data, "JSON Lines with a string field \"text\"")->required();
   command->add_option("--out", flags->out, "directory for compressor, checkpoint and log.jsonl")
       ->required();
   CLI::Option* start = command->add_option(
-      "--start-from", flags->start, "compressor directory to train further (default: a new one)");
-  command->add_option("--ratio", flags->selfcp.ratio, "text tokens per memory token")
-      ->capture_default_str()
-      ->excludes(start);
-  command->add_option("--max-segment", flags->selfcp.max_segment, "text tokens in one pass")
-      ->capture_default_str()
-      ->excludes(start);
-  command
-      ->add_option(
-          "--separator", flags->separator, "id of a token to read before the text (default: none)")
-      ->excludes(start);
+      "--start-from", flags->start, "compressor directory to train further, in place of --method");
+  start->excludes(method);
+  add_new_compressor_flags(*command, flags->fresh, start);
   add_trainer_flags(*command, flags->trainer);
   command->callback([flags] { translate_errors([&] { run(*flags); }); });
 }

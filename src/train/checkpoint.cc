@@ -62,6 +62,9 @@ void save_checkpoint(const std::filesystem::path& directory,
     const auto& values = static_cast<const AdamWState&>(*moments->second);
     add(named.name + ".first_moment", values.exp_avg());
     add(named.name + ".second_moment", values.exp_avg_sq());
+    // Not of all the same: what a step does not touch, such as AE where no text is said again, does
+    // not move.
+    add(named.name + ".updates", at::tensor(values.step(), at::kLong));
   }
   write_safetensors(
       file_in(directory), stored, {{"step", std::to_string(state.step)}, {"recipe", state.recipe}});
@@ -85,8 +88,9 @@ int64_t load_checkpoint(const std::filesystem::path& directory,
   for (const NamedTensor& named : compressor.parameters()) {
     at::Tensor parameter = named.tensor;
     parameter.copy_(read(file, named.name, parameter));
+    if (file.find(named.name + ".first_moment") == nullptr) continue;  // never had a gradient
     auto moments = std::make_unique<AdamWState>();
-    moments->step(step);
+    moments->step(read(file, named.name + ".updates", at::tensor(step, at::kLong)).item<int64_t>());
     moments->exp_avg(read(file, named.name + ".first_moment", parameter));
     moments->exp_avg_sq(read(file, named.name + ".second_moment", parameter));
     optimizer.state()[parameter.unsafeGetTensorImpl()] = std::move(moments);

@@ -5,7 +5,9 @@
 
 #include <memory>
 
+#include "base/check.h"
 #include "io/memory_contents.h"
+#include "prompt/frame_parts.h"
 #include "prompt/splice.h"
 
 namespace precis {
@@ -13,21 +15,42 @@ namespace {
 
 constexpr int64_t kRowsPerChunk = 256;  // of [rows, vocab] logits
 
-std::vector<SplicedPrompt> splice_all(const Decoder& decoder,
-                                      std::vector<MemoryTensors> memories,
-                                      std::span<const TrainingExample> examples) {
-  std::vector<SplicedPrompt> prompts;
-  for (size_t i = 0; i < examples.size(); ++i) {
-    PromptPart memory, text;
-    memory.memory =
-        Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(memories[i]), {}}));
-    // The last target is predicted, never read.
-    text.tokens.assign(examples[i].targets.begin(), examples[i].targets.end() - 1);
-    std::vector<PromptPart> parts{std::move(memory)};
-    if (!text.tokens.empty()) parts.push_back(std::move(text));
-    prompts.push_back(splice(parts, decoder));
-  }
-  return prompts;
+void append(std::vector<PromptPart>& parts, std::vector<PromptPart> more) {
+  for (PromptPart& part : more) parts.push_back(std::move(part));
+}
+
+void append(std::vector<PromptPart>& parts, std::span<const TokenId> ids) {
+  if (!ids.empty()) parts.emplace_back().tokens.assign(ids.begin(), ids.end());
+}
+
+// All that is read for an example. The last target is predicted, never read.
+std::vector<PromptPart> parts_of(const TrainingExample& example,
+                                 MemoryTensors memory,
+                                 const MemoryFrame& frame,
+                                 const Decoder& decoder) {
+  std::vector<PromptPart> parts = frame_parts(frame.before, decoder);
+  parts.emplace_back().memory =
+      Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(memory), {}}));
+  append(parts, frame_parts(frame.after, decoder));
+  append(parts, example.prompt);
+  append(parts, frame_parts(frame.end, decoder));
+  append(parts, std::span(example.targets).first(example.targets.size() - 1));
+  return parts;
+}
+
+// The targets of an example that a row predicts: one each, from the end.
+std::span<const TokenId> predicted_targets(const TrainingExample& example, int64_t num_rows) {
+  const int64_t count = std::min(std::ssize(example.targets), num_rows);
+  return std::span(example.targets).last(count);
+}
+
+SplicedPrompt splice_example(const TrainingExample& example,
+                             MemoryTensors memory,
+                             const Compressor& compressor,
+                             const Decoder& decoder) {
+  PRECIS_CHECK(!example.targets.empty(), kInvalidArgument, "training: an example has no targets");
+  const MemoryFrame frame = compressor.frame(example.use);
+  return splice(parts_of(example, std::move(memory), frame, decoder), decoder);
 }
 
 }  // namespace
@@ -38,18 +61,20 @@ PredictedBatch predict(const Decoder& decoder,
                        const CompressOptions& options) {
   std::vector<Segment> segments;
   for (const TrainingExample& example : examples) segments.push_back(example.segment);
-  const auto prompts = splice_all(decoder, compressor.compress(segments, options), examples);
+  std::vector<MemoryTensors> memories = compressor.compress(segments, options);
   KvCache cache(decoder.config().kv_shape(), decoder.options(), std::ssize(examples));
   DecoderInput input;
   std::vector<at::Tensor> rows, positions, predicting;
   std::vector<TokenId> targets;
   input.sequence_starts.push_back(0);
-  for (int64_t i = 0; i < std::ssize(prompts); ++i) {
-    preload(prompts[i], decoder, cache, i);
-    rows.push_back(prompts[i].embeddings);
-    positions.push_back(prompts[i].positions);
+  for (int64_t i = 0; i < std::ssize(examples); ++i) {
+    const SplicedPrompt prompt =
+        splice_example(examples[i], std::move(memories[i]), compressor, decoder);
+    preload(prompt, decoder, cache, i);
+    rows.push_back(prompt.embeddings);
+    positions.push_back(prompt.positions);
     const int64_t end = input.sequence_starts.back() + rows.back().size(0);
-    const auto& wanted = examples[i].targets;
+    const auto wanted = predicted_targets(examples[i], rows.back().size(0));
     predicting.push_back(at::arange(end - std::ssize(wanted), end, positions.back().options()));
     targets.insert(targets.end(), wanted.begin(), wanted.end());
     input.sequence_starts.push_back(end);

@@ -12,18 +12,27 @@
 
 namespace precis {
 
-// What follows a segment and is to be predicted from its memory.
+// A segment and what is to be predicted from its memory: the segment itself (autoencode), what
+// follows it (continue) or the answer to `prompt` (instruct). Of the losses of all methods only the
+// uses differ: AE, LM and FT of ICAE, AE and FT of IC-Former, targets of SelfCP, completions of
+// Gisting.
 struct TrainingExample {
   Segment segment;
   std::vector<TokenId> targets;
+  MemoryUse use = MemoryUse::kContinue;
+  std::vector<TokenId> prompt = {};  // read after the memory; instruct: the question
 };
 
-// The batch as one graph: segments compressed, memories spliced before their targets, one pass of
-// the decoder.
+// The batch as one graph: segments compressed, memories spliced in the frame of their use before
+// their targets, one pass of the decoder. Nothing may be drawn from a sequence that ends on a
+// cached memory: where neither frame nor prompt stands between, the first target is read, not
+// predicted.
 struct PredictedBatch {
   at::Tensor hidden;   // [n, hidden] final hidden states that predict
   at::Tensor targets;  // [n] int64
 };
+// Throws kUnsupported for a use that the compressor was not made for, kInvalidArgument as
+// compress() does and for examples with nothing to predict.
 PredictedBatch predict(const Decoder& decoder,
                        const Compressor& compressor,
                        std::span<const TrainingExample> examples,

@@ -108,6 +108,11 @@ int64_t ExampleSampler::older_length(uint64_t index) const {
   return between(random, lengths_.min_older, lengths_.max_older);
 }
 
+double ExampleSampler::share(uint64_t index) const {
+  auto random = generator(seed_, index, 3);
+  return static_cast<double>(random() >> 11) * 0x1.0p-53;
+}
+
 ExampleRange ExampleSampler::draw(uint64_t index, int64_t older) const {
   auto random = generator(seed_, index, 2);
   const int64_t place = between(random, 0, cumulative_.back() - 1);

@@ -58,6 +58,7 @@ class ExampleSampler {
   // `older`: tokens to be compressed, as drawn by older_length(); shorter where the text is.
   ExampleRange draw(uint64_t index, int64_t older) const;
   int64_t older_length(uint64_t index) const;
+  double share(uint64_t index) const;  // uniform in [0, 1): decides between objectives
 
  private:
   const TextDataset& dataset_;

@@ -56,7 +56,38 @@ void check(const TrainerOptions& options) {
   demand(options.chained_share >= 0 && options.chained_share <= 1,
          "chained_share",
          options.chained_share);
+  demand(options.autoencode_share >= 0 && options.autoencode_share <= 1,
+         "autoencode_share",
+         options.autoencode_share);
   for (const double ratio : options.ratios) demand(ratio >= 1, "ratio", ratio);
+}
+
+// Whether the compressor can obey: found out before hours are spent.
+void check(const TrainerOptions& options, const Compressor& compressor) {
+  const CompressorInfo info = compressor.info();
+  PRECIS_CHECK(options.ratios.empty() || info.any_ratio,
+               kInvalidArgument,
+               "training options: ratios were given, but ",
+               info.method,
+               " has one ratio only");
+  PRECIS_CHECK(options.chained_share == 0 || info.any_chaining,
+               kInvalidArgument,
+               "training options: chained_share is ",
+               options.chained_share,
+               ", but ",
+               info.method,
+               " does not chain parts");
+  PRECIS_CHECK(info.divides || options.lengths.max_older <= info.max_segment,
+               kInvalidArgument,
+               "training options: max_older is ",
+               options.lengths.max_older,
+               ", but ",
+               info.method,
+               " takes ",
+               info.max_segment,
+               " tokens at most");
+  if (options.autoencode_share > 0) compressor.frame(MemoryUse::kAutoencode);
+  if (options.autoencode_share < 1) compressor.frame(MemoryUse::kContinue);
 }
 
 // What a checkpoint has to agree with, so that going on gives the losses of a run that was never
@@ -80,6 +111,8 @@ nlohmann::json describe(const TrainerOptions& options,
           {"target", options.lengths.target},
           {"ratios", options.ratios},
           {"chained_share", options.chained_share},
+          {"autoencode_share", options.autoencode_share},
+          {"end_id", options.end_id.value_or(-1)},
           {"learning_rate", options.learning_rate},
           {"warmup_steps", options.warmup_steps},
           {"weight_decay", options.weight_decay},
@@ -154,14 +187,30 @@ class Run {
     const int64_t older = sampler_.older_length(step);
     std::vector<TrainingExample> examples;
     for (int64_t i = 0; i < options_.batch; ++i) {
-      const ExampleRange range =
-          sampler_.draw(static_cast<uint64_t>(step) * options_.batch + i, older);
-      const auto text = dataset_.text(range.text).subspan(range.first, range.older + range.target);
-      examples.push_back({{{text.begin(), text.begin() + range.older}, nullptr},
-                          {text.begin() + range.older, text.end()}});
-      tokens += std::ssize(text);
+      const uint64_t index = static_cast<uint64_t>(step) * options_.batch + i;
+      examples.push_back(example_of(sampler_.draw(index, older), drawn_use(index)));
+      tokens += std::ssize(examples.back().segment.tokens) + std::ssize(examples.back().targets);
     }
     return examples;
+  }
+
+  TrainingExample example_of(const ExampleRange& range, MemoryUse use) const {
+    const auto text = dataset_.text(range.text).subspan(range.first, range.older + range.target);
+    TrainingExample example;
+    example.use = use;
+    example.segment.tokens.assign(text.begin(), text.begin() + range.older);
+    if (use == MemoryUse::kAutoencode) {
+      example.targets = example.segment.tokens;
+      if (options_.end_id) example.targets.push_back(*options_.end_id);
+    } else {
+      example.targets.assign(text.begin() + range.older, text.end());
+    }
+    return example;
+  }
+
+  MemoryUse drawn_use(uint64_t index) const {
+    return sampler_.share(index) < options_.autoencode_share ? MemoryUse::kAutoencode
+                                                             : MemoryUse::kContinue;
   }
 
   CompressOptions drawn_options(int64_t step) const {
@@ -221,6 +270,7 @@ void train(Compressor& compressor,
            const std::filesystem::path& directory,
            const TrainingCallback& on_step) {
   check(options);
+  check(options, compressor);
   Run run(compressor, decoder, dataset, options);  // refuses lengths that no text has
   std::error_code error;
   std::filesystem::create_directories(directory, error);

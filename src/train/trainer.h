@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "precis/compressor.h"
@@ -18,7 +19,11 @@ struct TrainerOptions {
   ExampleLengths lengths;
   std::vector<double> ratios;  // drawn anew for each step; empty: the compressor's own
   double chained_share = 0.0;  // share of steps that chain parts ("concat" and "recursive" in turn)
-  double learning_rate = 1e-3;  // after the warm-up; falls along a cosine to a tenth of it
+  // Share of examples whose text is to be said again rather than gone on with: ICAE's lambda
+  // (paper: 0.4 to 0.6), 1 in IC-Former's pretraining. The others predict what follows.
+  double autoencode_share = 0.0;
+  std::optional<TokenId> end_id;  // ends a text that is said again; none: nothing does
+  double learning_rate = 1e-3;    // after the warm-up; falls along a cosine to a tenth of it
   int64_t warmup_steps = 50;
   double weight_decay = 0.0;
   double clip_norm = 1.0;
@@ -39,10 +44,11 @@ struct TrainingStep {
 using TrainingCallback = std::function<bool(const TrainingStep&)>;
 
 // Trains a compressor's parameters (AdamW, decoupled weight decay, clipped gradients) on predicting
-// what follows a text from its memory; the decoder is frozen. In `directory`:
+// from a text's memory what follows it, or the text itself; the decoder is frozen. In `directory`:
 // checkpoint.safetensors, from which a run with the same options goes on where it was, log.jsonl,
-// and the compressor itself. Throws kInvalidArgument for options out of range or a checkpoint of
-// other options, kInternal if the loss is not finite.
+// and the compressor itself. Throws kInvalidArgument for options out of range, options that the
+// compressor cannot obey or a checkpoint of other options, kUnsupported for saying texts again with
+// a compressor that does not, kInternal if the loss is not finite.
 void train(Compressor& compressor,
            const Decoder& decoder,
            const TextDataset& dataset,

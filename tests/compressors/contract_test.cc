@@ -8,14 +8,11 @@
 #include <filesystem>
 
 #include "compressors/divide.h"
-#include "compressors/gisting.h"
-#include "compressors/ic_former.h"
-#include "compressors/icae.h"
-#include "compressors/selfcp.h"
 #include "mean_pooling.h"
 #include "models/load_decoder.h"
 #include "precis/registry.h"
 #include "support/expect_error.h"
+#include "support/small_compressors.h"
 #include "support/temporary_directory.h"
 
 namespace precis {
@@ -25,40 +22,6 @@ struct CompressorCase {
   const char* name;
   std::unique_ptr<Compressor> (*make)(const Decoder&);
 };
-
-std::unique_ptr<Compressor> make_small_selfcp(const Decoder& decoder) {
-  SelfCpConfig config;
-  config.ratio = 4;
-  config.max_segment = 20;
-  config.separator = 3;
-  return create_selfcp(config, decoder);
-}
-
-std::unique_ptr<Compressor> make_small_icae(const Decoder& decoder) {
-  IcaeConfig config;
-  config.slots = 4;
-  config.max_segment = 20;
-  config.rank = 4;
-  return create_icae(config, decoder);
-}
-
-std::unique_ptr<Compressor> make_small_ic_former(const Decoder& decoder) {
-  IcFormerConfig config;
-  config.slots = 5;
-  config.max_segment = 20;
-  config.num_heads = 4;
-  config.ffn_size = 48;
-  config.connector = true;
-  return create_ic_former(config, decoder);
-}
-
-std::unique_ptr<Compressor> make_small_gisting(const Decoder& decoder) {
-  GistingConfig config;
-  config.num_gists = 3;
-  config.rank = 4;
-  config.max_segment = 120;
-  return create_gisting(config, decoder);
-}
 
 std::unique_ptr<Compressor> make_mean_pooling(const Decoder& decoder) {
   static const bool registered = (register_compressor("mean_pooling", load_mean_pooling), true);

@@ -55,10 +55,10 @@ IcFormerWeights golden_weights(c10::ScalarType dtype) {
   weights.digests = vectors.take("digest_embeddings", {1, 5, kHidden}).squeeze(0);
   weights.autoencode = vectors.take("AE", {1, 1, kHidden}).flatten();
   weights.instruct = vectors.take("FT", {1, 1, kHidden}).flatten();
-  weights.connector_weight = connector.take("connector.weight", {kHidden, kHidden});
-  weights.connector_bias = connector.take("connector.bias", {kHidden});
-  weights.connector_norm_weight = connector.take("connector_norm.weight", {kHidden});
-  weights.connector_norm_bias = connector.take("connector_norm.bias", {kHidden});
+  weights.connector.weight = connector.take("connector.weight", {kHidden, kHidden});
+  weights.connector.bias = connector.take("connector.bias", {kHidden});
+  weights.connector.norm_weight = connector.take("connector_norm.weight", {kHidden});
+  weights.connector.norm_bias = connector.take("connector_norm.bias", {kHidden});
   return weights;
 }
 
@@ -109,6 +109,7 @@ class IcFormerGolden : public testing::TestWithParam<std::string> {
       std::string name = named.name;
       if (name == "autoencode_embedding") name = "AE";
       if (name == "instruct_embedding") name = "FT";
+      if (name.starts_with("norm.")) name = "connector_" + name;
       const at::Tensor& gradient = named.tensor.grad();
       if (expected.find(GetParam() + "." + prefix + name) == nullptr) {
         EXPECT_FALSE(gradient.defined()) << name;
@@ -120,37 +121,17 @@ class IcFormerGolden : public testing::TestWithParam<std::string> {
     }
   }
 
-  at::Tensor rows_of(const std::vector<FramePart>& parts) const {
-    std::vector<at::Tensor> rows{decoder->embed(index_of({}))};
-    for (const FramePart& part : parts) {
-      const auto* ids = std::get_if<Ids>(&part);
-      rows.push_back(ids ? decoder->embed(index_of(*ids)) : std::get<at::Tensor>(part));
-    }
-    return at::cat(rows, 0);
-  }
-
-  // What the frozen model makes of memories in their frame and of what is to be said.
+  // What the trainer makes of memories in their frame and of what is to be said.
   double loss(bool backward) const {
-    const bool answers = json.at("use") == "instruct";
-    const MemoryFrame frame =
-        compressor->frame(answers ? MemoryUse::kInstruct : MemoryUse::kAutoencode);
-    Ids said = answers ? json.at("answer").get<Ids>() : tokens;
-    if (!answers) said.push_back(kEndOfSequence);
-    const Ids read{said.begin(), said.end() - 1};
-    const Ids prompt = answers ? json.at("prompt").get<Ids>() : Ids{};
-    const at::Tensor rows = at::cat({rows_of(frame.before),
-                                     slots_of(*compressor, tokens),
-                                     rows_of(frame.after),
-                                     decoder->embed(index_of(prompt)),
-                                     rows_of(frame.end),
-                                     decoder->embed(index_of(read))},
-                                    0);
-    KvCache cache(decoder->config().kv_shape(), decoder->options());
-    const at::Tensor hidden =
-        decoder->forward({rows, at::arange(rows.size(0)), {0, rows.size(0)}, {0}}, cache);
-    const int64_t count = std::ssize(said);
-    return cross_entropy(
-        *decoder, {hidden.narrow(0, hidden.size(0) - count, count), index_of(said)}, backward);
+    TrainingExample example{{tokens, nullptr}, tokens, MemoryUse::kAutoencode};
+    if (json.at("use") == "instruct") {
+      example.use = MemoryUse::kInstruct;
+      example.prompt = json.at("prompt").get<Ids>();
+      example.targets = json.at("answer").get<Ids>();
+    } else {
+      example.targets.push_back(kEndOfSequence);
+    }
+    return cross_entropy(*decoder, predict(*decoder, *compressor, {&example, 1}, {}), backward);
   }
 
   SafetensorsFile expected;

@@ -276,7 +276,7 @@ TEST_F(BadIcFormer, AMissingTensorIsNamed) {
                                  "encoder.layers.1.mlp.up_proj.weight",
                                  "encoder.norm.weight",
                                  "connector.bias",
-                                 "connector_norm.weight"}) {
+                                 "norm.weight"}) {
     damage_tensors(tensors, [&](TensorFile& file) { file.remove(name); });
     refuse(tensors, name + " is missing");
     whole.write(tensors);

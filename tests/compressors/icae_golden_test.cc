@@ -14,10 +14,8 @@
 #include "base/check.h"
 #include "compressors/icae.h"
 #include "io/json_file.h"
-#include "io/memory_contents.h"
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
-#include "prompt/splice.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
@@ -82,10 +80,10 @@ IcaeWeights weights_of(const std::string& compressor,
     weights.adapter.layers.push_back(layer);
   }
   if (!config.connector) return weights;
-  weights.connector_weight = source.take("connector.weight", {hidden, hidden});
-  weights.connector_bias = source.take("connector.bias", {hidden});
-  weights.norm_weight = source.take("norm.weight", {hidden});
-  weights.norm_bias = source.take("norm.bias", {hidden});
+  weights.connector.weight = source.take("connector.weight", {hidden, hidden});
+  weights.connector.bias = source.take("connector.bias", {hidden});
+  weights.connector.norm_weight = source.take("norm.weight", {hidden});
+  weights.connector.norm_bias = source.take("norm.bias", {hidden});
   return weights;
 }
 
@@ -133,39 +131,11 @@ class IcaeGolden : public testing::TestWithParam<std::string> {
     return targets;
   }
 
-  static PromptPart part_of(const Ids& ids) {
-    return {ids, Prompt::Treatment::kKeep, std::nullopt};
-  }
-  static PromptPart part_of(MemoryTensors rows) {
-    return {{},
-            Prompt::Treatment::kKeep,
-            Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(rows), {}}))};
-  }
-  static void add(std::vector<PromptPart>& parts, const std::vector<FramePart>& frame) {
-    for (const FramePart& part : frame) {
-      if (const auto* ids = std::get_if<Ids>(&part)) parts.push_back(part_of(*ids));
-      if (const auto* rows = std::get_if<at::Tensor>(&part))
-        parts.push_back(part_of(MemoryTensors(SoftTokens{*rows})));
-    }
-  }
-
-  // Memory, frame and targets through the frozen model: the rows that predict the targets.
+  // The rows that predict the targets, as the trainer has them.
   PredictedBatch predict(MemoryUse use) const {
-    const MemoryFrame frame = compressor->frame(use);
-    const Ids targets = targets_of(use);
-    std::vector<PromptPart> parts;
-    add(parts, frame.before);
-    parts.push_back(part_of(compress()));
-    add(parts, frame.after);
-    if (use == MemoryUse::kInstruct) parts.push_back(part_of(json.at("prompt").get<Ids>()));
-    add(parts, frame.end);
-    parts.push_back(part_of(Ids(targets.begin(), targets.end() - 1)));
-    const SplicedPrompt prompt = splice(parts, *decoder);
-    const int64_t rows = prompt.embeddings.size(0), count = std::ssize(targets);
-    KvCache cache(decoder->config().kv_shape(), decoder->options());
-    const at::Tensor hidden =
-        decoder->forward({prompt.embeddings, prompt.positions, {0, rows}, {0}}, cache);
-    return {hidden.narrow(0, rows - count, count), at::tensor(targets, at::kLong)};
+    TrainingExample example{{json.at("text"), nullptr}, targets_of(use), use};
+    if (use == MemoryUse::kInstruct) example.prompt = json.at("prompt").get<Ids>();
+    return precis::predict(*decoder, *compressor, {&example, 1}, {});
   }
 
   SafetensorsFile expected;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +13,7 @@
 #include "io/json_file.h"
 #include "models/load_decoder.h"
 #include "support/expect_error.h"
+#include "support/small_compressors.h"
 #include "support/temporary_directory.h"
 #include "text/load_tokenizer.h"
 #include "train/language_model_loss.h"
@@ -26,6 +28,7 @@ const std::filesystem::path kModel =
 class Training : public testing::Test {
  protected:
   Training() {
+    at::set_num_threads(1);  // products this small only wait for each other
     const c10::NoGradGuard no_grad;
     decoder = load_decoder(kModel, at::kFloat);
     tokenizer = load_tokenizer(kModel);
@@ -43,6 +46,12 @@ class Training : public testing::Test {
     SelfCpConfig config;
     config.ratio = 4;
     return create_selfcp(config, *decoder);
+  }
+
+  template <typename Make>
+  std::unique_ptr<Compressor> small(Make make) const {
+    const c10::NoGradGuard no_grad;
+    return make(*decoder);
   }
 
   static TrainerOptions few_steps(int64_t steps) {
@@ -151,6 +160,61 @@ TEST_F(Training, LeavesTheFrozenModelWithoutGradients) {
 TEST_F(Training, WritesALogLineForEachStep) {
   losses(directory / "out", few_steps(4));
   expect_logged(directory / "out", 4);
+}
+
+// Half of the examples are said again: AE moves in some steps only, and a resumed run knows which.
+TEST_F(Training, AnInterruptedRunOfTwoObjectivesGoesOnToTheSameLosses) {
+  TrainerOptions options = few_steps(9);
+  options.chained_share = 0;
+  options.batch = 1;
+  options.autoencode_share = 0.5;
+  options.end_id = 2;
+  const TextDataset data = TextDataset::read(directory / "data.jsonl", *tokenizer);
+  const auto run = [&](const char* out, int64_t stop_after) {
+    const auto compressor = small(make_small_icae);
+    std::vector<double> seen;
+    train(*compressor, *decoder, data, options, directory / out, [&](const TrainingStep& step) {
+      seen.push_back(step.loss);
+      return step.step < stop_after;
+    });
+    return seen;
+  };
+  const auto whole = run("whole", 1000);
+  auto resumed = run("parts", 4);
+  for (const double loss : run("parts", 1000)) resumed.push_back(loss);
+  ASSERT_EQ(resumed.size(), 9);
+  for (size_t i = 0; i < whole.size(); ++i) EXPECT_DOUBLE_EQ(resumed[i], whole[i]) << i;
+}
+
+TEST_F(Training, RefusesWhatTheMethodCannotObey) {
+  const TextDataset data = TextDataset::read(directory / "data.jsonl", *tokenizer);
+  const auto refuse = [&](auto make, ErrorKind kind, const char* what, auto change) {
+    TrainerOptions options = few_steps(3);
+    options.chained_share = 0;
+    change(options);
+    const auto compressor = small(make);
+    expect_error(
+        kind, what, [&] { train(*compressor, *decoder, data, options, directory / "refused"); });
+    EXPECT_FALSE(std::filesystem::exists(directory / "refused"));
+  };
+  refuse(make_small_icae, ErrorKind::kInvalidArgument, "icae has one ratio", [](TrainerOptions& o) {
+    o.ratios = {4, 8};
+  });
+  refuse(make_small_ic_former,
+         ErrorKind::kInvalidArgument,
+         "ic_former does not chain",
+         [](TrainerOptions& o) { o.chained_share = 0.5; });
+  refuse(make_small_gisting,
+         ErrorKind::kInvalidArgument,
+         "gisting takes 120 tokens",
+         [](TrainerOptions& o) { o.lengths.max_older = 121; });
+  refuse(make_small_selfcp, ErrorKind::kUnsupported, "say a text again", [](TrainerOptions& o) {
+    o.autoencode_share = 0.5;
+  });
+  refuse(make_small_icae,
+         ErrorKind::kInvalidArgument,
+         "autoencode_share is 1.5",
+         [](TrainerOptions& o) { o.autoencode_share = 1.5; });
 }
 
 TEST_F(Training, NamesTheLineThatIsNoText) {

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/new_compressor.h"
+
+#include <map>
+
+#include "base/check.h"
+#include "compressors/gisting.h"
+#include "compressors/ic_former.h"
+#include "compressors/icae.h"
+#include "compressors/selfcp.h"
+#include "precis/decoder.h"
+
+namespace precis::cli {
+namespace {
+
+template <typename T, typename U>
+void set(T& field, const std::optional<U>& flag) {
+  if (flag) field = *flag;
+}
+
+void refuse(bool given, const NewCompressor& flags, const char* flag) {
+  PRECIS_CHECK(
+      !given, kInvalidArgument, "train: ", flag, " means nothing to method ", flags.method);
+}
+
+std::unique_ptr<Compressor> new_selfcp(const NewCompressor& flags, const Engine& engine) {
+  refuse(flags.slots.has_value(), flags, "--slots");
+  refuse(flags.rank.has_value(), flags, "--rank");
+  refuse(flags.alpha.has_value(), flags, "--alpha");
+  refuse(flags.layers.has_value(), flags, "--layers");
+  SelfCpConfig config;
+  config.ratio = flags.ratio.value_or(4);
+  config.reads_prefix = false;
+  set(config.max_segment, flags.max_segment);
+  set(config.separator, flags.separator);
+  return create_selfcp(config, engine.decoder());
+}
+
+// Published ICAEs have no connector; models as small as can be trained at home need one.
+std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& engine) {
+  refuse(flags.ratio.has_value(), flags, "--ratio");
+  refuse(flags.separator.has_value(), flags, "--separator");
+  refuse(flags.layers.has_value(), flags, "--layers");
+  IcaeConfig config;
+  config.connector = true;
+  config.seed = flags.seed;
+  config.instruct.answer_ends = {};
+  set(config.slots, flags.slots);
+  set(config.max_segment, flags.max_segment);
+  set(config.rank, flags.rank);
+  set(config.alpha, flags.alpha);
+  return create_icae(config, engine.decoder());
+}
+
+// The frozen form. Where the model wants a BOS, it stands before the text, since nothing can be put
+// before a cached memory later.
+std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine& engine) {
+  refuse(flags.ratio.has_value(), flags, "--ratio");
+  refuse(flags.separator.has_value(), flags, "--separator");
+  refuse(flags.layers.has_value(), flags, "--layers");
+  GistingConfig config;
+  const SpecialTokens& special = engine.tokenizer().special_tokens();
+  if (special.add_bos && special.bos) config.before_text = {*special.bos};
+  set(config.num_gists, flags.slots);
+  set(config.max_segment, flags.max_segment);
+  set(config.rank, flags.rank);
+  set(config.alpha, flags.alpha);
+  return create_gisting(config, engine.decoder(), flags.seed);
+}
+
+// Heads and width of the feed-forward layers as the model has them.
+std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags, const Engine& engine) {
+  refuse(flags.ratio.has_value(), flags, "--ratio");
+  refuse(flags.separator.has_value(), flags, "--separator");
+  refuse(flags.rank.has_value(), flags, "--rank");
+  refuse(flags.alpha.has_value(), flags, "--alpha");
+  const DecoderConfig& model = engine.decoder().config();
+  IcFormerConfig config;
+  config.connector = true;
+  config.ffn_size = model.ffn_size;
+  config.num_heads = model.num_heads;
+  while (model.hidden_size % (2 * config.num_heads) != 0) --config.num_heads;
+  set(config.slots, flags.slots);
+  set(config.max_segment, flags.max_segment);
+  set(config.num_layers, flags.layers);
+  return create_ic_former(config, engine.decoder(), flags.seed);
+}
+
+using Create = std::unique_ptr<Compressor> (*)(const NewCompressor&, const Engine&);
+const std::map<std::string, Create> kMethods{{"selfcp", new_selfcp},
+                                             {"icae", new_icae},
+                                             {"gisting", new_gisting},
+                                             {"ic-former", new_ic_former}};
+
+}  // namespace
+
+void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Option* other) {
+  const auto add = [&](const char* name, auto& field, const char* text) {
+    command.add_option(name, field, text)->excludes(other);
+  };
+  add("--ratio", flags.ratio, "selfcp: text tokens per memory token (default: 4)");
+  add("--slots", flags.slots, "others: memory tokens of every part (default: 128; gisting: 1)");
+  add("--max-segment", flags.max_segment, "text tokens in one pass (default: 512)");
+  add("--separator", flags.separator, "selfcp: id of a token to read before the text");
+  add("--rank", flags.rank, "icae, gisting: of the LoRA (default: 128, 16)");
+  add("--alpha", flags.alpha, "icae, gisting: of the LoRA (default: 32)");
+  add("--layers", flags.layers, "ic-former: of the net (default: 3)");
+}
+
+std::unique_ptr<Compressor> create(const NewCompressor& flags, const Engine& engine) {
+  const auto method = kMethods.find(flags.method);
+  PRECIS_CHECK(method != kMethods.end(),
+               kUnsupported,
+               "train: method \"",
+               flags.method,
+               "\" cannot be trained (known: selfcp, icae, gisting, ic-former)");
+  return method->second(flags, engine);
+}
+
+}  // namespace precis::cli

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "precis/compressor.h"
+#include "precis/engine.h"
+
+namespace precis::cli {
+
+// What a compressor that is still to be trained is made of; what is not said is the method's own
+// default.
+struct NewCompressor {
+  std::string method;
+  std::optional<double> ratio;         // selfcp
+  std::optional<int64_t> slots;        // icae, gisting, ic-former
+  std::optional<int64_t> max_segment;  // all
+  std::optional<int64_t> separator;    // selfcp
+  std::optional<int64_t> rank;         // icae, gisting
+  std::optional<double> alpha;         // icae, gisting
+  std::optional<int64_t> layers;       // ic-former
+  uint64_t seed = 1;
+};
+
+// Adds its flags, but for the method; they exclude `other`.
+void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Option* other);
+
+// Throws kUnsupported for an unknown method, kInvalidArgument for a flag that it does not have.
+std::unique_ptr<Compressor> create(const NewCompressor& flags, const Engine& engine);
+
+}  // namespace precis::cli
