@@ -48,6 +48,14 @@ class Engine {
   std::vector<Memory> compress_batch(std::span<const std::string> texts,
                                      const CompressOptions& options = {}) const;
 
+  // The same memory of cached keys and values with its first memory token at another position: keys
+  // are turned by the difference of the positions, values stay (RoPE, arXiv 2104.09864). For a text
+  // that is to be read further on in an existing cache, or a gist that was made behind another
+  // text. The result is, up to rounding, what the model would have computed there. Throws
+  // kInvalidArgument for a memory of input embeddings, which has no position, one of another model,
+  // and positions outside the model's window.
+  Memory rebase(const Memory& memory, int64_t new_first_position) const;
+
   // What the loaded compressor was trained to see around memories: to say the text again, to go on
   // with it, or to answer `text` about it. Throws kUnsupported for a use that it was not made for,
   // kInvalidArgument if no compressor was loaded.

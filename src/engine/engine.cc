@@ -5,38 +5,25 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>
 
-#include <chrono>
 #include <numeric>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "compressors/rebase.h"
 #include "engine/compress.h"
 #include "engine/decode.h"
 #include "engine/device.h"
+#include "engine/prepare.h"
 #include "engine/sampler.h"
 #include "io/memory_contents.h"
 #include "io/translate_errors.h"
 #include "models/load_decoder.h"
 #include "precis/registry.h"
 #include "prompt/frame_parts.h"
-#include "prompt/overflow.h"
-#include "prompt/splice.h"
-#include "prompt/tokenize.h"
 #include "text/chat_template.h"
 #include "text/load_tokenizer.h"
 
 namespace precis {
-
-namespace {
-
-// What a request passes through.
-struct Stages {
-  const Decoder& decoder;
-  PromptTokenizer tokenizer;
-  std::optional<CompressionStage> compression;  // none: no compressor was loaded
-};
-
-}  // namespace
 
 struct Engine::Parts {
   std::unique_ptr<Decoder> decoder;
@@ -79,32 +66,6 @@ struct Engine::Parts {
 
 namespace {
 
-// A request between the stages.
-struct Prepared {
-  SplicedPrompt prompt;
-  Savings savings;
-  double compress_ms = 0;
-};
-
-int64_t tokens_of(const std::vector<PromptPart>& parts) {
-  int64_t tokens = 0;
-  for (const PromptPart& part : parts)
-    tokens += part.memory ? part.memory->provenance().source_tokens : part.num_tokens();
-  return tokens;
-}
-
-int64_t memory_rows_of(const std::vector<PromptPart>& parts) {
-  int64_t rows = 0;
-  for (const PromptPart& part : parts) rows += part.memory ? part.memory->num_tokens() : 0;
-  return rows;
-}
-
-int64_t kv_bytes_per_row(const Decoder& decoder) {
-  const KvShape shape = decoder.config().kv_shape();
-  return 2 * shape.num_layers * shape.num_kv_heads * shape.head_dim *
-         static_cast<int64_t>(decoder.options().dtype().itemsize());
-}
-
 // Tensors-only model directories are of use too: everything but text works.
 std::unique_ptr<Tokenizer> load_optional_tokenizer(const std::filesystem::path& model) {
   try {
@@ -112,18 +73,6 @@ std::unique_ptr<Tokenizer> load_optional_tokenizer(const std::filesystem::path& 
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kNotFound) throw;
     return nullptr;
-  }
-}
-
-void check_ids(std::span<const TokenId> ids, const Decoder& decoder, const char* where) {
-  for (const TokenId id : ids) {
-    PRECIS_CHECK(id >= 0 && id < decoder.config().vocab_size,
-                 kInvalidArgument,
-                 where,
-                 ": id ",
-                 id,
-                 " is outside the vocabulary of ",
-                 decoder.config().vocab_size);
   }
 }
 
@@ -202,10 +151,6 @@ std::vector<Memory> Engine::compress_batch(std::span<const std::string> texts,
 
 namespace {
 
-bool ends_on_memory(const std::vector<PromptPart>& parts) {
-  return parts.back().memory || parts.back().treatment == Prompt::Treatment::kCompress;
-}
-
 void add_part(Prompt& prompt, const FramePart& part, const Decoder& decoder) {
   if (const auto* ids = std::get_if<std::vector<TokenId>>(&part)) {
     prompt.ids(*ids);
@@ -214,59 +159,26 @@ void add_part(Prompt& prompt, const FramePart& part, const Decoder& decoder) {
   }
 }
 
-enum class Continuation {
-  kAnswer,  // what follows is an answer
-  kText,    // what follows is the text itself, after the mark that the compressor was trained with
-};
-
-// tokenize -> compress -> splice, for one request.
-Prepared prepare(const Prompt& prompt,
-                 const GenerationOptions& options,
-                 const Stages& stages,
-                 Continuation continuation = Continuation::kAnswer) {
-  const Decoder& decoder = stages.decoder;
-  const Compressor* compressor = stages.compression ? &stages.compression->compressor : nullptr;
-  std::vector<PromptPart> parts = tokenize(prompt, stages.tokenizer);
-  Prepared prepared;
-  prepared.savings.prompt_tokens = tokens_of(parts);
-  if (compressor != nullptr && continuation == Continuation::kText && ends_on_memory(parts)) {
-    const MemoryFrame frame = compressor->frame(MemoryUse::kContinue);
-    for (PromptPart& mark : frame_parts(frame.after, decoder)) parts.push_back(std::move(mark));
-  }
-  const int64_t window = options.context_limit > 0
-                             ? std::min(options.context_limit, decoder.config().context_length)
-                             : decoder.config().context_length;
-  OverflowRules rules{options.overflow, window - options.max_tokens, {}};
-  if (compressor != nullptr) {
-    rules.memory_size = [&](int64_t n) { return compressor->memory_size(n, options.compression); };
-  }
-  CompressedPrompt compressed{fit(std::move(parts), rules), nullptr, 0};
-  for (const PromptPart& part : compressed.parts) {
-    if (part.memory) check_memory(*part.memory, decoder);
-    check_ids(part.tokens, decoder, "prompt");
-  }
-  const auto start = std::chrono::steady_clock::now();
-  if (compressor != nullptr) {
-    compressed = compress(std::move(compressed.parts), *stages.compression, options.compression);
-  }
-  const std::chrono::duration<double, std::milli> elapsed =
-      std::chrono::steady_clock::now() - start;
-  prepared.prompt = splice(compressed.parts, decoder, compressed.prefix, options.max_tokens);
-  prepared.compress_ms = compressed.compressed_tokens > 0 ? elapsed.count() : 0;
-  prepared.savings.compressed_tokens = compressed.compressed_tokens;
-  prepared.savings.memory_rows = memory_rows_of(compressed.parts);
-  prepared.savings.prompt_rows = prepared.prompt.num_rows();
-  prepared.savings.kv_bytes_saved =
-      (prepared.savings.prompt_tokens - prepared.savings.prompt_rows) * kv_bytes_per_row(decoder);
-  return prepared;
-}
-
 void report(Completion& completion, const Prepared& prepared) {
   completion.savings = prepared.savings;
   completion.timings.compress_ms = prepared.compress_ms;
 }
 
 }  // namespace
+
+Memory Engine::rebase(const Memory& memory, int64_t new_first_position) const {
+  return translate_errors([&] {
+    const c10::InferenceMode inference;
+    check_memory(memory, decoder());
+    const auto* cached = std::get_if<CachedTokens>(&memory.contents().tensors);
+    PRECIS_CHECK(cached != nullptr,
+                 kInvalidArgument,
+                 "rebase: a memory of input embeddings has no position");
+    MemoryContents moved = memory.contents();
+    moved.tensors = precis::rebase(*cached, decoder().config(), new_first_position);
+    return Memory(std::make_shared<const MemoryContents>(std::move(moved)));
+  });
+}
 
 FramedPrompt Engine::frame(std::span<const Memory> memories,
                            MemoryUse use,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prompts whose text becomes keys and values: nothing stands before them, positions go on after the
 // text, and the gist is no word of an answer.
+#include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +9,7 @@
 #include <filesystem>
 
 #include "compressors/gisting.h"
+#include "io/memory_contents.h"
 #include "models/load_decoder.h"
 #include "precis/compressor.h"
 #include "precis/decoder.h"
@@ -81,6 +83,38 @@ TEST_F(CachedMemory, NothingStandsBeforeIt) {
   expect_error(ErrorKind::kInvalidArgument, "nothing follows the memory", [&] {
     engine.generate(Prompt().compress(kText), short_answer());
   });
+}
+
+// Attention sees differences of positions only, and what follows a memory starts where it ends.
+TEST_F(CachedMemory, RebasedMemoriesSayTheSame) {
+  const Engine engine = load(frozen());
+  const Memory memory = engine.compress(kText);
+  const Memory moved = engine.rebase(memory, 100);
+  EXPECT_NE(moved.content_hash(), memory.content_hash());
+  EXPECT_EQ(moved.provenance().source_hash, memory.provenance().source_hash);
+  const auto nll = [&](const Memory& one) {
+    return engine.score(Prompt().memory(one).keep("and then"), "the boats sank").nll;
+  };
+  const std::vector<double> before = nll(memory), after = nll(moved);
+  ASSERT_EQ(before.size(), after.size());
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(before[i], after[i], 1e-4);
+}
+
+TEST_F(CachedMemory, RebasingRefusesOtherMemoriesAndPositionsOutsideTheWindow) {
+  const Engine engine = load(frozen());
+  const Memory memory = engine.compress(kText);
+  const int64_t window = engine.decoder().config().context_length;
+  expect_error(ErrorKind::kInvalidArgument, "outside the model's window", [&] {
+    engine.rebase(memory, window);
+  });
+  expect_error(ErrorKind::kInvalidArgument, "outside the model's window", [&] {
+    engine.rebase(memory, -1);
+  });
+  const at::Tensor rows = at::zeros({2, engine.decoder().config().hidden_size});
+  Provenance provenance = memory.provenance();
+  const Memory soft(std::make_shared<const MemoryContents>(
+      MemoryContents{SoftTokens{rows}, std::move(provenance)}));
+  expect_error(ErrorKind::kInvalidArgument, "has no position", [&] { engine.rebase(soft, 0); });
 }
 
 // Rows would fit, positions do not: they go on where the text ended.

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/prepare.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "prompt/frame_parts.h"
+#include "prompt/overflow.h"
+
+namespace precis {
+namespace {
+
+int64_t tokens_of(const std::vector<PromptPart>& parts) {
+  int64_t tokens = 0;
+  for (const PromptPart& part : parts)
+    tokens += part.memory ? part.memory->provenance().source_tokens : part.num_tokens();
+  return tokens;
+}
+
+int64_t memory_rows_of(const std::vector<PromptPart>& parts) {
+  int64_t rows = 0;
+  for (const PromptPart& part : parts) rows += part.memory ? part.memory->num_tokens() : 0;
+  return rows;
+}
+
+int64_t kv_bytes_per_row(const Decoder& decoder) {
+  const KvShape shape = decoder.config().kv_shape();
+  return 2 * shape.num_layers * shape.num_kv_heads * shape.head_dim *
+         static_cast<int64_t>(decoder.options().dtype().itemsize());
+}
+
+bool ends_on_memory(const std::vector<PromptPart>& parts) {
+  return parts.back().memory || parts.back().treatment == Prompt::Treatment::kCompress;
+}
+
+void add_continuation_mark(const Stages& stages, std::vector<PromptPart>& parts) {
+  if (!stages.compression || !ends_on_memory(parts)) return;
+  const MemoryFrame frame = stages.compression->compressor.frame(MemoryUse::kContinue);
+  for (PromptPart& mark : frame_parts(frame.after, stages.decoder))
+    parts.push_back(std::move(mark));
+}
+
+std::vector<PromptPart> fit_window(std::vector<PromptPart> parts,
+                                   const GenerationOptions& options,
+                                   const Stages& stages) {
+  const int64_t model_window = stages.decoder.config().context_length;
+  const int64_t window =
+      options.context_limit > 0 ? std::min(options.context_limit, model_window) : model_window;
+  OverflowRules rules{options.overflow, window - options.max_tokens, {}};
+  if (stages.compression) {
+    const Compressor& compressor = stages.compression->compressor;
+    rules.memory_size = [&](int64_t n) { return compressor.memory_size(n, options.compression); };
+  }
+  std::vector<PromptPart> fitting = fit(std::move(parts), rules);
+  for (const PromptPart& part : fitting) {
+    if (part.memory) check_memory(*part.memory, stages.decoder);
+    check_ids(part.tokens, stages.decoder, "prompt");
+  }
+  return fitting;
+}
+
+Savings savings_of(const CompressedPrompt& compressed,
+                   int64_t prompt_tokens,
+                   int64_t prompt_rows,
+                   const Decoder& decoder) {
+  Savings savings;
+  savings.prompt_tokens = prompt_tokens;
+  savings.prompt_rows = prompt_rows;
+  savings.compressed_tokens = compressed.compressed_tokens;
+  savings.memory_rows = memory_rows_of(compressed.parts);
+  savings.kv_bytes_saved = (prompt_tokens - prompt_rows) * kv_bytes_per_row(decoder);
+  return savings;
+}
+
+}  // namespace
+
+Prepared prepare(const Prompt& prompt,
+                 const GenerationOptions& options,
+                 const Stages& stages,
+                 Continuation continuation) {
+  std::vector<PromptPart> parts = tokenize(prompt, stages.tokenizer);
+  const int64_t prompt_tokens = tokens_of(parts);
+  if (continuation == Continuation::kText) add_continuation_mark(stages, parts);
+  CompressedPrompt compressed{fit_window(std::move(parts), options, stages), nullptr, 0};
+  Prepared prepared;
+  if (stages.compression) {
+    const auto start = std::chrono::steady_clock::now();
+    compressed = compress(std::move(compressed.parts), *stages.compression, options.compression);
+    const std::chrono::duration<double, std::milli> elapsed =
+        std::chrono::steady_clock::now() - start;
+    prepared.compress_ms = compressed.compressed_tokens > 0 ? elapsed.count() : 0;
+  }
+  prepared.prompt = splice(compressed.parts, stages.decoder, compressed.prefix, options.max_tokens);
+  prepared.savings =
+      savings_of(compressed, prompt_tokens, prepared.prompt.num_rows(), stages.decoder);
+  return prepared;
+}
+
+void check_ids(std::span<const TokenId> ids, const Decoder& decoder, const char* where) {
+  for (const TokenId id : ids) {
+    PRECIS_CHECK(id >= 0 && id < decoder.config().vocab_size,
+                 kInvalidArgument,
+                 where,
+                 ": id ",
+                 id,
+                 " is outside the vocabulary of ",
+                 decoder.config().vocab_size);
+  }
+}
+
+}  // namespace precis
