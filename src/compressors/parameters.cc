@@ -12,9 +12,12 @@ c10::TensorOptions parameter_options(const Decoder& decoder) {
 
 EmbeddingStatistics embedding_statistics(const Decoder& decoder) {
   const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
-  const at::Tensor table = decoder.embed(at::arange(decoder.config().vocab_size, index))
-                               .to(parameter_options(decoder).dtype());
-  return {table.mean(0), table.square().mean().sqrt()};
+  const at::Tensor table =
+      decoder.embed(at::arange(decoder.config().vocab_size, index)).to(at::kDouble);
+  // Rounded once, from float64: the order of a sum depends on the number of threads, and a training
+  // run is to start from the same weights with any.
+  const auto options = parameter_options(decoder);
+  return {table.mean(0).to(options), table.square().mean().sqrt().to(options)};
 }
 
 at::Tensor as_rows(const at::Tensor& parameter, const Decoder& decoder) {

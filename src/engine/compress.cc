@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/compress.h"
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 
@@ -31,6 +31,36 @@ void check_places(const std::vector<PromptPart>& parts, const CompressorInfo& in
                "turns");
 }
 
+// Compressors may come from outside the library, and weights from anywhere: neither is to make a
+// memory that no model can read.
+void check_memories(std::span<const MemoryTensors> memories,
+                    int64_t num_segments,
+                    const CompressionStage& stage) {
+  PRECIS_CHECK(std::ssize(memories) == num_segments,
+               kInternal,
+               stage.info.method,
+               ": made ",
+               memories.size(),
+               " memories of ",
+               num_segments,
+               " segments");
+  for (const MemoryTensors& memory : memories) {
+    for (const NamedRows& rows : named_rows(memory)) {
+      PRECIS_CHECK(rows.tensor.isfinite().all().item<bool>(),
+                   kBadWeights,
+                   stage.info.method,
+                   ": the memory is not finite; the compressor's weights are damaged");
+    }
+    const auto* soft = std::get_if<SoftTokens>(&memory);
+    PRECIS_CHECK(
+        soft == nullptr || (soft->embeddings.dim() == 2 &&
+                            soft->embeddings.size(1) == stage.decoder.config().hidden_size),
+        kInternal,
+        stage.info.method,
+        ": the memory is no matrix of the model's hidden size");
+  }
+}
+
 // The kept tokens that a prompt begins with. Context is no part of it, compressed or not: SelfCP's
 // passes read the instruction and their own segment.
 std::shared_ptr<const SharedPrefix> prefix_of(const std::vector<PromptPart>& parts) {
@@ -49,6 +79,7 @@ std::vector<Memory> make_memories(const CompressionStage& stage,
                                   const CompressOptions& options) {
   const CompressorInfo& info = stage.info;
   std::vector<MemoryTensors> tensors = stage.compressor.compress(segments, options);
+  check_memories(tensors, std::ssize(segments), stage);
   std::vector<Memory> memories;
   for (size_t i = 0; i < segments.size(); ++i) {
     Provenance provenance{info.method,

@@ -56,7 +56,12 @@ class Answer {
   // Draws the next id from [vocab] logits.
   void draw(const at::Tensor& logits, const std::set<TokenId>& stops, const TextCallback& on_text) {
     if (!completion_.ids.empty()) ++position_;
-    const TokenId id = sampler_.sample(logits);
+    TokenId id = 0;
+    try {
+      id = sampler_.sample(logits);
+    } catch (const Error&) {
+      return fail(std::current_exception());
+    }
     if (stops.contains(id)) return finish(Completion::Finish::kStop, on_text);
     completion_.ids.push_back(id);
     emit(stop_.push(stream_.push(id)), on_text);
@@ -74,6 +79,13 @@ class Answer {
     if (!on_text || on_text(text)) return;
     running_ = false;
     completion_.finish = Completion::Finish::kCancelled;
+  }
+
+  // The other answers of the batch go on.
+  void fail(std::exception_ptr error) {
+    running_ = false;
+    completion_.finish = Completion::Finish::kError;
+    completion_.error = std::move(error);
   }
 
   void finish(Completion::Finish reason, const TextCallback& on_text) {
@@ -228,6 +240,11 @@ std::vector<double> score(const Decoder& decoder,
   const at::Tensor likelihoods = log_likelihoods(decoder,
                                                  hidden.slice(0, hidden.size(0) - scored),
                                                  targets.slice(0, targets.size(0) - scored));
+  PRECIS_CHECK(
+      likelihoods.isfinite().all().item<bool>(),
+      kBadWeights,
+      "score: the model's logits are not finite; its weights or a memory in the prompt are "
+      "damaged");
   const at::Tensor nll = likelihoods.neg().to(at::kDouble).cpu().contiguous();
   return {nll.const_data_ptr<double>(), nll.const_data_ptr<double>() + nll.numel()};
 }

@@ -210,6 +210,7 @@ Completion Engine::generate(const Prompt& prompt,
                                    parts_->without_reserved_ids(options),
                                    on_text)
                                 .front();
+    if (completion.error) std::rethrow_exception(completion.error);
     report(completion, prepared);
     return completion;
   });

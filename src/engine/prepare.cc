@@ -43,18 +43,37 @@ void add_continuation_mark(const Stages& stages, std::vector<PromptPart>& parts)
     parts.push_back(std::move(mark));
 }
 
+// Before context stands a BOS, which nothing is to stand before a cached memory: only now it is
+// known that the context becomes one.
+void drop_bos_before_cached(const Stages& stages, std::vector<PromptPart>& parts) {
+  if (!stages.tokenizer.cached_memories || parts.size() < 2 ||
+      stages.tokenizer.tokenizer == nullptr)
+    return;
+  const SpecialTokens special = stages.tokenizer.tokenizer->special_tokens();
+  const bool lone_bos = special.add_bos && special.bos && !parts[0].memory &&
+                        parts[0].tokens == std::vector<TokenId>{*special.bos};
+  if (lone_bos && parts[1].treatment == Prompt::Treatment::kCompress) parts.erase(parts.begin());
+}
+
 std::vector<PromptPart> fit_window(std::vector<PromptPart> parts,
                                    const GenerationOptions& options,
                                    const Stages& stages) {
   const int64_t model_window = stages.decoder.config().context_length;
   const int64_t window =
       options.context_limit > 0 ? std::min(options.context_limit, model_window) : model_window;
+  PRECIS_CHECK(options.max_tokens <= window,
+               kInvalidArgument,
+               "prompt: ",
+               options.max_tokens,
+               " tokens to follow are over the limit of ",
+               window);
   OverflowRules rules{options.overflow, window - options.max_tokens, {}};
   if (stages.compression) {
     const Compressor& compressor = stages.compression->compressor;
     rules.memory_size = [&](int64_t n) { return compressor.memory_size(n, options.compression); };
   }
   std::vector<PromptPart> fitting = fit(std::move(parts), rules);
+  drop_bos_before_cached(stages, fitting);
   for (const PromptPart& part : fitting) {
     if (part.memory) check_memory(*part.memory, stages.decoder);
     check_ids(part.tokens, stages.decoder, "prompt");

@@ -10,8 +10,14 @@
 #include "text/utf8.h"
 
 namespace precis {
+namespace {
+
+constexpr double kMaxPenalty = 1000.0;  // logits stay finite
+
+}  // namespace
+
 void check_sampling(const GenerationOptions& options) {
-  const auto demand = [](bool good, const char* name, auto value, const char* expected) {
+  const auto demand = [](bool good, const char* name, auto value, std::string_view expected) {
     PRECIS_CHECK(good,
                  kInvalidArgument,
                  "generation options: ",
@@ -29,10 +35,10 @@ void check_sampling(const GenerationOptions& options) {
   demand(options.top_k >= 0, "top_k", options.top_k, "at least 0");
   demand(options.top_p > 0 && options.top_p <= 1, "top_p", options.top_p, "above 0, at most 1");
   demand(options.min_p >= 0 && options.min_p <= 1, "min_p", options.min_p, "0 to 1");
-  demand(options.repetition_penalty > 0 && std::isfinite(options.repetition_penalty),
+  demand(options.repetition_penalty >= 1 / kMaxPenalty && options.repetition_penalty <= kMaxPenalty,
          "repetition_penalty",
          options.repetition_penalty,
-         "above 0");
+         concat(1 / kMaxPenalty, " to ", kMaxPenalty));
   for (const std::string& stop : options.stop) {
     demand(!stop.empty() && is_utf8(stop), "a stop string", concat('"', stop, '"'), "UTF-8 text");
   }
@@ -52,7 +58,16 @@ TokenId Sampler::sample(const at::Tensor& logits) {
   const float* data = values.const_data_ptr<float>();
   const int64_t count = std::min(num_ids_, values.size(0));
   std::vector<Candidate> candidates(count);
-  for (int64_t id = 0; id < count; ++id) candidates[id] = {id, data[id]};
+  bool finite = true;
+  for (int64_t id = 0; id < count; ++id) {
+    candidates[id] = {id, data[id]};
+    finite &= std::isfinite(data[id]);
+  }
+  PRECIS_CHECK(
+      finite,
+      kBadWeights,
+      "generation: the model's logits are not finite; its weights or a memory in the prompt "
+      "are damaged");
   const auto penalty = static_cast<float>(options_.repetition_penalty);
   for (const TokenId id : seen_) {
     if (id >= count) continue;

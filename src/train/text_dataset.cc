@@ -24,6 +24,8 @@ std::string text_of_line(std::string_view line, const std::filesystem::path& pat
   return parsed["text"].get<std::string>();
 }
 
+constexpr int64_t kMaxLength = int64_t{1} << 24;  // tokens; far over any model's window
+
 // A generator for one draw: seeded by all three, so that neighbouring indices have nothing in
 // common.
 std::mt19937_64 generator(uint64_t seed, uint64_t index, uint32_t purpose) {
@@ -79,16 +81,17 @@ std::string TextDataset::fingerprint() const {
 
 ExampleSampler::ExampleSampler(const TextDataset& dataset, ExampleLengths lengths, uint64_t seed)
     : dataset_(dataset), lengths_(lengths), seed_(seed) {
-  PRECIS_CHECK(
-      lengths.min_older >= 1 && lengths.max_older >= lengths.min_older && lengths.target >= 1,
-      kInvalidArgument,
-      "training: lengths of ",
-      lengths.min_older,
-      " to ",
-      lengths.max_older,
-      " older and ",
-      lengths.target,
-      " target tokens make no sense");
+  PRECIS_CHECK(lengths.min_older >= 1 && lengths.max_older >= lengths.min_older &&
+                   lengths.target >= 1 && lengths.max_older <= kMaxLength &&
+                   lengths.target <= kMaxLength,
+               kInvalidArgument,
+               "training: lengths of ",
+               lengths.min_older,
+               " to ",
+               lengths.max_older,
+               " older and ",
+               lengths.target,
+               " target tokens make no sense");
   int64_t sum = 0;
   for (int64_t i = 0; i < dataset.num_texts(); ++i) {
     const int64_t size = std::ssize(dataset.text(i));
@@ -106,6 +109,12 @@ ExampleSampler::ExampleSampler(const TextDataset& dataset, ExampleLengths length
 int64_t ExampleSampler::older_length(uint64_t index) const {
   auto random = generator(seed_, index, 1);
   return between(random, lengths_.min_older, lengths_.max_older);
+}
+
+int64_t ExampleSampler::longest_older() const {
+  int64_t longest = 0;
+  for (const int64_t text : eligible_) longest = std::max(longest, std::ssize(dataset_.text(text)));
+  return std::min(lengths_.max_older, longest - lengths_.target);
 }
 
 double ExampleSampler::share(uint64_t index) const {

@@ -58,6 +58,7 @@ class ExampleSampler {
   // `older`: tokens to be compressed, as drawn by older_length(); shorter where the text is.
   ExampleRange draw(uint64_t index, int64_t older) const;
   int64_t older_length(uint64_t index) const;
+  int64_t longest_older() const;       // that any example of these texts can have
   double share(uint64_t index) const;  // uniform in [0, 1): decides between objectives
 
  private:
@@ -65,7 +66,7 @@ class ExampleSampler {
   ExampleLengths lengths_;
   uint64_t seed_;
   std::vector<int64_t> eligible_;    // texts that are long enough
-  std::vector<int64_t> cumulative_;  // their lengths, summed up
+  std::vector<int64_t> cumulative_;  // places where an example can start, summed up
 };
 
 }  // namespace precis

@@ -59,12 +59,18 @@ void check(const TrainerOptions& options) {
   demand(options.autoencode_share >= 0 && options.autoencode_share <= 1,
          "autoencode_share",
          options.autoencode_share);
-  for (const double ratio : options.ratios) demand(ratio >= 1, "ratio", ratio);
+  for (const double ratio : options.ratios)
+    demand(ratio >= 1 && std::isfinite(ratio), "ratio", ratio);
 }
 
 // Whether the compressor can obey: found out before hours are spent.
 void check(const TrainerOptions& options, const Compressor& compressor) {
   const CompressorInfo info = compressor.info();
+  PRECIS_CHECK(info.num_parameters > 0,
+               kInvalidArgument,
+               "training: this ",
+               info.method,
+               " has nothing to be trained");
   PRECIS_CHECK(options.ratios.empty() || info.any_ratio,
                kInvalidArgument,
                "training options: ratios were given, but ",
@@ -146,6 +152,22 @@ class Run {
     for (at::Tensor& parameter : parameters_) parameter.requires_grad_(false);
   }
 
+  // The longest example that may be drawn has to pass: where the window is too small, that is found
+  // out now rather than at some step.
+  void try_longest() const {
+    const c10::NoGradGuard no_grad;
+    CompressOptions options;
+    if (!options_.ratios.empty()) options.ratio = std::ranges::min(options_.ratios);
+    for (const MemoryUse use : {MemoryUse::kAutoencode, MemoryUse::kContinue}) {
+      const double share =
+          use == MemoryUse::kAutoencode ? options_.autoencode_share : 1 - options_.autoencode_share;
+      if (share == 0) continue;
+      const std::vector<int32_t> ids(sampler_.longest_older() + options_.lengths.target, 0);
+      const TrainingExample example = example_of(ids, sampler_.longest_older(), use);
+      predict(decoder_, compressor_, {&example, 1}, options);
+    }
+  }
+
   TrainingStep take(int64_t number) {
     const auto start = std::chrono::steady_clock::now();
     TrainingStep step;
@@ -177,7 +199,15 @@ class Run {
     compressor_.save(directory);
   }
   int64_t resume(const std::filesystem::path& directory) {
-    return load_checkpoint(directory, recipe_, compressor_, *optimizer_);
+    const int64_t done = load_checkpoint(directory, recipe_, compressor_, *optimizer_);
+    PRECIS_CHECK(done <= options_.steps,
+                 kBadWeights,
+                 directory.string(),
+                 ": the checkpoint is of step ",
+                 done,
+                 " of ",
+                 options_.steps);
+    return done;
   }
 
  private:
@@ -188,22 +218,26 @@ class Run {
     std::vector<TrainingExample> examples;
     for (int64_t i = 0; i < options_.batch; ++i) {
       const uint64_t index = static_cast<uint64_t>(step) * options_.batch + i;
-      examples.push_back(example_of(sampler_.draw(index, older), drawn_use(index)));
+      const ExampleRange range = sampler_.draw(index, older);
+      examples.push_back(
+          example_of(dataset_.text(range.text).subspan(range.first, range.older + range.target),
+                     range.older,
+                     drawn_use(index)));
       tokens += std::ssize(examples.back().segment.tokens) + std::ssize(examples.back().targets);
     }
     return examples;
   }
 
-  TrainingExample example_of(const ExampleRange& range, MemoryUse use) const {
-    const auto text = dataset_.text(range.text).subspan(range.first, range.older + range.target);
+  // Of a text whose first `older` tokens are to be compressed.
+  TrainingExample example_of(std::span<const int32_t> text, int64_t older, MemoryUse use) const {
     TrainingExample example;
     example.use = use;
-    example.segment.tokens.assign(text.begin(), text.begin() + range.older);
+    example.segment.tokens.assign(text.begin(), text.begin() + older);
     if (use == MemoryUse::kAutoencode) {
       example.targets = example.segment.tokens;
       if (options_.end_id) example.targets.push_back(*options_.end_id);
     } else {
-      example.targets.assign(text.begin() + range.older, text.end());
+      example.targets.assign(text.begin() + older, text.end());
     }
     return example;
   }
@@ -254,11 +288,33 @@ void cut_log(const std::filesystem::path& path, int64_t steps_done) {
   std::string kept;
   for (std::string line; std::getline(in, line);) {
     const auto step = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (step.is_object() && step.value("step", steps_done + 1) <= steps_done) kept += line + "\n";
+    PRECIS_CHECK(step.is_discarded() || (step.is_object() && step.contains("step") &&
+                                         step["step"].is_number_integer()),
+                 kInvalidArgument,
+                 path.string(),
+                 ": not the log of a training run; use another directory");
+    // A killed run may leave half a line.
+    if (!step.is_discarded() && step["step"].get<int64_t>() <= steps_done) kept += line + "\n";
   }
   AtomicFile out(path);
   out.append(std::as_bytes(std::span(kept)));
   out.commit();
+}
+
+// A run writes its compressor after a checkpoint: one without is another's.
+void check_directory(const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  PRECIS_CHECK(
+      !error, kInvalidArgument, directory.string(), ": cannot be created: ", error.message());
+  const auto has = [&](const char* name) {
+    return std::filesystem::exists(directory / name, error);
+  };
+  PRECIS_CHECK(
+      has("checkpoint.safetensors") || !(has("compressor.json") || has("compressor.safetensors")),
+      kInvalidArgument,
+      directory.string(),
+      ": holds a compressor that no checkpoint belongs to; use another directory");
 }
 
 }  // namespace
@@ -272,12 +328,12 @@ void train(Compressor& compressor,
   check(options);
   check(options, compressor);
   Run run(compressor, decoder, dataset, options);  // refuses lengths that no text has
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  PRECIS_CHECK(
-      !error, kInvalidArgument, directory.string(), ": cannot be created: ", error.message());
+  check_directory(directory);
+  run.try_longest();
   const int64_t done = run.resume(directory);
   cut_log(directory / "log.jsonl", done);
+  // The run may have been killed between its last checkpoint and the compressor.
+  if (done == options.steps) compressor.save(directory);
   for (int64_t number = done + 1; number <= options.steps; ++number) {
     const TrainingStep step = run.take(number);
     append_log(directory / "log.jsonl", step);

@@ -9,7 +9,9 @@
 #include <filesystem>
 
 #include "compressors/gisting.h"
+#include "io/json_file.h"
 #include "io/memory_contents.h"
+#include "io/safetensors.h"
 #include "models/load_decoder.h"
 #include "precis/compressor.h"
 #include "precis/decoder.h"
@@ -27,11 +29,19 @@ const std::string kText = "the river is full of old boats and the rain is not ov
 
 class CachedMemory : public testing::Test {
  protected:
+  // A model whose tokenizer puts a BOS before text.
+  CachedMemory() {
+    fs::copy(kModel, model, fs::copy_options::recursive);
+    nlohmann::json config = read_json(model / "tokenizer_config.json");
+    config["add_bos_token"] = true;
+    write_text_file(model / "tokenizer_config.json", config.dump());
+  }
+
   Engine load(const GistingConfig& config) const {
     const c10::NoGradGuard no_grad;
-    create_gisting(config, *load_decoder(kModel, at::kFloat))->save(directory.path() / "gisting");
+    create_gisting(config, *load_decoder(model, at::kFloat))->save(directory.path() / "gisting");
     EngineOptions options;
-    options.model = kModel;
+    options.model = model;
     options.compressor = directory.path() / "gisting";
     options.dtype = Dtype::kFloat32;
     return Engine::load(options);
@@ -59,6 +69,7 @@ class CachedMemory : public testing::Test {
   }
 
   TemporaryDirectory directory;
+  const fs::path model = directory / "model";
 };
 
 TEST_F(CachedMemory, TextToBeCompressedStandsFirstWithoutABosOfThePrompt) {
@@ -115,6 +126,19 @@ TEST_F(CachedMemory, RebasingRefusesOtherMemoriesAndPositionsOutsideTheWindow) {
   const Memory soft(std::make_shared<const MemoryContents>(
       MemoryContents{SoftTokens{rows}, std::move(provenance)}));
   expect_error(ErrorKind::kInvalidArgument, "has no position", [&] { engine.rebase(soft, 0); });
+}
+
+// Context gets a BOS before it is known whether it fits.
+TEST_F(CachedMemory, ContextOverTheLimitStandsFirstWithoutABos) {
+  const Engine engine = load(frozen());
+  ASSERT_TRUE(engine.tokenizer().special_tokens().add_bos);
+  GenerationOptions options = short_answer(4);
+  options.overflow = Overflow::kCompressAll;
+  options.context_limit = 16;
+  const Completion overflown = engine.generate(Prompt().context(kText).keep("and then"), options);
+  EXPECT_EQ(overflown.savings.memory_rows, 2);
+  const Completion asked = engine.generate(Prompt().compress(kText).keep("and then"), options);
+  EXPECT_EQ(overflown.ids, asked.ids);
 }
 
 // Rows would fit, positions do not: they go on where the text ended.

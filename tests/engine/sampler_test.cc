@@ -47,6 +47,26 @@ TEST(Sampler, NeverDrawsSuppressedIds) {
   });
 }
 
+// Of which no order can be made: sorting them is undefined.
+TEST(Sampler, RefusesLogitsThatAreNotFinite) {
+  for (const float bad : {std::nanf(""), INFINITY}) {
+    for (const double temperature : {0.0, 0.8}) {
+      expect_error(ErrorKind::kBadWeights, "not finite", [&] {
+        frequencies(at_temperature(temperature), {1, bad, 2});
+      });
+    }
+  }
+}
+
+TEST(Sampler, BoundsTheRepetitionPenalty) {
+  GenerationOptions options;
+  for (const double bad : {0.0, 1e-300, 1e300}) {
+    options.repetition_penalty = bad;
+    expect_error(
+        ErrorKind::kInvalidArgument, "repetition_penalty", [&] { check_sampling(options); });
+  }
+}
+
 TEST(Sampler, DrawsInProportionToTheProbabilities) {
   const auto drawn = frequencies(at_temperature(2), {0, 2, 4});
   const double total = 1 + std::exp(1) + std::exp(2);

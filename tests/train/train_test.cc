@@ -217,6 +217,48 @@ TEST_F(Training, RefusesWhatTheMethodCannotObey) {
          [](TrainerOptions& o) { o.autoencode_share = 1.5; });
 }
 
+TEST_F(Training, ARunKilledBeforeItsCompressorWasWrittenWritesIt) {
+  losses(directory / "out", few_steps(3));
+  std::filesystem::remove(directory / "out" / "compressor.json");
+  EXPECT_TRUE(losses(directory / "out", few_steps(3)).empty());
+  EXPECT_TRUE(std::filesystem::exists(directory / "out" / "compressor.json"));
+}
+
+TEST_F(Training, ACompressorOfAnotherRunIsNotOverwritten) {
+  fresh()->save(directory / "out");
+  const std::string before = read_file(directory / "out" / "compressor.json");
+  expect_error(ErrorKind::kInvalidArgument, "use another directory", [&] {
+    losses(directory / "out", few_steps(3));
+  });
+  EXPECT_EQ(read_file(directory / "out" / "compressor.json"), before);
+}
+
+TEST_F(Training, ALogOfAnotherProgramIsNotCut) {
+  std::filesystem::create_directory(directory / "out");
+  for (const char* line : {"{\"step\": null}", "{\"event\": 3}", "[1]"}) {
+    std::ofstream(directory / "out" / "log.jsonl") << line << "\n";
+    expect_error(ErrorKind::kInvalidArgument, "use another directory", [&] {
+      losses(directory / "out", few_steps(3));
+    });
+    EXPECT_EQ(read_file(directory / "out" / "log.jsonl"), std::string(line) + "\n");
+  }
+}
+
+// The window has 512 positions; texts of 600 tokens and more are there.
+TEST_F(Training, FindsOutAtOnceThatTheLongestExampleDoesNotFit) {
+  std::string text;
+  for (int word = 0; word < 600; ++word) text += " word";
+  std::ofstream(directory / "data.jsonl", std::ios::app)
+      << nlohmann::json{{"text", text}}.dump() << "\n";
+  TrainerOptions options = few_steps(3);
+  options.lengths = {8, 24, decoder->config().context_length};
+  expect_error(ErrorKind::kInvalidArgument, "", [&] { losses(directory / "out", options); });
+  EXPECT_FALSE(std::filesystem::exists(directory / "out" / "log.jsonl"));
+  options.lengths = {8, 24, INT64_MAX};
+  expect_error(
+      ErrorKind::kInvalidArgument, "make no sense", [&] { losses(directory / "out", options); });
+}
+
 TEST_F(Training, NamesTheLineThatIsNoText) {
   std::ofstream(directory / "bad.jsonl") << "{\"text\":\"a\"}\n\n{\"title\":\"b\"}\n";
   expect_error(ErrorKind::kInvalidArgument, "line 3", [&] {
