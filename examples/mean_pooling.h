@@ -61,7 +61,9 @@ class MeanPooling final : public precis::Compressor {
                                     {{"hidden_size", decoder_.config().hidden_size},
                                      {"num_layers", decoder_.config().num_layers},
                                      {"fingerprint", decoder_.fingerprint()}}}};
-    std::ofstream(directory / "compressor.json") << config;
+    std::ofstream file(directory / "compressor.json");
+    file << config << std::flush;
+    require(file.good(), (directory / "compressor.json").string() + " cannot be written");
   }
 
  private:
@@ -91,6 +93,12 @@ class MeanPooling final : public precis::Compressor {
 // What Precis calls for a directory whose compressor.json says "mean_pooling".
 inline std::unique_ptr<precis::Compressor> load_mean_pooling(const std::filesystem::path& directory,
                                                              const precis::Decoder& decoder) {
-  const auto config = nlohmann::json::parse(std::ifstream(directory / "compressor.json"));
-  return std::make_unique<MeanPooling>(decoder, config.value("window", int64_t{4}));
+  const std::filesystem::path file = directory / "compressor.json";
+  const auto value = nlohmann::json::parse(std::ifstream(file)).value("window", nlohmann::json(4));
+  const int64_t window = value.is_number_integer() ? value.get<int64_t>() : 0;
+  if (window < 1 || window > decoder.config().context_length)
+    throw precis::Error(precis::ErrorKind::kBadWeights,
+                        file.string() + ": window is " + value.dump() + ", expected 1 to " +
+                            std::to_string(decoder.config().context_length));
+  return std::make_unique<MeanPooling>(decoder, window);
 }

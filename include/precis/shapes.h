@@ -31,6 +31,8 @@ struct IcaeShape {
   int64_t max_segment = 512;
   int64_t rank = 128;      // of the LoRA on queries and values
   bool connector = false;  // with a LayerNorm
+  // Tokens that stand before every text and are divided with it: BOS, as published scripts have it.
+  int64_t rows_before = 0;
 };
 
 struct GistingShape {

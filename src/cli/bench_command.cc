@@ -27,6 +27,8 @@ struct Flags {
   bool json = false;
 };
 
+constexpr int64_t kDecodePrompt = 16;  // tokens read before those that are decoded
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
@@ -58,12 +60,11 @@ class Benchmark {
 
   // Seconds for n greedy tokens after a short prompt.
   double decode(int64_t n) const {
-    constexpr int64_t kPrompt = 16;
     KvCache cache(decoder_.config().kv_shape(), decoder_.options());
-    at::Tensor next = read_prompt(kPrompt, cache);
+    at::Tensor next = read_prompt(kDecodePrompt, cache);
     const auto start = Clock::now();
     for (int64_t i = 0; i < n; ++i) {
-      const at::Tensor position = at::full({1}, kPrompt + i, next.options());
+      const at::Tensor position = at::full({1}, kDecodePrompt + i, next.options());
       next = best(decoder_.forward({decoder_.embed(next), position, {0, 1}, {0}}, cache));
       next.item<int64_t>();  // as a sampler would, so that a GPU cannot run ahead
     }
@@ -99,12 +100,12 @@ double tokens_per_second(const char* title, int64_t tokens, int64_t runs, const 
 
 void check(const Flags& flags, int64_t context) {
   PRECIS_CHECK(flags.runs >= 1, kInvalidArgument, "bench: --runs is ", flags.runs);
-  PRECIS_CHECK(flags.decode >= 1 && flags.decode + 16 <= context,
+  PRECIS_CHECK(flags.decode >= 1 && flags.decode <= context - kDecodePrompt,
                kInvalidArgument,
                "bench: --decode is ",
                flags.decode,
                ", expected 1 to ",
-               context - 16);
+               context - kDecodePrompt);
   for (const int64_t n : flags.prefill) {
     PRECIS_CHECK(n >= 1 && n <= context,
                  kInvalidArgument,

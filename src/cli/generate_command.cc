@@ -188,6 +188,10 @@ void add_generate(CLI::App& app) {
   command->add_flag("--json", flags->json, "one JSON object in place of streamed text");
   command->callback([flags, prompt] {
     PRECIS_CHECK(*prompt || flags->use, kInvalidArgument, "--prompt is required");
+    PRECIS_CHECK(!flags->use || flags->context_file.empty(),
+                 kInvalidArgument,
+                 "generate: --context-file cannot be used with --use, which puts memories before "
+                 "the prompt and no other text");
     run(*flags);
   });
 }

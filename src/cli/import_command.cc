@@ -63,7 +63,9 @@ std::unique_ptr<Compressor> import_icae_of(const Flags& flags, const Engine& eng
   return import_icae(flags.source, engine.decoder(), options);
 }
 
-// The texts of the released scripts, each tokenized on its own without a BOS of its own.
+// The texts of the released scripts, each tokenized on its own without a BOS of its own. There
+// "Prompt: " and the question are one text; here the space is the one that Llama's tokenizers put
+// before a question that is tokenized on its own.
 IcFormerTemplate ic_former_template(const Tokenizer& tokenizer) {
   const auto ids = [&](const char* text) {
     const TextRun run{text, /*trusted=*/true};
@@ -71,7 +73,7 @@ IcFormerTemplate ic_former_template(const Tokenizer& tokenizer) {
   };
   IcFormerTemplate instruct;
   instruct.before = ids("<s>[INST] Response the Prompt based on the below text:\n\n");
-  instruct.after = ids("\n\nPrompt: ");
+  instruct.after = ids("\n\nPrompt:");
   instruct.end = ids("[/INST]");
   return instruct;
 }
@@ -100,6 +102,7 @@ void run_gisting(const Flags& flags) {
 
 void run(const Flags& flags) {
   const c10::NoGradGuard no_grad;
+  PRECIS_CHECK(!flags.out.empty(), kInvalidArgument, "import: --out is empty");
   if (flags.from == "gisting") return run_gisting(flags);
   const auto import = kImports.find(flags.from);
   PRECIS_CHECK(import != kImports.end(),

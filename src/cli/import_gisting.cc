@@ -4,6 +4,7 @@
 
 #include <ATen/core/TensorBody.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -11,6 +12,8 @@
 #include "io/draft_directory.h"
 #include "io/published_weights.h"
 #include "io/weight_difference.h"
+#include "precis/decoder.h"
+#include "precis/shapes.h"
 #include "text/load_tokenizer.h"
 
 namespace precis::cli {
@@ -30,6 +33,11 @@ void check_flags(const GistingFlags& flags, const GistingPaths& paths) {
       !flags.check_sum || !paths.base.empty(),
       kInvalidArgument,
       "import: --check-sum needs --base: it is of the weights that base and difference give");
+  PRECIS_CHECK(!flags.check_sum || std::isfinite(*flags.check_sum),
+               kInvalidArgument,
+               "import: --check-sum is ",
+               *flags.check_sum,
+               ", expected a finite number");
   PRECIS_CHECK(
       paths.base.empty() || paths.dtype != "auto",
       kInvalidArgument,
@@ -72,10 +80,31 @@ nlohmann::json import_tuned(const GistingImportOptions& options, const GistingPa
   return describe(*compressor, paths.source, paths.out);
 }
 
+// What would be refused once tens of gigabytes are recovered. The new row is the gist.
+void check_base(const fs::path& base, const Tokenizer& tokenizer, int64_t num_gists) {
+  const DecoderConfig config = model_shape(fs::absolute(base).string());
+  const int64_t ids = tokenizer.vocab_size();
+  PRECIS_CHECK(ids <= config.vocab_size || tokenizer.find("<GIST>") == config.vocab_size,
+               kBadWeights,
+               base.string(),
+               ": the tokenizer has ",
+               ids,
+               " ids, expected at most the ",
+               config.vocab_size,
+               " rows of the model's vocabulary, since the next is the gist's");
+  PRECIS_CHECK(num_gists <= config.context_length,
+               kInvalidArgument,
+               "import: --memory-tokens is ",
+               num_gists,
+               ", expected at most the base's context length of ",
+               config.context_length);
+}
+
 nlohmann::json import_difference(GistingImportOptions options,
                                  const std::optional<double>& check_sum,
                                  const GistingPaths& paths) {
   const auto tokenizer = load_tokenizer(paths.base);
+  check_base(paths.base, *tokenizer, options.num_gists);
   DraftDirectory draft(paths.out);
   const fs::path model = draft.path() / "model";
   RecoveryOptions recovery;

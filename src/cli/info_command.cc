@@ -24,6 +24,8 @@ using nlohmann::json;
 
 // IC-Former was published for one width, whatever the model's own MLP.
 constexpr int64_t kPublishedWidth = 4096;
+// The most that precis/cost.h counts.
+constexpr int64_t kLongestText = int64_t{1} << 24;
 
 struct Flags {
   ModelOptions model;
@@ -132,6 +134,11 @@ json describe_cost(const DecoderConfig& model,
   return result;
 }
 
+// --length, or the longest part that can be counted.
+int64_t length_of(const Flags& flags, int64_t max_segment) {
+  return flags.length.value_or(std::min(max_segment, kLongestText));
+}
+
 // None for a method that was registered from outside.
 std::optional<CompressorShape> built_in_shape(const std::filesystem::path& directory) {
   try {
@@ -155,7 +162,7 @@ json info_of_files(const Flags& flags) {
   result["compressor"] = describe(info);
   if (const auto shape = built_in_shape(flags.model.engine.compressor)) {
     result["cost"] =
-        describe_cost(config, *shape, flags.length.value_or(info.max_segment), element_bytes);
+        describe_cost(config, *shape, length_of(flags, info.max_segment), element_bytes);
   }
   return result;
 }
@@ -216,9 +223,9 @@ json info_of_shapes(const Flags& flags) {
     return result;
   }
   const CompressorShape shape = compressor_shape(flags, model);
-  const int64_t whole_part = std::visit([](const auto& s) { return s.max_segment; }, shape);
+  const int64_t max_segment = std::visit([](const auto& s) { return s.max_segment; }, shape);
   result["compressor"] = std::visit([](const auto& s) { return describe(s); }, shape);
-  result["cost"] = describe_cost(model, shape, flags.length.value_or(whole_part), element_bytes);
+  result["cost"] = describe_cost(model, shape, length_of(flags, max_segment), element_bytes);
   return result;
 }
 

@@ -68,6 +68,7 @@ void add_logits(CLI::App& app) {
           "--out", flags->out, "safetensors: logits [n, vocab] and hidden [n, hidden], float32")
       ->required();
   command->callback([flags] {
+    check_can_be_written(flags->out);
     const auto ids = read_ids(flags->ids);
     const Engine engine = flags->model.load();
     translate_errors([&] { write_logits(engine.decoder(), ids, flags->out); });
@@ -117,11 +118,15 @@ void add_compress(CLI::App& app) {
   add_compression_flags(*command, flags->compression);
   auto* file = command->add_option("--file", flags->file, "text file");
   command->add_option("--ids", flags->ids, "JSON array of token ids")->excludes(file);
-  command->add_option("--out", flags->out, "safetensors: embeddings [k, hidden]")->required();
+  command
+      ->add_option(
+          "--out", flags->out, "safetensors: embeddings [k, hidden]; of gisting: keys and values")
+      ->required();
   command->callback([flags] {
     PRECIS_CHECK(!flags->file.empty() || !flags->ids.empty(),
                  kInvalidArgument,
                  "compress: give --file or --ids");
+    check_can_be_written(flags->out);
     const std::string text = flags->file.empty() ? "" : read_text(flags->file);
     const auto ids = flags->ids.empty() ? std::vector<TokenId>{} : read_ids(flags->ids);
     const Engine engine = flags->model.load();

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/model_options.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "base/check.h"
 #include "io/json_file.h"
@@ -54,8 +58,8 @@ void add_dtype_and_device(CLI::App& command, ModelOptions& options) {
 
 CompressOptions CompressionFlags::options() const {
   CompressOptions result;
-  if (ratio != 0) result.ratio = ratio;
-  if (segment != 0) result.segment = segment;
+  result.ratio = ratio;
+  result.segment = segment;
   if (chaining == "concat") result.chaining = Chaining::kConcat;
   if (chaining == "recursive") result.chaining = Chaining::kRecursive;
   return result;
@@ -100,6 +104,23 @@ std::string read_text(const std::filesystem::path& path) {
   std::string text = read_file(path);
   PRECIS_CHECK(!text.empty(), kInvalidArgument, path.string(), ": the document is empty");
   return text;
+}
+
+void check_can_be_written(const std::filesystem::path& file) {
+  std::error_code ignored;
+  PRECIS_CHECK(file.has_filename() && !std::filesystem::is_directory(file, ignored),
+               kInvalidArgument,
+               "\"",
+               file.string(),
+               "\": cannot be written: a file's name was expected");
+  // Of a file in the directory's place, "/." tells.
+  const std::filesystem::path directory = file.has_parent_path() ? file.parent_path() / "." : ".";
+  const int error = ::access(directory.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+  PRECIS_CHECK(error == 0,
+               kInvalidArgument,
+               file.string(),
+               ": cannot be written: ",
+               std::generic_category().message(error));
 }
 
 void print(const nlohmann::json& result) {

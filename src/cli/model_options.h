@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,8 @@ void add_dtype_and_device(CLI::App& command, ModelOptions& options);
 
 // --ratio, --segment, --chaining.
 struct CompressionFlags {
-  double ratio = 0;     // 0: not given
-  int64_t segment = 0;  // 0: not given
+  std::optional<double> ratio;
+  std::optional<int64_t> segment;
   std::string chaining = "independent";
 
   CompressOptions options() const;
@@ -45,6 +46,10 @@ void add_compression_flags(CLI::App& command, CompressionFlags& flags);
 std::vector<TokenId> read_ids(const std::filesystem::path& path);
 // A text file. Throws kNotFound, or kInvalidArgument if it is empty.
 std::string read_text(const std::filesystem::path& path);
+
+// To be asked before long work. Throws kInvalidArgument, naming the file, if it cannot be made: its
+// name is missing or a directory's, or the directory it is to stand in is missing or read-only.
+void check_can_be_written(const std::filesystem::path& file);
 
 // One line on standard output.
 void print(const nlohmann::json& result);

@@ -43,13 +43,11 @@ std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& e
   refuse(flags.layers.has_value(), flags, "--layers");
   IcaeConfig config;
   config.connector = true;
-  config.seed = flags.seed;
-  config.instruct.answer_ends = {};
   set(config.slots, flags.slots);
   set(config.max_segment, flags.max_segment);
   set(config.rank, flags.rank);
   set(config.alpha, flags.alpha);
-  return create_icae(config, engine.decoder());
+  return create_icae(config, engine.decoder(), flags.seed);
 }
 
 // The frozen form. Where the model wants a BOS, it stands before the text, since nothing can be put
@@ -68,7 +66,8 @@ std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine
   return create_gisting(config, engine.decoder(), flags.seed);
 }
 
-// Heads and width of the feed-forward layers as the model has them.
+// Heads and width of the feed-forward layers as the model has them, heads fewer where theirs do not
+// divide its width.
 std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags, const Engine& engine) {
   refuse(flags.ratio.has_value(), flags, "--ratio");
   refuse(flags.separator.has_value(), flags, "--separator");
@@ -79,7 +78,8 @@ std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags, const Engi
   config.connector = true;
   config.ffn_size = model.ffn_size;
   config.num_heads = model.num_heads;
-  while (model.hidden_size % (2 * config.num_heads) != 0) --config.num_heads;
+  while (config.num_heads > 1 && model.hidden_size % (2 * config.num_heads) != 0)
+    --config.num_heads;
   set(config.slots, flags.slots);
   set(config.max_segment, flags.max_segment);
   set(config.num_layers, flags.layers);

@@ -28,6 +28,7 @@ CompressorShape read_icae(const CompressorFiles& files) {
   shape.max_segment = settings.integer("max_segment");
   shape.rank = settings.integer("rank");
   shape.connector = settings.flag("connector", false);
+  shape.rows_before = std::ssize(settings.ids("before_text"));
   return shape;
 }
 
@@ -86,6 +87,7 @@ struct SizeCheck {
     at_least(1, "slots", shape.slots);
     at_least(1, "max_segment", shape.max_segment);
     at_least(1, "rank", shape.rank);
+    at_least(0, "rows_before", shape.rows_before);
   }
   void operator()(const GistingShape& shape) const {
     at_least(1, "num_gists", shape.num_gists);

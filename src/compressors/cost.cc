@@ -186,10 +186,26 @@ double parameters(const IcFormerShape& shape, const Sizes& m) {
          (shape.connector ? connector_parameters(m, true) : 0);
 }
 
+// What is divided into parts, for a text of `num_tokens`.
+template <typename Shape>
+int64_t tokens_to_divide(const Shape&, int64_t num_tokens) {
+  return num_tokens;
+}
+
+int64_t tokens_to_divide(const IcaeShape& shape, int64_t num_tokens) {
+  PRECIS_CHECK(shape.rows_before <= kLongestText,
+               kInvalidArgument,
+               "cost: rows_before is ",
+               shape.rows_before,
+               ", expected at most ",
+               kLongestText);
+  return shape.rows_before + num_tokens;
+}
+
 // A text in its parts: all but the last are of one size.
 template <typename Shape>
 PartCost text_cost(const Shape& shape, const DecoderConfig& model, int64_t num_tokens) {
-  const auto parts = divide(num_tokens, shape.max_segment);
+  const auto parts = divide(tokens_to_divide(shape, num_tokens), shape.max_segment);
   const auto of = [&](const TokenRange& part) {
     return part_cost(shape, model, static_cast<double>(part.size));
   };

@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/GradMode.h>
-#include <c10/util/accumulate.h>
 
 #include <algorithm>
 #include <cmath>
@@ -28,6 +27,9 @@ namespace {
 constexpr const char* kMethod = "ic_former";
 constexpr double kInitialDeviation = 0.02;  // of matrices, as in the paper
 constexpr double kDigestDeviation = 0.1;    // of digests around the mean embedding, in its RMS
+
+// Far above what there is, far below where memory runs out before anything is said.
+constexpr int64_t kLargestDepth = 1024, kLargestFfn = int64_t{1} << 20;
 
 // Ids of the vocabulary whose keys and values are computed at a time.
 constexpr int64_t kIdsPerProduct = 4096;
@@ -333,13 +335,16 @@ void check_ic_former_config(const IcFormerConfig& config,
                             const Decoder& decoder,
                             ErrorKind kind,
                             const std::string& origin) {
-  const auto demand = [&](bool good, const char* name, auto value, const char* expected) {
+  const auto demand = [&](bool good, const char* name, auto value, const std::string& expected) {
     if (!good) fail(kind, origin, ": ", name, " is ", value, ", expected ", expected);
   };
-  demand(config.slots >= 1, "slots", config.slots, "at least 1");
+  const auto demand_range = [&](const char* name, int64_t value, int64_t largest) {
+    demand(value >= 1 && value <= largest, name, value, concat("1 to ", largest));
+  };
+  demand_range("slots", config.slots, decoder.config().context_length - 1);
   demand(config.max_segment >= 1, "max_segment", config.max_segment, "at least 1");
-  demand(config.num_layers >= 1, "num_layers", config.num_layers, "at least 1");
-  demand(config.ffn_size >= 1, "ffn_size", config.ffn_size, "at least 1");
+  demand_range("num_layers", config.num_layers, kLargestDepth);
+  demand_range("ffn_size", config.ffn_size, kLargestFfn);
   demand(config.rms_norm_epsilon > 0 && std::isfinite(config.rms_norm_epsilon),
          "rms_norm_epsilon",
          config.rms_norm_epsilon,
@@ -353,20 +358,10 @@ void check_ic_former_config(const IcFormerConfig& config,
       config.num_heads >= 1 && hidden % config.num_heads == 0 && hidden / config.num_heads % 2 == 0,
       "num_heads",
       config.num_heads,
-      concat("a number that divides the width of ", hidden, " into even parts").c_str());
+      concat("a number that divides the width of ", hidden, " into even parts"));
   for (const auto* ids : {&config.instruct.before, &config.instruct.after, &config.instruct.end}) {
     check_template_ids(*ids, decoder, kind, origin);
   }
-}
-
-int64_t num_digest_parameters(const IcFormerConfig& config, int64_t hidden_size) {
-  int64_t sum = config.slots * hidden_size;
-  nn::make_digest_net(net_size(config, hidden_size),
-                      [&](const std::string&, at::IntArrayRef shape) {
-                        sum += c10::multiply_integers(shape);
-                        return at::Tensor();
-                      });
-  return sum;
 }
 
 std::unique_ptr<Compressor> make_ic_former(const IcFormerConfig& config,

@@ -19,7 +19,8 @@ namespace precis {
 // What stands around the memories of a text that a prompt is about:
 //   before, memories, FT vector, after, prompt, end.
 // Ids of the model, since only its tokenizer knows them. The published checkpoint was tuned with
-// "<s>[INST] Response the Prompt based on the below text:\n\n", "\n\nPrompt: " and "[/INST]".
+// "<s>[INST] Response the Prompt based on the below text:\n\n", "\n\nPrompt: {prompt}" as one text
+// and "[/INST]".
 struct IcFormerTemplate {
   std::vector<TokenId> before;
   std::vector<TokenId> after;
@@ -52,12 +53,9 @@ struct IcFormerWeights {
   Connector connector;    // with its LayerNorm; empty without a connector
 };
 
-// Parameters of the net and its digest tokens, which is what the paper counts: 607,690,752 for
-// Llama-7B.
-int64_t num_digest_parameters(const IcFormerConfig& config, int64_t hidden_size);
-
-// Throws `kind`, naming `origin`, for sizes below 1, heads that do not divide the model's width
-// into even parts, and ids outside the vocabulary.
+// Throws `kind`, naming `origin`, for sizes below 1, slots that fill the model's window, more than
+// 1024 layers, an ffn_size above 2^20, heads that do not divide the model's width into even parts,
+// and ids outside the vocabulary.
 void check_ic_former_config(const IcFormerConfig& config,
                             const Decoder& decoder,
                             ErrorKind kind,

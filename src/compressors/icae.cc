@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <utility>
@@ -79,13 +80,15 @@ class Icae final : public Compressor {
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
     check_not_empty(num_tokens, kMethod);
-    return std::ssize(divide(num_tokens, limit_of(options))) * config_.slots;
+    const int64_t num_read = std::ssize(config_.before_text) + num_tokens;
+    return std::ssize(divide(num_read, limit_of(options))) * config_.slots;
   }
 
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
     for (const Segment& segment : segments) check_segment(segment, decoder_, kMethod);
-    const Parts divided = divide_segments(segments, limit_of(options));
+    const std::vector<Segment> texts = whole_texts(segments);  // outlive their parts
+    const Parts divided = divide_segments(texts, limit_of(options));
     for (const Part& part : divided.parts)
       check_window(num_rows(part), decoder_, kMethod, "a part of the segment and memory tokens");
     return join_slots(read(divided.parts, options.progress), divided.ends);
@@ -117,6 +120,7 @@ class Icae final : public Compressor {
                              {"alpha", config_.alpha},
                              {"connector", config_.connector},
                              {"continuation", config_.continuation_mark ? "lm" : "none"},
+                             {"before_text", config_.before_text},
                              {"instruct_before", config_.instruct.before},
                              {"instruct_mark_after_prompt", config_.instruct.mark_after_prompt},
                              {"instruct_end", config_.instruct.end},
@@ -131,6 +135,7 @@ class Icae final : public Compressor {
     hasher.add(fingerprint_of(tensors_));
     hasher.add(std::bit_cast<int64_t>(config_.alpha));
     hasher.add(config_.max_segment);
+    for (const TokenId id : config_.before_text) hasher.add(id);
     return hasher.hex();
   }
 
@@ -138,6 +143,18 @@ class Icae final : public Compressor {
     refuse_ratio(options, config_.slots, kMethod);
     refuse_chaining(options, kMethod);
     return part_limit(options, config_.max_segment, kMethod);
+  }
+
+  // Each with before_text in front, once.
+  std::vector<Segment> whole_texts(std::span<const Segment> segments) const {
+    const std::vector<TokenId>& before = config_.before_text;
+    std::vector<Segment> texts(segments.begin(), segments.end());
+    for (Segment& text : texts) {
+      std::vector<TokenId>& ids = text.tokens;
+      const auto differs = std::mismatch(before.begin(), before.end(), ids.begin(), ids.end());
+      if (differs.first != before.end()) ids.insert(ids.begin(), before.begin(), before.end());
+    }
+    return texts;
   }
 
   int64_t num_rows(const Part& part) const { return std::ssize(part) + config_.slots; }
@@ -202,6 +219,7 @@ void check_config(const IcaeConfig& config,
   if (config.rank < 1) fail(kind, origin, ": rank is ", config.rank, ", expected at least 1");
   if (!(config.alpha > 0 && std::isfinite(config.alpha)))
     fail(kind, origin, ": alpha is ", config.alpha, ", expected a number above 0");
+  check_template_ids(config.before_text, decoder, kind, origin);
   check_template_ids(config.instruct.before, decoder, kind, origin);
   check_template_ids(config.instruct.end, decoder, kind, origin);
   check_template_ids(config.instruct.answer_ends, decoder, kind, origin);
@@ -216,6 +234,7 @@ IcaeConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
   config.alpha = settings.number("alpha");
   config.connector = settings.flag("connector", false);
   config.continuation_mark = settings.choice("continuation", "lm", "none");
+  config.before_text = settings.ids("before_text");
   config.instruct.before = settings.ids("instruct_before");
   config.instruct.mark_after_prompt = settings.flag("instruct_mark_after_prompt", true);
   config.instruct.end = settings.ids("instruct_end");
@@ -236,6 +255,11 @@ IcaeTemplate icae_template(IcaeGeneration generation) {
       return {{1, 733, 16289, 28793}, false, {733, 28748, 16289, 28793}, {2}};
   }
   fail(ErrorKind::kInternal, "icae: unknown generation");
+}
+
+std::vector<TokenId> icae_before_text(IcaeGeneration generation) {
+  if (generation == IcaeGeneration::kNone) return {};
+  return {1};
 }
 
 std::unique_ptr<Compressor> make_icae(const IcaeConfig& config,
@@ -283,11 +307,13 @@ std::unique_ptr<Compressor> load_icae(const CompressorFiles& files, const Decode
   return make_icae(config, std::move(weights), decoder);
 }
 
-std::unique_ptr<Compressor> create_icae(const IcaeConfig& config, const Decoder& decoder) {
+std::unique_ptr<Compressor> create_icae(const IcaeConfig& config,
+                                        const Decoder& decoder,
+                                        uint64_t seed) {
   // Before sizes are used to make tensors.
   check_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
   const auto options = parameter_options(decoder);
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(config.seed);
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   const EmbeddingStatistics embeddings = embedding_statistics(decoder);
   const double bound = 1 / std::sqrt(static_cast<double>(decoder.config().hidden_size));
   IcaeWeights weights;

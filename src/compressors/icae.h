@@ -32,6 +32,10 @@ struct IcaeTemplate {
 
 IcaeTemplate icae_template(IcaeGeneration generation);
 
+// What the published scripts put before the text to be compressed: BOS in both generations. The
+// second was pretrained so too, but for texts cut out of longer ones, and fine-tuned without it.
+std::vector<TokenId> icae_before_text(IcaeGeneration generation);
+
 // ICAE, the in-context autoencoder (Ge et al., ICLR 2024, arXiv 2307.06945): the frozen model, with
 // LoRA on the query and value projections of all layers, reads
 //   part, memory token x slots
@@ -45,8 +49,11 @@ struct IcaeConfig {
   double alpha = 32.0;            // the LoRA counts alpha / rank
   bool connector = false;         // for models whose hidden states are far from their embeddings
   bool continuation_mark = true;  // LM stands between a memory and what continues its text
+  // The first tokens of every text, divided with it. A text that begins with them does not get them
+  // twice; memory_size(), which sees no ids, counts them always and may count a part more than such
+  // a text has.
+  std::vector<TokenId> before_text;
   IcaeTemplate instruct;
-  uint64_t seed = 1;  // of create_icae; no file keeps it
 };
 
 // The trainable part, float32 (float64 over a float64 model).
@@ -62,7 +69,9 @@ std::unique_ptr<Compressor> load_icae(const CompressorFiles& files, const Decode
 // uniform in +-1 / sqrt(hidden), up zero), memory tokens and marks around the mean embedding, and a
 // connector that starts where the frozen model can read memories: W the identity, b zero, the
 // LayerNorm's gain a quarter of the embeddings' RMS and its bias their mean.
-std::unique_ptr<Compressor> create_icae(const IcaeConfig& config, const Decoder& decoder);
+std::unique_ptr<Compressor> create_icae(const IcaeConfig& config,
+                                        const Decoder& decoder,
+                                        uint64_t seed = 1);
 
 // Takes weights of any floating type. Throws kInvalidArgument for sizes below 1 or slots that do
 // not fit the model's window, for ids outside the vocabulary and for tensors of other shapes.

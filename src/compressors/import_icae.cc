@@ -125,7 +125,9 @@ std::unique_ptr<Compressor> import_icae(const std::filesystem::path& source,
   config.max_segment = options.max_segment.value_or(config.slots * kTokensPerSlot);
   config.alpha = options.alpha;
   config.continuation_mark = options.continuation_mark;
-  config.instruct = icae_template(options.generation.value_or(generation_of(model)));
+  const IcaeGeneration generation = options.generation.value_or(generation_of(model));
+  config.before_text = options.before_text.value_or(icae_before_text(generation));
+  config.instruct = icae_template(generation);
   IcaeWeights trained;
   trained.memory_embeddings =
       weights.take(kMemoryTokens, {config.slots + kNumMarks, model.hidden_size});

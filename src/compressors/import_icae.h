@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "compressors/icae.h"
 #include "precis/compressor.h"
@@ -19,6 +20,9 @@ struct IcaeImportOptions {
   // none: by the architecture of the model, "llama" or "mistral", else neither. GGUF files call
   // Mistral models llama, too.
   std::optional<IcaeGeneration> generation;
+  // Read before every text. none: as the generation's scripts do; empty: as Mistral's was
+  // fine-tuned.
+  std::optional<std::vector<TokenId>> before_text;
   bool continuation_mark = false;  // trained with add_special_token_for_lm
 };
 

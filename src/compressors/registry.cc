@@ -83,7 +83,14 @@ std::unique_ptr<Compressor> load_compressor(const std::filesystem::path& directo
                Registry::instance().known(),
                ")");
   if (files.config.contains("base")) check_base(files, decoder);
-  return factory(directory, decoder);
+  std::unique_ptr<Compressor> compressor = factory(directory, decoder);
+  PRECIS_CHECK(compressor != nullptr,
+               kInvalidArgument,
+               files.origin(),
+               ": what is registered as \"",
+               method,
+               "\" made no compressor");
+  return compressor;
 }
 
 }  // namespace precis

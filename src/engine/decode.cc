@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "engine/sampler.h"
 #include "engine/stop_matcher.h"
+#include "prompt/packed_pass.h"
 #include "text/text_stream.h"
 
 namespace precis {
@@ -117,22 +118,9 @@ at::Tensor prefill_pass(const Decoder& decoder,
                         int64_t first,
                         int64_t last,
                         KvCache& cache) {
-  DecoderInput input;
-  std::vector<at::Tensor> rows, positions;
-  std::vector<int64_t> ends;
-  input.sequence_starts.push_back(0);
-  for (int64_t i = first; i < last; ++i) {
-    preload(prompts[i], decoder, cache, i);
-    rows.push_back(prompts[i].embeddings);
-    positions.push_back(prompts[i].positions);
-    input.sequence_starts.push_back(input.sequence_starts.back() + rows.back().size(0));
-    input.cache_sequences.push_back(i);
-    ends.push_back(input.sequence_starts.back() - 1);
-  }
-  input.embeddings = at::cat(rows, 0);
-  input.positions = at::cat(positions, 0);
-  const at::Tensor hidden = decoder.forward(input, cache);
-  return hidden.index_select(0, at::tensor(ends, at::kLong).to(hidden.device()));
+  PackedPass pass(decoder, cache);
+  for (int64_t i = first; i < last; ++i) pass.add(prompts[i], i, /*num_wanted=*/1);
+  return pass.read();
 }
 
 at::Tensor prefill(const Decoder& decoder, std::span<const SplicedPrompt> prompts, KvCache& cache) {

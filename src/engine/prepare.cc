@@ -32,8 +32,10 @@ int64_t kv_bytes_per_row(const Decoder& decoder) {
          static_cast<int64_t>(decoder.options().dtype().itemsize());
 }
 
+// Trained rows of a frame travel as memories too, and stand for no text.
 bool ends_on_memory(const std::vector<PromptPart>& parts) {
-  return parts.back().memory || parts.back().treatment == Prompt::Treatment::kCompress;
+  if (parts.back().memory) return parts.back().memory->provenance().source_tokens > 0;
+  return parts.back().treatment == Prompt::Treatment::kCompress;
 }
 
 void add_continuation_mark(const Stages& stages, std::vector<PromptPart>& parts) {

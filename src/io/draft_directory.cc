@@ -10,15 +10,30 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Absolute and without a slash at its end, so that it has a name and a parent.
-fs::path named(const fs::path& path) {
-  const fs::path whole = fs::absolute(path).lexically_normal();
+void check_done(const std::error_code& error, const fs::path& path) {
+  PRECIS_CHECK(!error, kInvalidArgument, path.string(), ": cannot be created: ", error.message());
+}
+
+// Absolute, so that it has a parent; behind all links, since none can be renamed over; without a
+// slash at its end, so that it has a name.
+fs::path resolved(const fs::path& path) {
+  PRECIS_CHECK(!path.empty(), kInvalidArgument, "the name of the directory to write is empty");
+  std::error_code error;
+  fs::path whole = fs::absolute(path, error);
+  if (!error) whole = fs::weakly_canonical(whole, error);
+  check_done(error, path);
   return whole.has_filename() ? whole : whole.parent_path();
 }
 
+fs::path draft_beside(const fs::path& path) {
+  std::random_device random;
+  return path.parent_path() / concat(".precis-", std::hex, random(), random(), ".part");
+}
+
+// A link that is left leads nowhere.
 void check_free(const fs::path& path) {
   std::error_code error;
-  if (!fs::exists(path, error)) return;
+  if (!fs::exists(fs::symlink_status(path, error))) return;
   const bool free = fs::is_directory(path, error) && fs::is_empty(path, error);
   PRECIS_CHECK(free && !error,
                kInvalidArgument,
@@ -26,19 +41,25 @@ void check_free(const fs::path& path) {
                ": is there already, expected nothing or an empty directory");
 }
 
-void check_done(const std::error_code& error, const fs::path& path) {
-  PRECIS_CHECK(!error, kInvalidArgument, path.string(), ": cannot be created: ", error.message());
+// Some empty directories cannot give way, mount points among them. Moved away and back, since its
+// owner and permissions are lost if it is removed and then nothing is committed.
+void check_replaceable(const fs::path& path, const fs::path& aside) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return;
+  fs::rename(path, aside, error);
+  if (!error) fs::rename(aside, path, error);
+  PRECIS_CHECK(!error, kInvalidArgument, path.string(), ": cannot be replaced: ", error.message());
 }
 
 }  // namespace
 
-DraftDirectory::DraftDirectory(const fs::path& path) : target_(named(path)) {
+DraftDirectory::DraftDirectory(const fs::path& path)
+    : target_(resolved(path)), draft_(draft_beside(target_)) {
   check_free(target_);
   std::error_code error;
   fs::create_directories(target_.parent_path(), error);
   check_done(error, target_);
-  std::random_device random;
-  draft_ = target_.parent_path() / concat(".precis-", std::hex, random(), random(), ".part");
+  check_replaceable(target_, draft_);
   fs::create_directory(draft_, error);
   check_done(error, target_);
 }

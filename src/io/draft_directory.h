@@ -10,8 +10,10 @@ namespace precis {
 // of as one AtomicFile; a process that is killed leaves a ".precis-*.part" behind.
 class DraftDirectory {
  public:
-  // Throws kInvalidArgument if anything but an empty directory is at `path` already, or if the
-  // system refuses. Directories above it are made, and stay.
+  // Follows links: one that leads to an empty directory stays, and what it leads to is replaced.
+  // Throws kInvalidArgument if `path` is empty, if anything but an empty directory is there
+  // already, if that one cannot be replaced, as mount points cannot, or if the system refuses.
+  // Directories above it are made, and stay.
   explicit DraftDirectory(const std::filesystem::path& path);
   DraftDirectory(const DraftDirectory&) = delete;
   DraftDirectory& operator=(const DraftDirectory&) = delete;

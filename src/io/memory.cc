@@ -122,8 +122,15 @@ const Provenance& Memory::provenance() const { return contents_->provenance; }
 std::string Memory::content_hash() const {
   Hasher hasher;
   for (const NamedRows& rows : named_rows(contents_->tensors)) {
-    hasher.add(rows.name);
-    hasher.add(to_stored(rows.name, rows.tensor).bytes);
+    const StoredTensor stored = to_stored(rows.name, rows.tensor);
+    hasher.add(stored.name);
+    hasher.add(stored.dtype);
+    for (const int64_t size : stored.shape) hasher.add(size);
+    hasher.add(stored.bytes);
+  }
+  if (const auto* cached = std::get_if<CachedTokens>(&contents_->tensors)) {
+    hasher.add(cached->first_position);
+    hasher.add(cached->next_position);
   }
   return hasher.hex();
 }

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/core/Tensor.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -9,8 +7,7 @@
 #include "base/hash.h"
 #include "io/in_quotes.h"
 #include "io/json_file.h"
-#include "io/memory_contents.h"
-#include "io/safetensors_weights.h"
+#include "io/safetensors.h"
 #include "io/translate_errors.h"
 #include "precis/memory_bank.h"
 
@@ -32,13 +29,7 @@ struct IndexRow {
 // names it.
 std::string file_name_of(const Memory& memory) {
   Hasher hasher;
-  for (const NamedRows& rows : named_rows(memory.contents().tensors)) {
-    const StoredTensor stored = to_stored(rows.name, rows.tensor);
-    hasher.add(stored.name);
-    hasher.add(stored.dtype);
-    for (const int64_t size : stored.shape) hasher.add(size);
-    hasher.add(stored.bytes);
-  }
+  hasher.add(memory.content_hash());
   const Provenance& from = memory.provenance();
   hasher.add(from.method);
   hasher.add(from.model_fingerprint);

@@ -244,6 +244,11 @@ RecoveredModel recover_model(const fs::path& base,
   PRECIS_CHECK(options.dtype == at::kFloat || options.dtype == at::kBFloat16,
                kInvalidArgument,
                "recover_model: expected float32 or bfloat16");
+  PRECIS_CHECK(!options.check_sum || std::isfinite(*options.check_sum),
+               kInvalidArgument,
+               "recover_model: check_sum is ",
+               *options.check_sum,
+               ", expected a finite number");
   std::error_code error;
   PRECIS_CHECK(!fs::is_regular_file(base, error),
                kInvalidArgument,

@@ -36,9 +36,12 @@ struct GatedActivationArguments {
   bool gelu_tanh;  // otherwise SiLU
 };
 
+// Largest head that decode_attention sums on the stack.
+inline constexpr int64_t kMaxHeadDim = 512;
+
 // One query position of one sequence: q, out: [heads, head_dim]; keys, values: [kv_heads, *,
 // head_dim], whose heads are kv_stride elements apart; the query sees rows first_key .. num_keys
-// - 1. scores: heads * num_keys floats of scratch.
+// - 1. scores: heads * num_keys floats of scratch. head_dim: at most kMaxHeadDim.
 struct DecodeAttentionArguments {
   const void* q;
   const void* keys;

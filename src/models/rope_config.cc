@@ -10,13 +10,32 @@ namespace precis {
 namespace {
 
 using nlohmann::json;
+using Scaling = RopeConfig::Scaling;
+
+bool is_present(const json& object, const std::string& key) {
+  return object.contains(key) && !object.at(key).is_null();
+}
+
+// Null where the key is absent.
+json object_at(const json& owner, const std::string& key, const std::string& origin) {
+  if (!is_present(owner, key)) return nullptr;
+  PRECIS_CHECK(owner.at(key).is_object(), kBadWeights, origin, ": ", key, " is not an object");
+  return owner.at(key);
+}
 
 double number(const json& object, const char* key, double otherwise, const std::string& origin) {
-  if (!object.contains(key) || object.at(key).is_null()) return otherwise;
+  if (!is_present(object, key)) return otherwise;
   PRECIS_CHECK(object.at(key).is_number(), kBadWeights, origin, ": rope ", key, " is not a number");
   const double value = object.at(key).get<double>();
   PRECIS_CHECK(
       std::isfinite(value) && value > 0, kBadWeights, origin, ": rope ", key, " is ", value);
+  return value;
+}
+
+// Above 1, so that frequencies fall from one pair to the next and stay finite.
+double base(const json& object, const char* key, double otherwise, const std::string& origin) {
+  const double value = number(object, key, otherwise, origin);
+  PRECIS_CHECK(value > 1, kBadWeights, origin, ": rope ", key, " is ", value, ", expected above 1");
   return value;
 }
 
@@ -53,46 +72,49 @@ void check_divisors(const std::vector<float>& divisors,
   }
 }
 
+Scaling scaling_of(const std::string& type, const std::string& origin) {
+  if (type == "default") return Scaling::kNone;
+  if (type == "linear") return Scaling::kLinear;
+  if (type == "llama3") return Scaling::kLlama3;
+  if (type == "yarn") return Scaling::kYarn;
+  if (type == "precis_divisors") return Scaling::kDivisors;
+  fail(ErrorKind::kUnsupported,
+       origin,
+       ": rope scaling \"",
+       type,
+       "\" is not supported (known: default, linear, llama3, yarn)");
+}
+
 void read_scaling(RopeConfig& rope,
                   const json& scaling,
                   const DecoderConfig& decoder,
                   const std::string& origin) {
-  const std::string type =
-      scaling.value("rope_type", scaling.value("type", std::string("default")));
-  if (type == "default") return;
+  rope.scaling =
+      scaling_of(scaling.value("rope_type", scaling.value("type", std::string("default"))), origin);
+  if (rope.scaling == Scaling::kNone) return;
   rope.original_context = number(scaling,
                                  "original_max_position_embeddings",
                                  static_cast<double>(decoder.context_length),
                                  origin);
-  if (type == "precis_divisors") {
-    rope.scaling = RopeConfig::Scaling::kDivisors;
+  if (rope.scaling == Scaling::kDivisors) {
     rope.divisors = scaling.at("divisors").get<std::vector<float>>();
     check_divisors(rope.divisors, decoder.head_dim, origin);
     return;
   }
+  PRECIS_CHECK(is_present(scaling, "factor"), kBadWeights, origin, ": rope factor is missing");
   rope.factor = number(scaling, "factor", 1.0, origin);
-  if (type == "linear") {
-    rope.scaling = RopeConfig::Scaling::kLinear;
-  } else if (type == "llama3") {
-    rope.scaling = RopeConfig::Scaling::kLlama3;
+  if (rope.scaling == Scaling::kLlama3) {
     rope.low_frequency_factor = number(scaling, "low_freq_factor", 1.0, origin);
     rope.high_frequency_factor = number(scaling, "high_freq_factor", 4.0, origin);
     PRECIS_CHECK(rope.high_frequency_factor > rope.low_frequency_factor,
                  kBadWeights,
                  origin,
                  ": rope high_freq_factor is not above low_freq_factor");
-  } else if (type == "yarn") {
-    rope.scaling = RopeConfig::Scaling::kYarn;
+  } else if (rope.scaling == Scaling::kYarn) {
     rope.beta_fast = number(scaling, "beta_fast", 32.0, origin);
     rope.beta_slow = number(scaling, "beta_slow", 1.0, origin);
     rope.attention_factor = yarn_attention_factor(scaling, rope.factor, origin);
     rope.truncate_correction = scaling.value("truncate", true);
-  } else {
-    fail(ErrorKind::kUnsupported,
-         origin,
-         ": rope scaling \"",
-         type,
-         "\" is not supported (known: default, linear, llama3, yarn)");
   }
 }
 
@@ -102,7 +124,7 @@ RopeConfig read_rope(const json& theta_owner,
                      const DecoderConfig& decoder,
                      const std::string& origin) {
   RopeConfig rope;
-  rope.base = number(theta_owner, "rope_theta", default_base, origin);
+  rope.base = base(theta_owner, "rope_theta", default_base, origin);
   PRECIS_CHECK(number(theta_owner, "partial_rotary_factor", 1.0, origin) == 1.0,
                kUnsupported,
                origin,
@@ -112,12 +134,9 @@ RopeConfig read_rope(const json& theta_owner,
 }
 
 // rope_parameters, or its entry for the layer type; null where the file is in the old spelling.
-json new_style(const json& config, const std::string& layer_type) {
-  if (!config.contains("rope_parameters") || !config.at("rope_parameters").is_object())
-    return nullptr;
-  const json& all = config.at("rope_parameters");
-  if (!layer_type.empty() && all.contains(layer_type)) return all.at(layer_type);
-  return all;
+json new_style(const json& config, const std::string& layer_type, const std::string& origin) {
+  const json all = object_at(config, "rope_parameters", origin);
+  return all.contains(layer_type) ? object_at(all, layer_type, origin) : all;
 }
 
 }  // namespace
@@ -127,20 +146,20 @@ RopeConfig rope_config(const json& config,
                        const std::string& origin,
                        const std::string& layer_type) {
   const double default_base = layer_type.empty() ? 10000.0 : 1e6;  // Gemma 3's global layers
-  const json parameters = new_style(config, layer_type);
+  const json parameters = new_style(config, layer_type, origin);
   if (parameters.is_object())
     return read_rope(parameters, parameters, default_base, decoder, origin);
-  const json scaling = config.contains("rope_scaling") ? config.at("rope_scaling") : json(nullptr);
+  const json scaling = object_at(config, "rope_scaling", origin);
   return read_rope(config, scaling, default_base, decoder, origin);
 }
 
 RopeConfig local_rope_config(const json& config,
                              const DecoderConfig& decoder,
                              const std::string& origin) {
-  const json parameters = new_style(config, "sliding_attention");
+  const json parameters = new_style(config, "sliding_attention", origin);
   if (parameters.is_object()) return read_rope(parameters, parameters, 10000.0, decoder, origin);
   RopeConfig rope;
-  rope.base = number(config, "rope_local_base_freq", 10000.0, origin);
+  rope.base = base(config, "rope_local_base_freq", 10000.0, origin);
   return rope;
 }
 

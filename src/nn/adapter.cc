@@ -31,6 +31,16 @@ at::Tensor change_of(const LowRank& change, const at::Tensor& x, int64_t out) {
   return ops::linear(ops::linear(x, change.down.to(dtype)), change.up.to(dtype)) * change.scale;
 }
 
+at::Tensor change_of_all(const AdapterLayer& layer,
+                         const at::Tensor& x,
+                         const DecoderConfig& config) {
+  const int64_t kv_size = config.num_kv_heads * config.head_dim;
+  return at::cat({change_of(layer.query, x, config.num_heads * config.head_dim),
+                  change_of(layer.key, x, kv_size),
+                  change_of(layer.value, x, kv_size)},
+                 1);
+}
+
 }  // namespace
 
 void check_adapter(const Adapter& adapter, const DecoderInput& input, const DecoderConfig& config) {
@@ -59,12 +69,11 @@ at::Tensor qkv_change(const AdapterLayer& layer,
                       const at::Tensor& x,
                       const at::Tensor& rows,
                       const DecoderConfig& config) {
-  const int64_t kv_size = config.num_kv_heads * config.head_dim;
-  const at::Tensor change = at::cat({change_of(layer.query, x, config.num_heads * config.head_dim),
-                                     change_of(layer.key, x, kv_size),
-                                     change_of(layer.value, x, kv_size)},
-                                    1);
-  return rows.defined() ? change * rows.unsqueeze(1).to(x.scalar_type()) : change;
+  if (!rows.defined()) return change_of_all(layer, x, config);
+  const at::Tensor adapted = rows.nonzero().squeeze(1);
+  if (adapted.size(0) == x.size(0)) return change_of_all(layer, x, config);
+  const at::Tensor change = change_of_all(layer, x.index_select(0, adapted), config);
+  return at::zeros({x.size(0), change.size(1)}, x.options()).index_add(0, adapted, change);
 }
 
 }  // namespace precis::nn

@@ -56,13 +56,22 @@ void check_shapes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)
                "] do not fit keys [",
                k.sizes(),
                "]");
+  const auto dtype = q.scalar_type();
+  PRECIS_CHECK(k.scalar_type() == dtype && v.scalar_type() == dtype,
+               kInvalidArgument,
+               "attention: queries are ",
+               at::toString(dtype),
+               ", keys ",
+               at::toString(k.scalar_type()),
+               ", values ",
+               at::toString(v.scalar_type()),
+               "; expected one dtype");
 }
 
 bool dense_cache_rows(const at::Tensor& x) { return x.stride(3) == 1 && x.stride(2) == x.size(3); }
 
 bool decode_kernel_applies(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  constexpr int64_t kMaxHeadDim = 512;
-  return q.size(0) == 1 && q.size(2) == 1 && q.size(3) <= kMaxHeadDim &&
+  return q.size(0) == 1 && q.size(2) == 1 && q.size(3) <= kernels::kMaxHeadDim &&
          kernel_applies(q, {k, v}) && dense_cache_rows(k) && dense_cache_rows(v) &&
          k.stride(1) == v.stride(1);
 }

@@ -24,7 +24,8 @@ ALLOWED = {
     "prompt": {"base", "io", "text"},
     "engine": {"base", "compressors", "io", "models", "prompt", "text"},
     "train": {"base", "io", "prompt"},
-    "cli": {"base", "compressors", "engine", "io", "text", "train"},
+    "eval": {"base", "io", "text"},
+    "cli": {"base", "compressors", "engine", "eval", "io", "text", "train"},
 }
 FOR_APPLICATIONS = {"memory_bank", "completion", "engine", "error", "log", "memory", "options", "precis", "prompt", "tokenizer"}
 FORBIDDEN = re.compile(r"std::(cout|cerr|exit)|\b(?<!n)printf\(|\bgetenv\(|\babort\(\)")

@@ -5,6 +5,7 @@
 #include "cli_fixture.h"
 #include "io/safetensors.h"
 #include "support/tensor_file.h"
+#include "support/tiny_llama.h"
 
 namespace precis {
 namespace {
@@ -106,6 +107,13 @@ TEST_F(BadInput, CompressionInputIsNamed) {
   refuse("info" + kLlama + "--compressor " + compressor, "magic");
 }
 
+TEST_F(BadInput, UseLeavesNoRoomForAContext) {
+  refuse("generate" + kLlama + "--use instruct --prompt x --compressor " + import_selfcp() +
+             " --compress-file " + write("text.txt", "the town") + " --context-file " +
+             path("text.txt"),
+         "--context-file cannot be used with --use");
+}
+
 TEST_F(BadInput, AMemoryOfOtherWeightsIsRefusedByName) {
   succeed("compress" + kLlama + "--compressor " + import_selfcp() + ids("[20,21,22,23]") +
           " --out " + path("m.safetensors"));
@@ -164,7 +172,9 @@ TEST_F(BadInput, FailedCompressionLeavesNothing) {
   refuse(command + " --file " + path("nowhere.txt"), "nowhere.txt");
   refuse(command + ids("[20,320]"), "id 320 is outside the vocabulary");
   refuse(command + ids("[20]") + " --ratio 0.5", "ratio is 0.5");
+  refuse(command + ids("[20]") + " --ratio 0", "ratio is 0");
   refuse(command + ids("[20]") + " --segment 513", "a segment of 513");
+  refuse(command + ids("[20]") + " --segment 0", "a segment of 0");
   expect_nothing_at(out);
 }
 
@@ -174,6 +184,27 @@ TEST_F(BadInput, FailedLogitsLeaveNothing) {
   refuse("logits" + kLlama + " --ids " + path("nowhere.json") + tail, "nowhere.json");
   refuse("logits --model " + path("nowhere.gguf") + ids("[1]") + tail, "nowhere.gguf");
   expect_nothing_at(out);
+}
+
+// A model that is not there shows that nothing was loaded before.
+TEST_F(BadInput, AnOutputThatCannotBeWrittenIsRefusedBeforeTheWork) {
+  const std::string input = " --model " + path("nowhere.gguf") + ids("[1,2]") + " --out ";
+  write("file", "");
+  for (const std::string command : {"logits", "compress --compressor nowhere"}) {
+    refuse(command + input + path("nowhere/m.safetensors"),
+           "nowhere/m.safetensors: cannot be written: No such file or directory");
+    refuse(command + input + path("file/m.safetensors"),
+           "file/m.safetensors: cannot be written: Not a directory");
+    for (const std::string& out : {path(""), directory.path().string(), std::string("''")})
+      refuse(command + input + out, "cannot be written: a file's name was expected");
+    refuse(command + input + path("m.safetensors"), "nowhere.gguf");
+  }
+}
+
+TEST_F(BadInput, BenchKeepsToTheContextLimit) {
+  for (const char* tokens : {"0", "497", "9223372036854775807"})
+    refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode " + tokens,
+           "--decode is " + std::string(tokens) + ", expected 1 to 496");
 }
 
 TEST_F(BadInput, AFailedWriteLeavesNoDraft) {
@@ -323,6 +354,24 @@ TEST_F(BadTraining, AnUnknownMethodIsNamed) {
   refuse("train --method magic" + kLlama + "--data " + write("data.jsonl", "{\"text\":\"a\"}\n") +
              " --out " + path("trained"),
          "\"magic\"");
+  expect_nothing_at(path("trained"));
+}
+
+TEST_F(BadTraining, AnOddWidthHasNoHeadsForIcFormer) {
+  TensorMap tensors = random_llama(320, 1);
+  for (auto& [name, tensor] : tensors) {
+    const bool rows = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+    tensor = at::cat({tensor, tensor.narrow(rows ? 0 : -1, 0, 1)}, rows ? 0 : -1);
+  }
+  write_llama(path("odd"), tensors, kModels + "llama");
+  damage_json(path("odd") + "/config.json", [](json& config) {
+    config["hidden_size"] = kTinyHidden + 1;
+    config["head_dim"] = kTinyHeadDim;
+  });
+  succeed("info --model " + path("odd"));
+  refuse("train --method ic-former --model " + path("odd") + " --data " +
+             write("data.jsonl", "{\"text\":\"a\"}\n") + " --out " + path("trained"),
+         "divides the width of 33 into even parts");
   expect_nothing_at(path("trained"));
 }
 

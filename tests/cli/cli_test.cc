@@ -5,6 +5,7 @@
 
 #include "cli_fixture.h"
 #include "io/safetensors.h"
+#include "support/tiny_llama.h"
 
 namespace precis {
 namespace {
@@ -142,11 +143,30 @@ TEST_F(Cli, CompressesAndGenerates) {
   EXPECT_GT(direct.at("kv_bytes_saved"), 0);
 }
 
+// As the released scripts tokenize the two: together.
+TEST_F(Cli, AnImportedIcFormersTemplateAndAPromptAreTheIdsOfOneText) {
+  const std::string base = path("base");
+  write_llama(base, random_llama(700, 1), kTokenizers + "llama2");
+  succeed("import --from ic-former --source " PRECIS_TEST_GOLDEN_DIR
+          "/ic_former/published --base " +
+          base + " --out " + path("out"));
+  const Ids after = read_json(path("out") + "/compressor.json").at("instruct_after").get<Ids>();
+  EXPECT_EQ(after, tokenize(base, "\n\nPrompt:"));
+  for (const std::string prompt : {"What", "the town", " a"}) {
+    Ids ids = after;
+    for (const int64_t id : tokenize(base, prompt)) ids.push_back(id);
+    EXPECT_EQ(ids, tokenize(base, "\n\nPrompt: " + prompt)) << prompt;
+  }
+}
+
 TEST_F(Cli, StreamsPlainText) {
-  const Result result =
-      run("generate --model " + kModels + "llama --raw --prompt the --max-tokens 4");
+  const std::string command =
+      "generate --model " + kModels + "llama --raw --prompt the --max-tokens 4";
+  const std::string text = succeed(command + " --json").at("text");
+  EXPECT_FALSE(text.empty());
+  const Result result = run(command);
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_FALSE(result.out.empty());
+  EXPECT_EQ(result.out, text + "\n");
 }
 
 TEST_F(Cli, TrainsACompressor) {

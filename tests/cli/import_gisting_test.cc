@@ -134,6 +134,28 @@ TEST_F(ImportGisting, TheCheckSumDecides) {
   EXPECT_EQ(run(import_difference() + " --check-sum " + std::to_string(sum() + 0.005)).code, 0);
 }
 
+TEST_F(ImportGisting, ACheckSumIsAFiniteNumber) {
+  for (const char* sum : {"inf", "-inf", "nan"}) {
+    refuse_import(import_difference() + " --check-sum=" + sum, "expected a finite number");
+  }
+}
+
+// A difference that cannot be read shows that nothing was recovered before.
+TEST_F(ImportGisting, WhatTheBaseTellsIsRefusedBeforeAnythingIsRecovered) {
+  fs::remove(directory / "difference/model.safetensors");
+  refuse_import(import_difference() + " --memory-tokens 512", "difference");
+  refuse_import(import_difference() + " --memory-tokens 513",
+                "--memory-tokens is 513, expected at most the base's context length of 512");
+  damage_json(directory / "base/config.json", [](json& config) { config["vocab_size"] = 319; });
+  refuse_import(import_difference(), "the tokenizer has 320 ids, expected at most the 319 rows");
+}
+
+TEST_F(ImportGisting, AnEmptyOutIsRefused) {
+  for (const std::string& base : {std::string(), " --base " + path("base")})
+    refuse("import --from gisting --source " + path("difference") + base + " --out ''",
+           "--out is empty");
+}
+
 TEST_F(ImportGisting, ADifferenceAloneIsNotAModel) {
   TensorMap difference = difference_of(tuned, base);
   difference["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::zeros({4});
@@ -180,7 +202,6 @@ TEST_F(ImportGisting, FlagsOutOfRangeAreNamed) {
   refuse_import(import_tuned() + " --memory-tokens 0", "--memory-tokens is 0");
   refuse_import(import_difference() + " --memory-tokens -1", "--memory-tokens is -1");
   refuse_import(import_tuned() + " --memory-tokens 513", "num_gists is 513");
-  refuse_import(import_difference() + " --memory-tokens 513", "num_gists is 513");
   refuse_import(import_tuned() + " --max-segment 0", "--max-segment is 0");
   refuse_import(import_tuned() + " --check-sum 5", "needs --base");
   refuse_import(import_difference() + " --dtype auto", "float32 or bfloat16");

@@ -96,6 +96,17 @@ TEST_F(Info, WithoutALengthCostsAreOfTheLongestPart) {
   EXPECT_FALSE(succeed("info --shape llama-2-7b").contains("cost"));
 }
 
+TEST_F(Info, WithoutALengthCostsAreOfNoMoreThanCanBeCounted) {
+  const std::string both = "info" + kLlama + "--compressor " + import_selfcp();
+  damage_json(path("selfcp/compressor.json"),
+              [](json& config) { config["max_segment"] = 20000000; });
+  const json info = succeed(both);
+  EXPECT_EQ(info.at("compressor").at("max_segment"), 20000000);
+  EXPECT_EQ(info.at("cost").at("length"), 16777216);
+  EXPECT_EQ(cost("--shape llama-2-7b --method icae --max-segment 20000000").at("length"), 16777216);
+  refuse(both + " --length 20000000", "expected 1 to 16777216");
+}
+
 TEST_F(Info, TellsWhatACompressorObeys) {
   const json compressor =
       succeed("info" + kLlama + "--compressor " + import_selfcp()).at("compressor");

@@ -8,13 +8,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "compressors/selfcp.h"
 #include "models/load_decoder.h"
 #include "precis/registry.h"
-#include "support/damage.h"
-#include "support/expect_error.h"
-#include "support/temporary_directory.h"
-#include "support/tensor_file.h"
+#include "support/compressor_directory_test.h"
+#include "support/small_compressors.h"
 
 namespace precis {
 namespace {
@@ -22,38 +19,15 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-class BadCompressor : public testing::Test {
+class BadCompressor : public CompressorDirectoryTest<> {
  protected:
   BadCompressor()
       : decoder(load_decoder(fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "qwen2", at::kFloat)) {
-    SelfCpConfig config;
-    config.ratio = 4;
-    config.max_segment = 20;
-    config.separator = 3;
-    create_selfcp(config, *decoder)->save(directory.path());
-    good = read_json(description);
+    save(*make_small_selfcp(*decoder));
   }
 
-  // With this part and with the file's name in the message.
-  void refuse_file(const fs::path& file, ErrorKind kind, const std::string& part) const {
-    expect_error(kind, part, [&] { load_compressor(directory.path(), *decoder); });
-    expect_error(kind, file.string(), [&] { load_compressor(directory.path(), *decoder); });
-  }
-
-  void refuse_text(const std::string& text, const std::string& part) const {
-    overwrite(description, text);
-    refuse_file(description, ErrorKind::kBadWeights, part);
-  }
-
-  // compressor.json with one value changed.
-  void refuse_value(const std::string& key,
-                    const json& value,
-                    const std::string& part,
-                    ErrorKind kind = ErrorKind::kBadWeights) const {
-    json changed = good;
-    changed[key] = value;
-    overwrite(description, changed.dump());
-    refuse_file(description, kind, part);
+  std::unique_ptr<Compressor> load() const override {
+    return load_compressor(directory.path(), *decoder);
   }
 
   void refuse_base(const std::string& key, const json& value, const std::string& part) const {
@@ -62,25 +36,15 @@ class BadCompressor : public testing::Test {
     refuse_value("base", base, part);
   }
 
-  template <typename Damage>
-  void refuse_tensors(const Damage& damage, const std::string& part) const {
-    damage_tensors(tensors, damage);
-    refuse_file(tensors, ErrorKind::kBadWeights, part);
-  }
-
   c10::NoGradGuard no_grad;
-  TemporaryDirectory directory;
-  const fs::path description = directory / "compressor.json";
-  const fs::path tensors = directory / "compressor.safetensors";
   std::unique_ptr<Decoder> decoder;
-  json good;
 };
 
 TEST_F(BadCompressor, WithoutDamageItLoads) {
-  const std::string fingerprint = load_compressor(directory.path(), *decoder)->info().fingerprint;
+  const std::string fingerprint = load()->info().fingerprint;
   overwrite(description, good.dump());
   damage_tensors(tensors, [](TensorFile&) {});
-  EXPECT_EQ(load_compressor(directory.path(), *decoder)->info().fingerprint, fingerprint);
+  EXPECT_EQ(load()->info().fingerprint, fingerprint);
 }
 
 TEST_F(BadCompressor, AMissingDirectoryIsNamed) {
@@ -91,27 +55,24 @@ TEST_F(BadCompressor, AMissingDirectoryIsNamed) {
 
 TEST_F(BadCompressor, AMissingFileIsNamed) {
   fs::remove(tensors);
-  refuse_file(tensors, ErrorKind::kNotFound, "cannot be read");
+  refuse(tensors, "cannot be read", ErrorKind::kNotFound);
   fs::remove(description);
-  refuse_file(description, ErrorKind::kNotFound, "cannot be read");
+  refuse(description, "cannot be read", ErrorKind::kNotFound);
 }
 
 // compressor.safetensors
 
 TEST_F(BadCompressor, TruncatedTensorsAreRefused) {
   cut_end(tensors, 10);
-  refuse_file(tensors, ErrorKind::kBadWeights, "that the file has");
+  refuse(tensors, "that the file has");
   overwrite(tensors, "");
-  refuse_file(tensors, ErrorKind::kBadWeights, "0 bytes are no safetensors file");
+  refuse(tensors, "0 bytes are no safetensors file");
 }
 
 TEST_F(BadCompressor, AMissingTensorIsNamed) {
   for (const std::string name :
-       {"connector.weight", "connector.bias", "tag_embedding", "norm.weight", "norm.bias"}) {
-    const TensorFile whole(tensors);
+       {"connector.weight", "connector.bias", "tag_embedding", "norm.weight", "norm.bias"})
     refuse_tensors([&](TensorFile& file) { file.remove(name); }, name + " is missing");
-    whole.write(tensors);
-  }
 }
 
 TEST_F(BadCompressor, ASurplusTensorIsNamed) {
@@ -123,10 +84,7 @@ TEST_F(BadCompressor, ASurplusTensorIsNamed) {
 }
 
 TEST_F(BadCompressor, ANormIsSurplusWhereTheVariantHasNone) {
-  json changed = good;
-  changed["layer_norm"] = false;
-  overwrite(description, changed.dump());
-  refuse_file(tensors, ErrorKind::kBadWeights, "surplus tensor norm.");
+  refuse_tensors_with("layer_norm", false, "surplus tensor norm.");
 }
 
 TEST_F(BadCompressor, ATensorOfAnotherShapeIsNamed) {

@@ -6,10 +6,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "compressors/gisting.h"
-#include "compressors/ic_former.h"
-#include "compressors/icae.h"
-#include "compressors/selfcp.h"
 #include "io/memory_contents.h"
 #include "mean_pooling.h"
 #include "models/load_decoder.h"
@@ -17,6 +13,7 @@
 #include "precis/memory.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
+#include "support/small_compressors.h"
 #include "support/temporary_directory.h"
 
 namespace precis {
@@ -28,70 +25,59 @@ struct RealCase {
 };
 
 std::unique_ptr<Compressor> make_selfcp_without_norm(const Decoder& decoder) {
-  SelfCpConfig config;
-  config.ratio = 4;
-  config.max_segment = 20;
+  SelfCpConfig config = small_selfcp();
   config.layer_norm = false;
+  config.separator = std::nullopt;
   return create_selfcp(config, decoder);
 }
 
-std::unique_ptr<Compressor> make_selfcp_with_separator(const Decoder& decoder) {
-  SelfCpConfig config;
+std::unique_ptr<Compressor> make_selfcp_with_odd_ratio(const Decoder& decoder) {
+  SelfCpConfig config = small_selfcp();
   config.ratio = 2.5;
-  config.max_segment = 20;
-  config.separator = 3;
   return create_selfcp(config, decoder);
 }
 
-template <bool connector>
-std::unique_ptr<Compressor> make_small_icae(const Decoder& decoder) {
-  IcaeConfig config;
-  config.slots = 4;
-  config.max_segment = 20;
+std::unique_ptr<Compressor> make_icae_with_connector(const Decoder& decoder) {
+  IcaeConfig config = small_icae();
   config.rank = 3;
-  config.connector = connector;
+  config.connector = true;
   return create_icae(config, decoder);
 }
 
-template <bool connector>
-std::unique_ptr<Compressor> make_small_ic_former(const Decoder& decoder) {
-  IcFormerConfig config;
-  config.slots = 5;
-  config.max_segment = 20;
+std::unique_ptr<Compressor> make_ic_former_without_connector(const Decoder& decoder) {
+  IcFormerConfig config = small_ic_former();
   config.num_layers = 2;
-  config.num_heads = 4;
-  config.ffn_size = 48;
-  config.connector = connector;
+  config.connector = false;
   return create_ic_former(config, decoder);
 }
 
-template <int64_t rank>
-std::unique_ptr<Compressor> make_frozen_gisting(const Decoder& decoder) {
-  GistingConfig config;
-  config.num_gists = 3;
-  config.rank = rank;
-  config.max_segment = 120;
+std::unique_ptr<Compressor> make_gisting_behind_a_text(const Decoder& decoder) {
+  GistingConfig config = small_gisting();
   config.before_text = {1, 2};
   return create_gisting(config, decoder);
 }
 
+std::unique_ptr<Compressor> make_gisting_without_lora(const Decoder& decoder) {
+  GistingConfig config = small_gisting();
+  config.rank = 0;
+  return create_gisting(config, decoder);
+}
+
 std::unique_ptr<Compressor> make_tuned_gisting(const Decoder& decoder) {
-  GistingConfig config;
+  GistingConfig config = small_gisting();
   config.form = GistingConfig::Form::kTuned;
-  config.num_gists = 2;
   config.gist_id = 9;
-  config.max_segment = 120;
   return create_gisting(config, decoder);
 }
 
 const RealCase kReal[] = {{"selfcp_without_norm", make_selfcp_without_norm},
-                          {"selfcp_with_separator", make_selfcp_with_separator},
-                          {"icae", make_small_icae<false>},
-                          {"icae_with_connector", make_small_icae<true>},
-                          {"ic_former", make_small_ic_former<false>},
-                          {"ic_former_with_connector", make_small_ic_former<true>},
-                          {"gisting", make_frozen_gisting<4>},
-                          {"gisting_without_lora", make_frozen_gisting<0>},
+                          {"selfcp_with_odd_ratio", make_selfcp_with_odd_ratio},
+                          {"icae", make_small_icae},
+                          {"icae_with_connector", make_icae_with_connector},
+                          {"ic_former", make_small_ic_former},
+                          {"ic_former_without_connector", make_ic_former_without_connector},
+                          {"gisting_behind_a_text", make_gisting_behind_a_text},
+                          {"gisting_without_lora", make_gisting_without_lora},
                           {"gisting_tuned", make_tuned_gisting}};
 
 std::unique_ptr<Decoder> small_decoder(at::ScalarType dtype) {
@@ -148,7 +134,7 @@ TEST(Cost, OfAContextIsWhatTheCacheHolds) {
 TEST(CompressorShape, DamagedFilesAreNamed) {
   const auto decoder = small_decoder(at::kFloat);
   const TemporaryDirectory directory;
-  make_small_icae<false>(*decoder)->save(directory.path());
+  make_small_icae(*decoder)->save(directory.path());
   const std::string file = directory / "compressor.json";
   const auto refuse_with = [&](const char* key, const nlohmann::json& value) {
     damage_json(file, [&](nlohmann::json& config) { config[key] = value; });

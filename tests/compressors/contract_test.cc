@@ -48,12 +48,13 @@ at::Tensor rows_of(const MemoryTensors& memory) {
   return at::cat({cached.keys, cached.values}, 3).permute({2, 0, 1, 3}).flatten(1);
 }
 
+std::unique_ptr<Decoder> load_qwen2(at::ScalarType dtype) {
+  return load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "qwen2", dtype);
+}
+
 class Contract : public testing::TestWithParam<CompressorCase> {
  protected:
-  Contract()
-      : decoder(load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "qwen2",
-                             at::kFloat)),
-        compressor(GetParam().make(*decoder)) {}
+  Contract() : decoder(load_qwen2(at::kFloat)), compressor(GetParam().make(*decoder)) {}
 
   at::Tensor logits_of_a_text() const {
     KvCache cache(decoder->config().kv_shape(), decoder->options());
@@ -104,13 +105,16 @@ TEST_P(Contract, SameInputGivesSameOutput) {
 
 TEST_P(Contract, KeepsDtypeAndHiddenSizeOfTheDecoder) {
   const Segment segment = segment_of(8);
-  const MemoryTensors memory = compressor->compress({&segment, 1}, {})[0];
-  EXPECT_EQ(rows_of(memory).scalar_type(), at::kFloat);
   const DecoderConfig& config = decoder->config();
-  const bool soft = std::holds_alternative<SoftTokens>(memory);
-  EXPECT_EQ(
-      rows_of(memory).size(1),
-      soft ? config.hidden_size : 2 * config.num_layers * config.num_kv_heads * config.head_dim);
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const auto other = load_qwen2(dtype);
+    const MemoryTensors memory = GetParam().make(*other)->compress({&segment, 1}, {})[0];
+    EXPECT_EQ(rows_of(memory).scalar_type(), dtype);
+    const bool soft = std::holds_alternative<SoftTokens>(memory);
+    EXPECT_EQ(
+        rows_of(memory).size(1),
+        soft ? config.hidden_size : 2 * config.num_layers * config.num_kv_heads * config.head_dim);
+  }
 }
 
 TEST_P(Contract, LeavesTheDecoderUnchanged) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "compressors/divide.h"
@@ -15,6 +16,7 @@
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
+#include "precis/cost.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "train/language_model_loss.h"
@@ -280,11 +282,14 @@ class IcFormer : public testing::Test {
   std::unique_ptr<Compressor> compressor;
 };
 
-TEST_F(IcFormer, HasAsManyParametersAsThePaperSays) {
-  EXPECT_EQ(num_digest_parameters(IcFormerConfig(), 4096), 607'690'752);
+TEST_F(IcFormer, HasAsManyParametersAsTheAccountingSays) {
   load(at::kFloat);
-  const int64_t marks = 2 * kHidden;  // AE and FT
-  EXPECT_EQ(compressor->info().num_parameters, num_digest_parameters(config, kHidden) + marks);
+  IcFormerShape shape;
+  shape.slots = 5;
+  shape.ffn_size = 24;
+  shape.num_marks = 2;  // AE and FT
+  EXPECT_EQ(compressor->info().num_parameters,
+            compression_cost(decoder->config(), shape, 10, 4).parameters);
 }
 
 TEST_F(IcFormer, ADigestChangesItsOwnRowOnly) {
@@ -476,6 +481,17 @@ TEST_F(IcFormer, RefusesConfigurationsThatCannotBe) {
     bad.*size = 0;
     refuse(bad, "is 0");
   }
+  const auto refuse_large =
+      [&](int64_t IcFormerConfig::*size, int64_t value, const std::string& part) {
+        for (const int64_t large : {value, std::numeric_limits<int64_t>::max()}) {
+          IcFormerConfig bad = golden_config();
+          bad.*size = large;
+          refuse(bad, part);
+        }
+      };
+  refuse_large(&IcFormerConfig::slots, 512, "expected 1 to 511");  // what the model's window holds
+  refuse_large(&IcFormerConfig::num_layers, 1025, "expected 1 to 1024");
+  refuse_large(&IcFormerConfig::ffn_size, (int64_t{1} << 20) + 1, "expected 1 to 1048576");
   for (const int64_t heads : {5, 32, 64}) {
     IcFormerConfig bad = golden_config();
     bad.num_heads = heads;

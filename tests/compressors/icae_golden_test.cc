@@ -16,6 +16,7 @@
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
+#include "precis/cost.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
@@ -266,6 +267,90 @@ TEST_F(IcaeTest, ALongTextTakesSeveralPasses) {
   EXPECT_LT(largest_difference(slots.narrow(0, 996, 4), compress(last)), kTolerance);
 }
 
+// Ids before the text
+
+TEST_F(IcaeTest, IdsBeforeTheTextAreItsFirstTokens) {
+  for (const Ids& before : {Ids{1}, Ids{1, 2, 3}}) {
+    IcaeConfig config = config_of(json);
+    config.before_text = before;
+    const auto with = make(config);
+    for (const int64_t size : {1, 14, 15, 16, 31, 32, 37}) {
+      const Segment text = segment_of(size);
+      Segment whole = text;
+      whole.tokens.insert(whole.tokens.begin(), before.begin(), before.end());
+      const at::Tensor memory = compress(*with, text);
+      EXPECT_TRUE(at::equal(memory, compress(whole))) << size;
+      EXPECT_EQ(with->memory_size(size, {}), memory.size(0)) << size;
+    }
+  }
+}
+
+TEST_F(IcaeTest, IdsBeforeTheTextAreDividedWithIt) {
+  IcaeConfig config = config_of(json);
+  config.before_text = {1};
+  const auto with = make(config);
+  EXPECT_EQ(with->memory_size(15, {}), 4);
+  EXPECT_EQ(with->memory_size(16, {}), 8);
+  // 1 + 16 tokens: nine, then eight.
+  const Segment text = segment_of(16);
+  Segment first{{1}, nullptr}, second;
+  first.tokens.insert(first.tokens.end(), text.tokens.begin(), text.tokens.begin() + 8);
+  second.tokens.assign(text.tokens.begin() + 8, text.tokens.end());
+  const at::Tensor parts = at::cat({compress(first), compress(second)}, 0);
+  EXPECT_LT(largest_difference(compress(*with, text), parts), kTolerance);
+  CompressOptions alone;
+  alone.segment = 1;
+  EXPECT_EQ(with->memory_size(2, alone), 12);
+  EXPECT_EQ(compress(*with, segment_of(2), alone).size(0), 12);
+}
+
+TEST_F(IcaeTest, ATextThatBeginsWithThemDoesNotGetThemTwice) {
+  IcaeConfig config = config_of(json);
+  config.before_text = {1, 2};
+  const auto with = make(config);
+  for (const Ids& ids : {Ids{1, 2}, Ids{1, 2, 50, 60}}) {
+    const Segment text{ids, nullptr};
+    EXPECT_TRUE(at::equal(compress(*with, text), compress(text)));
+  }
+  const Segment half{{1, 50}, nullptr}, whole{{1, 2, 1, 50}, nullptr};
+  EXPECT_TRUE(at::equal(compress(*with, half), compress(whole)));
+  Segment part = segment_of(16);
+  part.tokens[0] = 1, part.tokens[1] = 2;
+  EXPECT_EQ(compress(*with, part).size(0), 4);
+}
+
+TEST_F(IcaeTest, IdsBeforeTheTextMakeNoTextOfNothing) {
+  IcaeConfig config = config_of(json);
+  config.before_text = {1};
+  const auto with = make(config);
+  expect_error(ErrorKind::kInvalidArgument, "empty", [&] { with->memory_size(0, {}); });
+  expect_error(ErrorKind::kInvalidArgument, "empty", [&] { compress(*with, Segment{}); });
+}
+
+TEST_F(IcaeTest, CostsCountIdsBeforeTheText) {
+  IcaeConfig config = config_of(json);
+  config.before_text = {1, 2};
+  const TemporaryDirectory directory;
+  const auto with = make(config);
+  with->save(directory.path());
+  const CompressorShape shape = read_compressor_shape(directory.path());
+  CompressorShape without = shape;
+  std::get<IcaeShape>(without).rows_before = 0;
+  const auto cost = [&](const CompressorShape& of, int64_t length) {
+    return compression_cost(decoder->config(), of, length, 4);
+  };
+  for (const int64_t length : {1, 14, 15, 30, 31}) {
+    EXPECT_EQ(cost(shape, length).memory_tokens, with->memory_size(length, {})) << length;
+    EXPECT_EQ(cost(shape, length).compress_flops, cost(without, length + 2).compress_flops);
+    EXPECT_EQ(cost(shape, length).full.kv_bytes, cost(without, length).full.kv_bytes);
+  }
+  for (const int64_t rows : {int64_t{-1}, INT64_MAX}) {
+    CompressorShape bad = shape;
+    std::get<IcaeShape>(bad).rows_before = rows;
+    expect_error(ErrorKind::kInvalidArgument, "rows_before is", [&] { cost(bad, 5); });
+  }
+}
+
 TEST_F(IcaeTest, AdapterLeavesNoTraceInTheModel) {
   const at::Tensor before = logits_of_a_text();
   compress(segment_of(40));
@@ -298,6 +383,10 @@ TEST_F(IcaeTest, PartAndSlotsHaveToFitTheWindow) {
   EXPECT_EQ(compress(*wide, segment_of(508)).size(0), 4);
   expect_error(
       ErrorKind::kInvalidArgument, "window of 512", [&] { compress(*wide, segment_of(509)); });
+  config.before_text = {1};
+  expect_error(ErrorKind::kInvalidArgument, "window of 512", [&] {
+    compress(*make(config), segment_of(508));
+  });
 }
 
 TEST_F(IcaeTest, FramesHoldTheTrainedMarks) {
@@ -341,6 +430,9 @@ TEST_F(IcaeTest, ThePublishedTemplatesAreTwo) {
   EXPECT_FALSE(second.mark_after_prompt);
   EXPECT_EQ(second.end, (Ids{733, 28748, 16289, 28793}));
   EXPECT_EQ(second.answer_ends, (Ids{2}));
+  EXPECT_EQ(icae_before_text(IcaeGeneration::kLlama), (Ids{1}));
+  EXPECT_EQ(icae_before_text(IcaeGeneration::kMistral), (Ids{1}));
+  EXPECT_TRUE(icae_before_text(IcaeGeneration::kNone).empty());
   IcaeConfig config = config_of(json);
   config.instruct = second;
   expect_error(ErrorKind::kInvalidArgument, "id 733 is outside", [&] { make(config); });
@@ -354,6 +446,9 @@ TEST_F(IcaeTest, FingerprintsTellSettingsApart) {
   EXPECT_NE(make(config)->info().fingerprint, fingerprint);
   config.alpha = 32;
   config.max_segment = 15;
+  EXPECT_NE(make(config)->info().fingerprint, fingerprint);
+  config.max_segment = 16;
+  config.before_text = {1};
   EXPECT_NE(make(config)->info().fingerprint, fingerprint);
 }
 
@@ -388,6 +483,7 @@ TEST_F(IcaeTest, SettingsOutOfRangeAreRefused) {
   refuse([](IcaeConfig& config) { config.rank = 0; }, "rank is 0");
   refuse([](IcaeConfig& config) { config.alpha = 0; }, "alpha is 0");
   refuse([](IcaeConfig& config) { config.alpha = INFINITY; }, "alpha is inf");
+  refuse([](IcaeConfig& config) { config.before_text = {1, 320}; }, "id 320 is outside");
   refuse([](IcaeConfig& config) { config.instruct.end = {-1}; }, "id -1 is outside");
   refuse([](IcaeConfig& config) { config.instruct.answer_ends = {320}; }, "id 320 is outside");
 }
@@ -410,8 +506,8 @@ TEST_F(IcaeTest, ACreatedOneFollowsFromItsSeed) {
   config.connector = true;
   const auto first = create_icae(config, *decoder), second = create_icae(config, *decoder);
   EXPECT_EQ(first->info().fingerprint, second->info().fingerprint);
-  config.seed = 2;
-  EXPECT_NE(create_icae(config, *decoder)->info().fingerprint, first->info().fingerprint);
+  EXPECT_EQ(create_icae(config, *decoder, 1)->info().fingerprint, first->info().fingerprint);
+  EXPECT_NE(create_icae(config, *decoder, 2)->info().fingerprint, first->info().fingerprint);
   const at::Tensor rows = first->parameters()[0].tensor;
   for (int64_t i = 1; i < rows.size(0); ++i) EXPECT_FALSE(at::equal(rows[0], rows[i]));
 }
@@ -460,8 +556,10 @@ TEST_F(IcaeFiles, HoldAllOfIt) {
     config.connector = connector;
     config.continuation_mark = connector;
     config.instruct = {{1, 2}, connector, {3}, {6, 7}};
+    if (connector) config.before_text = {8, 9};
     const auto saved = create_icae(config, *decoder);
     saved->save(directory.path());
+    EXPECT_EQ(read_json(description).at("before_text").get<Ids>(), config.before_text);
     const auto loaded = load();
     EXPECT_TRUE(at::equal(compress(*loaded, segment_of(33)), compress(*saved, segment_of(33))));
     EXPECT_EQ(loaded->info().fingerprint, saved->info().fingerprint);
@@ -472,6 +570,14 @@ TEST_F(IcaeFiles, HoldAllOfIt) {
     EXPECT_EQ(std::get<Ids>(frame.end.back()), (Ids{3}));
     EXPECT_EQ(frame.answer_ends, (Ids{6, 7}));
   }
+}
+
+TEST_F(IcaeFiles, WithoutIdsBeforeTheTextThereAreNone) {
+  good.erase("before_text");
+  overwrite(description, good.dump());
+  const auto loaded = load();
+  EXPECT_EQ(loaded->info().fingerprint, compressor->info().fingerprint);
+  EXPECT_TRUE(at::equal(compress(*loaded, segment_of(16)), compress(segment_of(16))));
 }
 
 TEST_F(IcaeFiles, AMissingTensorIsNamed) {
@@ -507,6 +613,8 @@ TEST_F(IcaeFiles, SettingsThatDoNotFitAreNamed) {
   refuse_value("connector", "affine", "connector");
   refuse_value("continuation", "mark", "expected \"lm\" or \"none\"");
   refuse_value("continuation", 1, "continuation");
+  refuse_value("before_text", {1, 320}, "id 320 is outside the model's vocabulary of 320");
+  refuse_value("before_text", 1, "before_text");
   refuse_value("instruct_before", {320}, "id 320 is outside the model's vocabulary of 320");
   refuse_value("instruct_end", 5, "instruct_end");
   refuse_value("instruct_mark_after_prompt", "yes", "instruct_mark_after_prompt");

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/check.h"
 #include "compressors/import_icae.h"
@@ -69,10 +70,14 @@ class IcaeImport : public testing::Test {
   }
   void add(const std::string& name) { checkpoint.add({name, "F32", {1}, "four"}); }
 
-  static at::Tensor compress(const Compressor& compressor) {
-    Segment segment;
-    for (int64_t i = 0; i < 37; ++i) segment.tokens.push_back((i * 37) % 90);
+  static at::Tensor compress(const Compressor& compressor, Ids ids) {
+    const Segment segment{std::move(ids), nullptr};
     return std::get<SoftTokens>(compressor.compress({&segment, 1}, {})[0]).embeddings;
+  }
+  static at::Tensor compress(const Compressor& compressor) {
+    Ids ids;
+    for (int64_t i = 0; i < 37; ++i) ids.push_back((i * 37) % 90);
+    return compress(compressor, ids);
   }
 
   c10::NoGradGuard no_grad;
@@ -103,9 +108,9 @@ TEST_F(IcaeImport, GivesTheMemoriesOfTheGoldenCompressor) {
   const auto expected = SafetensorsFile::open(kGolden / "icae" / "expected.safetensors");
   const at::Tensor wanted = to_tensor(*expected.find("llama_parts.slots"));
   const nlohmann::json text = read_json(kGolden / "icae" / "cases.json").at("llama_parts")["text"];
-  const Segment segment{text.get<Ids>(), nullptr};
-  const auto memories = import()->compress({&segment, 1}, {});
-  const at::Tensor slots = std::get<SoftTokens>(memories[0]).embeddings.to(at::kDouble);
+  IcaeImportOptions options;
+  options.before_text = Ids();
+  const at::Tensor slots = compress(*import(options), text.get<Ids>()).to(at::kDouble);
   EXPECT_TRUE(at::allclose(slots, wanted, 1e-4, 1e-4));
 }
 
@@ -150,6 +155,22 @@ TEST_F(IcaeImport, TheArchitectureTellsTheGeneration) {
   IcaeImportOptions options;
   options.generation = IcaeGeneration::kNone;
   EXPECT_TRUE(import(options)->frame(MemoryUse::kInstruct).answer_ends.empty());
+}
+
+TEST_F(IcaeImport, TextsBeginAsTheScriptsHaveThem) {
+  IcaeImportOptions options;
+  options.before_text = Ids();
+  const auto bare = import(options), as_script = import();
+  EXPECT_TRUE(at::equal(compress(*as_script, {50, 60}), compress(*bare, {1, 50, 60})));
+  EXPECT_TRUE(at::equal(compress(*as_script, {1, 50, 60}), compress(*bare, {1, 50, 60})));
+  EXPECT_FALSE(at::allclose(compress(*bare, {50, 60}), compress(*bare, {1, 50, 60})));
+  EXPECT_EQ(as_script->memory_size(16, {}), 8);
+  EXPECT_EQ(bare->memory_size(16, {}), 4);
+  options.before_text = Ids{320};
+  expect_error(ErrorKind::kInvalidArgument, "id 320 is outside", [&] { import(options); });
+  options = {};
+  options.generation = IcaeGeneration::kNone;
+  EXPECT_TRUE(at::equal(compress(*import(options), {50, 60}), compress(*bare, {50, 60})));
 }
 
 TEST_F(IcaeImport, ObeysItsOptions) {

@@ -2,14 +2,18 @@
 // The whole flow over a tiny random model with a real tokenizer.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "compressors/selfcp.h"
+#include "engine/compress.h"
 #include "io/memory_contents.h"
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
+#include "precis/compressor.h"
 #include "precis/decoder.h"
 #include "precis/precis.h"
 #include "precis/tokenizer.h"
@@ -64,6 +68,16 @@ class EngineTest : public testing::Test {
     return Memory(std::make_shared<MemoryContents>(
         MemoryContents{SoftTokens{engine.decoder().embed(at::tensor(ids, at::kLong))},
                        {"passthrough", engine.decoder().fingerprint(), "", "", std::ssize(ids)}}));
+  }
+
+  // A memory whose pass read `prefix` before `ids`, and nothing else.
+  static Memory memory_behind(const std::vector<TokenId>& prefix,
+                              const std::vector<TokenId>& ids,
+                              const Engine& engine) {
+    const c10::NoGradGuard no_grad;
+    const Segment segment{ids, std::make_shared<SharedPrefix>(prefix)};
+    const CompressorInfo info = engine.compressor()->info();
+    return make_memories({*engine.compressor(), info, engine.decoder()}, {&segment, 1}, {}).front();
   }
 
   static TemporaryDirectory* directory;
@@ -177,10 +191,19 @@ TEST_F(EngineTest, AReadyMemoryAnswersLikeTheTextItWasMadeFrom) {
 
 TEST_F(EngineTest, APrefixThatTheCompressorReadsIsSharedWithGeneration) {
   const Engine prefixed = load(*directory / "prefixed");
-  const Completion completion = prefixed.generate(
-      Prompt().keep("about the town:").compress("the water of it").keep(" so"), short_answer());
-  EXPECT_EQ(completion.savings.prompt_rows - completion.savings.memory_rows,
-            completion.savings.prompt_tokens - completion.savings.compressed_tokens);
+  const auto ids = [&](const char* text) { return prefixed.tokenizer().encode(text); };
+  const auto nll = [&](Prompt prompt) {
+    return prefixed.score(prompt.keep(" so"), " the river").nll;
+  };
+  const auto nll_behind = [&](const std::vector<TokenId>& prefix) {
+    return nll(Prompt()
+                   .keep("about the town:")
+                   .memory(memory_behind(prefix, ids("the water of it"), prefixed)));
+  };
+  const auto direct = nll(Prompt().keep("about the town:").compress("the water of it"));
+  const auto own = nll_behind(ids("about the town:")), other = nll_behind(ids("of the rain:"));
+  EXPECT_THAT(direct, testing::Pointwise(testing::DoubleNear(1e-3), own));
+  EXPECT_GT(std::abs(other[0] - own[0]), 0.1);
 }
 
 TEST_F(EngineTest, ACompressorThatReadsThePrefixLeavesOtherPromptsAlone) {
@@ -201,8 +224,20 @@ TEST_F(EngineTest, ThePrefixEndsWhereContextBegins) {
   const std::string context = " river town water road bridge mill field harbour wall gate";
   const Completion latter =
       prefixed.generate(Prompt().keep("the").context(context).keep(" end"), options);
-  EXPECT_GT(latter.savings.memory_rows, 0);
-  EXPECT_LE(latter.savings.prompt_rows, 20);
+  const auto ids = prefixed.tokenizer().encode(context);
+  const auto border = ids.end() - latter.savings.compressed_tokens;
+  ASSERT_TRUE(border > ids.begin() && border < ids.end());
+  const auto answer_behind = [&](const std::vector<TokenId>& prefix) {
+    const Memory memory = memory_behind(prefix, {border, ids.end()}, prefixed);
+    const Prompt prompt =
+        Prompt().keep("the").ids({ids.begin(), border}).memory(memory).keep(" end");
+    return prefixed.generate(prompt, short_answer(4)).ids;
+  };
+  const auto instruction = prefixed.tokenizer().encode("the");
+  auto with_context = instruction;
+  with_context.insert(with_context.end(), ids.begin(), border);
+  EXPECT_EQ(latter.ids, answer_behind(instruction));
+  EXPECT_NE(latter.ids, answer_behind(with_context));
 }
 
 TEST_F(EngineTest, APassOverTheWindowIsRefused) {

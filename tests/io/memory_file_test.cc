@@ -290,5 +290,29 @@ TEST_F(MemoryFile, RefusesRowsThatAreNotThoseThatWereSaved) {
       "their hash");
 }
 
+TEST_F(MemoryFile, RefusesTheSameBytesInAnotherShapeOrDtype) {
+  refuse_damaged(
+      soft_memory(),
+      [](TensorFile& file) {
+        file.at("embeddings").shape = {8, 4};
+      },
+      "their hash");
+  refuse_damaged(
+      cached_memory(),
+      [](TensorFile& file) {
+        file.at("keys").shape = file.at("values").shape = {3, 2, 4, 8};
+      },
+      "their hash");
+  refuse_damaged(
+      memory_of(SoftTokens{waves({4, 8}).to(at::kHalf)}),
+      [](TensorFile& file) { file.at("embeddings").dtype = "BF16"; },
+      "their hash");
+}
+
+TEST_F(MemoryFile, RefusesPositionsThatAreNotThoseThatWereSaved) {
+  refuse_metadata(cached_memory(), "next_position", "16", "their hash");
+  refuse_metadata(cached_memory(), "first_position", "10", "their hash");
+}
+
 }  // namespace
 }  // namespace precis

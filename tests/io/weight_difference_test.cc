@@ -157,9 +157,20 @@ TEST_F(WeightDifference, TheCheckSumIsMetToWithinAHundredth) {
     options.check_sum = sum + near;
     recover(options);
   }
-  for (const double far : {0.011, -0.011, 50.0, std::numeric_limits<double>::quiet_NaN()}) {
+  for (const double far : {0.011, -0.011, 50.0}) {
     options.check_sum = sum + far;
     expect_error(ErrorKind::kBadWeights, "sum up to", [&] { recover(options); });
+  }
+}
+
+TEST_F(WeightDifference, ACheckSumIsAFiniteNumber) {
+  using limits = std::numeric_limits<double>;
+  RecoveryOptions options;
+  for (const double sum : {limits::infinity(), -limits::infinity(), limits::quiet_NaN()}) {
+    options.check_sum = sum;
+    expect_error(
+        ErrorKind::kInvalidArgument, "expected a finite number", [&] { recover(options); });
+    EXPECT_FALSE(fs::exists(out));
   }
 }
 

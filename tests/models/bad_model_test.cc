@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/check.h"
 #include "gguf_pieces.h"
 #include "models/load_decoder.h"
 #include "precis/decoder.h"
@@ -129,6 +130,41 @@ TEST_F(BadConfig, WhatItSaysOfRotaryEmbeddingIsChecked) {
   refuse_scaling({{"rope_type", "precis_divisors"}, {"divisors", {1.0}}},
                  ErrorKind::kBadWeights,
                  "1 divisors of rotary frequencies, expected 4");
+}
+
+TEST_F(BadConfig, RotarySettingsThatAreNoObjectAreRefusedRatherThanPassedOver) {
+  for (const json& value : {json("yarn"), json(4.0), json(true), json::array({"yarn", 4.0})}) {
+    for (const std::string key : {"rope_scaling", "rope_parameters"})
+      refuse_values({{key, value}}, ErrorKind::kBadWeights, key + " is not an object");
+  }
+  const fs::path gemma = copy_of("gemma3_text");
+  json changed = read_json(gemma / "config.json");
+  for (const std::string layers : {"full_attention", "sliding_attention"}) {
+    changed["rope_parameters"] = {{layers, 1e6}};
+    overwrite(gemma / "config.json", changed.dump());
+    refuse(gemma, ErrorKind::kBadWeights, layers + " is not an object");
+  }
+}
+
+TEST_F(BadConfig, AScalingWithoutItsFactorIsRefused) {
+  for (const char* type : {"linear", "llama3", "yarn"}) {
+    for (const char* key : {"rope_scaling", "rope_parameters"})
+      refuse_values({{key, {{"rope_type", type}}}}, ErrorKind::kBadWeights, "factor is missing");
+  }
+}
+
+// With a base of 1 YaRN divides by log 1; below it frequencies rise, out of float32 at last.
+TEST_F(BadConfig, RotaryBasesThatAreNotAbove1AreNamed) {
+  for (const json& scaling : {json(nullptr), json{{"rope_type", "yarn"}, {"factor", 4}}}) {
+    for (const double theta : {1.0, 0.5, 1e-300}) {
+      refuse_values({{"rope_theta", theta}, {"rope_scaling", scaling}},
+                    ErrorKind::kBadWeights,
+                    "rope_theta is " + concat(theta) + ", expected above 1");
+    }
+  }
+  const fs::path gemma = copy_of("gemma3_text");
+  damage_json(gemma / "config.json", [](json& changed) { changed["rope_local_base_freq"] = 1; });
+  refuse(gemma, ErrorKind::kBadWeights, "rope_local_base_freq is 1, expected above 1");
 }
 
 TEST_F(BadConfig, ATokenizerOfMoreIdsThanTheModelIsRefused) {

@@ -154,6 +154,23 @@ TEST(OpErrors, NameWhatDoesNotFit) {
   });
 }
 
+// A cache of another dtype than the decoder's: a kernel would read beyond its end.
+TEST(OpErrors, AttentionRefusesMixedDtypes) {
+  const auto rows = [](int64_t size, c10::ScalarType dtype) {
+    return at::ones({1, 2, size, 4}, dtype);
+  };
+  const auto refuse = [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+    expect_error(ErrorKind::kInvalidArgument, "one dtype", [&] { ops::attention(q, k, v, {}); });
+  };
+  for (const int64_t queries : {1, 3}) {
+    const at::Tensor wide = rows(queries, at::kFloat), wide_keys = rows(5, at::kFloat);
+    const at::Tensor narrow = rows(queries, at::kBFloat16), narrow_keys = rows(5, at::kBFloat16);
+    refuse(wide, narrow_keys, narrow_keys);
+    refuse(wide, wide_keys, narrow_keys);
+    refuse(narrow, wide_keys, wide_keys);
+  }
+}
+
 TEST(OpGradients, FlowThroughEveryOp) {
   const at::Tensor x = at::randn({4, 8}).requires_grad_(true);
   const at::Tensor normed = ops::rms_norm(x, at::ones({8}), 1e-5);

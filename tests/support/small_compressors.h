@@ -11,41 +11,57 @@
 namespace precis {
 
 // One of each method over a tiny model, untrained, with parts of 20 tokens so that texts of a few
-// dozen have several.
+// dozen have several; and their configurations, for those that differ in something.
 
-inline std::unique_ptr<Compressor> make_small_selfcp(const Decoder& decoder) {
+inline SelfCpConfig small_selfcp() {
   SelfCpConfig config;
   config.ratio = 4;
   config.max_segment = 20;
   config.separator = 3;
-  return create_selfcp(config, decoder);
+  return config;
 }
 
-inline std::unique_ptr<Compressor> make_small_icae(const Decoder& decoder) {
+inline IcaeConfig small_icae() {
   IcaeConfig config;
   config.slots = 4;
   config.max_segment = 20;
   config.rank = 4;
-  return create_icae(config, decoder);
+  return config;
 }
 
-inline std::unique_ptr<Compressor> make_small_ic_former(const Decoder& decoder) {
+inline IcFormerConfig small_ic_former() {
   IcFormerConfig config;
   config.slots = 5;
   config.max_segment = 20;
   config.num_heads = 4;
   config.ffn_size = 48;
   config.connector = true;
-  return create_ic_former(config, decoder);
+  return config;
 }
 
 // Takes whole texts: a cached memory cannot be made of parts.
-inline std::unique_ptr<Compressor> make_small_gisting(const Decoder& decoder) {
+inline GistingConfig small_gisting() {
   GistingConfig config;
   config.num_gists = 3;
   config.rank = 4;
   config.max_segment = 120;
-  return create_gisting(config, decoder);
+  return config;
+}
+
+inline std::unique_ptr<Compressor> make_small_selfcp(const Decoder& decoder) {
+  return create_selfcp(small_selfcp(), decoder);
+}
+
+inline std::unique_ptr<Compressor> make_small_icae(const Decoder& decoder) {
+  return create_icae(small_icae(), decoder);
+}
+
+inline std::unique_ptr<Compressor> make_small_ic_former(const Decoder& decoder) {
+  return create_ic_former(small_ic_former(), decoder);
+}
+
+inline std::unique_ptr<Compressor> make_small_gisting(const Decoder& decoder) {
+  return create_gisting(small_gisting(), decoder);
 }
 
 }  // namespace precis

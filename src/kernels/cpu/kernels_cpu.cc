@@ -100,9 +100,6 @@ template <typename T>
   }
 }
 
-// Largest head that decode_attention sums in registers and on the stack.
-constexpr int64_t kMaxHeadDim = 512;
-
 template <typename T>
 [[gnu::always_inline]] inline void decode_one_head(const DecodeAttentionArguments& a,
                                                    int64_t head) {
