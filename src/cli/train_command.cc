@@ -3,6 +3,7 @@
 #include <c10/core/GradMode.h>
 
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -10,6 +11,8 @@
 #include "cli/model_options.h"
 #include "cli/new_compressor.h"
 #include "cli/progress_bar.h"
+#include "cli/recipe.h"
+#include "io/safetensors.h"
 #include "io/translate_errors.h"
 #include "precis/registry.h"
 #include "train/trainer.h"
@@ -17,12 +20,49 @@
 namespace precis::cli {
 namespace {
 
+constexpr int64_t kValidateEvery = 100;  // steps, where none are said
+
 struct Flags {
   ModelOptions model;
   NewCompressor fresh;
   TrainerOptions trainer;
-  std::filesystem::path data, out, start;
+  std::vector<std::string> objectives{"continue"};
+  std::filesystem::path data, validation, out, start, cache, recipe;
 };
+
+// What names files and machines.
+const std::vector<std::string> kNotInRecipe{"--model",
+                                            "--data",
+                                            "--validation",
+                                            "--out",
+                                            "--start-from",
+                                            "--cache",
+                                            "--recipe",
+                                            "--device",
+                                            "--threads"};
+
+// "name=weight" each; a name alone has a weight of 1.
+ObjectiveWeights weights_of(const std::vector<std::string>& objectives) {
+  ObjectiveWeights weights{0, 0, 0, 0};
+  const std::map<std::string, double*> known{{"autoencode", &weights.autoencode},
+                                             {"continue", &weights.go_on},
+                                             {"instruct", &weights.instruct},
+                                             {"distil", &weights.distil}};
+  for (const std::string& text : objectives) {
+    const size_t equals = std::min(text.find('='), text.size());
+    const auto found = known.find(text.substr(0, equals));
+    const bool weighted = equals < text.size();
+    double weight = 1;
+    PRECIS_CHECK(found != known.end() &&
+                     (!weighted || CLI::detail::lexical_cast(text.substr(equals + 1), weight)),
+                 kInvalidArgument,
+                 "train: objective \"",
+                 text,
+                 "\", expected autoencode, continue, instruct or distil, with =WEIGHT or without");
+    *found->second = weight;
+  }
+  return weights;
+}
 
 std::string note(const TrainingStep& step, double smoothed) {
   char text[96];
@@ -35,9 +75,11 @@ std::string note(const TrainingStep& step, double smoothed) {
   return text;
 }
 
-TextDataset read_data(const Flags& flags, const Tokenizer& tokenizer) {
+TokenDataset read_data(const std::filesystem::path& data,
+                       const std::filesystem::path& cache,
+                       const Tokenizer& tokenizer) {
   ProgressBar bar("tokenizing");
-  return TextDataset::read(flags.data, tokenizer, [&](double done) { bar.update(done); });
+  return TokenDataset::read(data, tokenizer, cache, [&](double done) { bar.update(done); });
 }
 
 // The compressor that training starts from: given, or new.
@@ -47,26 +89,44 @@ std::unique_ptr<Compressor> first_compressor(const Flags& flags, const Engine& e
   return load_compressor(flags.start, engine.decoder());
 }
 
-void run(Flags& flags) {
+void write_recipe(const CLI::App& command, const std::filesystem::path& out) {
+  write_text_file(out / "recipe.json", recipe_of(command, kNotInRecipe).dump(2) + "\n");
+}
+
+void run(Flags& flags, CLI::App& command) {
+  if (!flags.recipe.empty()) apply_recipe(command, flags.recipe);
   PRECIS_CHECK(flags.start.empty() != flags.fresh.method.empty(),
                kInvalidArgument,
                "train: give --method for a new compressor, or --start-from");
+  if (!flags.validation.empty() && flags.trainer.validate_every == 0)
+    flags.trainer.validate_every = kValidateEvery;
   const Engine engine = flags.model.load();
-  flags.fresh.seed = flags.trainer.seed;
-  flags.trainer.end_id = engine.tokenizer().special_tokens().eos;
+  ExampleOptions& examples = flags.trainer.examples;
+  flags.fresh.seed = examples.seed;
+  examples.objectives = weights_of(flags.objectives);
+  const SpecialTokens& special = engine.tokenizer().special_tokens();
+  examples.end_id = special.eos;
+  if (special.add_bos) examples.bos_id = special.bos;
   const std::unique_ptr<Compressor> compressor = first_compressor(flags, engine);
-  const TextDataset data = read_data(flags, engine.tokenizer());
+  const TokenDataset data = read_data(flags.data, flags.cache, engine.tokenizer());
+  std::optional<TokenDataset> validation;
+  if (!flags.validation.empty()) validation = read_data(flags.validation, {}, engine.tokenizer());
   ProgressBar bar("training");
   double smoothed = 0;
   TrainingStep last;
-  train(
-      *compressor, engine.decoder(), data, flags.trainer, flags.out, [&](const TrainingStep& step) {
-        smoothed = last.step == 0 ? step.loss : 0.95 * smoothed + 0.05 * step.loss;
-        last = step;
-        bar.update(static_cast<double>(step.step) / static_cast<double>(flags.trainer.steps),
-                   note(step, smoothed));
-        return true;
-      });
+  train(*compressor,
+        engine.decoder(),
+        {data, validation ? &*validation : nullptr},
+        flags.trainer,
+        flags.out,
+        [&](const TrainingStep& step) {
+          if (last.step == 0) write_recipe(command, flags.out);
+          smoothed = last.step == 0 ? step.loss : 0.95 * smoothed + 0.05 * step.loss;
+          last = step;
+          bar.update(static_cast<double>(step.step) / static_cast<double>(flags.trainer.steps),
+                     note(step, smoothed));
+          return true;
+        });
   nlohmann::json result = {{"steps", flags.trainer.steps}, {"compressor", flags.out.string()}};
   if (last.step > 0) result["loss"] = smoothed;  // a run that was finished already has none
   print(result);
@@ -77,20 +137,25 @@ void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
   command.add_option("--batch", trainer.batch, "examples in a step")->capture_default_str();
   command
       .add_option(
-          "--min-older", trainer.lengths.min_older, "shortest text that is compressed, in tokens")
+          "--accumulate", trainer.accumulate, "passes that a batch is read in, to save memory")
       ->capture_default_str();
-  command.add_option("--max-older", trainer.lengths.max_older, "longest one")
+  ExampleLengths& lengths = trainer.examples.lengths;
+  command
+      .add_option("--min-older", lengths.min_older, "shortest text that is compressed, in tokens")
+      ->capture_default_str();
+  command.add_option("--max-older", lengths.max_older, "longest one")->capture_default_str();
+  command
+      .add_option(
+          "--grow-steps", lengths.grow_steps, "steps until texts are as long as --max-older")
       ->capture_default_str();
   command
-      .add_option("--target", trainer.lengths.target, "tokens that are predicted from the memory")
+      .add_option("--min-kept", lengths.min_kept, "fewest tokens kept between memory and target")
+      ->capture_default_str();
+  command.add_option("--max-kept", lengths.max_kept, "most of them")->capture_default_str();
+  command.add_option("--target", lengths.target, "tokens that are predicted from the memory")
       ->capture_default_str();
   command.add_option("--ratios", trainer.ratios, "selfcp: ratios to draw from (default: --ratio)")
       ->delimiter(',');
-  command
-      .add_option("--autoencode-share",
-                  trainer.autoencode_share,
-                  "icae, ic-former: share of examples that are said again rather than gone on with")
-      ->capture_default_str();
   command
       .add_option(
           "--chained-share", trainer.chained_share, "selfcp: share of steps that chain parts")
@@ -101,8 +166,16 @@ void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
   command.add_option("--weight-decay", trainer.weight_decay, "of AdamW")->capture_default_str();
   command.add_option("--clip", trainer.clip_norm, "largest norm of the gradient")
       ->capture_default_str();
-  command.add_option("--seed", trainer.seed, "of the draws")->capture_default_str();
+  command.add_option("--seed", trainer.examples.seed, "of the draws")->capture_default_str();
   command.add_option("--checkpoint-every", trainer.checkpoint_every, "steps")
+      ->capture_default_str();
+  command
+      .add_option("--validate-every",
+                  trainer.validate_every,
+                  "steps between validations; 0: never (--validation sets 100)")
+      ->capture_default_str();
+  command
+      .add_option("--validation-examples", trainer.validation_examples, "drawn once from its texts")
       ->capture_default_str();
 }
 
@@ -115,7 +188,22 @@ void add_train(CLI::App& app) {
   add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
   CLI::Option* method = command->add_option(
       "--method", flags->fresh.method, "of a new compressor: selfcp, icae, gisting or ic-former");
-  command->add_option("--data", flags->data, "JSON Lines with a string field \"text\"")->required();
+  command
+      ->add_option(
+          "--data",
+          flags->data,
+          "JSON Lines, plain or zstd, with strings \"text\", or \"context\", \"prompt\" and "
+          "\"answer\"")
+      ->required();
+  command->add_option("--validation", flags->validation, "the same, to be validated with");
+  command->add_option("--cache", flags->cache, "file to keep the tokenised data in");
+  command->add_option("--recipe", flags->recipe, "JSON object of flags; those given here go first");
+  command
+      ->add_option("--objectives",
+                   flags->objectives,
+                   "autoencode, continue, instruct, distil, each with =WEIGHT or without")
+      ->delimiter(',')
+      ->capture_default_str();
   command->add_option("--out", flags->out, "directory for compressor, checkpoint and log.jsonl")
       ->required();
   CLI::Option* start = command->add_option(
@@ -123,7 +211,7 @@ void add_train(CLI::App& app) {
   start->excludes(method);
   add_new_compressor_flags(*command, flags->fresh, start);
   add_trainer_flags(*command, flags->trainer);
-  command->callback([flags] { translate_errors([&] { run(*flags); }); });
+  command->callback([flags, command] { translate_errors([&] { run(*flags, *command); }); });
 }
 
 }  // namespace precis::cli

@@ -2,6 +2,10 @@
 #include "train/checkpoint.h"
 
 #include <charconv>
+#include <cmath>
+#include <iomanip>
+#include <map>
+#include <optional>
 
 #include "base/check.h"
 #include "io/safetensors_weights.h"
@@ -15,14 +19,26 @@ std::filesystem::path file_in(const std::filesystem::path& directory) {
   return directory / "checkpoint.safetensors";
 }
 
-int64_t step_of(const SafetensorsFile& file) {
-  const auto found = file.metadata().find("step");
-  int64_t step = -1;
-  if (found != file.metadata().end()) {
-    std::from_chars(found->second.data(), found->second.data() + found->second.size(), step);
-  }
-  PRECIS_CHECK(step >= 0, kBadWeights, file.path().string(), ": not a checkpoint (no step)");
-  return step;
+template <typename T>
+std::optional<T> metadata_number(const SafetensorsFile& file, const char* key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end()) return std::nullopt;
+  const std::string& text = found->second;
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+CheckpointState state_of(const SafetensorsFile& file) {
+  CheckpointState state;
+  state.step = metadata_number<int64_t>(file, "step").value_or(-1);
+  PRECIS_CHECK(state.step >= 0, kBadWeights, file.path().string(), ": not a checkpoint (no step)");
+  state.best_validation =
+      metadata_number<double>(file, "best_validation").value_or(state.best_validation);
+  const auto found = file.metadata().find("recipe");
+  if (found != file.metadata().end()) state.recipe = found->second;
+  return state;
 }
 
 at::Tensor read(const SafetensorsFile& file, const std::string& name, const at::Tensor& like) {
@@ -66,21 +82,23 @@ void save_checkpoint(const std::filesystem::path& directory,
     // not move.
     add(named.name + ".updates", at::tensor(values.step(), at::kLong));
   }
-  write_safetensors(
-      file_in(directory), stored, {{"step", std::to_string(state.step)}, {"recipe", state.recipe}});
+  std::map<std::string, std::string> metadata{{"step", std::to_string(state.step)},
+                                              {"recipe", state.recipe}};
+  if (std::isfinite(state.best_validation))
+    metadata["best_validation"] = concat(std::setprecision(17), state.best_validation);
+  write_safetensors(file_in(directory), stored, metadata);
 }
 
-int64_t load_checkpoint(const std::filesystem::path& directory,
-                        const std::string& recipe,
-                        Compressor& compressor,
-                        torch::optim::AdamW& optimizer) {
+CheckpointState load_checkpoint(const std::filesystem::path& directory,
+                                const std::string& recipe,
+                                Compressor& compressor,
+                                torch::optim::AdamW& optimizer) {
   std::error_code ignored;
-  if (!std::filesystem::exists(file_in(directory), ignored)) return 0;
+  if (!std::filesystem::exists(file_in(directory), ignored)) return {};
   const SafetensorsFile file = SafetensorsFile::open(file_in(directory));
-  const int64_t step = step_of(file);
-  const auto found = file.metadata().find("recipe");
+  CheckpointState state = state_of(file);
   PRECIS_CHECK(
-      found != file.metadata().end() && found->second == recipe,
+      state.recipe == recipe,
       kInvalidArgument,
       file.path().string(),
       ": made with other options; use the same ones to go on, or another directory to start anew");
@@ -90,12 +108,13 @@ int64_t load_checkpoint(const std::filesystem::path& directory,
     parameter.copy_(read(file, named.name, parameter));
     if (file.find(named.name + ".first_moment") == nullptr) continue;  // never had a gradient
     auto moments = std::make_unique<AdamWState>();
-    moments->step(read(file, named.name + ".updates", at::tensor(step, at::kLong)).item<int64_t>());
+    moments->step(
+        read(file, named.name + ".updates", at::tensor(state.step, at::kLong)).item<int64_t>());
     moments->exp_avg(read(file, named.name + ".first_moment", parameter));
     moments->exp_avg_sq(read(file, named.name + ".second_moment", parameter));
     optimizer.state()[parameter.unsafeGetTensorImpl()] = std::move(moments);
   }
-  return step;
+  return state;
 }
 
 }  // namespace precis

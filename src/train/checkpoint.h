@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 
 #include "precis/compressor.h"
@@ -14,6 +15,7 @@ namespace precis {
 struct CheckpointState {
   int64_t step = 0;    // steps that are done
   std::string recipe;  // the options of the run, as JSON
+  double best_validation = std::numeric_limits<double>::infinity();  // loss, so far
 };
 
 // Writes checkpoint.safetensors into `directory`: parameters, AdamW's moments and the state. One
@@ -23,12 +25,12 @@ void save_checkpoint(const std::filesystem::path& directory,
                      Compressor& compressor,
                      torch::optim::AdamW& optimizer);
 
-// Restores parameters and moments in place and returns the steps that are done; 0, with nothing
+// Restores parameters and moments in place and returns the state; that of no step, with nothing
 // changed, where there is no checkpoint. Throws kInvalidArgument if it was made with another
 // recipe, kBadWeights if it is damaged.
-int64_t load_checkpoint(const std::filesystem::path& directory,
-                        const std::string& recipe,
-                        Compressor& compressor,
-                        torch::optim::AdamW& optimizer);
+CheckpointState load_checkpoint(const std::filesystem::path& directory,
+                                const std::string& recipe,
+                                Compressor& compressor,
+                                torch::optim::AdamW& optimizer);
 
 }  // namespace precis

@@ -2,12 +2,15 @@
 #include "train/language_model_loss.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/check.h"
 #include "io/memory_contents.h"
 #include "prompt/frame_parts.h"
+#include "prompt/packed_pass.h"
 #include "prompt/splice.h"
 
 namespace precis {
@@ -53,6 +56,67 @@ SplicedPrompt splice_example(const TrainingExample& example,
   return splice(parts_of(example, std::move(memory), frame, decoder), decoder);
 }
 
+// What the teacher reads: all text, none of it compressed.
+SplicedPrompt splice_in_full(const TrainingExample& example, const Decoder& decoder) {
+  std::vector<PromptPart> parts;
+  append(parts, example.before_text);
+  append(parts, example.segment.tokens);
+  append(parts, example.prompt);
+  append(parts, std::span(example.targets).first(example.targets.size() - 1));
+  return splice(parts, decoder);
+}
+
+// Fills in the teacher's part. counts: how many rows of each example predict.
+void add_teacher(const Decoder& decoder,
+                 std::span<const TrainingExample> examples,
+                 const std::vector<int64_t>& counts,
+                 PredictedBatch& batch) {
+  const auto distils = [](const TrainingExample& example) { return example.distils; };
+  const int64_t num_taught = std::ranges::count_if(examples, distils);
+  if (num_taught == 0) return;
+  const c10::NoGradGuard no_grad;
+  KvCache cache(decoder.config().kv_shape(), decoder.options(), num_taught);
+  PackedPass pass(decoder, cache);
+  std::vector<at::Tensor> taught;
+  int64_t first = 0;
+  for (size_t i = 0; i < examples.size(); ++i) {
+    if (examples[i].distils) {
+      pass.add(splice_in_full(examples[i], decoder), std::ssize(taught), counts[i]);
+      taught.push_back(at::arange(first, first + counts[i], batch.targets.options()));
+    }
+    first += counts[i];
+  }
+  batch.taught_rows = at::cat(taught, 0);
+  batch.teacher = pass.read();
+}
+
+at::Tensor wide_logits(const Decoder& decoder, const at::Tensor& hidden) {
+  const at::Tensor logits = decoder.logits(hidden);
+  return logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
+}
+
+// Sums over rows [k, hidden] that predict `targets` [k], or what `teacher` [k, hidden] predicts.
+at::Tensor label_loss(const Decoder& decoder, const at::Tensor& hidden, const at::Tensor& targets) {
+  return at::cross_entropy_loss(wide_logits(decoder, hidden), targets, {}, at::Reduction::Sum);
+}
+
+at::Tensor teacher_loss(const Decoder& decoder,
+                        const at::Tensor& hidden,
+                        const at::Tensor& teacher) {
+  const at::Tensor wanted = wide_logits(decoder, teacher).log_softmax(1);
+  return at::kl_div(wide_logits(decoder, hidden).log_softmax(1),
+                    wanted,
+                    at::Reduction::Sum,
+                    /*log_target=*/true);
+}
+
+// Rows that a batch learns from its targets: all that have no teacher.
+at::Tensor labelled_rows(const PredictedBatch& batch) {
+  at::Tensor labelled = at::ones({batch.hidden.size(0)}, batch.targets.options().dtype(at::kBool));
+  if (batch.taught_rows.defined()) labelled.index_fill_(0, batch.taught_rows, false);
+  return labelled.nonzero().squeeze(1);
+}
+
 }  // namespace
 
 PredictedBatch predict(const Decoder& decoder,
@@ -63,28 +127,22 @@ PredictedBatch predict(const Decoder& decoder,
   for (const TrainingExample& example : examples) segments.push_back(example.segment);
   std::vector<MemoryTensors> memories = compressor.compress(segments, options);
   KvCache cache(decoder.config().kv_shape(), decoder.options(), std::ssize(examples));
-  DecoderInput input;
-  std::vector<at::Tensor> rows, positions, predicting;
+  PackedPass pass(decoder, cache);
   std::vector<TokenId> targets;
-  input.sequence_starts.push_back(0);
+  std::vector<int64_t> counts;
   for (int64_t i = 0; i < std::ssize(examples); ++i) {
     const SplicedPrompt prompt =
         splice_example(examples[i], std::move(memories[i]), compressor, decoder);
-    preload(prompt, decoder, cache, i);
-    rows.push_back(prompt.embeddings);
-    positions.push_back(prompt.positions);
-    const int64_t end = input.sequence_starts.back() + rows.back().size(0);
-    const auto wanted = predicted_targets(examples[i], rows.back().size(0));
-    predicting.push_back(at::arange(end - std::ssize(wanted), end, positions.back().options()));
+    const auto wanted = predicted_targets(examples[i], prompt.embeddings.size(0));
+    pass.add(prompt, i, std::ssize(wanted));
     targets.insert(targets.end(), wanted.begin(), wanted.end());
-    input.sequence_starts.push_back(end);
-    input.cache_sequences.push_back(i);
+    counts.push_back(std::ssize(wanted));
   }
-  input.embeddings = at::cat(rows, 0);
-  input.positions = at::cat(positions, 0);
-  const at::Tensor hidden = decoder.forward(input, cache);
-  return {hidden.index_select(0, at::cat(predicting, 0)),
-          at::tensor(targets, at::kLong).to(hidden.device())};
+  PredictedBatch batch;
+  batch.hidden = pass.read();
+  batch.targets = at::tensor(targets, at::kLong).to(batch.hidden.device());
+  add_teacher(decoder, examples, counts, batch);
+  return batch;
 }
 
 double cross_entropy(const Decoder& decoder,
@@ -92,19 +150,28 @@ double cross_entropy(const Decoder& decoder,
                      bool backward,
                      double scale) {
   const at::Tensor hidden = batch.hidden.detach().requires_grad_(backward);
-  const int64_t count = hidden.size(0);
+  const auto count = static_cast<double>(hidden.size(0));
   double sum = 0;
-  for (int64_t first = 0; first < count; first += kRowsPerChunk) {
-    const int64_t rows = std::min(kRowsPerChunk, count - first);
-    const at::Tensor logits = decoder.logits(hidden.narrow(0, first, rows));
-    const at::Tensor wide = logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
-    const at::Tensor loss =
-        at::cross_entropy_loss(wide, batch.targets.narrow(0, first, rows), {}, at::Reduction::Sum);
-    sum += loss.item<double>();
-    if (backward) (loss * (scale / static_cast<double>(count))).backward();
+  // Logits of all rows at once would be the largest tensor of a training step by far.
+  const auto add = [&](const at::Tensor& rows, const auto& loss_of) {
+    for (int64_t first = 0; first < rows.size(0); first += kRowsPerChunk) {
+      const int64_t size = std::min(kRowsPerChunk, rows.size(0) - first);
+      const at::Tensor chunk = rows.narrow(0, first, size);
+      const at::Tensor loss = loss_of(hidden.index_select(0, chunk), chunk, first);
+      sum += loss.template item<double>();
+      if (backward) (loss * (scale / count)).backward();
+    }
+  };
+  add(labelled_rows(batch), [&](const at::Tensor& rows, const at::Tensor& chunk, int64_t) {
+    return label_loss(decoder, rows, batch.targets.index_select(0, chunk));
+  });
+  if (batch.taught_rows.defined()) {
+    add(batch.taught_rows, [&](const at::Tensor& rows, const at::Tensor&, int64_t first) {
+      return teacher_loss(decoder, rows, batch.teacher.narrow(0, first, rows.size(0)));
+    });
   }
   if (backward) batch.hidden.backward(hidden.grad());
-  return sum / static_cast<double>(count);
+  return sum / count;
 }
 
 }  // namespace precis

@@ -16,11 +16,16 @@ namespace precis {
 // follows it (continue) or the answer to `prompt` (instruct). Of the losses of all methods only the
 // uses differ: AE, LM and FT of ICAE, AE and FT of IC-Former, targets of SelfCP, completions of
 // Gisting.
+// Distilled examples learn what the frozen model predicts that reads the segment itself, which says
+// more than the one token that did follow: the KL divergence of IC-Former's instruction tuning
+// (section 3.3), for any method.
 struct TrainingExample {
   Segment segment;
   std::vector<TokenId> targets;
   MemoryUse use = MemoryUse::kContinue;
   std::vector<TokenId> prompt = {};  // read after the memory; instruct: the question
+  bool distils = false;
+  std::vector<TokenId> before_text = {};  // BOS, read before the segment by the model that reads it
 };
 
 // The batch as one graph: segments compressed, memories spliced in the frame of their use before
@@ -30,6 +35,9 @@ struct TrainingExample {
 struct PredictedBatch {
   at::Tensor hidden;   // [n, hidden] final hidden states that predict
   at::Tensor targets;  // [n] int64
+  // Of distilled examples:
+  at::Tensor taught_rows;  // [m] int64, which of the n; undefined: none
+  at::Tensor teacher;      // [m, hidden] the model's final hidden states over the text in full
 };
 // Throws kUnsupported for a use that the compressor was not made for, kInvalidArgument as
 // compress() does and for examples with nothing to predict.
@@ -38,8 +46,10 @@ PredictedBatch predict(const Decoder& decoder,
                        std::span<const TrainingExample> examples,
                        const CompressOptions& options);
 
-// Mean cross entropy in nats. With `backward`, gradients are accumulated into the compressor's
-// parameters, multiplied by `scale`; the logits only ever exist for a few rows at a time.
+// Mean loss in nats: the cross entropy of the targets, in taught rows the KL divergence of the
+// model's own prediction from the teacher's. With `backward`, gradients are accumulated into the
+// compressor's parameters, multiplied by `scale`; the logits only ever exist for a few rows at a
+// time.
 double cross_entropy(const Decoder& decoder,
                      const PredictedBatch& batch,
                      bool backward,

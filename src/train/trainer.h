@@ -9,26 +9,25 @@
 
 #include "precis/compressor.h"
 #include "precis/decoder.h"
-#include "train/text_dataset.h"
+#include "train/example_sampler.h"
+#include "train/token_dataset.h"
 
 namespace precis {
 
 struct TrainerOptions {
   int64_t steps = 1000;
-  int64_t batch = 16;  // examples in a step
-  ExampleLengths lengths;
+  int64_t batch = 16;      // examples in a step
+  int64_t accumulate = 1;  // passes that a step's examples are read in; must divide batch
+  ExampleOptions examples;
   std::vector<double> ratios;  // drawn anew for each step; empty: the compressor's own
   double chained_share = 0.0;  // share of steps that chain parts ("concat" and "recursive" in turn)
-  // Share of examples whose text is to be said again rather than gone on with: ICAE's lambda
-  // (paper: 0.4 to 0.6), 1 in IC-Former's pretraining. The others predict what follows.
-  double autoencode_share = 0.0;
-  std::optional<TokenId> end_id;  // ends a text that is said again; none: nothing does
-  double learning_rate = 1e-3;    // after the warm-up; falls along a cosine to a tenth of it
+  double learning_rate = 1e-3;  // after the warm-up; falls along a cosine to a tenth of it
   int64_t warmup_steps = 50;
   double weight_decay = 0.0;
   double clip_norm = 1.0;
-  uint64_t seed = 1;
   int64_t checkpoint_every = 50;  // steps
+  int64_t validate_every = 0;     // steps; 0: never
+  int64_t validation_examples = 64;
 };
 
 struct TrainingStep {
@@ -37,21 +36,28 @@ struct TrainingStep {
   double learning_rate = 0;
   double gradient_norm = 0;
   double seconds = 0;
-  int64_t tokens = 0;  // older and target tokens read
+  int64_t tokens = 0;                     // older, kept and target tokens read
+  std::optional<double> validation_loss;  // mean nats per target token; where it was measured
+};
+
+struct TrainingData {
+  const TokenDataset& train;
+  const TokenDataset* validation = nullptr;  // null: there is none
 };
 
 // Hears about every step; returning false stops after a checkpoint.
 using TrainingCallback = std::function<bool(const TrainingStep&)>;
 
-// Trains a compressor's parameters (AdamW, decoupled weight decay, clipped gradients) on predicting
-// from a text's memory what follows it, or the text itself; the decoder is frozen. In `directory`:
-// checkpoint.safetensors, from which a run with the same options goes on where it was, log.jsonl,
-// and the compressor itself. Throws kInvalidArgument for options out of range, options that the
-// compressor cannot obey or a checkpoint of other options, kUnsupported for saying texts again with
-// a compressor that does not, kInternal if the loss is not finite.
+// Trains a compressor's parameters (AdamW, decoupled weight decay, clipped gradients) on the
+// objectives of options.examples; the decoder is frozen. In `directory`: checkpoint.safetensors,
+// from which a run with the same options goes on where it was, log.jsonl, the compressor itself,
+// and in best/ the one with the lowest validation loss so far (validation examples are the same
+// each time, and as long as can be). Throws kInvalidArgument for options out of range, options that
+// the compressor cannot obey or a checkpoint of other options, kUnsupported for an objective that
+// the compressor was not made for, kInternal if the loss is not finite.
 void train(Compressor& compressor,
            const Decoder& decoder,
-           const TextDataset& dataset,
+           const TrainingData& data,
            const TrainerOptions& options,
            const std::filesystem::path& directory,
            const TrainingCallback& on_step = {});

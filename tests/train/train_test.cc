@@ -58,7 +58,7 @@ class Training : public testing::Test {
     TrainerOptions options;
     options.steps = steps;
     options.batch = 4;
-    options.lengths = {8, 24, 12};
+    options.examples.lengths = {8, 24, 12};
     options.learning_rate = 0.02;
     options.warmup_steps = 2;
     options.checkpoint_every = 3;
@@ -69,10 +69,10 @@ class Training : public testing::Test {
   std::vector<double> losses(const std::filesystem::path& out,
                              const TrainerOptions& options,
                              int64_t stop_after = 1000) {
-    const TextDataset data = TextDataset::read(directory / "data.jsonl", *tokenizer);
+    const TokenDataset data = TokenDataset::read(directory / "data.jsonl", *tokenizer);
     std::vector<double> seen;
     const auto compressor = fresh();
-    train(*compressor, *decoder, data, options, out, [&](const TrainingStep& step) {
+    train(*compressor, *decoder, {data}, options, out, [&](const TrainingStep& step) {
       seen.push_back(step.loss);
       return step.step < stop_after;
     });
@@ -113,13 +113,13 @@ TEST_F(Training, AnInterruptedRunGoesOnToTheSameLosses) {
 TEST_F(Training, AKilledRunGoesOnFromItsLastCheckpoint) {
   const auto whole = losses(directory / "whole", few_steps(9));
   {
-    const TextDataset data = TextDataset::read(directory / "data.jsonl", *tokenizer);
+    const TokenDataset data = TokenDataset::read(directory / "data.jsonl", *tokenizer);
     const auto compressor = fresh();
     const auto die = [](const TrainingStep& step) -> bool {
       if (step.step == 5) throw std::runtime_error("killed");
       return true;
     };
-    EXPECT_THROW(train(*compressor, *decoder, data, few_steps(9), directory / "killed", die),
+    EXPECT_THROW(train(*compressor, *decoder, {data}, few_steps(9), directory / "killed", die),
                  std::runtime_error);
   }
   const auto resumed = losses(directory / "killed", few_steps(9));
@@ -167,13 +167,13 @@ TEST_F(Training, AnInterruptedRunOfTwoObjectivesGoesOnToTheSameLosses) {
   TrainerOptions options = few_steps(9);
   options.chained_share = 0;
   options.batch = 1;
-  options.autoencode_share = 0.5;
-  options.end_id = 2;
-  const TextDataset data = TextDataset::read(directory / "data.jsonl", *tokenizer);
+  options.examples.objectives = {.autoencode = 1, .go_on = 1};
+  options.examples.end_id = 2;
+  const TokenDataset data = TokenDataset::read(directory / "data.jsonl", *tokenizer);
   const auto run = [&](const char* out, int64_t stop_after) {
     const auto compressor = small(make_small_icae);
     std::vector<double> seen;
-    train(*compressor, *decoder, data, options, directory / out, [&](const TrainingStep& step) {
+    train(*compressor, *decoder, {data}, options, directory / out, [&](const TrainingStep& step) {
       seen.push_back(step.loss);
       return step.step < stop_after;
     });
@@ -187,14 +187,14 @@ TEST_F(Training, AnInterruptedRunOfTwoObjectivesGoesOnToTheSameLosses) {
 }
 
 TEST_F(Training, RefusesWhatTheMethodCannotObey) {
-  const TextDataset data = TextDataset::read(directory / "data.jsonl", *tokenizer);
+  const TokenDataset data = TokenDataset::read(directory / "data.jsonl", *tokenizer);
   const auto refuse = [&](auto make, ErrorKind kind, const char* what, auto change) {
     TrainerOptions options = few_steps(3);
     options.chained_share = 0;
     change(options);
     const auto compressor = small(make);
     expect_error(
-        kind, what, [&] { train(*compressor, *decoder, data, options, directory / "refused"); });
+        kind, what, [&] { train(*compressor, *decoder, {data}, options, directory / "refused"); });
     EXPECT_FALSE(std::filesystem::exists(directory / "refused"));
   };
   refuse(make_small_icae, ErrorKind::kInvalidArgument, "icae has one ratio", [](TrainerOptions& o) {
@@ -207,14 +207,13 @@ TEST_F(Training, RefusesWhatTheMethodCannotObey) {
   refuse(make_small_gisting,
          ErrorKind::kInvalidArgument,
          "gisting takes 120 tokens",
-         [](TrainerOptions& o) { o.lengths.max_older = 121; });
+         [](TrainerOptions& o) { o.examples.lengths.max_older = 121; });
   refuse(make_small_selfcp, ErrorKind::kUnsupported, "say a text again", [](TrainerOptions& o) {
-    o.autoencode_share = 0.5;
+    o.examples.objectives.autoencode = 0.5;
   });
-  refuse(make_small_icae,
-         ErrorKind::kInvalidArgument,
-         "autoencode_share is 1.5",
-         [](TrainerOptions& o) { o.autoencode_share = 1.5; });
+  refuse(make_small_icae, ErrorKind::kInvalidArgument, "a weight of -1", [](TrainerOptions& o) {
+    o.examples.objectives.autoencode = -1;
+  });
 }
 
 TEST_F(Training, ARunKilledBeforeItsCompressorWasWrittenWritesIt) {
@@ -251,10 +250,10 @@ TEST_F(Training, FindsOutAtOnceThatTheLongestExampleDoesNotFit) {
   std::ofstream(directory / "data.jsonl", std::ios::app)
       << nlohmann::json{{"text", text}}.dump() << "\n";
   TrainerOptions options = few_steps(3);
-  options.lengths = {8, 24, decoder->config().context_length};
+  options.examples.lengths = {8, 24, decoder->config().context_length};
   expect_error(ErrorKind::kInvalidArgument, "", [&] { losses(directory / "out", options); });
   EXPECT_FALSE(std::filesystem::exists(directory / "out" / "log.jsonl"));
-  options.lengths = {8, 24, INT64_MAX};
+  options.examples.lengths = {8, 24, INT64_MAX};
   expect_error(
       ErrorKind::kInvalidArgument, "make no sense", [&] { losses(directory / "out", options); });
 }
@@ -262,13 +261,13 @@ TEST_F(Training, FindsOutAtOnceThatTheLongestExampleDoesNotFit) {
 TEST_F(Training, NamesTheLineThatIsNoText) {
   std::ofstream(directory / "bad.jsonl") << "{\"text\":\"a\"}\n\n{\"title\":\"b\"}\n";
   expect_error(ErrorKind::kInvalidArgument, "line 3", [&] {
-    TextDataset::read(directory / "bad.jsonl", *tokenizer);
+    TokenDataset::read(directory / "bad.jsonl", *tokenizer);
   });
 }
 
 TEST_F(Training, RefusesOptionsAndDataThatMakeNoSense) {
   TrainerOptions options = few_steps(3);
-  options.lengths = {500, 600, 500};
+  options.examples.lengths = {500, 600, 500};
   expect_error(
       ErrorKind::kInvalidArgument, "no text has", [&] { losses(directory / "out", options); });
   options = few_steps(0);

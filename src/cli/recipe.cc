@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/recipe.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "io/json_file.h"
+
+namespace precis::cli {
+namespace {
+
+std::string text_of(const nlohmann::json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::string joined;
+  for (const nlohmann::json& item : value) joined += (joined.empty() ? "" : ",") + text_of(item);
+  return joined;
+}
+
+// A number or a truth value where the text is one.
+nlohmann::json value_of(const std::string& text) {
+  nlohmann::json value = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return value.is_number() || value.is_boolean() ? value : nlohmann::json(text);
+}
+
+}  // namespace
+
+void apply_recipe(CLI::App& command, const std::filesystem::path& path) {
+  const nlohmann::json recipe = read_json(path);
+  PRECIS_CHECK(recipe.is_object(), kInvalidArgument, path.string(), ": not a JSON object");
+  for (const auto& [key, value] : recipe.items()) {
+    CLI::Option* option = command.get_option_no_throw("--" + key);
+    PRECIS_CHECK(option != nullptr,
+                 kInvalidArgument,
+                 path.string(),
+                 ": ",
+                 command.get_name(),
+                 " has no flag --",
+                 key);
+    if (option->count() > 0) continue;
+    try {
+      option->add_result(text_of(value));
+      option->run_callback();
+    } catch (const CLI::Error& error) {
+      fail(ErrorKind::kInvalidArgument, path.string(), ": ", key, ": ", error.what());
+    }
+  }
+}
+
+nlohmann::json recipe_of(const CLI::App& command, const std::vector<std::string>& left_out) {
+  nlohmann::json recipe = nlohmann::json::object();
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_name();
+    if (!name.starts_with("--") || name == "--help" || std::ranges::count(left_out, name) > 0)
+      continue;
+    std::string joined;
+    for (const std::string& result : option->results())
+      joined += (joined.empty() ? "" : ",") + result;
+    if (joined.empty()) joined = option->get_default_str();
+    if (!joined.empty()) recipe[name.substr(2)] = value_of(joined);
+  }
+  return recipe;
+}
+
+}  // namespace precis::cli

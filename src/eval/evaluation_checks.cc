@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/evaluation_checks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/check.h"
+#include "eval/evaluate.h"
+#include "eval/questions.h"
+#include "eval/summaries.h"
+#include "io/mapped_file.h"
+#include "precis/compressor.h"
+#include "precis/decoder.h"
+
+namespace precis {
+namespace {
+
+constexpr int64_t kLongest = int64_t{1} << 24;  // tokens, and texts; far over what can be evaluated
+constexpr int64_t kMarkRoom = 8;                // rows for BOS and the marks around a memory
+constexpr int64_t kFrameRoom = 128;             // tokens for an instruction and what is around it
+
+void check_number(const char* name, int64_t value) {
+  PRECIS_CHECK(value >= 1 && value <= kLongest,
+               kInvalidArgument,
+               "evaluation: ",
+               name,
+               " is ",
+               value,
+               ", expected 1 to ",
+               kLongest);
+}
+
+bool reads_texts(EvaluationTask task) { return task != EvaluationTask::kQuestions; }
+
+// Rows and tokens of the longest prompt with what follows it. rows: of a text's memory.
+int64_t needed_window(EvaluationTask task, const EvaluationOptions& options, int64_t rows) {
+  const int64_t read = std::max(options.older, rows);
+  switch (task) {
+    case EvaluationTask::kContinue:
+      return read + options.kept + options.scored + kMarkRoom;
+    case EvaluationTask::kReconstruct:
+      return rows + options.older + kMarkRoom;
+    case EvaluationTask::kSummaries:
+      return read + kFrameRoom + kMaxSummaryTokens;
+    case EvaluationTask::kQuestions:
+      return 0;  // questions that are too long are left out one by one
+  }
+  fail(ErrorKind::kInternal, "evaluation: no such task");
+}
+
+}  // namespace
+
+std::string name_of(EvaluationTask task) {
+  switch (task) {
+    case EvaluationTask::kContinue:
+      return "continue";
+    case EvaluationTask::kReconstruct:
+      return "reconstruct";
+    case EvaluationTask::kSummaries:
+      return "summaries";
+    case EvaluationTask::kQuestions:
+      return "questions";
+  }
+  fail(ErrorKind::kInternal, "evaluation: no such task");
+}
+
+void check(const EvaluationOptions& options) {
+  PRECIS_CHECK(!options.texts.empty() || !options.questions.empty(),
+               kInvalidArgument,
+               "evaluation: there are neither texts nor questions");
+  check_number("older", options.older);
+  check_number("kept", options.kept);
+  check_number("scored", options.scored);
+  check_number("limit", options.limit);
+  for (const double ratio : options.ratios) {
+    PRECIS_CHECK(std::isfinite(ratio) && ratio >= 1,
+                 kInvalidArgument,
+                 "evaluation: a ratio is ",
+                 ratio,
+                 ", expected at least 1");
+  }
+  for (const EvaluationTask task : options.tasks) {
+    const bool has_file = !(reads_texts(task) ? options.texts : options.questions).empty();
+    PRECIS_CHECK(has_file,
+                 kInvalidArgument,
+                 "evaluation: ",
+                 name_of(task),
+                 " needs ",
+                 reads_texts(task) ? "texts" : "questions");
+  }
+  for (const auto& file : {options.texts, options.questions})
+    if (!file.empty()) MappedFile::open(file);
+}
+
+std::vector<EvaluationTask> tasks_of(const EvaluationOptions& options) {
+  std::set<EvaluationTask> tasks(options.tasks.begin(), options.tasks.end());
+  if (tasks.empty() && !options.texts.empty())
+    tasks = {EvaluationTask::kContinue, EvaluationTask::kReconstruct, EvaluationTask::kSummaries};
+  if (options.tasks.empty() && !options.questions.empty()) tasks.insert(EvaluationTask::kQuestions);
+  return {tasks.begin(), tasks.end()};
+}
+
+std::vector<std::optional<double>> ratios_of(const EvaluationOptions& options,
+                                             const Engine& engine) {
+  if (options.ratios.empty()) return {std::nullopt};
+  const CompressorInfo info = engine.compressor()->info();
+  PRECIS_CHECK(info.any_ratio,
+               kInvalidArgument,
+               "evaluation: ",
+               info.method,
+               " has one ratio; none can be asked for");
+  const std::set<double> ratios(options.ratios.begin(), options.ratios.end());
+  return {ratios.begin(), ratios.end()};
+}
+
+void check_lengths(const EvaluationOptions& options, const Engine& engine) {
+  const Compressor& compressor = *engine.compressor();
+  const CompressorInfo info = compressor.info();
+  PRECIS_CHECK(info.divides || options.older <= info.max_segment,
+               kInvalidArgument,
+               "evaluation: ",
+               info.method,
+               " compresses at most ",
+               info.max_segment,
+               " tokens, older is ",
+               options.older);
+  const int64_t window = engine.decoder().config().context_length;
+  for (const std::optional<double> ratio : ratios_of(options, engine)) {
+    CompressOptions compression;
+    compression.ratio = ratio;
+    const int64_t rows = compressor.memory_size(options.older, compression);
+    for (const EvaluationTask task : tasks_of(options)) {
+      const int64_t needed = needed_window(task, options, rows);
+      PRECIS_CHECK(needed <= window,
+                   kInvalidArgument,
+                   "evaluation: ",
+                   name_of(task),
+                   " needs a window of ",
+                   needed,
+                   " tokens, the model's is ",
+                   window);
+    }
+  }
+}
+
+QuestionLengths longest_questions(const Engine& engine) {
+  const CompressorInfo info = engine.compressor()->info();
+  const int64_t window = engine.decoder().config().context_length;
+  const int64_t room = kFrameRoom + kMaxAnswerTokens + info.slots;
+  return {info.divides ? window : info.max_segment, window - room};
+}
+
+}  // namespace precis

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/instruct_prompts.h"
+
+#include "precis/error.h"
+#include "precis/tokenizer.h"
+
+namespace precis {
+namespace {
+
+constexpr const char* kEmptyLine = "\n\n";
+
+bool has_ids(const std::vector<FramePart>& parts) {
+  for (const FramePart& part : parts)
+    if (std::holds_alternative<std::vector<TokenId>>(part)) return true;
+  return false;
+}
+
+// Whether ids can stand in a user's turn, as memories do: tried, since templates are programs.
+bool reads_chats(const Engine& engine) {
+  const std::vector<TokenId> some = engine.tokenizer().encode("a");
+  try {
+    engine.score_ids(Prompt().turn("user").ids(some).keep("a"), some);
+    return true;
+  } catch (const Error& error) {
+    const bool no_template = error.kind() == ErrorKind::kInvalidArgument ||
+                             error.kind() == ErrorKind::kUnsupported ||
+                             error.kind() == ErrorKind::kBadWeights;
+    if (!no_template) throw;
+    return false;
+  }
+}
+
+Prompt user_turn(const std::string& instruction) { return Prompt().turn("user").keep(instruction); }
+
+}  // namespace
+
+InstructPrompts::InstructPrompts(const Engine& engine)
+    : engine_(engine), chat_(!engine.compressor()->info().cached && reads_chats(engine)) {
+  if (!chat_) frame_ = engine.compressor()->frame(MemoryUse::kInstruct);
+}
+
+FramedPrompt InstructPrompts::without_text(const std::string& instruction) const {
+  if (chat_) return {user_turn(instruction), {}};
+  return frame_text({}, instruction);
+}
+
+FramedPrompt InstructPrompts::of_text(Text text, const std::string& instruction) const {
+  if (text.empty()) return without_text(instruction);
+  if (!chat_) return frame_text(text, instruction);
+  return {Prompt().turn("user").ids({text.begin(), text.end()}).keep(kEmptyLine + instruction), {}};
+}
+
+FramedPrompt InstructPrompts::of_memory(const Memory& memory,
+                                        const std::string& instruction) const {
+  if (chat_) return {Prompt().turn("user").memory(memory).keep(kEmptyLine + instruction), {}};
+  // A frame with something after the memory was trained with nothing else there.
+  const std::string gap = frame_.after.empty() ? kEmptyLine : "";
+  return engine_.frame({&memory, 1}, MemoryUse::kInstruct, gap + instruction);
+}
+
+FramedPrompt InstructPrompts::frame_text(Text text, const std::string& instruction) const {
+  Prompt prompt;
+  const std::vector<TokenId> bos = bos_of(engine_.tokenizer());
+  const auto* first =
+      frame_.before.empty() ? nullptr : std::get_if<std::vector<TokenId>>(&frame_.before.front());
+  const bool has_bos =
+      first != nullptr && !first->empty() && !bos.empty() && first->front() == bos.front();
+  if (!bos.empty() && !has_bos) prompt.ids(bos);
+  add_ids(frame_.before, prompt);
+  if (!text.empty()) prompt.ids({text.begin(), text.end()});
+  add_ids(frame_.after, prompt);
+  const bool gap = !text.empty() && !has_ids(frame_.after);
+  prompt.keep(gap ? kEmptyLine + instruction : instruction);
+  add_ids(frame_.end, prompt);
+  return {std::move(prompt), frame_.answer_ends};
+}
+
+void InstructPrompts::add_ids(const std::vector<FramePart>& parts, Prompt& prompt) const {
+  for (const FramePart& part : parts)
+    if (const auto* ids = std::get_if<std::vector<TokenId>>(&part)) prompt.ids(*ids);
+}
+
+void add_answer(const Engine& engine,
+                const FramedPrompt& framed,
+                int64_t max_tokens,
+                ArmAnswers& answers) {
+  GenerationOptions options;
+  options.max_tokens = max_tokens;
+  options.stop_ids = framed.stop_ids;
+  answers.texts.push_back(timed(answers.ms.emplace_back(),
+                                [&] { return engine.generate(framed.prompt, options).text; }));
+}
+
+}  // namespace precis

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "eval/arms.h"
+#include "precis/compressor.h"
+
+namespace precis {
+
+// Instructions about a text that the model reads in different ways. Where the model has a chat
+// template and memories can stand in it, a user's turn: the text (or its memory), an empty line and
+// the instruction. Otherwise what the compressor was trained to see, MemoryUse::kInstruct; text in
+// place of a memory stands between the same ids, without the trained rows that belong to memories.
+// Borrows the engine.
+class InstructPrompts {
+ public:
+  // Throws kUnsupported if there is no chat and the compressor is not made for instructions.
+  explicit InstructPrompts(const Engine& engine);
+
+  bool chat() const { return chat_; }
+  FramedPrompt without_text(const std::string& instruction) const;
+  FramedPrompt of_text(Text text, const std::string& instruction) const;
+  FramedPrompt of_memory(const Memory& memory, const std::string& instruction) const;
+
+ private:
+  FramedPrompt frame_text(Text text, const std::string& instruction) const;
+  void add_ids(const std::vector<FramePart>& parts, Prompt& prompt) const;
+
+  const Engine& engine_;
+  bool chat_;
+  MemoryFrame frame_;  // of kInstruct, where there is no chat
+};
+
+// Answers, one for each item.
+struct ArmAnswers {
+  std::vector<std::string> texts;
+  std::vector<double> ms;
+};
+
+// Answers the prompt greedily, with at most `max_tokens` tokens.
+void add_answer(const Engine& engine,
+                const FramedPrompt& framed,
+                int64_t max_tokens,
+                ArmAnswers& answers);
+
+}  // namespace precis

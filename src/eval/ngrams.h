@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+#include "eval/words.h"
+
+namespace precis {
+
+// How often each run of `order` words occurs. REQUIRES: no word holds a space.
+using NgramCounts = std::unordered_map<std::string, int64_t>;
+NgramCounts count_ngrams(const Words& words, int64_t order);
+
+// Runs of `order` words, repeated ones included.
+int64_t num_ngrams(const Words& words, int64_t order);
+
+// Each n-gram as often as both have it.
+int64_t num_shared(const NgramCounts& left, const NgramCounts& right);
+
+// Harmonic mean of shared / left and shared / right, which is 2 shared / (left + right); 0 if
+// nothing is shared.
+double f_measure(int64_t shared, int64_t left, int64_t right);
+
+}  // namespace precis

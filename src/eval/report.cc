@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "eval/arms.h"
+#include "io/in_quotes.h"
+#include "io/line_plot.h"
+
+namespace precis {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kShare = "recovered_share";
+
+json finite(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
+
+json to_json(const Measured& measured) {
+  return {{"value", finite(measured.value)},
+          {"low", finite(measured.interval.low)},
+          {"high", finite(measured.interval.high)}};
+}
+
+json to_json(const RatioResult& result) {
+  json arms = json::object();
+  for (const ArmResult& arm : result.arms) {
+    for (const Metric& metric : arm.metrics) arms[arm.arm][metric.name] = to_json(metric.measured);
+  }
+  return {{"ratio", result.ratio ? json(*result.ratio) : json(nullptr)},
+          {"tokens_per_row", finite(result.tokens_per_row)},
+          {"memory_rows", to_json(result.memory_rows)},
+          {"tokens_saved", to_json(result.tokens_saved)},
+          {"kv_bytes_saved", to_json(result.kv_bytes_saved)},
+          {"compress_ms", to_json(result.compress_ms)},
+          {"arms", arms}};
+}
+
+json to_json(const TaskResult& result) {
+  if (!result.note.empty()) return {{"note", result.note}};
+  json ratios = json::array();
+  for (const RatioResult& one : result.ratios) ratios.push_back(to_json(one));
+  return {{"items", result.num_items}, {"skipped", result.num_skipped}, {"ratios", ratios}};
+}
+
+json settings_of(const Evaluation& evaluation) {
+  const EvaluationOptions& options = evaluation.options;
+  json settings = {{"older", options.older},
+                   {"kept", options.kept},
+                   {"scored", options.scored},
+                   {"ratios", options.ratios},
+                   {"limit", options.limit}};
+  if (!options.texts.empty()) settings["texts"] = options.texts.string();
+  if (!options.questions.empty()) settings["questions"] = options.questions.string();
+  if (evaluation.chat) settings["chat"] = *evaluation.chat;
+  return settings;
+}
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, std::abs(value) < 1000 ? "%.4g" : "%.0f", value);
+  return text;
+}
+
+std::string cell(const Measured& measured) {
+  return number(measured.value) + " [" + number(measured.interval.low) + ", " +
+         number(measured.interval.high) + "]";
+}
+
+void add_row(std::ostream& out, const std::vector<std::string>& cells) {
+  out << "|";
+  for (const std::string& one : cells) out << " " << one << " |";
+  out << "\n";
+}
+
+void add_header(std::ostream& out, const std::vector<std::string>& names) {
+  add_row(out, names);
+  add_row(out, std::vector<std::string>(names.size(), "---"));
+}
+
+const Metric* find(const ArmResult& arm, const std::string& name) {
+  const auto found = std::ranges::find(arm.metrics, name, &Metric::name);
+  return found == arm.metrics.end() ? nullptr : &*found;
+}
+
+// Of all arms, in the order in which they first come.
+std::vector<std::string> metrics_of(const TaskResult& task) {
+  std::vector<std::string> names;
+  for (const RatioResult& result : task.ratios) {
+    for (const ArmResult& arm : result.arms) {
+      for (const Metric& metric : arm.metrics)
+        if (std::ranges::find(names, metric.name) == names.end()) names.push_back(metric.name);
+    }
+  }
+  return names;
+}
+
+void add_costs(std::ostream& out, const TaskResult& task) {
+  add_header(out,
+             {"tokens per row", "memory rows", "tokens saved", "KV bytes saved", "compress ms"});
+  for (const RatioResult& result : task.ratios) {
+    add_row(out,
+            {number(result.tokens_per_row),
+             cell(result.memory_rows),
+             cell(result.tokens_saved),
+             cell(result.kv_bytes_saved),
+             cell(result.compress_ms)});
+  }
+}
+
+void add_arms(std::ostream& out, const TaskResult& task) {
+  const std::vector<std::string> names = metrics_of(task);
+  std::vector<std::string> header{"tokens per row", "arm"};
+  header.insert(header.end(), names.begin(), names.end());
+  add_header(out, header);
+  for (const RatioResult& result : task.ratios) {
+    for (const ArmResult& arm : result.arms) {
+      std::vector<std::string> cells{number(result.tokens_per_row), arm.arm};
+      for (const std::string& name : names) {
+        const Metric* metric = find(arm, name);
+        cells.push_back(metric != nullptr ? cell(metric->measured) : "");
+      }
+      add_row(out, cells);
+    }
+  }
+}
+
+void add_task(std::ostream& out, const TaskResult& task) {
+  out << "\n## " << name_of(task.task) << "\n\n";
+  if (!task.note.empty()) {
+    out << "Left out: " << task.note << "\n";
+    return;
+  }
+  out << task.num_items << " items; " << task.num_skipped << " skipped as "
+      << (task.task == EvaluationTask::kQuestions ? "too long" : "too short") << ".\n\n";
+  add_costs(out, task);
+  out << "\n";
+  add_arms(out, task);
+}
+
+PlotLine share_line(const TaskResult& task, const std::string& arm_name) {
+  PlotLine line{arm_name, {}, false, true};
+  if (task.task != EvaluationTask::kContinue) line.name += ", " + name_of(task.task);
+  for (const RatioResult& result : task.ratios) {
+    const auto arm = std::ranges::find(result.arms, arm_name, &ArmResult::arm);
+    const Metric* share = arm == result.arms.end() ? nullptr : find(*arm, kShare);
+    if (share == nullptr) continue;
+    const Measured& measured = share->measured;
+    line.points.push_back({result.tokens_per_row,
+                           measured.value,
+                           std::pair(measured.interval.low, measured.interval.high)});
+  }
+  std::ranges::sort(line.points, {}, &PlotPoint::x);
+  return line;
+}
+
+}  // namespace
+
+json to_json(const Evaluation& evaluation) {
+  json tasks = json::object();
+  for (const TaskResult& task : evaluation.tasks) tasks[name_of(task.task)] = to_json(task);
+  return {{"model", evaluation.model},
+          {"model_fingerprint", evaluation.model_fingerprint},
+          {"compressor", evaluation.compressor},
+          {"method", evaluation.method},
+          {"compressor_fingerprint", evaluation.compressor_fingerprint},
+          {"settings", settings_of(evaluation)},
+          {"tasks", tasks}};
+}
+
+std::string to_markdown(const Evaluation& evaluation) {
+  const EvaluationOptions& options = evaluation.options;
+  std::ostringstream out;
+  out << "# Evaluation of " << evaluation.method << "\n\n"
+      << "Model " << in_quotes(evaluation.model) << ", compressor "
+      << in_quotes(evaluation.compressor) << ". Texts are cut into " << options.older
+      << " older tokens, " << options.kept << " kept and " << options.scored
+      << " scored ones. In brackets: 95 % bootstrap intervals over items; times are medians.\n";
+  for (const TaskResult& task : evaluation.tasks) add_task(out, task);
+  return out.str();
+}
+
+std::string recovered_share_plot(const Evaluation& evaluation) {
+  LinePlot plot{"What a memory recovers of its text",
+                "text tokens per memory row",
+                "recovered share of the full text's gain",
+                {},
+                /*log_x=*/true};
+  for (const TaskResult& task : evaluation.tasks) {
+    for (const Arm arm : {Arm::kMemory, Arm::kVerbatim}) {
+      PlotLine line = share_line(task, name_of(arm));
+      if (!line.points.empty()) plot.lines.push_back(std::move(line));
+    }
+  }
+  return plot.lines.empty() ? "" : to_svg(plot);
+}
+
+}  // namespace precis

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/example_sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "base/check.h"
+
+namespace precis {
+namespace {
+
+constexpr int64_t kMaxLength = int64_t{1} << 24;  // tokens; far over any model's window
+
+enum class Purpose : uint32_t { kOlder = 1, kPlace, kObjective, kKept };
+
+// A generator for one draw: seeded by all three, so that neighbouring indices have nothing in
+// common.
+std::mt19937_64 generator(uint64_t seed, uint64_t index, Purpose purpose) {
+  std::seed_seq sequence{static_cast<uint32_t>(seed),
+                         static_cast<uint32_t>(seed >> 32),
+                         static_cast<uint32_t>(index),
+                         static_cast<uint32_t>(index >> 32),
+                         static_cast<uint32_t>(purpose)};
+  return std::mt19937_64(sequence);
+}
+
+// In [low, high]; the bias of the remainder is far below what sampling texts notices.
+int64_t between(std::mt19937_64& random, int64_t low, int64_t high) {
+  return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
+}
+
+double share(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1.0p-53; }
+
+void check(const ExampleLengths& lengths) {
+  const bool older = lengths.min_older >= 1 && lengths.max_older >= lengths.min_older;
+  const bool kept = lengths.min_kept >= 0 && lengths.max_kept >= lengths.min_kept;
+  const bool bounded = lengths.max_older <= kMaxLength && lengths.max_kept <= kMaxLength &&
+                       lengths.target <= kMaxLength && lengths.grow_steps >= 0;
+  PRECIS_CHECK(older && kept && bounded && lengths.target >= 1,
+               kInvalidArgument,
+               "training: lengths of ",
+               lengths.min_older,
+               " to ",
+               lengths.max_older,
+               " older, ",
+               lengths.min_kept,
+               " to ",
+               lengths.max_kept,
+               " kept and ",
+               lengths.target,
+               " target tokens make no sense");
+}
+
+void check(const ObjectiveWeights& weights) {
+  for (const double weight : {weights.autoencode, weights.go_on, weights.instruct, weights.distil})
+    PRECIS_CHECK(weight >= 0 && std::isfinite(weight),
+                 kInvalidArgument,
+                 "training: an objective has a weight of ",
+                 weight);
+  PRECIS_CHECK(weights.sum() > 0, kInvalidArgument, "training: no objective has a weight");
+}
+
+std::vector<TokenId> ids_of(std::span<const int32_t> ids) { return {ids.begin(), ids.end()}; }
+
+}  // namespace
+
+ExampleSampler::ExampleSampler(const TokenDataset& dataset, const ExampleOptions& options)
+    : dataset_(dataset), options_(options) {
+  check(options.lengths);
+  check(options.objectives);
+  if (options.objectives.instruct < options.objectives.sum()) find_texts();
+  if (options.objectives.instruct > 0) find_answers();
+}
+
+void ExampleSampler::find_texts() {
+  const ExampleLengths& lengths = options_.lengths;
+  const int64_t least = lengths.min_older + lengths.min_kept + lengths.target;
+  int64_t sum = 0;
+  for (int64_t i = 0; i < dataset_.num_rows(); ++i) {
+    const int64_t size = std::ssize(dataset_.row(i).text);
+    if (size < least) continue;
+    texts_.push_back(i);
+    cumulative_.push_back(sum += size - least + 1);
+  }
+  PRECIS_CHECK(!texts_.empty(), kInvalidArgument, "training: no text has ", least, " tokens");
+}
+
+void ExampleSampler::find_answers() {
+  for (int64_t i = 0; i < dataset_.num_rows(); ++i) {
+    const TrainingRow row = dataset_.row(i);
+    const bool fits = !row.text.empty() && std::ssize(row.text) <= options_.lengths.max_older;
+    if (fits && !row.answer.empty()) answered_.push_back(i);
+  }
+  PRECIS_CHECK(!answered_.empty(),
+               kInvalidArgument,
+               "training: no row has an answer and a context of at most ",
+               options_.lengths.max_older,
+               " tokens");
+}
+
+int64_t ExampleSampler::older_length(int64_t step) const {
+  const ExampleLengths& lengths = options_.lengths;
+  int64_t longest = lengths.max_older;
+  if (step < lengths.grow_steps) {
+    const double grown = static_cast<double>(step) / static_cast<double>(lengths.grow_steps);
+    longest = lengths.min_older +
+              std::llround(grown * static_cast<double>(lengths.max_older - lengths.min_older));
+  }
+  auto random = generator(options_.seed, static_cast<uint64_t>(step), Purpose::kOlder);
+  return between(random, lengths.min_older, longest);
+}
+
+TrainingExample ExampleSampler::draw(uint64_t index, int64_t older) const {
+  const ObjectiveWeights& weights = options_.objectives;
+  auto chooser = generator(options_.seed, index, Purpose::kObjective);
+  const double chosen = share(chooser) * weights.sum();
+  auto random = generator(options_.seed, index, Purpose::kPlace);
+  if (!answered_.empty() && (texts_.empty() || chosen < weights.instruct))
+    return of_row(dataset_.row(answered_[between(random, 0, std::ssize(answered_) - 1)]));
+  const int64_t place = between(random, 0, cumulative_.back() - 1);
+  const auto found =
+      std::upper_bound(cumulative_.begin(), cumulative_.end(), place) - cumulative_.begin();
+  const Range text = dataset_.row(texts_[found]).text;
+  const ExampleLengths& lengths = options_.lengths;
+  auto keeper = generator(options_.seed, index, Purpose::kKept);
+  const int64_t room = std::ssize(text) - lengths.min_older - lengths.target;
+  const int64_t kept = std::min(room, between(keeper, lengths.min_kept, lengths.max_kept));
+  const int64_t fitting = std::min(older, std::ssize(text) - kept - lengths.target);
+  const int64_t size = fitting + kept + lengths.target;
+  const Range piece = text.subspan(between(random, 0, std::ssize(text) - size), size);
+  if (chosen < weights.instruct + weights.autoencode) return said_again(piece.first(fitting));
+  TrainingExample example = of_text(piece, fitting, kept);
+  example.distils = chosen >= weights.instruct + weights.autoencode + weights.go_on;
+  return example;
+}
+
+std::vector<TrainingExample> ExampleSampler::longest() const {
+  std::vector<TrainingExample> examples;
+  const ExampleLengths& lengths = options_.lengths;
+  if (!texts_.empty()) {
+    int64_t size = 0;
+    for (const int64_t text : texts_) size = std::max(size, std::ssize(dataset_.row(text).text));
+    const int64_t kept = std::min(lengths.max_kept, size - lengths.min_older - lengths.target);
+    const int64_t older = std::min(lengths.max_older, size - kept - lengths.target);
+    const std::vector<int32_t> ids(older + kept + lengths.target, 0);
+    const ObjectiveWeights& weights = options_.objectives;
+    if (weights.autoencode > 0) examples.push_back(said_again(Range(ids).first(older)));
+    if (weights.go_on > 0 || weights.distil > 0) {
+      examples.push_back(of_text(ids, older, kept));
+      examples.back().distils = weights.distil > 0;
+    }
+  }
+  const auto length = [&](int64_t row) {
+    const TrainingRow pieces = dataset_.row(row);
+    return pieces.text.size() + pieces.prompt.size() + pieces.answer.size();
+  };
+  const auto longest = std::ranges::max_element(answered_, {}, length);
+  if (longest != answered_.end()) examples.push_back(of_row(dataset_.row(*longest)));
+  return examples;
+}
+
+TrainingExample ExampleSampler::of_text(Range text, int64_t older, int64_t kept) const {
+  TrainingExample example;
+  example.use = MemoryUse::kContinue;
+  example.segment.tokens = ids_of(text.first(older));
+  example.prompt = ids_of(text.subspan(older, kept));
+  example.targets = ids_of(text.subspan(older + kept));
+  if (options_.bos_id) example.before_text = {*options_.bos_id};
+  return example;
+}
+
+TrainingExample ExampleSampler::said_again(Range text) const {
+  TrainingExample example;
+  example.use = MemoryUse::kAutoencode;
+  example.segment.tokens = ids_of(text);
+  example.targets = example.segment.tokens;
+  if (options_.end_id) example.targets.push_back(*options_.end_id);
+  return example;
+}
+
+TrainingExample ExampleSampler::of_row(const TrainingRow& row) const {
+  TrainingExample example;
+  example.use = MemoryUse::kInstruct;
+  example.segment.tokens = ids_of(row.text);
+  example.prompt = ids_of(row.prompt);
+  example.targets = ids_of(row.answer);
+  if (options_.end_id) example.targets.push_back(*options_.end_id);
+  return example;
+}
+
+}  // namespace precis

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/training_log.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "io/atomic_file.h"
+#include "io/line_plot.h"
+#include "io/safetensors.h"
+
+namespace precis {
+namespace {
+
+constexpr double kSmoothing = 0.95;  // share of the past in the smoothed loss
+
+// The lines that are whole: a killed run may leave half of one at the end.
+std::vector<nlohmann::json> lines_of(const std::filesystem::path& path) {
+  std::vector<nlohmann::json> lines;
+  std::ifstream in(path);
+  for (std::string text; std::getline(in, text);) {
+    nlohmann::json line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (line.is_discarded()) continue;
+    PRECIS_CHECK(line.is_object() && line.contains("step") && line["step"].is_number_integer(),
+                 kInvalidArgument,
+                 path.string(),
+                 ": not the log of a training run; use another directory");
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+// Not a number where the line has none.
+double number_of(const nlohmann::json& line, const char* key) {
+  const auto found = line.find(key);
+  return found != line.end() && found->is_number() ? found->get<double>()
+                                                   : std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace
+
+void TrainingLog::cut(int64_t steps_done) const {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path_, ignored)) return;
+  std::string kept;
+  for (const nlohmann::json& line : lines_of(path_)) {
+    if (line["step"].get<int64_t>() <= steps_done) kept += line.dump() + "\n";
+  }
+  write_text_file(path_, kept);
+}
+
+void TrainingLog::append(const TrainingStep& step) const {
+  nlohmann::json line = {{"step", step.step},
+                         {"loss", step.loss},
+                         {"learning_rate", step.learning_rate},
+                         {"gradient_norm", step.gradient_norm},
+                         {"tokens", step.tokens},
+                         {"tokens_per_second", static_cast<double>(step.tokens) / step.seconds}};
+  if (step.validation_loss) line["validation_loss"] = *step.validation_loss;
+  std::ofstream out(path_, std::ios::app);
+  out << line.dump() << "\n";
+  PRECIS_CHECK(out.good(), kInvalidArgument, path_.string(), ": cannot be written");
+}
+
+void TrainingLog::plot() const {
+  PlotLine raw{"loss of a step", {}, /*faint=*/true}, smooth{"smoothed", {}};
+  PlotLine validation{"validation", {}, /*faint=*/false, /*markers=*/true};
+  double smoothed = 0;
+  for (const nlohmann::json& line : lines_of(path_)) {
+    const double step = number_of(line, "step"), loss = number_of(line, "loss");
+    smoothed = smooth.points.empty() ? loss : kSmoothing * smoothed + (1 - kSmoothing) * loss;
+    raw.points.push_back({step, loss});
+    smooth.points.push_back({step, smoothed});
+    if (line.contains("validation_loss"))
+      validation.points.push_back({step, number_of(line, "validation_loss")});
+  }
+  LinePlot plot{"Training loss", "step", "nats per token", {raw, smooth}};
+  if (!validation.points.empty()) plot.lines.push_back(validation);
+  write_text_file(std::filesystem::path(path_).replace_extension(".svg"), to_svg(plot));
+}
+
+}  // namespace precis

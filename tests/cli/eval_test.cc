@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// precis eval: what it writes, prints and refuses.
+#include "cli_fixture.h"
+
+namespace precis {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class Eval : public CliTest {
+ protected:
+  std::string command(const std::string& rest) const {
+    return "eval --model " + kModels + "llama --compressor " + path("selfcp") +
+           " --dtype float32 --older 24 --kept 5 --scored 7 " + rest;
+  }
+  std::string texts() const {
+    std::string lines;
+    for (int i = 1; i <= 4; ++i) {
+      std::string text;
+      for (int j = 1; j <= 8; ++j) text += "the water of town " + std::to_string(i * j) + " and ";
+      lines += json{{"text", text}}.dump() + "\n";
+    }
+    return " --texts " + write("texts.jsonl", lines);
+  }
+  void SetUp() override { import_selfcp(); }
+};
+
+TEST_F(Eval, WritesTableJsonAndPlot) {
+  const json said =
+      succeed(command("--task continue --ratios 2,4 --limit 3 --out " + path("out/new") + texts()));
+  EXPECT_EQ(said, json({{"results", path("out/new")}}));
+  const json results = read_json(path("out/new/results.json"));
+  const json& task = results.at("tasks").at("continue");
+  EXPECT_EQ(results.at("tasks").size(), 1u);
+  EXPECT_EQ(task.at("items"), 3);
+  EXPECT_EQ(task.at("ratios").size(), 2u);
+  for (const char* arm : {"none", "verbatim", "memory", "other", "full"})
+    EXPECT_GT(task.at("ratios").at(1).at("arms").at(arm).at("nll").at("value"), 0) << arm;
+  EXPECT_EQ(results.at("settings").at("ratios"), json({2, 4}));
+  EXPECT_THAT(read_file(path("out/new/results.md")), HasSubstr("## continue"));
+  const bool has_share =
+      task.at("ratios").at(0).at("arms").at("memory").contains("recovered_share");
+  EXPECT_EQ(std::filesystem::exists(path("out/new/recovered_share.svg")), has_share);
+}
+
+TEST_F(Eval, WithoutADirectoryTheTableIsPrinted) {
+  const Result result = run(command("--task continue" + texts()));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("| tokens per row | arm | nll |"));
+  const json printed = succeed(command("--json --task continue" + texts()));
+  EXPECT_EQ(printed.at("method"), "selfcp");
+  EXPECT_EQ(printed.at("tasks").at("continue").at("items"), 4);
+}
+
+TEST_F(Eval, SayingTextsAgainIsLeftOutWithANote) {
+  const json printed = succeed(command("--json --task continue,reconstruct" + texts()));
+  EXPECT_THAT(printed.at("tasks").at("reconstruct").at("note"), HasSubstr("selfcp"));
+}
+
+TEST_F(Eval, BadInputIsNamed) {
+  refuse(command(""), "neither texts nor questions");
+  refuse(command("--texts " + path("absent")), "absent");
+  refuse(command("--task questions" + texts()), "questions needs questions");
+  refuse(command("--task magic" + texts()), "magic");
+  refuse(command("--ratios 0.5" + texts()), "a ratio is 0.5");
+  refuse(command("--limit 0" + texts()), "limit is 0");
+  refuse(command("--out " + texts().substr(9) + texts()), "cannot be made");
+  refuse(command("--texts " + write("bad.jsonl", "{\"text\": \"a\"}\nno\n")),
+         "bad.jsonl: line 2 is not a JSON object");
+  refuse(command("--texts " + write("short.jsonl", "{\"text\": \"a\"}\n")),
+         "short.jsonl: no text has 36 tokens");
+  refuse(command("--questions " + write("questions.jsonl", "{\"context\": \"a\"}\n")),
+         "questions.jsonl: line 1 has no string \"prompt\"");
+  refuse("eval --model " + kModels + "llama" + texts(), "--compressor");
+}
+
+TEST_F(Eval, NothingIsLeftOfARunThatFails) {
+  refuse(command("--task continue --out " + path("out") + " --texts " +
+                 write("bad.jsonl", "{\"text\": \"a\"}\nno\n")),
+         "line 2");
+  EXPECT_FALSE(std::filesystem::exists(path("out/results.json")));
+}
+
+}  // namespace
+}  // namespace precis

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// `precis train` from outside: runs that are killed, recipes, what is left behind.
+#include <fstream>
+
+#include "base/check.h"
+#include "cli_fixture.h"
+
+namespace precis {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// The tiny model's products only wait for each other on several threads.
+constexpr const char* kOneThread = "OMP_NUM_THREADS=1 ";
+
+class Train : public CliTest {
+ protected:
+  std::vector<json> log(const std::string& directory) const {
+    std::vector<json> lines;
+    std::ifstream in(directory + "/log.jsonl");
+    for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
+    return lines;
+  }
+
+  static std::vector<double> losses(const std::vector<json>& lines) {
+    std::vector<double> all;
+    for (const json& line : lines) all.push_back(line.at("loss"));
+    return all;
+  }
+
+  // To another place.
+  std::string moved(std::string arguments, const std::string& out) const {
+    return arguments.replace(arguments.find(path("trained")), path("trained").size(), path(out));
+  }
+};
+
+// Killed again and again, wherever it is: the steps are those of a run that was left alone.
+TEST_F(Train, ARunThatIsKilledGoesOnToTheSameLosses) {
+  const std::string arguments =
+      training() + " --steps 60 --checkpoint-every 2 --learning-rate 0.01";
+  const Result whole = run(moved(arguments, "whole"), kOneThread);
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  int killed = 0, code = -1;
+  for (double seconds = 0.2; code != 0 && seconds < 60; seconds *= 1.15) {
+    code = run(arguments, concat(kOneThread, "timeout -s KILL ", seconds, " ")).code;
+    if (code == 0) break;
+    ++killed;
+  }
+  ASSERT_EQ(code, 0);
+  EXPECT_GE(killed, 1);
+  EXPECT_EQ(losses(log(path("trained"))), losses(log(path("whole"))));
+  EXPECT_EQ(read_file(path("trained") + "/compressor.safetensors"),
+            read_file(path("whole") + "/compressor.safetensors"));
+}
+
+TEST_F(Train, ARecipeMakesTheSameCompressorAgain) {
+  const std::string arguments =
+      training() + " --steps 4 --learning-rate 0.01 --ratios 2,4 --objectives continue=2,distil";
+  ASSERT_EQ(run(arguments, kOneThread).code, 0);
+  const json recipe = json::parse(read_file(path("trained") + "/recipe.json"));
+  EXPECT_EQ(recipe.at("method"), "selfcp");
+  EXPECT_EQ(recipe.at("learning-rate"), 0.01);
+  EXPECT_EQ(recipe.at("max-older"), 12);
+  for (const char* key : {"model", "data", "out"}) EXPECT_FALSE(recipe.contains(key)) << key;
+  const std::string again = "train --recipe " + path("trained") + "/recipe.json --model " +
+                            kModels + "llama --data " + path("data.jsonl") + " --out " +
+                            path("again");
+  const Result result = run(again, kOneThread);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(losses(log(path("again"))), losses(log(path("trained"))));
+  EXPECT_EQ(json::parse(read_file(path("again") + "/recipe.json")), recipe);
+  // What is given beside a recipe goes first.
+  ASSERT_EQ(run("train --recipe " + path("trained") + "/recipe.json --steps 2 --model " + kModels +
+                    "llama --data " + path("data.jsonl") + " --out " + path("short"),
+                kOneThread)
+                .code,
+            0);
+  EXPECT_EQ(log(path("short")).size(), 2u);
+}
+
+TEST_F(Train, ARecipeWithAFlagThatIsNoneIsRefused) {
+  const std::string recipe = write("recipe.json", R"({"stepps": 3})");
+  refuse(training() + " --recipe " + recipe, "no flag --stepps");
+  refuse(training() + " --recipe " + write("recipe.json", R"({"steps": "many"})"), "steps");
+  refuse(training() + " --recipe " + write("recipe.json", "[1]"), "not a JSON object");
+  expect_nothing_at(path("trained"));
+}
+
+TEST_F(Train, ValidatesAndKeepsTheBest) {
+  const std::string arguments = training();
+  const Result result = run(arguments + " --validation " + path("data.jsonl") +
+                                " --steps 30 --validate-every 5 --validation-examples 6 "
+                                "--learning-rate 0.02",
+                            kOneThread);
+  ASSERT_EQ(result.code, 0) << result.err;
+  std::vector<double> validation;
+  for (const json& line : log(path("trained"))) {
+    EXPECT_EQ(line.contains("validation_loss"), line.at("step").get<int>() % 5 == 0);
+    if (line.contains("validation_loss")) validation.push_back(line["validation_loss"]);
+  }
+  ASSERT_EQ(validation.size(), 6u);
+  EXPECT_LT(*std::min_element(validation.begin(), validation.end()), validation.front());
+  EXPECT_TRUE(fs::exists(path("trained") + "/best/compressor.json"));
+  EXPECT_THAT(read_file(path("trained") + "/log.svg"), testing::HasSubstr("validation"));
+}
+
+TEST_F(Train, AnObjectiveThatIsNoneIsRefused) {
+  for (const char* bad : {"magic", "continue=", "continue=x", "=1"})
+    refuse(training() + " --objectives " + bad, "objective");
+}
+
+TEST_F(Train, ACacheSpeaksForTheData) {
+  const std::string arguments = training() + " --steps 1 --cache " + path("tokens.safetensors");
+  ASSERT_EQ(run(arguments, kOneThread).code, 0);
+  EXPECT_TRUE(fs::exists(path("tokens.safetensors")));
+  ASSERT_EQ(run(moved(arguments, "again"), kOneThread).code, 0);
+  EXPECT_EQ(losses(log(path("again"))), losses(log(path("trained"))));
+}
+
+}  // namespace
+}  // namespace precis

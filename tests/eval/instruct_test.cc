@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Questions and summaries: what the model reads, and what comes of its answers.
+#include "eval/instruct_prompts.h"
+#include "eval/metrics.h"
+#include "eval/questions.h"
+#include "eval/summaries.h"
+#include "evaluate_fixture.h"
+
+namespace precis {
+namespace {
+
+constexpr double kTolerance = 1e-6;
+
+class InstructTest : public EvaluateTest {
+ protected:
+  static std::vector<TokenId> context(const Engine& engine, int number) {
+    return engine.tokenizer().encode(text(number).substr(0, 60));
+  }
+  static double answer_nll(const Engine& engine, const Prompt& prompt, int number) {
+    return engine.score(prompt, "town " + std::to_string(number * 37)).mean();
+  }
+  static std::string say(const Engine& engine, const FramedPrompt& framed, int64_t max_tokens) {
+    GenerationOptions options;
+    options.max_tokens = max_tokens;
+    options.stop_ids = framed.stop_ids;
+    return engine.generate(framed.prompt, options).text;
+  }
+};
+
+TEST_F(InstructTest, WithAChatTemplateQuestionsAreUserTurns) {
+  const Engine engine = load(make_small_selfcp, chat_model());
+  const Evaluation evaluation = evaluate(engine, question_options());
+  EXPECT_EQ(evaluation.chat, true);
+  const TaskResult& task = evaluation.tasks.at(0);
+  const std::string asked = "\n\nwhich town";
+  const auto turn = [] { return Prompt().turn("user"); };
+  EXPECT_NEAR(value(task, "none", "nll"),
+              mean([&](int i) { return answer_nll(engine, turn().keep("which town"), i); }),
+              kTolerance);
+  EXPECT_NEAR(value(task, "full", "nll"),
+              mean([&](int i) {
+                return answer_nll(engine, turn().ids(context(engine, i)).keep(asked), i);
+              }),
+              kTolerance);
+  const auto with_memory_of = [&](int source, int i) {
+    const Memory memory = engine.compress_ids(context(engine, source));
+    return answer_nll(engine, turn().memory(memory).keep(asked), i);
+  };
+  EXPECT_NEAR(
+      value(task, "memory", "nll"), mean([&](int i) { return with_memory_of(i, i); }), kTolerance);
+  EXPECT_NEAR(value(task, "other", "nll"),
+              mean([&](int i) { return with_memory_of(next(i), i); }),
+              kTolerance);
+}
+
+TEST_F(InstructTest, WithoutAChatTheyStandInTheCompressorsFrame) {
+  const Engine engine = load(
+      [](const Decoder& decoder) {
+        GistingConfig config = small_gisting();
+        config.after = {11, 12};
+        config.end = {13};
+        return create_gisting(config, decoder);
+      },
+      chat_model());
+  const InstructPrompts prompts(engine);
+  EXPECT_FALSE(prompts.chat());
+  const auto source = context(engine, 1);
+  const Memory memory = engine.compress_ids(source);
+  Prompt full = Prompt().ids(source).ids({11, 12}).keep("which town").ids({13});
+  EXPECT_NEAR(answer_nll(engine, prompts.of_text(source, "which town").prompt, 1),
+              answer_nll(engine, full, 1),
+              kTolerance);
+  Prompt compressed = Prompt().memory(memory).ids({11, 12}).keep("which town").ids({13});
+  EXPECT_NEAR(answer_nll(engine, prompts.of_memory(memory, "which town").prompt, 1),
+              answer_nll(engine, compressed, 1),
+              kTolerance);
+}
+
+TEST_F(InstructTest, AnEmptyFrameHasAnEmptyLineBeforeTheInstruction) {
+  const Engine engine = load(make_small_selfcp);
+  const InstructPrompts prompts(engine);
+  ASSERT_FALSE(prompts.chat());
+  const auto source = context(engine, 1);
+  const Memory memory = engine.compress_ids(source);
+  for (const auto& [framed, plain] :
+       {std::pair(prompts.of_text(source, "which"), Prompt().ids(source).keep("\n\nwhich")),
+        std::pair(prompts.of_memory(memory, "which"), Prompt().memory(memory).keep("\n\nwhich")),
+        std::pair(prompts.without_text("which"), Prompt().keep("which"))})
+    EXPECT_NEAR(answer_nll(engine, framed.prompt, 1), answer_nll(engine, plain, 1), kTolerance);
+}
+
+TEST_F(InstructTest, AnswersAreMeasuredAgainstAllReferences) {
+  const Engine engine = load(make_small_selfcp, chat_model());
+  const TaskResult task = evaluate(engine, question_options()).tasks.at(0);
+  const InstructPrompts prompts(engine);
+  for (const std::string arm : {"none", "memory", "full"}) {
+    double contained = 0, f1 = 0, exact = 0;
+    for (int i = 1; i <= 3; ++i) {
+      const auto source = context(engine, i);
+      const FramedPrompt framed =
+          arm == "none"   ? prompts.without_text("which town")
+          : arm == "full" ? prompts.of_text(source, "which town")
+                          : prompts.of_memory(engine.compress_ids(source), "which town");
+      const std::string said = say(engine, framed, kMaxAnswerTokens);
+      const std::vector<std::string> right{"town " + std::to_string(i * 37), "a town"};
+      contained += contains_answer(said, right) ? 1 : 0;
+      f1 += squad_f1(said, right);
+      exact += squad_exact_match(said, right) ? 1 : 0;
+    }
+    EXPECT_NEAR(value(task, arm, "contained"), contained / 3, kTolerance) << arm;
+    EXPECT_NEAR(value(task, arm, "f1"), f1 / 3, kTolerance) << arm;
+    EXPECT_NEAR(value(task, arm, "exact_match"), exact / 3, kTolerance) << arm;
+  }
+  EXPECT_THROW(value(task, "verbatim", "f1"), std::out_of_range);
+}
+
+TEST_F(InstructTest, SummariesAreComparedWithThatOfTheFullText) {
+  const Engine engine = load(make_small_selfcp, chat_model());
+  const TaskResult task = evaluate(engine, text_options({EvaluationTask::kSummaries})).tasks.at(0);
+  const InstructPrompts prompts(engine);
+  const double expected = mean([&](int i) {
+    const auto older = ids(engine, i, 0, kOlder);
+    const Memory memory = engine.compress_ids(older);
+    return rouge(say(engine, prompts.of_text(older, kSummaryInstruction), kMaxSummaryTokens),
+                 say(engine, prompts.of_memory(memory, kSummaryInstruction), kMaxSummaryTokens))
+        .rouge1;
+  });
+  EXPECT_NEAR(value(task, "memory", "rouge1"), expected, kTolerance);
+  EXPECT_THROW(value(task, "full", "rouge1"), std::out_of_range);
+}
+
+TEST_F(InstructTest, SummariesOfTheFileAreTheReferenceThen) {
+  const Engine engine = load(make_small_selfcp, chat_model());
+  EvaluationOptions options = text_options({EvaluationTask::kSummaries});
+  const std::string given = "the town has more water";
+  write("texts.jsonl",
+        {{{"text", text(1)}, {"summary", given}},
+         {{"text", text(2)}, {"summary", given}},
+         {{"text", text(3)}, {"summary", given}}});
+  const TaskResult task = evaluate(engine, options).tasks.at(0);
+  const InstructPrompts prompts(engine);
+  const double expected = mean([&](int i) {
+    const auto older = ids(engine, i, 0, kOlder);
+    return rouge(given, say(engine, prompts.of_text(older, kSummaryInstruction), kMaxSummaryTokens))
+        .rouge_l;
+  });
+  EXPECT_NEAR(value(task, "full", "rouge_l"), expected, kTolerance);
+}
+
+}  // namespace
+}  // namespace precis
