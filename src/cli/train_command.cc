@@ -15,6 +15,7 @@
 #include "io/safetensors.h"
 #include "io/translate_errors.h"
 #include "precis/registry.h"
+#include "train/chat_form.h"
 #include "train/trainer.h"
 
 namespace precis::cli {
@@ -27,6 +28,7 @@ struct Flags {
   NewCompressor fresh;
   TrainerOptions trainer;
   std::vector<std::string> objectives{"continue"};
+  bool chat = false;
   std::filesystem::path data, validation, out, start, cache, recipe;
 };
 
@@ -77,9 +79,11 @@ std::string note(const TrainingStep& step, double smoothed) {
 
 TokenDataset read_data(const std::filesystem::path& data,
                        const std::filesystem::path& cache,
-                       const Tokenizer& tokenizer) {
+                       const Tokenizer& tokenizer,
+                       const PromptEncoder& encode_prompt) {
   ProgressBar bar("tokenizing");
-  return TokenDataset::read(data, tokenizer, cache, [&](double done) { bar.update(done); });
+  return TokenDataset::read(
+      data, tokenizer, cache, [&](double done) { bar.update(done); }, encode_prompt);
 }
 
 // The compressor that training starts from: given, or new.
@@ -100,17 +104,25 @@ void run(Flags& flags, CLI::App& command) {
                "train: give --method for a new compressor, or --start-from");
   if (!flags.validation.empty() && flags.trainer.validate_every == 0)
     flags.trainer.validate_every = kValidateEvery;
+  flags.trainer.examples.objectives = weights_of(flags.objectives);
   const Engine engine = flags.model.load();
   ExampleOptions& examples = flags.trainer.examples;
   flags.fresh.seed = examples.seed;
-  examples.objectives = weights_of(flags.objectives);
   const SpecialTokens& special = engine.tokenizer().special_tokens();
   examples.end_id = special.eos;
   if (special.add_bos) examples.bos_id = special.bos;
   const std::unique_ptr<Compressor> compressor = first_compressor(flags, engine);
-  const TokenDataset data = read_data(flags.data, flags.cache, engine.tokenizer());
+  std::optional<ChatForm> chat;
+  PromptEncoder encode_prompt;
+  if (flags.chat) {
+    chat.emplace(flags.model.engine.model, engine.tokenizer());
+    examples.chat = chat->before();
+    encode_prompt = [&](const std::string& prompt) { return chat->after(prompt); };
+  }
+  const TokenDataset data = read_data(flags.data, flags.cache, engine.tokenizer(), encode_prompt);
   std::optional<TokenDataset> validation;
-  if (!flags.validation.empty()) validation = read_data(flags.validation, {}, engine.tokenizer());
+  if (!flags.validation.empty())
+    validation = read_data(flags.validation, {}, engine.tokenizer(), encode_prompt);
   ProgressBar bar("training");
   double smoothed = 0;
   TrainingStep last;
@@ -196,6 +208,7 @@ void add_train(CLI::App& app) {
           "\"answer\"")
       ->required();
   command->add_option("--validation", flags->validation, "the same, to be validated with");
+  command->add_flag("--chat", flags->chat, "instruct: inside a turn of the model's chat");
   command->add_option("--cache", flags->cache, "file to keep the tokenised data in");
   command->add_option("--recipe", flags->recipe, "JSON object of flags; those given here go first");
   command

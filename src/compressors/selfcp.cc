@@ -253,11 +253,9 @@ class SelfCp final : public Compressor {
 
   // [earlier memories, separator, part]
   at::Tensor text_rows(const PartInput& input) const {
-    std::vector<TokenId> ids;
-    if (config_.separator) ids.push_back(*config_.separator);
-    ids.insert(ids.end(), input.tokens.begin(), input.tokens.end());
     std::vector<at::Tensor> rows = input.earlier;
-    rows.push_back(embed(decoder_, ids));
+    if (config_.separator) rows.push_back(embed(decoder_, {&*config_.separator, 1}));
+    rows.push_back(embed(decoder_, input.tokens));
     return at::cat(rows, 0);
   }
 

@@ -182,6 +182,7 @@ TrainingExample ExampleSampler::said_again(Range text) const {
 TrainingExample ExampleSampler::of_row(const TrainingRow& row) const {
   TrainingExample example;
   example.use = MemoryUse::kInstruct;
+  example.chat = options_.chat;
   example.segment.tokens = ids_of(row.text);
   example.prompt = ids_of(row.prompt);
   example.targets = ids_of(row.answer);

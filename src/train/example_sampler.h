@@ -37,6 +37,7 @@ struct ExampleOptions {
   std::optional<TokenId>
       end_id;  // ends a text that is said again and an answer; none: nothing does
   std::optional<TokenId> bos_id;  // that the model wants before a text; none: nothing
+  std::vector<TokenId> chat;      // what a chat begins with, before the text of rows with an answer
   uint64_t seed = 1;
 };
 

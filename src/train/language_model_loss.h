@@ -26,6 +26,9 @@ struct TrainingExample {
   std::vector<TokenId> prompt = {};  // read after the memory; instruct: the question
   bool distils = false;
   std::vector<TokenId> before_text = {};  // BOS, read before the segment by the model that reads it
+  // Ids read before memory and segment alike. With them there is no frame: it is a chat's
+  // beginning, and all that a chat puts behind the memory is in the prompt.
+  std::vector<TokenId> chat = {};
 };
 
 // The batch as one graph: segments compressed, memories spliced in the frame of their use before

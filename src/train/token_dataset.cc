@@ -29,13 +29,16 @@ constexpr const char* kFormat = "precis token dataset 1";
 
 // Of the file and of what it is tokenised with: the tokenizer is known by all that its tokens say
 // and by how it divides a text that has something of everything.
-std::string source_hash(const std::filesystem::path& path, const Tokenizer& tokenizer) {
+std::string source_hash(const std::filesystem::path& path,
+                        const Tokenizer& tokenizer,
+                        const PromptEncoder& encode_prompt) {
   Hasher hasher;
   hasher.add(MappedFile::open(path).bytes());
   for (TokenId id = 0; id < tokenizer.vocab_size(); ++id) hasher.add(tokenizer.token_bytes(id));
   for (const TokenId id :
        tokenizer.encode("It's 12,345.67 caf\u00e9s\n\n\tAnd  so on: x_1=\"\u4f60\u597d\""))
     hasher.add(id);
+  for (const TokenId id : encode_prompt("What is it?")) hasher.add(id);
   return hasher.hex();
 }
 
@@ -106,25 +109,32 @@ TokenDataset::TokenDataset(std::shared_ptr<const void> owner,
 TokenDataset TokenDataset::read(const std::filesystem::path& path,
                                 const Tokenizer& tokenizer,
                                 const std::filesystem::path& cache,
-                                const std::function<void(double)>& progress) {
-  if (cache.empty()) return tokenize(path, tokenizer, progress);
-  const std::string source = source_hash(path, tokenizer);
+                                const std::function<void(double)>& progress,
+                                const PromptEncoder& encode_prompt) {
+  const PromptEncoder encode = encode_prompt ? encode_prompt : [&](const std::string& text) {
+    return tokenizer.encode(text);
+  };
+  if (cache.empty()) return tokenize(path, tokenizer, encode, progress);
+  const std::string source = source_hash(path, tokenizer, encode);
   if (auto file = open_cache(cache, source)) return map(std::move(*file), tokenizer.vocab_size());
-  const TokenDataset fresh = tokenize(path, tokenizer, progress);
+  const TokenDataset fresh = tokenize(path, tokenizer, encode, progress);
   write_cache(cache, source, fresh.ids_, fresh.ends_);
   return map(SafetensorsFile::open(cache), tokenizer.vocab_size());
 }
 
 TokenDataset TokenDataset::tokenize(const std::filesystem::path& path,
                                     const Tokenizer& tokenizer,
+                                    const PromptEncoder& encode_prompt,
                                     const std::function<void(double)>& progress) {
   auto held = std::make_shared<Held>();
   read_json_lines(
       path,
       [&](const nlohmann::json& line, int64_t number) {
         const std::vector<std::string> texts = texts_of(line, path, number);
-        for (const std::string& text : texts) held->add(tokenizer.encode(text));
-        for (int64_t i = std::ssize(texts); i < kPieces; ++i) held->add({});
+        const bool answered = std::ssize(texts) == kPieces;
+        held->add(tokenizer.encode(texts[0]));
+        held->add(answered ? encode_prompt(texts[1]) : std::vector<TokenId>());
+        held->add(answered ? tokenizer.encode(texts[2]) : std::vector<TokenId>());
       },
       progress);
   PRECIS_CHECK(!held->ends.empty(), kInvalidArgument, path.string(), ": holds no text");

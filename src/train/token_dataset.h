@@ -22,19 +22,24 @@ struct TrainingRow {
   std::span<const int32_t> answer;  // empty: the row is a text alone
 };
 
+// A prompt as ids: all that stands between a text and the answer.
+using PromptEncoder = std::function<std::vector<TokenId>(const std::string& prompt)>;
+
 // The lines of a JSON Lines file (plain or zstd) as token ids, tokenised once. With a cache file
 // they stay in it, mapped into memory; without one they are held (4 bytes an id).
 class TokenDataset {
  public:
   // Every line is an object with a string "text", or with strings "context", "prompt" and "answer";
   // other fields are ignored. `cache`: a safetensors file to be written, or read if it is of this
-  // data and this tokenizer; empty: none. Throws kNotFound, kInvalidArgument naming the line that
+  // data, this tokenizer and this encoder; empty: none. `encode_prompt`: empty for the tokenizer's
+  // own. Throws kNotFound, kInvalidArgument naming the line that
   // holds neither, or a file at `cache` that is something else. `progress`, if any, hears the share
   // that is done, 0 to 1.
   static TokenDataset read(const std::filesystem::path& path,
                            const Tokenizer& tokenizer,
                            const std::filesystem::path& cache = {},
-                           const std::function<void(double)>& progress = {});
+                           const std::function<void(double)>& progress = {},
+                           const PromptEncoder& encode_prompt = {});
 
   int64_t num_rows() const { return static_cast<int64_t>(ends_.size()) / kPieces; }
   int64_t num_tokens() const { return static_cast<int64_t>(ids_.size()); }
@@ -51,6 +56,7 @@ class TokenDataset {
                std::span<const int64_t> ends);
   static TokenDataset tokenize(const std::filesystem::path& path,
                                const Tokenizer& tokenizer,
+                               const PromptEncoder& encode_prompt,
                                const std::function<void(double)>& progress);
   static TokenDataset map(SafetensorsFile file, int64_t vocab_size);
 

@@ -23,7 +23,7 @@ ALLOWED = {
     "compressors": {"base", "io", "nn", "ops"},
     "prompt": {"base", "io", "text"},
     "engine": {"base", "compressors", "io", "models", "prompt", "text"},
-    "train": {"base", "io", "prompt"},
+    "train": {"base", "io", "prompt", "text"},
     "eval": {"base", "io", "text"},
     "cli": {"base", "compressors", "engine", "eval", "io", "text", "train"},
 }

@@ -118,5 +118,51 @@ TEST_F(Train, ACacheSpeaksForTheData) {
   EXPECT_EQ(losses(log(path("again"))), losses(log(path("trained"))));
 }
 
+// What the model says itself becomes data that a run can learn from.
+TEST_F(Train, OwnAnswersAreTrainedWithInsideAChat) {
+  // A model that chats, and often says the token that ends an answer.
+  fs::copy(kModels + "llama", directory / "chats");
+  json config = json::parse(read_file(path("chats/tokenizer_config.json")));
+  config["eos_token"] = "a";
+  config["chat_template"] =
+      "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor "
+      "%}"
+      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+  overwrite(path("chats/tokenizer_config.json"), config.dump());
+  const std::string model = " --model " + path("chats");
+  training();
+  const std::string answers = path("answers.jsonl");
+  const std::string ask = "distil-answers" + model + " --data " + path("data.jsonl") +
+                          " --min-context 8 --max-context 12 --max-tokens 400 --batch 2 --out " +
+                          answers + " --rows ";
+  ASSERT_EQ(run(ask + "4", kOneThread).code, 0);
+  const std::string first = read_file(answers);
+  // Half a line, as a killed run leaves it.
+  overwrite(answers, first + "{\"index\": 3, \"con");
+  const Result result = run(ask + "8", kOneThread);
+  ASSERT_EQ(result.code, 0) << result.err;
+  const std::string all = read_file(answers);
+  EXPECT_TRUE(all.starts_with(first));
+  EXPECT_GT(all.size(), first.size());
+  const Result trained =
+      run("train --method icae --slots 2 --rank 4 --chat --objectives instruct --steps 2 --batch 2"
+          " --max-older 64 --dtype float32" +
+              model + " --data " + answers + " --out " + path("trained"),
+          kOneThread);
+  EXPECT_EQ(trained.code, 0) << trained.err;
+  refuse("train --method gisting --chat --objectives instruct --max-older 64" + model + " --data " +
+             answers + " --out " + path("gisting"),
+         "inside a chat");
+}
+
+TEST_F(Train, AnswersAreNotWrittenBehindSomethingElse) {
+  training();
+  const std::string out = write("notes.txt", "my notes\n");
+  refuse("distil-answers --model " + kModels + "llama --min-context 8 --max-context 12 --data " +
+             path("data.jsonl") + " --out " + out,
+         "use another file");
+  EXPECT_EQ(read_file(out), "my notes\n");
+}
+
 }  // namespace
 }  // namespace precis

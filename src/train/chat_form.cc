@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/chat_form.h"
+
+#include "base/check.h"
+#include "prompt/tokenize.h"
+#include "text/load_tokenizer.h"
+
+namespace precis {
+namespace {
+
+ChatTemplate template_of(const std::filesystem::path& model) {
+  const auto source = load_chat_template(model);
+  PRECIS_CHECK(source.has_value(),
+               kInvalidArgument,
+               model.string(),
+               ": has no chat template to train prompts in");
+  return ChatTemplate(*source);
+}
+
+// Ids before and behind a text, which the model's tokenizer never joins with what is around it.
+std::pair<std::vector<TokenId>, std::vector<TokenId>> around_text(const std::string& prompt,
+                                                                  const PromptTokenizer& with) {
+  const std::vector<PromptPart> parts =
+      tokenize(Prompt().turn("user").compress("text").keep("\n\n" + prompt), with);
+  std::pair<std::vector<TokenId>, std::vector<TokenId>> around;
+  auto* side = &around.first;
+  for (const PromptPart& part : parts) {
+    if (part.treatment == Prompt::Treatment::kCompress)
+      side = &around.second;
+    else
+      side->insert(side->end(), part.tokens.begin(), part.tokens.end());
+  }
+  return around;
+}
+
+}  // namespace
+
+ChatForm::ChatForm(const std::filesystem::path& model, const Tokenizer& tokenizer)
+    : tokenizer_(tokenizer), template_(template_of(model)) {}
+
+std::vector<TokenId> ChatForm::before() const {
+  return around_text("?", {&tokenizer_, &template_}).first;
+}
+
+std::vector<TokenId> ChatForm::after(const std::string& prompt) const {
+  return around_text(prompt, {&tokenizer_, &template_}).second;
+}
+
+}  // namespace precis

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/own_answers.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "train/example_sampler.h"
+
+namespace precis {
+namespace {
+
+void check(const OwnAnswersOptions& options) {
+  const auto demand = [](bool good, const char* name, int64_t value) {
+    PRECIS_CHECK(good, kInvalidArgument, "own answers: ", name, " is ", value);
+  };
+  demand(options.rows >= 1, "rows", options.rows);
+  demand(options.batch >= 1, "batch", options.batch);
+  demand(options.max_tokens >= 1, "max_tokens", options.max_tokens);
+}
+
+// Draws pieces of text; the one token of target is not used.
+ExampleSampler sampler_of(const TokenDataset& texts, const OwnAnswersOptions& options) {
+  ExampleOptions examples;
+  examples.lengths.min_older = options.min_context;
+  examples.lengths.max_older = options.max_context;
+  examples.lengths.target = 1;
+  examples.seed = options.seed;
+  return ExampleSampler(texts, examples);
+}
+
+// The first index that no line speaks of. Half a line at the end, which a killed run may leave, is
+// cut off.
+int64_t next_index(const std::filesystem::path& out) {
+  std::ifstream in(out);
+  int64_t next = 0, number = 0;
+  uintmax_t whole = 0;  // bytes of whole lines
+  for (std::string text; std::getline(in, text); ++number) {
+    const auto line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const bool half = in.eof() && line.is_discarded() && number > 0;
+    PRECIS_CHECK(half || (line.is_object() && line.contains("answer") && line.contains("index") &&
+                          line["index"].is_number_integer()),
+                 kInvalidArgument,
+                 out.string(),
+                 ": line ",
+                 number + 1,
+                 " is not of such a run; use another file");
+    if (half) {
+      std::filesystem::resize_file(out, whole);
+      break;
+    }
+    next = std::max(next, line["index"].get<int64_t>() + 1);
+    whole += text.size() + 1;
+  }
+  return next;
+}
+
+}  // namespace
+
+const std::vector<std::string>& default_prompts() {
+  static const std::vector<std::string> prompts{
+      "Summarise the text above in one or two sentences.",
+      "What is the text above about?",
+      "Give the text above a title.",
+      "List the key words of the text above.",
+      "Which names and numbers occur in the text above?",
+      "Say the first sentence of the text above in other words.",
+      "What does the text above say first, and what last?",
+      "Ask a question that the text above answers, and answer it."};
+  return prompts;
+}
+
+void write_own_answers(const Engine& engine,
+                       const TokenDataset& texts,
+                       const OwnAnswersOptions& options,
+                       const std::filesystem::path& out,
+                       const std::function<bool(double)>& progress) {
+  check(options);
+  const std::vector<std::string>& asked =
+      options.prompts.empty() ? default_prompts() : options.prompts;
+  const ExampleSampler sampler = sampler_of(texts, options);
+  GenerationOptions generation;
+  generation.max_tokens = options.max_tokens;
+  std::ofstream file(out, std::ios::app);
+  for (int64_t first = next_index(out); first < options.rows; first += options.batch) {
+    const int64_t last = std::min(first + options.batch, options.rows);
+    std::vector<nlohmann::json> rows;
+    std::vector<Prompt> prompts;
+    for (int64_t index = first; index < last; ++index) {
+      // One length for the whole batch, as in training.
+      const TrainingExample example =
+          sampler.draw(index, sampler.older_length(first / options.batch + 1));
+      const std::string context = engine.tokenizer().decode(example.segment.tokens);
+      const std::string& prompt = asked[index % std::ssize(asked)];
+      rows.push_back({{"index", index}, {"context", context}, {"prompt", prompt}});
+      prompts.push_back(Prompt().turn("user").keep(context + "\n\n" + prompt));
+    }
+    const std::vector<Completion> answers = engine.generate_batch(prompts, generation);
+    for (size_t i = 0; i < answers.size(); ++i) {
+      if (answers[i].error) std::rethrow_exception(answers[i].error);
+      if (answers[i].finish != Completion::Finish::kStop || answers[i].text.empty()) continue;
+      rows[i]["answer"] = answers[i].text;
+      file << rows[i].dump() << "\n";
+    }
+    file.flush();
+    PRECIS_CHECK(file.good(), kInvalidArgument, out.string(), ": cannot be written");
+    if (progress && !progress(static_cast<double>(last) / static_cast<double>(options.rows)))
+      return;
+  }
+}
+
+}  // namespace precis
