@@ -151,6 +151,9 @@ void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
       .add_option(
           "--accumulate", trainer.accumulate, "passes that a batch is read in, to save memory")
       ->capture_default_str();
+  command.add_flag("--recompute",
+                   trainer.recompute,
+                   "compute activations anew on the way back: less memory, a third more time");
   ExampleLengths& lengths = trainer.examples.lengths;
   command
       .add_option("--min-older", lengths.min_older, "shortest text that is compressed, in tokens")

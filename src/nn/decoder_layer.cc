@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "nn/adapter.h"
+#include "nn/recompute.h"
 #include "ops/attention.h"
 #include "ops/gated_activation.h"
 #include "ops/rms_norm.h"
@@ -105,11 +106,19 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const DecoderPass& pass) c
   at::Tensor attended = attend(ops::rms_norm(x, attention_norm, epsilon), pass);
   if (attention_out_norm.defined()) attended = ops::rms_norm(attended, attention_out_norm, epsilon);
   const at::Tensor middle = x + attended;
-  const at::Tensor gated = ops::gated_activation(gate_up(ops::rms_norm(middle, mlp_norm, epsilon)),
-                                                 pass.config.activation);
-  at::Tensor fed = down(gated);
-  if (mlp_out_norm.defined()) fed = ops::rms_norm(fed, mlp_out_norm, epsilon);
-  return middle + fed;
+  if (!RecomputeActivations::is_wanted()) return middle + feed_forward(middle, pass.config);
+  // Way back and layers may both outlive the pass: the configuration is the decoder's own.
+  return middle + recomputed([this, &config = pass.config](
+                                 const at::Tensor& rows) { return feed_forward(rows, config); },
+                             middle);
+}
+
+at::Tensor DecoderLayer::feed_forward(const at::Tensor& x, const DecoderConfig& config) const {
+  const double epsilon = config.rms_norm_epsilon;
+  const at::Tensor gated =
+      ops::gated_activation(gate_up(ops::rms_norm(x, mlp_norm, epsilon)), config.activation);
+  const at::Tensor fed = down(gated);
+  return mlp_out_norm.defined() ? ops::rms_norm(fed, mlp_out_norm, epsilon) : fed;
 }
 
 at::Tensor load_gain(const Weights& weights,

@@ -39,6 +39,7 @@ struct DecoderLayer {
 
  private:
   at::Tensor attend(const at::Tensor& x, const DecoderPass& pass) const;
+  at::Tensor feed_forward(const at::Tensor& x, const DecoderConfig& config) const;
 };
 
 // Reads "self_attn.*", "mlp.*" and the norms below `weights`.

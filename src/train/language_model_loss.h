@@ -39,8 +39,8 @@ struct PredictedBatch {
   at::Tensor hidden;   // [n, hidden] final hidden states that predict
   at::Tensor targets;  // [n] int64
   // Of distilled examples:
-  at::Tensor taught_rows;  // [m] int64, which of the n; undefined: none
-  at::Tensor teacher;      // [m, hidden] the model's final hidden states over the text in full
+  at::Tensor taught_rows = {};  // [m] int64, which of the n; undefined: none
+  at::Tensor teacher = {};      // [m, hidden] the model's final hidden states over the text in full
 };
 // Throws kUnsupported for a use that the compressor was not made for, kInvalidArgument as
 // compress() does and for examples with nothing to predict.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <random>
 #include <span>
 
@@ -152,6 +153,8 @@ class Run {
 
   // Mean loss of the examples, read in as many passes as were asked for.
   double add_gradients(std::span<const TrainingExample> examples, const CompressOptions& options) {
+    std::optional<RecomputeActivations> less_memory;
+    if (options_.recompute) less_memory.emplace();
     const int64_t size = options_.batch / options_.accumulate;
     const double share = 1.0 / static_cast<double>(options_.accumulate);
     double loss = 0;

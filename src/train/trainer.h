@@ -18,6 +18,7 @@ struct TrainerOptions {
   int64_t steps = 1000;
   int64_t batch = 16;      // examples in a step
   int64_t accumulate = 1;  // passes that a step's examples are read in; must divide batch
+  bool recompute = false;  // activations anew on the way back: for large models
   ExampleOptions examples;
   std::vector<double> ratios;  // drawn anew for each step; empty: the compressor's own
   double chained_share = 0.0;  // share of steps that chain parts ("concat" and "recursive" in turn)

@@ -157,6 +157,38 @@ TEST_F(Training, LeavesTheFrozenModelWithoutGradients) {
     EXPECT_TRUE(named.tensor.grad().defined()) << named.name;
 }
 
+// Passes that a step is read in and what is kept for the way back change nothing but rounding.
+TEST_F(Training, AccumulatingAndRecomputingGiveTheSameLosses) {
+  TrainerOptions options = few_steps(4);
+  options.chained_share = 0;
+  const auto plain = losses(directory / "plain", options);
+  options.accumulate = 2;
+  const auto accumulated = losses(directory / "accumulated", options);
+  options.accumulate = 1;
+  options.recompute = true;
+  const auto recomputed = losses(directory / "recomputed", options);
+  for (size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_NEAR(accumulated[i], plain[i], 1e-3 * plain[i]) << i;
+    EXPECT_NEAR(recomputed[i], plain[i], 1e-3 * plain[i]) << i;
+  }
+  options.accumulate = 3;
+  expect_error(
+      ErrorKind::kInvalidArgument, "accumulate", [&] { losses(directory / "uneven", options); });
+}
+
+// The model in bfloat16, what is trained in float32: steps are too small for less.
+TEST_F(Training, ABFloat16ModelIsTrainedInFloat32) {
+  {
+    const c10::NoGradGuard no_grad;
+    decoder = load_decoder(kModel, at::kBFloat16);
+  }
+  const auto seen = losses(directory / "out", few_steps(30));
+  EXPECT_LT((seen[27] + seen[28] + seen[29]) / 3, 0.9 * (seen[0] + seen[1] + seen[2]) / 3);
+  const auto compressor = fresh();
+  for (const NamedTensor& named : compressor->parameters())
+    EXPECT_EQ(named.tensor.scalar_type(), at::kFloat) << named.name;
+}
+
 TEST_F(Training, WritesALogLineForEachStep) {
   losses(directory / "out", few_steps(4));
   expect_logged(directory / "out", 4);

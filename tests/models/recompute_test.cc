@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Activations that are computed anew on the way back: the same numbers, from less that is kept.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function.h>
+
+#include <filesystem>
+#include <optional>
+#include <set>
+
+#include "models/load_decoder.h"
+#include "precis/decoder.h"
+
+namespace precis {
+namespace {
+
+struct Pass {
+  at::Tensor hidden;
+  at::Tensor gradient;  // of a weighted sum of the hidden states, with respect to the embeddings
+  int recomputed;       // nodes of the graph that compute anew
+};
+
+int count_nodes(const torch::autograd::Node* root, const char* name) {
+  std::set<const torch::autograd::Node*> seen;
+  std::vector<const torch::autograd::Node*> open{root};
+  int count = 0;
+  while (!open.empty()) {
+    const auto* node = open.back();
+    open.pop_back();
+    if (node == nullptr || !seen.insert(node).second) continue;
+    count += node->name().find(name) != std::string::npos;
+    for (const auto& edge : node->next_edges()) open.push_back(edge.function.get());
+  }
+  return count;
+}
+
+Pass pass(const Decoder& decoder, bool recompute) {
+  const at::Tensor ids = at::arange(5, 17);
+  const at::Tensor rows = decoder.embed(ids).detach().requires_grad_(true);
+  KvCache cache(decoder.config().kv_shape(), decoder.options());
+  std::optional<RecomputeActivations> less_memory;
+  if (recompute) less_memory.emplace();
+  const at::Tensor hidden = decoder.forward({rows, at::arange(12), {0, 12}, {0}}, cache);
+  less_memory.reset();  // the way back needs no reminder
+  const at::Tensor weights = at::linspace(-1, 1, hidden.numel(), hidden.options()).view_as(hidden);
+  const int nodes = count_nodes(hidden.grad_fn().get(), "Recomputed");
+  return {hidden.detach(), torch::autograd::grad({(hidden * weights).sum()}, {rows})[0], nodes};
+}
+
+class Recompute : public testing::TestWithParam<const char*> {};
+
+TEST_P(Recompute, GivesTheSameGradients) {
+  std::unique_ptr<Decoder> decoder;
+  {
+    const c10::NoGradGuard no_grad;
+    decoder = load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / GetParam(),
+                           at::kDouble);
+  }
+  const Pass kept = pass(*decoder, false), anew = pass(*decoder, true);
+  EXPECT_EQ(kept.recomputed, 0);
+  EXPECT_EQ(anew.recomputed, decoder->config().num_layers);
+  EXPECT_TRUE(at::equal(kept.hidden, anew.hidden));
+  EXPECT_TRUE(at::allclose(kept.gradient, anew.gradient, 1e-12, 1e-14));
+  EXPECT_GT(kept.gradient.abs().max().item<double>(), 1e-6);
+}
+
+TEST_P(Recompute, IsForGradientsOnly) {
+  const c10::NoGradGuard no_grad;
+  const auto decoder = load_decoder(
+      std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / GetParam(), at::kDouble);
+  const RecomputeActivations less_memory;
+  KvCache cache(decoder->config().kv_shape(), decoder->options());
+  const at::Tensor rows = decoder->embed(at::arange(4));
+  EXPECT_FALSE(decoder->forward({rows, at::arange(4), {0, 4}, {0}}, cache).requires_grad());
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Recompute, testing::Values("llama", "qwen2", "gemma3_text"));
+
+TEST(RecomputeActivations, IsWantedWhileOneIsAlive) {
+  EXPECT_FALSE(RecomputeActivations::is_wanted());
+  {
+    const RecomputeActivations outer;
+    { const RecomputeActivations inner; }
+    EXPECT_TRUE(RecomputeActivations::is_wanted());
+  }
+  EXPECT_FALSE(RecomputeActivations::is_wanted());
+}
+
+}  // namespace
+}  // namespace precis
