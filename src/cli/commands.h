@@ -14,6 +14,7 @@ void add_score(CLI::App& app);
 void add_compress(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_train(CLI::App& app);
+void add_convert(CLI::App& app);
 void add_distil_answers(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_bench(CLI::App& app);

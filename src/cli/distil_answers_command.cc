@@ -32,6 +32,7 @@ std::vector<std::string> read_prompts(const std::filesystem::path& path) {
 
 void run(Flags& flags) {
   check_can_be_written(flags.out);
+  if (!flags.cache.empty()) check_can_be_written(flags.cache);
   if (!flags.prompts.empty()) flags.options.prompts = read_prompts(flags.prompts);
   const Engine engine = flags.model.load();
   std::optional<TokenDataset> texts;
@@ -41,11 +42,12 @@ void run(Flags& flags) {
         flags.data, engine.tokenizer(), flags.cache, [&](double done) { bar.update(done); });
   }
   ProgressBar bar("answering");
-  write_own_answers(engine, *texts, flags.options, flags.out, [&](double done) {
-    bar.update(done);
-    return true;
-  });
-  print({{"rows", flags.options.rows}, {"out", flags.out.string()}});
+  const int64_t written =
+      write_own_answers(engine, *texts, flags.options, flags.out, [&](double done) {
+        bar.update(done);
+        return true;
+      });
+  print({{"asked", flags.options.rows}, {"written_now", written}, {"out", flags.out.string()}});
 }
 
 }  // namespace

@@ -104,6 +104,10 @@ void add_text_flags(CLI::App& command, EvaluationOptions& options) {
           "--kept", options.kept, "tokens after them that every arm reads before the scored")
       ->capture_default_str();
   command.add_option("--scored", options.scored, "tokens that are scored")->capture_default_str();
+  command.add_flag("--framed",
+                   options.framed,
+                   "questions and summaries in the frame that the compressor was trained with, not "
+                   "in the model's chat");
   command.add_option("--limit", options.limit, "texts and questions at most")
       ->capture_default_str();
 }

@@ -36,6 +36,7 @@ int main(int count, char** arguments) {
   precis::cli::add_compress(app);
   precis::cli::add_generate(app);
   precis::cli::add_train(app);
+  precis::cli::add_convert(app);
   precis::cli::add_distil_answers(app);
   precis::cli::add_eval(app);
   precis::cli::add_bench(app);

@@ -24,6 +24,20 @@ nlohmann::json value_of(const std::string& text) {
   return value.is_number() || value.is_boolean() ? value : nlohmann::json(text);
 }
 
+// Lists come as "[a,b]".
+std::string default_of(const CLI::Option& option) {
+  const std::string text = option.get_default_str();
+  const bool list = text.size() >= 2 && text.front() == '[' && text.back() == ']';
+  return list ? text.substr(1, text.size() - 2) : text;
+}
+
+std::string joined_results(const CLI::Option& option) {
+  if (option.get_items_expected_max() == 0) return "true";  // a flag, however often
+  std::string joined;
+  for (const std::string& result : option.results()) joined += (joined.empty() ? "" : ",") + result;
+  return joined;
+}
+
 }  // namespace
 
 void apply_recipe(CLI::App& command, const std::filesystem::path& path) {
@@ -38,7 +52,8 @@ void apply_recipe(CLI::App& command, const std::filesystem::path& path) {
                  command.get_name(),
                  " has no flag --",
                  key);
-    if (option->count() > 0) continue;
+    const auto given = [](const CLI::Option* other) { return other->count() > 0; };
+    if (given(option) || std::ranges::any_of(option->get_excludes(), given)) continue;
     try {
       option->add_result(text_of(value));
       option->run_callback();
@@ -54,10 +69,8 @@ nlohmann::json recipe_of(const CLI::App& command, const std::vector<std::string>
     const std::string name = option->get_name();
     if (!name.starts_with("--") || name == "--help" || std::ranges::count(left_out, name) > 0)
       continue;
-    std::string joined;
-    for (const std::string& result : option->results())
-      joined += (joined.empty() ? "" : ",") + result;
-    if (joined.empty()) joined = option->get_default_str();
+    std::string joined = default_of(*option);
+    if (option->count() > 0) joined = joined_results(*option);
     if (!joined.empty()) recipe[name.substr(2)] = value_of(joined);
   }
   return recipe;

@@ -105,6 +105,7 @@ void run(Flags& flags, CLI::App& command) {
   if (!flags.validation.empty() && flags.trainer.validate_every == 0)
     flags.trainer.validate_every = kValidateEvery;
   flags.trainer.examples.objectives = weights_of(flags.objectives);
+  if (!flags.cache.empty()) check_can_be_written(flags.cache);
   const Engine engine = flags.model.load();
   ExampleOptions& examples = flags.trainer.examples;
   flags.fresh.seed = examples.seed;
@@ -117,6 +118,7 @@ void run(Flags& flags, CLI::App& command) {
   if (flags.chat) {
     chat.emplace(flags.model.engine.model, engine.tokenizer());
     examples.chat = chat->before();
+    examples.answer_end_id = chat->end();
     encode_prompt = [&](const std::string& prompt) { return chat->after(prompt); };
   }
   const TokenDataset data = read_data(flags.data, flags.cache, engine.tokenizer(), encode_prompt);

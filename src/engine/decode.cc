@@ -3,7 +3,6 @@
 
 #include <ATen/ATen.h>
 
-#include <array>
 #include <chrono>
 #include <set>
 
@@ -11,6 +10,7 @@
 #include "engine/sampler.h"
 #include "engine/stop_matcher.h"
 #include "prompt/packed_pass.h"
+#include "text/stop_ids.h"
 #include "text/text_stream.h"
 
 namespace precis {
@@ -20,19 +20,6 @@ using Clock = std::chrono::steady_clock;
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-// Ids that end an answer: the model's EOS and the end-of-turn tokens of the common chat formats.
-std::set<TokenId> stop_ids(const Tokenizer& tokenizer) {
-  constexpr std::array kNames{
-      "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>"};
-  std::set<TokenId> ids;
-  if (tokenizer.special_tokens().eos) ids.insert(*tokenizer.special_tokens().eos);
-  for (const char* name : kNames) {
-    const auto id = tokenizer.find(name);
-    if (id && tokenizer.is_special(*id)) ids.insert(*id);
-  }
-  return ids;
 }
 
 // One answer in the making.

@@ -89,7 +89,7 @@ class Evaluator {
 
   void load_prompts() {
     try {
-      prompts_.emplace(engine_);
+      prompts_.emplace(engine_, options_.framed);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kUnsupported) throw;
       no_prompts_ = error.what();

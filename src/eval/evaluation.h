@@ -26,6 +26,7 @@ struct EvaluationOptions {
   int64_t scored = 64;
   std::vector<double> ratios;  // empty: the compressor's own
   int64_t limit = 100;         // texts and questions at most
+  bool framed = false;         // questions in the compressor's frame also where there is a chat
 };
 
 struct Metric {

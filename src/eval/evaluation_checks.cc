@@ -117,6 +117,7 @@ std::vector<std::optional<double>> ratios_of(const EvaluationOptions& options,
 void check_lengths(const EvaluationOptions& options, const Engine& engine) {
   const Compressor& compressor = *engine.compressor();
   const CompressorInfo info = compressor.info();
+  if (std::ranges::none_of(tasks_of(options), reads_texts)) return;
   PRECIS_CHECK(info.divides || options.older <= info.max_segment,
                kInvalidArgument,
                "evaluation: ",

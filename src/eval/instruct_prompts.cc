@@ -34,8 +34,9 @@ Prompt user_turn(const std::string& instruction) { return Prompt().turn("user").
 
 }  // namespace
 
-InstructPrompts::InstructPrompts(const Engine& engine)
-    : engine_(engine), chat_(!engine.compressor()->info().cached && reads_chats(engine)) {
+InstructPrompts::InstructPrompts(const Engine& engine, bool framed)
+    : engine_(engine),
+      chat_(!framed && !engine.compressor()->info().cached && reads_chats(engine)) {
   if (!chat_) frame_ = engine.compressor()->frame(MemoryUse::kInstruct);
 }
 
@@ -53,9 +54,8 @@ FramedPrompt InstructPrompts::of_text(Text text, const std::string& instruction)
 FramedPrompt InstructPrompts::of_memory(const Memory& memory,
                                         const std::string& instruction) const {
   if (chat_) return {Prompt().turn("user").memory(memory).keep(kEmptyLine + instruction), {}};
-  // A frame with something after the memory was trained with nothing else there.
-  const std::string gap = frame_.after.empty() ? kEmptyLine : "";
-  return engine_.frame({&memory, 1}, MemoryUse::kInstruct, gap + instruction);
+  // As in training: the frame alone stands between them.
+  return engine_.frame({&memory, 1}, MemoryUse::kInstruct, instruction);
 }
 
 FramedPrompt InstructPrompts::frame_text(Text text, const std::string& instruction) const {

@@ -16,8 +16,9 @@ namespace precis {
 // Borrows the engine.
 class InstructPrompts {
  public:
-  // Throws kUnsupported if there is no chat and the compressor is not made for instructions.
-  explicit InstructPrompts(const Engine& engine);
+  // framed: what the compressor was trained to see, chat or no chat. Throws kUnsupported if there
+  // is no chat and the compressor is not made for instructions.
+  explicit InstructPrompts(const Engine& engine, bool framed = false);
 
   bool chat() const { return chat_; }
   FramedPrompt without_text(const std::string& instruction) const;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "prompt/tokenize.h"
 #include "text/load_tokenizer.h"
+#include "text/stop_ids.h"
 
 namespace precis {
 namespace {
@@ -44,6 +45,13 @@ std::vector<TokenId> ChatForm::before() const {
 
 std::vector<TokenId> ChatForm::after(const std::string& prompt) const {
   return around_text(prompt, {&tokenizer_, &template_}).second;
+}
+
+std::optional<TokenId> ChatForm::end() const {
+  const std::set<TokenId> stops = stop_ids(tokenizer_);
+  for (const TokenId id : after("?"))
+    if (stops.contains(id)) return id;
+  return std::nullopt;
 }
 
 }  // namespace precis

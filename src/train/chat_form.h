@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ class ChatForm {
 
   std::vector<TokenId> before() const;
   std::vector<TokenId> after(const std::string& prompt) const;
+  // What ends a turn, and so the answer; none if the template has nothing that the decoder stops
+  // at.
+  std::optional<TokenId> end() const;
 
  private:
   const Tokenizer& tokenizer_;

@@ -143,20 +143,26 @@ std::vector<TrainingExample> ExampleSampler::longest() const {
     for (const int64_t text : texts_) size = std::max(size, std::ssize(dataset_.row(text).text));
     const int64_t kept = std::min(lengths.max_kept, size - lengths.min_older - lengths.target);
     const int64_t older = std::min(lengths.max_older, size - kept - lengths.target);
-    const std::vector<int32_t> ids(older + kept + lengths.target, 0);
+    const std::vector<int32_t> ids(size, 0);
     const ObjectiveWeights& weights = options_.objectives;
-    if (weights.autoencode > 0) examples.push_back(said_again(Range(ids).first(older)));
+    const int64_t said = std::min(lengths.max_older, size - lengths.min_kept - lengths.target);
+    if (weights.autoencode > 0) examples.push_back(said_again(Range(ids).first(said)));
     if (weights.go_on > 0 || weights.distil > 0) {
-      examples.push_back(of_text(ids, older, kept));
+      examples.push_back(of_text(Range(ids).first(older + kept + lengths.target), older, kept));
       examples.back().distils = weights.distil > 0;
     }
   }
-  const auto length = [&](int64_t row) {
-    const TrainingRow pieces = dataset_.row(row);
-    return pieces.text.size() + pieces.prompt.size() + pieces.answer.size();
+  if (answered_.empty()) return examples;
+  const auto rest = [&](int64_t row) {
+    return dataset_.row(row).prompt.size() + dataset_.row(row).answer.size();
   };
-  const auto longest = std::ranges::max_element(answered_, {}, length);
-  if (longest != answered_.end()) examples.push_back(of_row(dataset_.row(*longest)));
+  const auto text = [&](int64_t row) { return dataset_.row(row).text.size(); };
+  const auto all = [&](int64_t row) { return text(row) + rest(row); };
+  for (const int64_t row : {*std::ranges::max_element(answered_, {}, text),
+                            *std::ranges::max_element(answered_, {}, rest),
+                            *std::ranges::max_element(answered_, {}, all)}) {
+    examples.push_back(of_row(dataset_.row(row)));
+  }
   return examples;
 }
 
@@ -186,7 +192,8 @@ TrainingExample ExampleSampler::of_row(const TrainingRow& row) const {
   example.segment.tokens = ids_of(row.text);
   example.prompt = ids_of(row.prompt);
   example.targets = ids_of(row.answer);
-  if (options_.end_id) example.targets.push_back(*options_.end_id);
+  const auto end = options_.answer_end_id ? options_.answer_end_id : options_.end_id;
+  if (end) example.targets.push_back(*end);
   return example;
 }
 

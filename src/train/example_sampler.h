@@ -37,7 +37,10 @@ struct ExampleOptions {
   std::optional<TokenId>
       end_id;  // ends a text that is said again and an answer; none: nothing does
   std::optional<TokenId> bos_id;  // that the model wants before a text; none: nothing
-  std::vector<TokenId> chat;      // what a chat begins with, before the text of rows with an answer
+  // What a chat begins with, before the text of rows with an answer; none: there is no chat, but
+  // the compressor's frame.
+  std::optional<std::vector<TokenId>> chat;
+  std::optional<TokenId> answer_end_id;  // in place of end_id for answers
   uint64_t seed = 1;
 };
 
@@ -54,7 +57,8 @@ class ExampleSampler {
   TrainingExample draw(uint64_t index, int64_t older) const;
   int64_t older_length(int64_t step) const;  // drawn for a step, from 1
 
-  // An example of each kind that may be drawn, as long as any can be.
+  // Examples of each kind that may be drawn, as long as any can be: of rows with an answer the one
+  // with the longest text, the longest rest and the most in all.
   std::vector<TrainingExample> longest() const;
 
  private:

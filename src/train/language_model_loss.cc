@@ -32,7 +32,7 @@ std::vector<PromptPart> parts_of(const TrainingExample& example,
                                  const MemoryFrame& frame,
                                  const Decoder& decoder) {
   std::vector<PromptPart> parts;
-  append(parts, example.chat);
+  if (example.chat) append(parts, *example.chat);
   append(parts, frame_parts(frame.before, decoder));
   parts.emplace_back().memory =
       Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(memory), {}}));
@@ -54,14 +54,14 @@ SplicedPrompt splice_example(const TrainingExample& example,
                              const Compressor& compressor,
                              const Decoder& decoder) {
   PRECIS_CHECK(!example.targets.empty(), kInvalidArgument, "training: an example has no targets");
-  const MemoryFrame frame = example.chat.empty() ? compressor.frame(example.use) : MemoryFrame{};
+  const MemoryFrame frame = example.chat ? MemoryFrame{} : compressor.frame(example.use);
   return splice(parts_of(example, std::move(memory), frame, decoder), decoder);
 }
 
 // What the teacher reads: all text, none of it compressed.
 SplicedPrompt splice_in_full(const TrainingExample& example, const Decoder& decoder) {
   std::vector<PromptPart> parts;
-  append(parts, example.chat);
+  if (example.chat) append(parts, *example.chat);
   append(parts, example.before_text);
   append(parts, example.segment.tokens);
   append(parts, example.prompt);

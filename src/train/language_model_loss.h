@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,7 +29,7 @@ struct TrainingExample {
   std::vector<TokenId> before_text = {};  // BOS, read before the segment by the model that reads it
   // Ids read before memory and segment alike. With them there is no frame: it is a chat's
   // beginning, and all that a chat puts behind the memory is in the prompt.
-  std::vector<TokenId> chat = {};
+  std::optional<std::vector<TokenId>> chat = {};
 };
 
 // The batch as one graph: segments compressed, memories spliced in the frame of their use before

@@ -6,18 +6,22 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "precis/decoder.h"
 #include "train/example_sampler.h"
 
 namespace precis {
 namespace {
 
-void check(const OwnAnswersOptions& options) {
+void check(const OwnAnswersOptions& options, int64_t window) {
   const auto demand = [](bool good, const char* name, int64_t value) {
     PRECIS_CHECK(good, kInvalidArgument, "own answers: ", name, " is ", value);
   };
   demand(options.rows >= 1, "rows", options.rows);
   demand(options.batch >= 1, "batch", options.batch);
-  demand(options.max_tokens >= 1, "max_tokens", options.max_tokens);
+  demand(options.max_tokens >= 1 && options.max_tokens < window, "max_tokens", options.max_tokens);
+  demand(options.max_context < window - options.max_tokens,
+         "max_context (has to leave room for prompt and answer)",
+         options.max_context);
 }
 
 // Draws pieces of text; the one token of target is not used.
@@ -38,7 +42,8 @@ int64_t next_index(const std::filesystem::path& out) {
   uintmax_t whole = 0;  // bytes of whole lines
   for (std::string text; std::getline(in, text); ++number) {
     const auto line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-    const bool half = in.eof() && line.is_discarded() && number > 0;
+    const bool half =
+        in.eof() && line.is_discarded() && (number > 0 || text.starts_with("{\"answer\""));
     PRECIS_CHECK(half || (line.is_object() && line.contains("answer") && line.contains("index") &&
                           line["index"].is_number_integer()),
                  kInvalidArgument,
@@ -52,8 +57,18 @@ int64_t next_index(const std::filesystem::path& out) {
     }
     next = std::max(next, line["index"].get<int64_t>() + 1);
     whole += text.size() + 1;
+    if (in.eof()) std::ofstream(out, std::ios::app) << "\n";
   }
   return next;
+}
+
+// A prompt that does not fit the window leaves no line, as an answer that is too long.
+bool is_refused(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& refused) {
+    return refused.kind() == ErrorKind::kInvalidArgument;
+  }
 }
 
 }  // namespace
@@ -71,26 +86,27 @@ const std::vector<std::string>& default_prompts() {
   return prompts;
 }
 
-void write_own_answers(const Engine& engine,
-                       const TokenDataset& texts,
-                       const OwnAnswersOptions& options,
-                       const std::filesystem::path& out,
-                       const std::function<bool(double)>& progress) {
-  check(options);
+int64_t write_own_answers(const Engine& engine,
+                          const TokenDataset& texts,
+                          const OwnAnswersOptions& options,
+                          const std::filesystem::path& out,
+                          const std::function<bool(double)>& progress) {
+  check(options, engine.decoder().config().context_length);
   const std::vector<std::string>& asked =
       options.prompts.empty() ? default_prompts() : options.prompts;
   const ExampleSampler sampler = sampler_of(texts, options);
   GenerationOptions generation;
   generation.max_tokens = options.max_tokens;
+  const int64_t done = next_index(out);
   std::ofstream file(out, std::ios::app);
-  for (int64_t first = next_index(out); first < options.rows; first += options.batch) {
+  int64_t written = 0;
+  for (int64_t first = done; first < options.rows; first += options.batch) {
     const int64_t last = std::min(first + options.batch, options.rows);
     std::vector<nlohmann::json> rows;
     std::vector<Prompt> prompts;
     for (int64_t index = first; index < last; ++index) {
-      // One length for the whole batch, as in training.
-      const TrainingExample example =
-          sampler.draw(index, sampler.older_length(first / options.batch + 1));
+      // Lengths by the index alone, so that an interrupted run asks what a whole one would ask.
+      const TrainingExample example = sampler.draw(index, sampler.older_length(index + 1));
       const std::string context = engine.tokenizer().decode(example.segment.tokens);
       const std::string& prompt = asked[index % std::ssize(asked)];
       rows.push_back({{"index", index}, {"context", context}, {"prompt", prompt}});
@@ -98,16 +114,18 @@ void write_own_answers(const Engine& engine,
     }
     const std::vector<Completion> answers = engine.generate_batch(prompts, generation);
     for (size_t i = 0; i < answers.size(); ++i) {
-      if (answers[i].error) std::rethrow_exception(answers[i].error);
+      if (answers[i].error && !is_refused(answers[i].error))
+        std::rethrow_exception(answers[i].error);
       if (answers[i].finish != Completion::Finish::kStop || answers[i].text.empty()) continue;
       rows[i]["answer"] = answers[i].text;
       file << rows[i].dump() << "\n";
+      ++written;
     }
     file.flush();
     PRECIS_CHECK(file.good(), kInvalidArgument, out.string(), ": cannot be written");
-    if (progress && !progress(static_cast<double>(last) / static_cast<double>(options.rows)))
-      return;
+    if (progress && !progress(static_cast<double>(last) / static_cast<double>(options.rows))) break;
   }
+  return written;
 }
 
 }  // namespace precis

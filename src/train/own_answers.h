@@ -30,13 +30,13 @@ const std::vector<std::string>& default_prompts();
 // answer becomes a line {"index", "context", "prompt", "answer"} at the end of the JSON Lines file
 // `out`; what is there already is not asked again, so that an interrupted run goes on where it was.
 // Answers are greedy; those that do not end within max_tokens leave no line. `progress`, if any,
-// hears the share that is done; returning false stops. Throws kInvalidArgument for options out of
-// range, texts that are all too short, a model without chat template, or a file at `out` that is
-// something else.
-void write_own_answers(const Engine& engine,
-                       const TokenDataset& texts,
-                       const OwnAnswersOptions& options,
-                       const std::filesystem::path& out,
-                       const std::function<bool(double)>& progress = {});
+// hears the share that is done; returning false stops. Returns the number of lines written. Throws
+// kInvalidArgument for options out of range, texts that are all too short, a model without chat
+// template, or a file at `out` that is something else.
+int64_t write_own_answers(const Engine& engine,
+                          const TokenDataset& texts,
+                          const OwnAnswersOptions& options,
+                          const std::filesystem::path& out,
+                          const std::function<bool(double)>& progress = {});
 
 }  // namespace precis

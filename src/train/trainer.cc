@@ -54,10 +54,22 @@ class Run {
   // out now rather than at some step.
   void try_longest() const {
     const c10::NoGradGuard no_grad;
+    std::vector<TrainingExample> examples = sampler_.longest();
+    const auto length = [](const TrainingExample& example) {
+      return example.segment.tokens.size() + example.prompt.size() + example.targets.size();
+    };
+    if (!validation_.empty())
+      examples.push_back(*std::ranges::max_element(validation_, {}, length));
     CompressOptions options;
     if (!options_.ratios.empty()) options.ratio = std::ranges::min(options_.ratios);
-    for (const TrainingExample& example : sampler_.longest())
+    for (const TrainingExample& example : examples) {
       predict(decoder_, compressor_, {&example, 1}, options);
+      if (options_.chained_share == 0) continue;
+      CompressOptions chained = options;
+      chained.chaining = Chaining::kConcat;
+      chained.segment = chain_segment(std::ssize(example.segment.tokens));
+      predict(decoder_, compressor_, {&example, 1}, chained);
+    }
   }
 
   int64_t resume(const std::filesystem::path& directory) {
@@ -102,15 +114,13 @@ class Run {
   // The mean loss over the validation examples. The compressor is saved as the best one if it is.
   double validate(const std::filesystem::path& best) {
     const c10::NoGradGuard no_grad;
-    double sum = 0;
-    const int64_t size = options_.batch / options_.accumulate;
-    for (size_t first = 0; first < validation_.size(); first += size) {
-      const auto batch =
-          std::span(validation_).subspan(first, std::min<size_t>(size, validation_.size() - first));
-      sum += cross_entropy(decoder_, predict(decoder_, compressor_, batch, {}), false) *
-             static_cast<double>(batch.size());
+    double loss = 0;
+    if (options_.ratios.empty()) loss = validation_loss({});
+    for (const double ratio : options_.ratios) {
+      CompressOptions options;
+      options.ratio = ratio;
+      loss += validation_loss(options) / static_cast<double>(options_.ratios.size());
     }
-    const double loss = sum / static_cast<double>(validation_.size());
     if (loss < state_.best_validation) {
       state_.best_validation = loss;
       compressor_.save(best);
@@ -151,15 +161,37 @@ class Run {
     return examples;
   }
 
-  // Mean loss of the examples, read in as many passes as were asked for.
+  double validation_loss(const CompressOptions& options) const {
+    const size_t size = options_.batch / options_.accumulate;
+    double sum = 0, count = 0;
+    for (size_t first = 0; first < validation_.size(); first += size) {
+      const auto examples =
+          std::span(validation_).subspan(first, std::min(size, validation_.size() - first));
+      const PredictedBatch batch = predict(decoder_, compressor_, examples, options);
+      const auto tokens = static_cast<double>(batch.targets.size(0));
+      sum += tokens * cross_entropy(decoder_, batch, /*backward=*/false);
+      count += tokens;
+    }
+    return sum / count;
+  }
+
+  static double num_targets(std::span<const TrainingExample> examples) {
+    double sum = 0;
+    for (const TrainingExample& example : examples)
+      sum += static_cast<double>(example.targets.size());
+    return sum;
+  }
+
+  // Mean loss of a target token, read in as many passes as were asked for.
   double add_gradients(std::span<const TrainingExample> examples, const CompressOptions& options) {
     std::optional<RecomputeActivations> less_memory;
     if (options_.recompute) less_memory.emplace();
     const int64_t size = options_.batch / options_.accumulate;
-    const double share = 1.0 / static_cast<double>(options_.accumulate);
     double loss = 0;
     for (int64_t first = 0; first < options_.batch; first += size) {
-      const auto batch = predict(decoder_, compressor_, examples.subspan(first, size), options);
+      const auto part = examples.subspan(first, size);
+      const double share = num_targets(part) / num_targets(examples);
+      const auto batch = predict(decoder_, compressor_, part, options);
       loss += share * cross_entropy(decoder_, batch, /*backward=*/true, share);
     }
     return loss;
@@ -184,10 +216,13 @@ class Run {
     if (!options_.ratios.empty()) drawn.ratio = options_.ratios[random() % options_.ratios.size()];
     if (static_cast<double>(random() >> 11) * 0x1.0p-53 >= options_.chained_share) return drawn;
     drawn.chaining = random() % 2 == 0 ? Chaining::kConcat : Chaining::kRecursive;
-    // Parts of half the text, so that there is a chain.
-    drawn.segment = std::max<int64_t>(
-        1, std::min(compressor_.info().max_segment, sampler_.older_length(step) / 2));
+    drawn.segment = chain_segment(sampler_.older_length(step));
     return drawn;
+  }
+
+  // Parts of half the text, so that there is a chain.
+  int64_t chain_segment(int64_t older) const {
+    return std::max<int64_t>(1, std::min(compressor_.info().max_segment, older / 2));
   }
 
   Compressor& compressor_;
@@ -232,7 +267,10 @@ void train(Compressor& compressor,
   const TrainingLog log(directory / "log.jsonl");
   log.cut(done);
   // The run may have been killed between its last checkpoint and the compressor.
-  if (done == options.steps) compressor.save(directory);
+  if (done == options.steps) {
+    compressor.save(directory);
+    log.plot();
+  }
   for (int64_t number = done + 1; number <= options.steps; ++number) {
     TrainingStep step = run.take(number);
     if (run.validates(number)) step.validation_loss = run.validate(directory / "best");

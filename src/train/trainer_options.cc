@@ -74,9 +74,8 @@ void check_options(const TrainerOptions& options, const Compressor& compressor) 
   const ObjectiveWeights& objectives = options.examples.objectives;
   if (objectives.autoencode > 0) compressor.frame(MemoryUse::kAutoencode);
   if (objectives.go_on > 0 || objectives.distil > 0) compressor.frame(MemoryUse::kContinue);
-  if (objectives.instruct > 0 && options.examples.chat.empty())
-    compressor.frame(MemoryUse::kInstruct);
-  demand(options.examples.chat.empty() || !info.cached,
+  if (objectives.instruct > 0 && !options.examples.chat) compressor.frame(MemoryUse::kInstruct);
+  demand(!options.examples.chat || !info.cached,
          info.method,
          " makes cached memories, which stand first: they cannot be trained inside a chat");
 }
@@ -122,7 +121,9 @@ std::string describe_run(const TrainerOptions& options,
       {"distil", examples.objectives.distil},
       {"end_id", examples.end_id.value_or(-1)},
       {"bos_id", examples.bos_id.value_or(-1)},
-      {"chat", examples.chat},
+      {"chat", examples.chat.has_value()},  // its ids may hold the date
+      {"answer_end_id", examples.answer_end_id.value_or(-1)},
+      {"recompute", options.recompute},
       {"seed", examples.seed},
       {"ratios", options.ratios},
       {"chained_share", options.chained_share},

@@ -24,7 +24,8 @@ std::vector<nlohmann::json> lines_of(const std::filesystem::path& path) {
   for (std::string text; std::getline(in, text);) {
     nlohmann::json line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (line.is_discarded()) continue;
-    PRECIS_CHECK(line.is_object() && line.contains("step") && line["step"].is_number_integer(),
+    PRECIS_CHECK(line.is_object() && line.contains("step") && line["step"].is_number_integer() &&
+                     line.contains("gradient_norm"),
                  kInvalidArgument,
                  path.string(),
                  ": not the log of a training run; use another directory");

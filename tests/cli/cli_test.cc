@@ -196,5 +196,46 @@ TEST_F(Cli, BenchGivesRates) {
   EXPECT_GT(rates.at("peak_bytes"), 0);
 }
 
+// Half the bytes, and nearly the same memories.
+TEST_F(Cli, ConvertsACompressor) {
+  const std::string wide = import_selfcp(), narrow = path("narrow");
+  succeed("convert --compressor " + wide + " --out " + narrow);
+  const auto bytes = [](const std::string& directory) {
+    int64_t sum = 0;
+    for (const StoredTensor& tensor :
+         SafetensorsFile::open(directory + "/compressor.safetensors").tensors()) {
+      sum += std::ssize(tensor.bytes);
+    }
+    return sum;
+  };
+  EXPECT_EQ(2 * bytes(narrow), bytes(wide));
+  const std::string text = write("text.txt", "the town and its water and more of it");
+  const auto memory = [&](const std::string& compressor) {
+    const std::string out = path("memory.safetensors");
+    succeed("compress --model " + kModels + "llama --compressor " + compressor + " --file " + text +
+            " --dtype float32 --out " + out);
+    return SafetensorsFile::open(out);
+  };
+  const SafetensorsFile first = memory(wide);
+  const auto rows = [](const SafetensorsFile& file) {
+    const auto& found = *file.find("embeddings");
+    std::vector<float> values(found.bytes.size() / sizeof(float));
+    std::memcpy(values.data(), found.bytes.data(), found.bytes.size());
+    return values;
+  };
+  const std::vector<float> before = rows(first), after = rows(memory(narrow));
+  ASSERT_EQ(before.size(), after.size());
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < before.size(); ++i) {
+    difference += std::pow(before[i] - after[i], 2);
+    size += std::pow(before[i], 2);
+  }
+  EXPECT_GT(difference, 0);
+  EXPECT_LT(difference, 1e-4 * size);
+  refuse("convert --compressor " + wide + " --out " + narrow, "already");
+  refuse("convert --dtype int3 --compressor " + wide + " --out " + path("other"), "int3");
+  refuse("convert --compressor " + path("nowhere") + " --out " + path("other"), "no such");
+}
+
 }  // namespace
 }  // namespace precis

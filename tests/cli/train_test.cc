@@ -79,6 +79,18 @@ TEST_F(Train, ARecipeMakesTheSameCompressorAgain) {
   EXPECT_EQ(log(path("short")).size(), 2u);
 }
 
+// The flags of a new compressor mean nothing to one that is there.
+TEST_F(Train, ARecipeCanGoOnFromACompressor) {
+  const std::string arguments = training() + " --steps 2 --ratio 2";
+  ASSERT_EQ(run(arguments, kOneThread).code, 0);
+  EXPECT_EQ(json::parse(read_file(path("trained") + "/recipe.json")).at("objectives"), "continue");
+  const Result result = run("train --recipe " + path("trained") + "/recipe.json --start-from " +
+                                path("trained") + " --model " + kModels + "llama --data " +
+                                path("data.jsonl") + " --out " + path("further"),
+                            kOneThread);
+  EXPECT_EQ(result.code, 0) << result.err;
+}
+
 TEST_F(Train, ARecipeWithAFlagThatIsNoneIsRefused) {
   const std::string recipe = write("recipe.json", R"({"stepps": 3})");
   refuse(training() + " --recipe " + recipe, "no flag --stepps");

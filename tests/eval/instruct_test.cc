@@ -84,7 +84,7 @@ TEST_F(InstructTest, AnEmptyFrameHasAnEmptyLineBeforeTheInstruction) {
   const Memory memory = engine.compress_ids(source);
   for (const auto& [framed, plain] :
        {std::pair(prompts.of_text(source, "which"), Prompt().ids(source).keep("\n\nwhich")),
-        std::pair(prompts.of_memory(memory, "which"), Prompt().memory(memory).keep("\n\nwhich")),
+        std::pair(prompts.of_memory(memory, "which"), Prompt().memory(memory).keep("which")),
         std::pair(prompts.without_text("which"), Prompt().keep("which"))})
     EXPECT_NEAR(answer_nll(engine, framed.prompt, 1), answer_nll(engine, plain, 1), kTolerance);
 }

@@ -266,7 +266,8 @@ TEST_F(Training, ACompressorOfAnotherRunIsNotOverwritten) {
 
 TEST_F(Training, ALogOfAnotherProgramIsNotCut) {
   std::filesystem::create_directory(directory / "out");
-  for (const char* line : {"{\"step\": null}", "{\"event\": 3}", "[1]"}) {
+  for (const char* line :
+       {"{\"step\": null}", "{\"event\": 3}", "{\"step\": 10, \"loss\": 2.1}", "[1]"}) {
     std::ofstream(directory / "out" / "log.jsonl") << line << "\n";
     expect_error(ErrorKind::kInvalidArgument, "use another directory", [&] {
       losses(directory / "out", few_steps(3));
@@ -288,6 +289,57 @@ TEST_F(Training, FindsOutAtOnceThatTheLongestExampleDoesNotFit) {
   options.examples.lengths = {8, 24, INT64_MAX};
   expect_error(
       ErrorKind::kInvalidArgument, "make no sense", [&] { losses(directory / "out", options); });
+}
+
+// Answers of different lengths: a step's loss is of its tokens, not of its passes.
+TEST_F(Training, PassesAreWeighedByTheirTokens) {
+  std::ofstream out(directory / "answers.jsonl");
+  for (const char* answer : {"a", "the town and its water and the river behind it"}) {
+    out << nlohmann::json{{"context", "a boat"}, {"prompt", "what?"}, {"answer", answer}}.dump()
+        << "\n";
+  }
+  out.close();
+  const TokenDataset data = TokenDataset::read(directory / "answers.jsonl", *tokenizer);
+  const auto first_loss = [&](const char* name, int64_t accumulate) {
+    TrainerOptions options = few_steps(1);
+    options.chained_share = 0;
+    options.accumulate = accumulate;
+    options.examples.objectives = {.go_on = 0, .instruct = 1};
+    const auto compressor = small(make_small_icae);
+    double loss = 0;
+    train(*compressor, *decoder, {data}, options, directory / name, [&](const TrainingStep& step) {
+      loss = step.loss;
+      return true;
+    });
+    return loss;
+  };
+  const double whole = first_loss("whole", 1);
+  EXPECT_NEAR(first_loss("parts", 4), whole, 1e-5 * whole);
+}
+
+// Found at the validation rows, before the first step.
+TEST_F(Training, ValidationThatDoesNotFitIsRefusedAtOnce) {
+  std::ofstream out(directory / "long.jsonl");
+  std::string answer;
+  for (int word = 0; word < 700; ++word) answer += " word";
+  for (const std::string& said : {std::string("short"), answer})
+    out << nlohmann::json{{"context", "a boat"}, {"prompt", "what?"}, {"answer", said}}.dump()
+        << "\n";
+  out.close();
+  std::ofstream(directory / "short.jsonl")
+      << nlohmann::json{{"context", "a boat"}, {"prompt", "what?"}, {"answer", "boat"}}.dump()
+      << "\n";
+  const TokenDataset data = TokenDataset::read(directory / "short.jsonl", *tokenizer);
+  const TokenDataset validation = TokenDataset::read(directory / "long.jsonl", *tokenizer);
+  TrainerOptions options = few_steps(3);
+  options.chained_share = 0;
+  options.validate_every = 1;
+  options.examples.objectives = {.go_on = 0, .instruct = 1};
+  const auto compressor = small(make_small_icae);
+  expect_error(ErrorKind::kInvalidArgument, "", [&] {
+    train(*compressor, *decoder, {data, &validation}, options, directory / "out");
+  });
+  EXPECT_FALSE(std::filesystem::exists(directory / "out" / "log.jsonl"));
 }
 
 TEST_F(Training, NamesTheLineThatIsNoText) {

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "text/stop_ids.h"
+
+#include <array>
+
+namespace precis {
+
+std::set<TokenId> stop_ids(const Tokenizer& tokenizer) {
+  constexpr std::array kNames{
+      "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>"};
+  std::set<TokenId> ids;
+  if (tokenizer.special_tokens().eos) ids.insert(*tokenizer.special_tokens().eos);
+  for (const char* name : kNames) {
+    const auto id = tokenizer.find(name);
+    if (id && tokenizer.is_special(*id)) ids.insert(*id);
+  }
+  return ids;
+}
+
+}  // namespace precis

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <set>
+
+#include "precis/tokenizer.h"
+
+namespace precis {
+
+// Ids that end an answer: the model's EOS and the end-of-turn tokens of the common chat formats.
+std::set<TokenId> stop_ids(const Tokenizer& tokenizer);
+
+}  // namespace precis
