@@ -19,8 +19,8 @@ struct DecodeStage {
 };
 
 // The last stage: answers spliced prompts in one batch. Fills text, ids, finish, prefill_ms and
-// decode_ms of the completions, one each, in order; an answer that fails carries its error. `on_text`, if any, receives the text of the
-// first prompt.
+// decode_ms of the completions, one each, in order; an answer that fails carries its error.
+// `on_text`, if any, receives the text of the first prompt.
 std::vector<Completion> decode(const DecodeStage& stage,
                                std::span<const SplicedPrompt> prompts,
                                const GenerationOptions& options,
