@@ -71,9 +71,9 @@ struct DecoderInput {
   at::Tensor adapted_rows = {};  // [num_tokens] bool: rows on which an adapter acts; undefined: all
 };
 
-// While one is alive in a thread, decoders that run there under gradients keep less for the way
-// back, and compute the rest once more on it: about a third more work for a fraction of the memory
-// (activation checkpointing of the MLPs, Chen et al. 2016, arXiv 1604.06174). Results are the same.
+// While one is alive in a thread, decoders that run there under gradients keep nothing of what
+// their MLPs compute, and compute it once more on the way back: less memory, more time (activation
+// checkpointing, Chen et al. 2016, arXiv 1604.06174). Results are the same up to rounding.
 class RecomputeActivations {
  public:
   RecomputeActivations();

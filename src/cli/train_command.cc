@@ -40,8 +40,7 @@ const std::vector<std::string> kNotInRecipe{"--model",
                                             "--start-from",
                                             "--cache",
                                             "--recipe",
-                                            "--device",
-                                            "--threads"};
+                                            "--device"};
 
 // "name=weight" each; a name alone has a weight of 1.
 ObjectiveWeights weights_of(const std::vector<std::string>& objectives) {
@@ -155,7 +154,7 @@ void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
       ->capture_default_str();
   command.add_flag("--recompute",
                    trainer.recompute,
-                   "compute activations anew on the way back: less memory, a third more time");
+                   "compute activations anew on the way back: less memory, more time");
   ExampleLengths& lengths = trainer.examples.lengths;
   command
       .add_option("--min-older", lengths.min_older, "shortest text that is compressed, in tokens")

@@ -17,6 +17,7 @@
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
 #include "precis/cost.h"
+#include "support/compressor_directory_test.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
@@ -514,40 +515,13 @@ TEST_F(IcaeTest, ACreatedOneFollowsFromItsSeed) {
 
 // compressor.json and compressor.safetensors
 
-class IcaeFiles : public IcaeTest {
+class IcaeFiles : public CompressorDirectoryTest<IcaeTest> {
  protected:
-  IcaeFiles() {
-    compressor->save(directory.path());
-    good = read_json(description);
-  }
+  IcaeFiles() { save(*compressor); }
 
-  std::unique_ptr<Compressor> load() const {
+  std::unique_ptr<Compressor> load() const override {
     return load_icae(open_compressor(directory.path()), *decoder);
   }
-  void refuse(const fs::path& file, const std::string& part) const {
-    expect_error(ErrorKind::kBadWeights, part, [&] { load(); });
-    expect_error(ErrorKind::kBadWeights, file.string(), [&] { load(); });
-  }
-  void refuse_value(const std::string& key,
-                    const nlohmann::json& value,
-                    const std::string& part) const {
-    nlohmann::json changed = good;
-    changed[key] = value;
-    overwrite(description, changed.dump());
-    refuse(description, part);
-  }
-  template <typename Damage>
-  void refuse_tensors(const Damage& damage, const std::string& part) const {
-    const TensorFile whole(tensors);
-    damage_tensors(tensors, damage);
-    refuse(tensors, part);
-    whole.write(tensors);
-  }
-
-  TemporaryDirectory directory;
-  const fs::path description = directory / "compressor.json";
-  const fs::path tensors = directory / "compressor.safetensors";
-  nlohmann::json good;
 };
 
 TEST_F(IcaeFiles, HoldAllOfIt) {
