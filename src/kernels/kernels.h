@@ -16,6 +16,16 @@ struct RmsNormArguments {
   float epsilon;
 };
 
+// What rms_norm's way back reads and writes: rows of `width` elements, contiguous.
+struct RmsNormBackwardArguments {
+  const void* x;
+  const float* gain;
+  const void* gradient;  // of the output
+  void* x_gradient;
+  int64_t width;
+  float epsilon;
+};
+
 // x, out: [rows, heads, head_dim]; rows of x are x_stride elements apart, those of out heads *
 // head_dim. cos, sin: [rows, head_dim / 2].
 struct RotaryArguments {
@@ -32,6 +42,15 @@ struct RotaryArguments {
 struct GatedActivationArguments {
   const void* gate_up;
   void* out;
+  int64_t width;
+  bool gelu_tanh;  // otherwise SiLU
+};
+
+// gate_up, gate_up_gradient: [rows, 2 * width]; gradient, of the output: [rows, width].
+struct GatedActivationBackwardArguments {
+  const void* gate_up;
+  const void* gradient;
+  void* gate_up_gradient;
   int64_t width;
   bool gelu_tanh;  // otherwise SiLU
 };
@@ -73,11 +92,19 @@ struct LinearArguments {
 // Kernels work on a range of rows (or heads, or outputs), so that the caller decides about threads.
 struct KernelTable {
   void (*rms_norm)(Element, const RmsNormArguments&, int64_t first_row, int64_t last_row);
+  void (*rms_norm_backward)(Element,
+                            const RmsNormBackwardArguments&,
+                            int64_t first_row,
+                            int64_t last_row);
   void (*rotary)(Element, const RotaryArguments&, int64_t first_row, int64_t last_row);
   void (*gated_activation)(Element,
                            const GatedActivationArguments&,
                            int64_t first_row,
                            int64_t last_row);
+  void (*gated_activation_backward)(Element,
+                                    const GatedActivationBackwardArguments&,
+                                    int64_t first_row,
+                                    int64_t last_row);
   void (*decode_attention)(Element,
                            const DecodeAttentionArguments&,
                            int64_t first_kv_head,

@@ -5,13 +5,24 @@
 
 namespace precis::ops {
 
+namespace {
+
+bool known_to_kernels(const at::Tensor& x) {
+  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+}  // namespace
+
 bool kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others) {
-  if (!x.is_cpu() || (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16))
-    return false;
+  const bool wants_gradient = c10::GradMode::is_enabled() && x.requires_grad();
+  return !wants_gradient && kernel_and_backward_apply(x, others);
+}
+
+bool kernel_and_backward_apply(const at::Tensor& x, std::initializer_list<at::Tensor> others) {
+  if (!known_to_kernels(x)) return false;
   if (!c10::GradMode::is_enabled()) return true;
-  return !x.requires_grad() && std::none_of(others.begin(), others.end(), [](const at::Tensor& t) {
-    return t.requires_grad();
-  });
+  return std::none_of(
+      others.begin(), others.end(), [](const at::Tensor& t) { return t.requires_grad(); });
 }
 
 kernels::Element element_of(const at::Tensor& x) {

@@ -16,6 +16,9 @@ namespace precis::ops {
 // gradient asked for.
 bool kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
 
+// The same of an op whose way back is a kernel too: a gradient may be asked for, of x alone.
+bool kernel_and_backward_apply(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
+
 kernels::Element element_of(const at::Tensor& x);
 
 // Runs `work(first, last)` over 0 .. rows, in parallel where the rows are worth it.

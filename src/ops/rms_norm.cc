@@ -5,9 +5,47 @@
 
 #include "base/check.h"
 #include "kernels/kernels.h"
+#include "ops/custom_backward.h"
 #include "ops/kernel_arguments.h"
 
 namespace precis::ops {
+namespace {
+
+at::Tensor by_kernel(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
+  const at::Tensor rows = x.contiguous();
+  at::Tensor out = at::empty_like(rows);
+  const int64_t width = rows.size(-1);
+  const kernels::RmsNormArguments arguments{rows.const_data_ptr(),
+                                            gain.const_data_ptr<float>(),
+                                            out.mutable_data_ptr(),
+                                            width,
+                                            static_cast<float>(epsilon)};
+  for_row_ranges(rows.numel() / width, width, [&](int64_t first, int64_t last) {
+    kernels::cpu().rms_norm(element_of(rows), arguments, first, last);
+  });
+  return out;
+}
+
+at::Tensor backward_by_kernel(const at::Tensor& x,
+                              const at::Tensor& gain,
+                              double epsilon,
+                              const at::Tensor& gradient) {
+  const at::Tensor rows = x.contiguous(), own = gradient.contiguous();
+  at::Tensor out = at::empty_like(rows);
+  const int64_t width = rows.size(-1);
+  const kernels::RmsNormBackwardArguments arguments{rows.const_data_ptr(),
+                                                    gain.const_data_ptr<float>(),
+                                                    own.const_data_ptr(),
+                                                    out.mutable_data_ptr(),
+                                                    width,
+                                                    static_cast<float>(epsilon)};
+  for_row_ranges(rows.numel() / width, 2 * width, [&](int64_t first, int64_t last) {
+    kernels::cpu().rms_norm_backward(element_of(rows), arguments, first, last);
+  });
+  return out;
+}
+
+}  // namespace
 
 at::Tensor reference::rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
   const at::Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
@@ -22,19 +60,13 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon)
                x.size(-1),
                " elements, the gain ",
                gain.numel());
-  if (!kernel_applies(x, {gain})) return reference::rms_norm(x, gain, epsilon);
-  const at::Tensor rows = x.contiguous();
-  at::Tensor out = at::empty_like(rows);
-  const int64_t width = rows.size(-1);
-  const kernels::RmsNormArguments arguments{rows.const_data_ptr(),
-                                            gain.const_data_ptr<float>(),
-                                            out.mutable_data_ptr(),
-                                            width,
-                                            static_cast<float>(epsilon)};
-  for_row_ranges(rows.numel() / width, width, [&](int64_t first, int64_t last) {
-    kernels::cpu().rms_norm(element_of(rows), arguments, first, last);
-  });
-  return out;
+  if (!kernel_and_backward_apply(x, {gain})) return reference::rms_norm(x, gain, epsilon);
+  return with_backward(
+      x,
+      [&](const at::Tensor& input) { return by_kernel(input, gain, epsilon); },
+      [gain, epsilon](const at::Tensor& input, const at::Tensor& gradient) {
+        return backward_by_kernel(input, gain, epsilon, gradient);
+      });
 }
 
 }  // namespace precis::ops

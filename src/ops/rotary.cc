@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "base/check.h"
+#include "ops/custom_backward.h"
 #include "ops/kernel_arguments.h"
 
 namespace precis::ops {
@@ -62,6 +63,22 @@ double scaled_frequency(double frequency, int64_t pair, const RopeConfig& rope, 
   fail(ErrorKind::kInternal, "rotary_frequencies: unknown scaling");
 }
 
+// x: [n, heads, head_dim], whose heads lie one after the other.
+at::Tensor by_kernel(const at::Tensor& x, const RotaryTable& table) {
+  at::Tensor out = at::empty(x.sizes(), x.options());
+  const kernels::RotaryArguments arguments{x.const_data_ptr(),
+                                           table.cos.const_data_ptr<float>(),
+                                           table.sin.const_data_ptr<float>(),
+                                           out.mutable_data_ptr(),
+                                           x.stride(0),
+                                           x.size(1),
+                                           x.size(2)};
+  for_row_ranges(x.size(0), x.size(1) * x.size(2), [&](int64_t first, int64_t last) {
+    kernels::cpu().rotary(element_of(x), arguments, first, last);
+  });
+  return out;
+}
+
 }  // namespace
 
 at::Tensor rotary_frequencies(const RopeConfig& rope, int64_t head_dim) {
@@ -101,19 +118,15 @@ at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
                table.cos.sizes(),
                "]");
   const bool dense_rows = x.stride(2) == 1 && x.stride(1) == x.size(2);
-  if (!dense_rows || !kernel_applies(x)) return reference::rotary(x, table);
-  at::Tensor out = at::empty(x.sizes(), x.options());
-  const kernels::RotaryArguments arguments{x.const_data_ptr(),
-                                           table.cos.const_data_ptr<float>(),
-                                           table.sin.const_data_ptr<float>(),
-                                           out.mutable_data_ptr(),
-                                           x.stride(0),
-                                           x.size(1),
-                                           x.size(2)};
-  for_row_ranges(x.size(0), x.size(1) * x.size(2), [&](int64_t first, int64_t last) {
-    kernels::cpu().rotary(element_of(x), arguments, first, last);
-  });
-  return out;
+  if (!dense_rows || !kernel_and_backward_apply(x, {table.cos, table.sin}))
+    return reference::rotary(x, table);
+  return with_backward(
+      x,
+      [&](const at::Tensor& input) { return by_kernel(input, table); },
+      // A turn is undone by the turn the other way.
+      [table](const at::Tensor&, const at::Tensor& gradient) {
+        return by_kernel(gradient.contiguous(), {table.cos, table.sin.neg()});
+      });
 }
 
 }  // namespace precis::ops

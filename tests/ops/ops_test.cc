@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <functional>
 
 #include "ops/attention.h"
 #include "ops/gated_activation.h"
@@ -171,7 +174,102 @@ TEST(OpErrors, AttentionRefusesMixedDtypes) {
   }
 }
 
-TEST(OpGradients, FlowThroughEveryOp) {
+// The way back of a kernel against autograd's through the reference, in float64.
+class OpGradients : public testing::TestWithParam<Precision> {
+ protected:
+  using Op = std::function<at::Tensor(const at::Tensor&)>;
+
+  OpGradients() { at::manual_seed(11); }
+
+  static at::Tensor gradient(const Op& op, const at::Tensor& x, const at::Tensor& weights) {
+    const at::Tensor own = x.detach().requires_grad_(true);
+    op(own).backward(weights.to(own.scalar_type()));
+    return own.grad();
+  }
+
+  static void expect_equal(const Op& op, const Op& reference, const at::Tensor& wide) {
+    const at::Tensor x = wide.to(GetParam().dtype), exact = x.to(at::kDouble);
+    const at::Tensor weights = at::randn(op(x).sizes()).to(GetParam().dtype);
+    const at::Tensor actual = gradient(op, x, weights);
+    const at::Tensor expected = gradient(reference, exact, weights);
+    ASSERT_EQ(actual.scalar_type(), GetParam().dtype);
+    const double error = (actual.to(at::kDouble) - expected).abs().max().item<double>();
+    EXPECT_LE(error, GetParam().tolerance * expected.abs().max().item<double>());
+  }
+};
+
+TEST_P(OpGradients, OfRmsNormEqualTheReferences) {
+  for (const int64_t width : {3, 7, 576}) {
+    const at::Tensor gain = at::randn({width});
+    expect_equal([&](const auto& x) { return ops::rms_norm(x, gain, 1e-5); },
+                 [&](const auto& x) { return ops::reference::rms_norm(x, gain, 1e-5); },
+                 at::randn({37, width}));
+    // heads that lie apart
+    expect_equal(
+        [&](const auto& x) { return ops::rms_norm(x.narrow(1, 1, 2), gain, 1e-5); },
+        [&](const auto& x) { return ops::reference::rms_norm(x.narrow(1, 1, 2), gain, 1e-5); },
+        at::randn({5, 4, width}));
+  }
+}
+
+TEST_P(OpGradients, OfRotaryEqualTheReferences) {
+  for (const int64_t head_dim : {2, 64}) {
+    const auto table =
+        ops::rotary_table(ops::rotary_frequencies({}, head_dim), at::arange(100, 133), 0.7);
+    expect_equal([&](const auto& x) { return ops::rotary(x.narrow(1, 1, 3), table); },
+                 [&](const auto& x) { return ops::reference::rotary(x.narrow(1, 1, 3), table); },
+                 at::randn({33, 5, head_dim}));
+  }
+}
+
+TEST_P(OpGradients, OfGatedActivationEqualTheReferences) {
+  for (const auto activation :
+       {DecoderConfig::Activation::kSilu, DecoderConfig::Activation::kGeluTanh}) {
+    for (const int64_t width : {1, 33, 1536}) {
+      expect_equal([&](const auto& x) { return ops::gated_activation(x, activation); },
+                   [&](const auto& x) { return ops::reference::gated_activation(x, activation); },
+                   at::randn({17, 2 * width}) * 4);
+    }
+  }
+}
+
+TEST_P(OpGradients, OfGatedActivationSurviveExtremeInput) {
+  const at::Tensor gate = at::tensor({-1e4f, -100.f, -0.f, 0.f, 100.f, 1e4f}).unsqueeze(0);
+  const at::Tensor x = at::cat({gate, at::ones_like(gate)}, 1);
+  for (const auto activation :
+       {DecoderConfig::Activation::kSilu, DecoderConfig::Activation::kGeluTanh}) {
+    expect_equal(
+        [&](const auto& input) { return ops::gated_activation(input, activation); },
+        [&](const auto& input) { return ops::reference::gated_activation(input, activation); },
+        x);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu,
+                         OpGradients,
+                         testing::Values(Precision{at::kFloat, 3e-6},
+                                         Precision{at::kBFloat16, 0.01}),
+                         [](const auto& test) {
+                           return test.param.dtype == at::kFloat ? "float32" : "bfloat16";
+                         });
+
+// A gain that learns has no kernel: autograd goes through the reference.
+TEST(GradientsOfOps, ReachAGainThatLearns) {
+  const at::Tensor x = at::randn({4, 8}).requires_grad_(true);
+  const at::Tensor gain = at::ones({8}).requires_grad_(true);
+  ops::rms_norm(x, gain, 1e-5).sum().backward();
+  EXPECT_GT(gain.grad().abs().sum().item<float>(), 0);
+}
+
+TEST(GradientsOfOps, HaveNoGradients) {
+  const at::Tensor x = at::randn({4, 8}).requires_grad_(true);
+  const at::Tensor y = ops::rms_norm(x, at::ones({8}), 1e-5).sum();
+  expect_error(ErrorKind::kUnsupported, "gradient of a gradient", [&] {
+    torch::autograd::grad({y}, {x}, {}, /*retain_graph=*/true, /*create_graph=*/true);
+  });
+}
+
+TEST(GradientsOfOps, FlowThroughEveryOp) {
   const at::Tensor x = at::randn({4, 8}).requires_grad_(true);
   const at::Tensor normed = ops::rms_norm(x, at::ones({8}), 1e-5);
   const auto table = ops::rotary_table(ops::rotary_frequencies({}, 4), at::arange(4), 1.0);

@@ -54,6 +54,28 @@ template <typename T>
   }
 }
 
+// With s = 1 / sqrt(mean(x^2) + epsilon) and h = gradient * gain: s * h - x * s^3 * mean(x * h).
+template <typename T>
+[[gnu::always_inline]] inline void rms_norm_backward_rows(const RmsNormBackwardArguments& a,
+                                                          int64_t first,
+                                                          int64_t last) {
+  for (int64_t row = first; row < last; ++row) {
+    const T* x = static_cast<const T*>(a.x) + row * a.width;
+    const T* gradient = static_cast<const T*>(a.gradient) + row * a.width;
+    T* out = static_cast<T*>(a.x_gradient) + row * a.width;
+    float squares = 0, along = 0;
+    for (int64_t i = 0; i < a.width; ++i) {
+      squares += to_float(x[i]) * to_float(x[i]);
+      along += to_float(x[i]) * to_float(gradient[i]) * a.gain[i];
+    }
+    const auto width = static_cast<float>(a.width);
+    const float scale = 1.0f / __builtin_sqrtf(squares / width + a.epsilon);
+    const float slope = scale * scale * scale * along / width;
+    for (int64_t i = 0; i < a.width; ++i)
+      store(out + i, scale * to_float(gradient[i]) * a.gain[i] - slope * to_float(x[i]));
+  }
+}
+
 template <typename T>
 [[gnu::always_inline]] inline void rotary_rows(const RotaryArguments& a,
                                                int64_t first,
@@ -97,6 +119,54 @@ template <typename T>
       for (int64_t i = 0; i < a.width; ++i)
         store(out + i, silu(to_float(gate[i])) * to_float(up[i]));
     }
+  }
+}
+
+// An activation and its slope.
+struct Activated {
+  float value;
+  float slope;
+};
+
+[[gnu::always_inline]] inline Activated silu_and_slope(float x) {
+  const float sigmoid = 1.0f / (1.0f + exp_approximate(-x));
+  return {x * sigmoid, sigmoid * (1.0f + x * (1.0f - sigmoid))};
+}
+[[gnu::always_inline]] inline Activated gelu_tanh_and_slope(float x) {
+  const float u = 0.7978845608f * (x + 0.044715f * x * x * x);
+  const float u_slope = 0.7978845608f * (1.0f + 3.0f * 0.044715f * x * x);
+  const float rest = 1.0f / (exp_approximate(2.0f * u) + 1.0f);  // (1 - tanh(u)) / 2
+  return {x * (1.0f - rest), (1.0f - rest) * (1.0f + 2.0f * x * rest * u_slope)};
+}
+
+template <typename T, typename Activation>
+[[gnu::always_inline]] inline void gated_backward_rows(const GatedActivationBackwardArguments& a,
+                                                       int64_t first,
+                                                       int64_t last,
+                                                       Activation activation) {
+  for (int64_t row = first; row < last; ++row) {
+    const T* gate = static_cast<const T*>(a.gate_up) + row * 2 * a.width;
+    const T* up = gate + a.width;
+    const T* gradient = static_cast<const T*>(a.gradient) + row * a.width;
+    T* gate_gradient = static_cast<T*>(a.gate_up_gradient) + row * 2 * a.width;
+    T* up_gradient = gate_gradient + a.width;
+    for (int64_t i = 0; i < a.width; ++i) {
+      const Activated activated = activation(to_float(gate[i]));
+      const float own = to_float(gradient[i]);
+      store(gate_gradient + i, own * to_float(up[i]) * activated.slope);
+      store(up_gradient + i, own * activated.value);
+    }
+  }
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void gated_backward(const GatedActivationBackwardArguments& a,
+                                                  int64_t first,
+                                                  int64_t last) {
+  if (a.gelu_tanh) {
+    gated_backward_rows<T>(a, first, last, [](float x) { return gelu_tanh_and_slope(x); });
+  } else {
+    gated_backward_rows<T>(a, first, last, [](float x) { return silu_and_slope(x); });
   }
 }
 
@@ -194,6 +264,14 @@ template <typename T>
     const RmsNormArguments& a, int64_t first, int64_t last) {
   rms_norm_rows<BFloat16>(a, first, last);
 }
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_backward_f32(
+    const RmsNormBackwardArguments& a, int64_t first, int64_t last) {
+  rms_norm_backward_rows<float>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_backward_bf16(
+    const RmsNormBackwardArguments& a, int64_t first, int64_t last) {
+  rms_norm_backward_rows<BFloat16>(a, first, last);
+}
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rotary_f32(
     const RotaryArguments& a, int64_t first, int64_t last) {
   rotary_rows<float>(a, first, last);
@@ -209,6 +287,14 @@ template <typename T>
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void gated_bf16(
     const GatedActivationArguments& a, int64_t first, int64_t last) {
   gated_rows<BFloat16>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void gated_backward_f32(
+    const GatedActivationBackwardArguments& a, int64_t first, int64_t last) {
+  gated_backward<float>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void gated_backward_bf16(
+    const GatedActivationBackwardArguments& a, int64_t first, int64_t last) {
+  gated_backward<BFloat16>(a, first, last);
 }
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void decode_f32(
     const DecodeAttentionArguments& a, int64_t first, int64_t last) {
@@ -230,6 +316,12 @@ template <typename T>
 void rms_norm(Element element, const RmsNormArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? rms_norm_f32 : rms_norm_bf16)(a, first, last);
 }
+void rms_norm_backward(Element element,
+                       const RmsNormBackwardArguments& a,
+                       int64_t first,
+                       int64_t last) {
+  (element == Element::kFloat32 ? rms_norm_backward_f32 : rms_norm_backward_bf16)(a, first, last);
+}
 void rotary(Element element, const RotaryArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? rotary_f32 : rotary_bf16)(a, first, last);
 }
@@ -238,6 +330,12 @@ void gated_activation(Element element,
                       int64_t first,
                       int64_t last) {
   (element == Element::kFloat32 ? gated_f32 : gated_bf16)(a, first, last);
+}
+void gated_activation_backward(Element element,
+                               const GatedActivationBackwardArguments& a,
+                               int64_t first,
+                               int64_t last) {
+  (element == Element::kFloat32 ? gated_backward_f32 : gated_backward_bf16)(a, first, last);
 }
 void decode_attention(Element element,
                       const DecodeAttentionArguments& a,
@@ -249,7 +347,13 @@ void linear(Element element, const LinearArguments& a, int64_t first, int64_t la
   (element == Element::kFloat32 ? linear_f32 : linear_bf16)(a, first, last);
 }
 
-constexpr KernelTable kTable{rms_norm, rotary, gated_activation, decode_attention, linear};
+constexpr KernelTable kTable{rms_norm,
+                             rms_norm_backward,
+                             rotary,
+                             gated_activation,
+                             gated_activation_backward,
+                             decode_attention,
+                             linear};
 
 }  // namespace
 
