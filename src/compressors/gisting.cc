@@ -192,7 +192,7 @@ class Gisting final : public Compressor {
       decoder_.forward(pack(decoder_, text, cache), cache);
     }
     DecoderInput input = pack(decoder_, text_is_constant ? gists : whole, cache);
-    input.adapted_rows = gist_marks(input);
+    if (!text_is_constant) input.adapted_rows = gist_marks(input);  // else all rows are gists
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
     for (int64_t i = 0; i < std::ssize(segments); ++i) memories.push_back(gist_columns(cache, i));

@@ -22,10 +22,12 @@ struct HeadRows {
 HeadRows split_heads(const at::Tensor& qkv, const DecoderConfig& config) {
   const int64_t q_size = config.num_heads * config.head_dim;
   const int64_t kv_size = config.num_kv_heads * config.head_dim;
-  const auto heads = [&](int64_t start, int64_t size) {
-    return qkv.narrow(1, start, size).unflatten(1, {size / config.head_dim, config.head_dim});
+  // One split, so that its way back is one concatenation.
+  const std::vector<at::Tensor> parts = qkv.split_with_sizes({q_size, kv_size, kv_size}, 1);
+  const auto heads = [&](const at::Tensor& part) {
+    return part.unflatten(1, {part.size(1) / config.head_dim, config.head_dim});
   };
-  return {heads(0, q_size), heads(q_size, kv_size), heads(q_size + kv_size, kv_size)};
+  return {heads(parts[0]), heads(parts[1]), heads(parts[2])};
 }
 
 // Length of every sequence where all are equally long and none continues cached rows; else 0.
@@ -61,15 +63,19 @@ at::Tensor attend_each(const HeadRows& rows,
                        const DecoderPass& pass,
                        const ops::AttentionOptions& options) {
   const auto& starts = pass.input.sequence_starts;
+  std::vector<int64_t> lengths;
+  for (size_t i = 0; i + 1 < starts.size(); ++i) lengths.push_back(starts[i + 1] - starts[i]);
+  // One split each, so that its way back is one concatenation.
+  const auto own_q = rows.q.split_with_sizes(lengths, 0);
+  const auto own_k = rows.k.split_with_sizes(lengths, 0);
+  const auto own_v = rows.v.split_with_sizes(lengths, 0);
+  const auto heads_first = [](const at::Tensor& x) { return x.transpose(0, 1); };
   std::vector<at::Tensor> outputs;
-  for (size_t i = 0; i + 1 < starts.size(); ++i) {
-    const auto own = [&](const at::Tensor& x) {
-      return x.narrow(0, starts[i], starts[i + 1] - starts[i]).transpose(0, 1);
-    };
-    const auto [k, v] =
-        pass.cache.append(layer, pass.input.cache_sequences[i], own(rows.k), own(rows.v));
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    const auto [k, v] = pass.cache.append(
+        layer, pass.input.cache_sequences[i], heads_first(own_k[i]), heads_first(own_v[i]));
     outputs.push_back(
-        ops::attention(own(rows.q).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), options)
+        ops::attention(heads_first(own_q[i]).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), options)
             .squeeze(0)
             .transpose(0, 1)
             .flatten(1, 2));

@@ -104,12 +104,11 @@ void preload(const SplicedPrompt& prompt,
              int64_t sequence) {
   if (prompt.prefix) cache.copy_sequence(prompt.prefix->keys_and_values(decoder), 0, sequence);
   if (!prompt.cached) return;
-  for (int64_t layer = 0; layer < prompt.cached->keys.size(0); ++layer) {
-    cache.append(layer,
-                 sequence,
-                 prompt.cached->keys[layer].to(decoder.options()),
-                 prompt.cached->values[layer].to(decoder.options()));
-  }
+  // Taken apart at once, so that the way back is one stack.
+  const auto keys = prompt.cached->keys.to(decoder.options()).unbind(0);
+  const auto values = prompt.cached->values.to(decoder.options()).unbind(0);
+  for (size_t layer = 0; layer < keys.size(); ++layer)
+    cache.append(static_cast<int64_t>(layer), sequence, keys[layer], values[layer]);
 }
 
 }  // namespace precis

@@ -154,14 +154,14 @@ double cross_entropy(const Decoder& decoder,
                      double scale) {
   const at::Tensor hidden = batch.hidden.detach().requires_grad_(backward);
   const auto count = static_cast<double>(hidden.size(0));
-  double sum = 0;
+  at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kDouble));
   // Logits of all rows at once would be the largest tensor of a training step by far.
   const auto add = [&](const at::Tensor& rows, const auto& loss_of) {
     for (int64_t first = 0; first < rows.size(0); first += kRowsPerChunk) {
       const int64_t size = std::min(kRowsPerChunk, rows.size(0) - first);
       const at::Tensor chunk = rows.narrow(0, first, size);
       const at::Tensor loss = loss_of(hidden.index_select(0, chunk), chunk, first);
-      sum += loss.template item<double>();
+      sum += loss.detach();
       if (backward) (loss * (scale / count)).backward();
     }
   };
@@ -174,7 +174,7 @@ double cross_entropy(const Decoder& decoder,
     });
   }
   if (backward) batch.hidden.backward(hidden.grad());
-  return sum / count;
+  return sum.item<double>() / count;
 }
 
 }  // namespace precis
