@@ -14,6 +14,11 @@ struct KvShape {
   int64_t num_layers = 0;
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
+
+  // Bytes of the keys and values of one row, over all layers.
+  int64_t bytes_per_row(int64_t bytes_per_element) const {
+    return 2 * num_layers * num_kv_heads * head_dim * bytes_per_element;
+  }
 };
 
 // Keys and values that a decoder has computed, per sequence and layer; keys are already rotated.

@@ -26,12 +26,6 @@ int64_t memory_rows_of(const std::vector<PromptPart>& parts) {
   return rows;
 }
 
-int64_t kv_bytes_per_row(const Decoder& decoder) {
-  const KvShape shape = decoder.config().kv_shape();
-  return 2 * shape.num_layers * shape.num_kv_heads * shape.head_dim *
-         static_cast<int64_t>(decoder.options().dtype().itemsize());
-}
-
 // Trained rows of a frame travel as memories too, and stand for no text.
 bool ends_on_memory(const std::vector<PromptPart>& parts) {
   if (parts.back().memory) return parts.back().memory->provenance().source_tokens > 0;
@@ -92,7 +86,9 @@ Savings savings_of(const CompressedPrompt& compressed,
   savings.prompt_rows = prompt_rows;
   savings.compressed_tokens = compressed.compressed_tokens;
   savings.memory_rows = memory_rows_of(compressed.parts);
-  savings.kv_bytes_saved = (prompt_tokens - prompt_rows) * kv_bytes_per_row(decoder);
+  const auto element = static_cast<int64_t>(decoder.options().dtype().itemsize());
+  savings.kv_bytes_saved =
+      (prompt_tokens - prompt_rows) * decoder.config().kv_shape().bytes_per_row(element);
   return savings;
 }
 

@@ -26,23 +26,20 @@ struct Group {
   std::vector<std::unique_ptr<MemoryTask>> tasks;
 };
 
-int64_t kv_bytes_per_row(const Decoder& decoder) {
-  const KvShape shape = decoder.config().kv_shape();
-  return 2 * shape.num_layers * shape.num_kv_heads * shape.head_dim *
-         static_cast<int64_t>(decoder.options().dtype().itemsize());
-}
-
 // All but the arms.
 RatioResult describe(std::span<const TimedMemory> memories,
                      std::optional<double> ratio,
                      const Decoder& decoder) {
+  const auto element = static_cast<int64_t>(decoder.options().dtype().itemsize());
+  const auto bytes_per_row =
+      static_cast<double>(decoder.config().kv_shape().bytes_per_row(element));
   std::vector<double> rows, saved, bytes, ms;
   double tokens = 0, all_rows = 0;
   for (const TimedMemory& made : memories) {
     const auto source = static_cast<double>(made.memory.provenance().source_tokens);
     rows.push_back(static_cast<double>(made.memory.num_tokens()));
     saved.push_back(source - rows.back());
-    bytes.push_back(saved.back() * static_cast<double>(kv_bytes_per_row(decoder)));
+    bytes.push_back(saved.back() * bytes_per_row);
     ms.push_back(made.ms);
     tokens += source;
     all_rows += rows.back();
