@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // precis train: a compressor for one's own model and text.
 #include <c10/core/GradMode.h>
+#include <malloc.h>
 
+#include <chrono>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -29,6 +32,7 @@ struct Flags {
   TrainerOptions trainer;
   std::vector<std::string> objectives{"continue"};
   bool chat = false;
+  double minutes = std::numeric_limits<double>::infinity();
   std::filesystem::path data, validation, out, start, cache, recipe;
 };
 
@@ -40,6 +44,7 @@ const std::vector<std::string> kNotInRecipe{"--model",
                                             "--start-from",
                                             "--cache",
                                             "--recipe",
+                                            "--minutes",
                                             "--device"};
 
 // "name=weight" each; a name alone has a weight of 1.
@@ -65,13 +70,21 @@ ObjectiveWeights weights_of(const std::vector<std::string>& objectives) {
   return weights;
 }
 
-std::string note(const TrainingStep& step, double smoothed) {
+// Freed memory stays with the program. A training step allocates and frees the same large blocks
+// again and again: given back to the system each time, they would be zeroed anew each time.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  ::mallopt(M_TOP_PAD, 64 << 20);
+}
+
+std::string note(const TrainingStep& step) {
   char text[96];
   std::snprintf(text,
                 sizeof text,
                 "step %lld loss %.3f, %.0f tokens/s",
                 static_cast<long long>(step.step),
-                smoothed,
+                step.smoothed_loss,
                 static_cast<double>(step.tokens) / step.seconds);
   return text;
 }
@@ -97,6 +110,7 @@ void write_recipe(const CLI::App& command, const std::filesystem::path& out) {
 }
 
 void run(Flags& flags, CLI::App& command) {
+  keep_freed_memory();
   if (!flags.recipe.empty()) apply_recipe(command, flags.recipe);
   PRECIS_CHECK(flags.start.empty() != flags.fresh.method.empty(),
                kInvalidArgument,
@@ -125,7 +139,7 @@ void run(Flags& flags, CLI::App& command) {
   if (!flags.validation.empty())
     validation = read_data(flags.validation, {}, engine.tokenizer(), encode_prompt);
   ProgressBar bar("training");
-  double smoothed = 0;
+  const auto start = std::chrono::steady_clock::now();
   TrainingStep last;
   train(*compressor,
         engine.decoder(),
@@ -134,14 +148,15 @@ void run(Flags& flags, CLI::App& command) {
         flags.out,
         [&](const TrainingStep& step) {
           if (last.step == 0) write_recipe(command, flags.out);
-          smoothed = last.step == 0 ? step.loss : 0.95 * smoothed + 0.05 * step.loss;
           last = step;
           bar.update(static_cast<double>(step.step) / static_cast<double>(flags.trainer.steps),
-                     note(step, smoothed));
-          return true;
+                     note(step));
+          const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+          return spent.count() < flags.minutes * 60;
         });
-  nlohmann::json result = {{"steps", flags.trainer.steps}, {"compressor", flags.out.string()}};
-  if (last.step > 0) result["loss"] = smoothed;  // a run that was finished already has none
+  nlohmann::json result = {{"steps", last.step > 0 ? last.step : flags.trainer.steps},
+                           {"compressor", flags.out.string()}};
+  if (last.step > 0) result["loss"] = last.smoothed_loss;  // a run that was finished has none
   print(result);
 }
 
@@ -223,6 +238,11 @@ void add_train(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--out", flags->out, "directory for compressor, checkpoint and log.jsonl")
       ->required();
+  command
+      ->add_option("--minutes",
+                   flags->minutes,
+                   "stop after so long, with a checkpoint that the same command goes on from")
+      ->check(CLI::PositiveNumber);
   CLI::Option* start = command->add_option(
       "--start-from", flags->start, "compressor directory to train further, in place of --method");
   start->excludes(method);

@@ -264,7 +264,7 @@ void train(Compressor& compressor,
   check_directory(directory);
   run.try_longest();
   const int64_t done = run.resume(directory);
-  const TrainingLog log(directory / "log.jsonl");
+  TrainingLog log(directory / "log.jsonl");
   log.cut(done);
   // The run may have been killed between its last checkpoint and the compressor.
   if (done == options.steps) {

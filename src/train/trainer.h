@@ -32,8 +32,9 @@ struct TrainerOptions {
 };
 
 struct TrainingStep {
-  int64_t step = 0;  // from 1
-  double loss = 0;   // mean nats per target token
+  int64_t step = 0;          // from 1
+  double loss = 0;           // mean nats per target token
+  double smoothed_loss = 0;  // running mean over steps, those before a resumed run's too
   double learning_rate = 0;
   double gradient_norm = 0;
   double seconds = 0;

@@ -41,19 +41,27 @@ double number_of(const nlohmann::json& line, const char* key) {
                                                    : std::numeric_limits<double>::quiet_NaN();
 }
 
+double smooth(const std::optional<double>& past, double loss) {
+  return past ? kSmoothing * *past + (1 - kSmoothing) * loss : loss;
+}
+
 }  // namespace
 
-void TrainingLog::cut(int64_t steps_done) const {
+void TrainingLog::cut(int64_t steps_done) {
   std::error_code ignored;
   if (!std::filesystem::exists(path_, ignored)) return;
   std::string kept;
   for (const nlohmann::json& line : lines_of(path_)) {
-    if (line["step"].get<int64_t>() <= steps_done) kept += line.dump() + "\n";
+    if (line["step"].get<int64_t>() > steps_done) continue;
+    kept += line.dump() + "\n";
+    smoothed_ = smooth(smoothed_, number_of(line, "loss"));
   }
   write_text_file(path_, kept);
 }
 
-void TrainingLog::append(const TrainingStep& step) const {
+void TrainingLog::append(TrainingStep& step) {
+  smoothed_ = smooth(smoothed_, step.loss);
+  step.smoothed_loss = *smoothed_;
   nlohmann::json line = {{"step", step.step},
                          {"loss", step.loss},
                          {"learning_rate", step.learning_rate},
@@ -67,18 +75,18 @@ void TrainingLog::append(const TrainingStep& step) const {
 }
 
 void TrainingLog::plot() const {
-  PlotLine raw{"loss of a step", {}, /*faint=*/true}, smooth{"smoothed", {}};
+  PlotLine raw{"loss of a step", {}, /*faint=*/true}, even{"smoothed", {}};
   PlotLine validation{"validation", {}, /*faint=*/false, /*markers=*/true};
-  double smoothed = 0;
+  std::optional<double> smoothed;
   for (const nlohmann::json& line : lines_of(path_)) {
     const double step = number_of(line, "step"), loss = number_of(line, "loss");
-    smoothed = smooth.points.empty() ? loss : kSmoothing * smoothed + (1 - kSmoothing) * loss;
+    smoothed = smooth(smoothed, loss);
     raw.points.push_back({step, loss});
-    smooth.points.push_back({step, smoothed});
+    even.points.push_back({step, *smoothed});
     if (line.contains("validation_loss"))
       validation.points.push_back({step, number_of(line, "validation_loss")});
   }
-  LinePlot plot{"Training loss", "step", "nats per token", {raw, smooth}};
+  LinePlot plot{"Training loss", "step", "nats per token", {raw, even}};
   if (!validation.points.empty()) plot.lines.push_back(validation);
   write_text_file(std::filesystem::path(path_).replace_extension(".svg"), to_svg(plot));
 }

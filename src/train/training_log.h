@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "train/trainer.h"
 
@@ -15,14 +16,16 @@ class TrainingLog {
 
   // Forgets the steps that a killed run logged after its last checkpoint: they are taken again.
   // Throws kInvalidArgument if the file is something else.
-  void cut(int64_t steps_done) const;
-  void append(const TrainingStep& step) const;
+  void cut(int64_t steps_done);
+  // Fills in the step's smoothed loss, too.
+  void append(TrainingStep& step);
 
   // The losses over the steps as an SVG picture beside the log, named as it is.
   void plot() const;
 
  private:
   std::filesystem::path path_;
+  std::optional<double> smoothed_;  // none: before the first step
 };
 
 }  // namespace precis

@@ -54,6 +54,22 @@ TEST_F(Train, ARunThatIsKilledGoesOnToTheSameLosses) {
             read_file(path("whole") + "/compressor.safetensors"));
 }
 
+// Legs of a run, each as long as a machine is lent for.
+TEST_F(Train, ARunInLegsTakesTheSameSteps) {
+  const std::string arguments = training() + " --steps 4 --checkpoint-every 100 ";
+  ASSERT_EQ(run(moved(arguments, "whole"), kOneThread).code, 0);
+  for (int64_t step = 1; step <= 4; ++step) {
+    const Result leg = run(arguments + "--minutes 1e-9", kOneThread);
+    ASSERT_EQ(leg.code, 0) << leg.err;
+    EXPECT_EQ(json::parse(leg.out).at("steps"), step);
+  }
+  EXPECT_EQ(losses(log(path("trained"))), losses(log(path("whole"))));
+  EXPECT_EQ(read_file(path("trained") + "/compressor.safetensors"),
+            read_file(path("whole") + "/compressor.safetensors"));
+  EXPECT_FALSE(json::parse(read_file(path("trained") + "/recipe.json")).contains("minutes"));
+  refuse(arguments + "--minutes 0", "--minutes");
+}
+
 TEST_F(Train, ARecipeMakesTheSameCompressorAgain) {
   const std::string arguments =
       training() + " --steps 4 --learning-rate 0.01 --ratios 2,4 --objectives continue=2,distil";
