@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // precis eval: what a compressor is worth, against no text, as much text, another's memory and all.
+#include <c10/core/GradMode.h>
+
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -13,12 +15,16 @@
 #include "eval/report.h"
 #include "io/safetensors.h"
 #include "io/translate_errors.h"
+#include "precis/compressor.h"
+#include "precis/decoder.h"
+#include "precis/registry.h"
 
 namespace precis::cli {
 namespace {
 
 struct Flags {
   ModelOptions model;
+  std::vector<std::filesystem::path> compressors;
   EvaluationOptions evaluation;
   std::vector<std::string> tasks;
   std::filesystem::path out;
@@ -51,11 +57,19 @@ void make_directory(const std::filesystem::path& directory) {
   PRECIS_CHECK(!error, kInvalidArgument, directory.string(), ": cannot be made: ", error.message());
 }
 
+// Of several compressors {"evaluations": [...]}.
+nlohmann::json json_of(const std::vector<Evaluation>& evaluations) {
+  if (evaluations.size() == 1) return to_json(evaluations.front());
+  nlohmann::json all = nlohmann::json::array();
+  for (const Evaluation& evaluation : evaluations) all.push_back(to_json(evaluation));
+  return {{"evaluations", all}};
+}
+
 // Of an earlier evaluation nothing is to be left beside this one's results.
-void write_results(const Evaluation& evaluation, const std::filesystem::path& out) {
-  write_text_file(out / "results.md", to_markdown(evaluation));
-  write_text_file(out / "results.json", to_json(evaluation).dump(2) + "\n");
-  const std::string plot = recovered_share_plot(evaluation);
+void write_results(const std::vector<Evaluation>& evaluations, const std::filesystem::path& out) {
+  write_text_file(out / "results.md", to_markdown(evaluations));
+  write_text_file(out / "results.json", json_of(evaluations).dump(2) + "\n");
+  const std::string plot = recovered_share_plot(evaluations);
   const std::filesystem::path plot_file = out / "recovered_share.svg";
   if (plot.empty())
     std::filesystem::remove(plot_file);
@@ -63,30 +77,57 @@ void write_results(const Evaluation& evaluation, const std::filesystem::path& ou
     write_text_file(plot_file, plot);
 }
 
-Evaluation measure(const Flags& flags) {
+Engine load(const Flags& flags, const std::filesystem::path& compressor) {
+  ModelOptions model = flags.model;
+  model.engine.compressor = compressor;
+  return model.load();
+}
+
+// A compressor that cannot be loaded is to be found out before the others have been measured.
+void check_compressors(const Flags& flags, const Decoder& decoder) {
+  const c10::NoGradGuard no_grad;
+  for (const std::filesystem::path& compressor : flags.compressors)
+    load_compressor(compressor, decoder);
+}
+
+Evaluation measure_one(const Flags& flags, size_t index, StageBars& bars) {
+  const std::filesystem::path& compressor = flags.compressors[index];
+  const bool several = flags.compressors.size() > 1;
+  const Engine engine = load(flags, compressor);
+  if (several && index == 0) check_compressors(flags, engine.decoder());
+  EvaluationOptions options = flags.evaluation;
+  if (several && !engine.compressor()->info().any_ratio) options.ratios.clear();
+  const std::string which = several ? compressor.filename().string() + ": " : "";
+  Evaluation evaluation = evaluate(engine, options, [&](const std::string& stage, double done) {
+    bars.update(which + stage, done);
+  });
+  evaluation.model = flags.model.engine.model.string();
+  evaluation.compressor = compressor.string();
+  return evaluation;
+}
+
+// What has been measured is written at once: a later compressor may fail.
+std::vector<Evaluation> measure(const Flags& flags) {
   check(flags.evaluation);
   if (!flags.out.empty()) {
     make_directory(flags.out);
     check_can_be_written(flags.out / "results.json");
   }
-  const Engine engine = flags.model.load();
   StageBars bars;
-  Evaluation evaluation =
-      evaluate(engine, flags.evaluation, [&](const std::string& stage, double done) {
-        bars.update(stage, done);
-      });
-  evaluation.model = flags.model.engine.model.string();
-  evaluation.compressor = flags.model.engine.compressor.string();
-  if (!flags.out.empty()) write_results(evaluation, flags.out);
-  return evaluation;
+  std::vector<Evaluation> evaluations;
+  for (size_t i = 0; i < flags.compressors.size(); ++i) {
+    evaluations.push_back(measure_one(flags, i, bars));
+    if (!flags.out.empty()) write_results(evaluations, flags.out);
+  }
+  return evaluations;
 }
 
 void run(Flags& flags) {
   for (const std::string& task : flags.tasks) flags.evaluation.tasks.push_back(kTasks.at(task));
-  const Evaluation evaluation = translate_errors([&] { return measure(flags); });
-  if (flags.json) return print(to_json(evaluation));
+  const std::vector<Evaluation> evaluations = translate_errors([&] { return measure(flags); });
+  if (flags.json) return print(json_of(evaluations));
   if (!flags.out.empty()) return print({{"results", flags.out.string()}});
-  std::cout << to_markdown(evaluation) << std::flush;
+  std::cout << to_markdown(evaluations) << std::flush;
   PRECIS_CHECK(std::cout.good(), kInvalidArgument, "standard output cannot be written");
 }
 
@@ -118,7 +159,12 @@ void add_eval(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "eval", "Measure what memories are worth beside no text, cut text and the full text");
   auto flags = std::make_shared<Flags>();
-  add_model_options(*command, flags->model, CompressorUse::kRequired, "auto");
+  add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
+  command
+      ->add_option("--compressor",
+                   flags->compressors,
+                   "directory with compressor.json; several are set side by side")
+      ->required();
   add_text_flags(*command, flags->evaluation);
   command
       ->add_option(
@@ -130,7 +176,8 @@ void add_eval(CLI::App& app) {
   command
       ->add_option("--ratios",
                    flags->evaluation.ratios,
-                   "text tokens per memory token, e.g. 2,4,8 (default: the compressor's own)")
+                   "text tokens per memory token, e.g. 2,4,8 (default: the compressor's own; of "
+                   "several compressors only for those that take any)")
       ->delimiter(',');
   command->add_option(
       "--out", flags->out, "directory for results.md, results.json and recovered_share.svg");

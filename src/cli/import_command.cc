@@ -89,6 +89,33 @@ std::unique_ptr<Compressor> import_selfcp_of(const Flags& flags, const Engine& e
   return import_selfcp(flags, engine.decoder());
 }
 
+// Flags that only one method has.
+const std::map<std::string, std::string> kMethodOfFlag{{"--ratio", "selfcp"},
+                                                       {"--separator", "selfcp"},
+                                                       {"--alpha", "icae"},
+                                                       {"--generation", "icae"},
+                                                       {"--memory-tokens", "gisting"},
+                                                       {"--no-input", "gisting"},
+                                                       {"--check-sum", "gisting"}};
+
+void check_flags(const CLI::App& command, const Flags& flags) {
+  for (const auto& [flag, method] : kMethodOfFlag) {
+    PRECIS_CHECK(command.count(flag) == 0 || flags.from == method,
+                 kInvalidArgument,
+                 "import: ",
+                 flag,
+                 " is of ",
+                 method,
+                 ", not of ",
+                 flags.from);
+  }
+  PRECIS_CHECK(flags.separator >= -1,
+               kInvalidArgument,
+               "import: --separator is ",
+               flags.separator,
+               ", expected an id, or -1 for none");
+}
+
 using Import = std::unique_ptr<Compressor> (*)(const Flags&, const Engine&);
 const std::map<std::string, Import> kImports{
     {"selfcp", import_selfcp_of}, {"icae", import_icae_of}, {"ic-former", import_ic_former_of}};
@@ -100,16 +127,17 @@ void run_gisting(const Flags& flags) {
                        {flags.source, flags.base.engine.model, flags.out, flags.base.dtype}));
 }
 
-void run(const Flags& flags) {
+void run(const Flags& flags, const CLI::App& command) {
   const c10::NoGradGuard no_grad;
   PRECIS_CHECK(!flags.out.empty(), kInvalidArgument, "import: --out is empty");
-  if (flags.from == "gisting") return run_gisting(flags);
   const auto import = kImports.find(flags.from);
-  PRECIS_CHECK(import != kImports.end(),
+  PRECIS_CHECK(import != kImports.end() || flags.from == "gisting",
                kUnsupported,
                "import: \"",
                flags.from,
                "\" is unknown (known: selfcp, icae, ic-former, gisting)");
+  check_flags(command, flags);
+  if (flags.from == "gisting") return run_gisting(flags);
   PRECIS_CHECK(!flags.base.engine.model.empty(),
                kInvalidArgument,
                "import: --base is required: the model that the weights were trained for");
@@ -160,7 +188,7 @@ void add_import(CLI::App& app) {
       ->capture_default_str();
   add_gisting_flags(*command, flags->gisting);
   add_dtype_and_device(*command, flags->base);
-  command->callback([flags] { translate_errors([&] { run(*flags); }); });
+  command->callback([flags, command] { translate_errors([&] { run(*flags, *command); }); });
 }
 
 }  // namespace precis::cli

@@ -142,19 +142,90 @@ void add_task(std::ostream& out, const TaskResult& task) {
   add_arms(out, task);
 }
 
-PlotLine share_line(const TaskResult& task, const std::string& arm_name) {
-  PlotLine line{arm_name, {}, false, true};
-  if (task.task != EvaluationTask::kContinue) line.name += ", " + name_of(task.task);
+const Metric* share_of(const RatioResult& result, Arm arm) {
+  const auto found = std::ranges::find(result.arms, name_of(arm), &ArmResult::arm);
+  return found == result.arms.end() ? nullptr : find(*found, kShare);
+}
+
+// What tells an evaluation from its neighbours: its method, or where that is shared the
+// compressor's own name too.
+std::string label_of(const Evaluation& evaluation, std::span<const Evaluation> all) {
+  if (std::ranges::count(all, evaluation.method, &Evaluation::method) == 1)
+    return evaluation.method;
+  return evaluation.method + " (" + evaluation.compressor + ")";
+}
+
+std::string share_cell(const RatioResult& result, Arm arm) {
+  const Metric* share = share_of(result, arm);
+  return share != nullptr ? cell(share->measured) : "";
+}
+
+void add_shares(std::ostream& out, std::span<const Evaluation> evaluations) {
+  out << "\n## Recovered shares\n\n";
+  add_header(out,
+             {"task",
+              "compressor",
+              "tokens per row",
+              "memory",
+              "verbatim",
+              "another text's memory",
+              "compress ms"});
+  for (const Evaluation& evaluation : evaluations) {
+    for (const TaskResult& task : evaluation.tasks) {
+      for (const RatioResult& result : task.ratios) {
+        if (share_of(result, Arm::kMemory) == nullptr) continue;
+        add_row(out,
+                {name_of(task.task),
+                 label_of(evaluation, evaluations),
+                 number(result.tokens_per_row),
+                 share_cell(result, Arm::kMemory),
+                 share_cell(result, Arm::kVerbatim),
+                 share_cell(result, Arm::kOther),
+                 cell(result.compress_ms)});
+      }
+    }
+  }
+}
+
+void add_evaluation(std::ostream& out, const Evaluation& evaluation) {
+  const EvaluationOptions& options = evaluation.options;
+  out << "# Evaluation of " << evaluation.method << "\n\n"
+      << "Model " << in_quotes(evaluation.model) << ", compressor "
+      << in_quotes(evaluation.compressor) << ". Texts are cut into " << options.older
+      << " older tokens, " << options.kept << " kept and " << options.scored
+      << " scored ones. In brackets: 95 % bootstrap intervals over items; times are medians.\n";
+  for (const TaskResult& task : evaluation.tasks) add_task(out, task);
+}
+
+void add_points(PlotLine& line, const TaskResult& task, Arm arm) {
   for (const RatioResult& result : task.ratios) {
-    const auto arm = std::ranges::find(result.arms, arm_name, &ArmResult::arm);
-    const Metric* share = arm == result.arms.end() ? nullptr : find(*arm, kShare);
+    const Metric* share = share_of(result, arm);
     if (share == nullptr) continue;
     const Measured& measured = share->measured;
     line.points.push_back({result.tokens_per_row,
                            measured.value,
                            std::pair(measured.interval.low, measured.interval.high)});
   }
-  std::ranges::sort(line.points, {}, &PlotPoint::x);
+}
+
+// By x, each x once: what several evaluations measured alike is drawn once.
+void sort_points(PlotLine& line) {
+  std::ranges::stable_sort(line.points, {}, &PlotPoint::x);
+  const auto same = std::ranges::unique(line.points, {}, &PlotPoint::x);
+  line.points.erase(same.begin(), same.end());
+}
+
+PlotLine share_line(const std::string& name,
+                    EvaluationTask task,
+                    std::span<const Evaluation> evaluations,
+                    Arm arm) {
+  PlotLine line{name, {}, false, true};
+  if (task != EvaluationTask::kContinue) line.name += ", " + name_of(task);
+  for (const Evaluation& evaluation : evaluations) {
+    for (const TaskResult& result : evaluation.tasks)
+      if (result.task == task) add_points(line, result, arm);
+  }
+  sort_points(line);
   return line;
 }
 
@@ -172,29 +243,38 @@ json to_json(const Evaluation& evaluation) {
           {"tasks", tasks}};
 }
 
-std::string to_markdown(const Evaluation& evaluation) {
-  const EvaluationOptions& options = evaluation.options;
+std::string to_markdown(std::span<const Evaluation> evaluations) {
   std::ostringstream out;
-  out << "# Evaluation of " << evaluation.method << "\n\n"
-      << "Model " << in_quotes(evaluation.model) << ", compressor "
-      << in_quotes(evaluation.compressor) << ". Texts are cut into " << options.older
-      << " older tokens, " << options.kept << " kept and " << options.scored
-      << " scored ones. In brackets: 95 % bootstrap intervals over items; times are medians.\n";
-  for (const TaskResult& task : evaluation.tasks) add_task(out, task);
+  if (evaluations.size() > 1) {
+    out << "# Evaluation of " << evaluations.size() << " compressors\n";
+    add_shares(out, evaluations);
+  }
+  for (const Evaluation& evaluation : evaluations) {
+    if (evaluations.size() > 1) out << "\n";
+    add_evaluation(out, evaluation);
+  }
   return out.str();
 }
 
-std::string recovered_share_plot(const Evaluation& evaluation) {
+std::string recovered_share_plot(std::span<const Evaluation> evaluations) {
   LinePlot plot{"What a memory recovers of its text",
                 "text tokens per memory row",
                 "recovered share of the full text's gain",
                 {},
                 /*log_x=*/true};
-  for (const TaskResult& task : evaluation.tasks) {
-    for (const Arm arm : {Arm::kMemory, Arm::kVerbatim}) {
-      PlotLine line = share_line(task, name_of(arm));
-      if (!line.points.empty()) plot.lines.push_back(std::move(line));
+  const auto add = [&](PlotLine line) {
+    if (!line.points.empty()) plot.lines.push_back(std::move(line));
+  };
+  for (const EvaluationTask task : {EvaluationTask::kContinue,
+                                    EvaluationTask::kReconstruct,
+                                    EvaluationTask::kSummaries,
+                                    EvaluationTask::kQuestions}) {
+    for (size_t i = 0; i < evaluations.size(); ++i) {
+      const std::string name =
+          evaluations.size() == 1 ? name_of(Arm::kMemory) : label_of(evaluations[i], evaluations);
+      add(share_line(name, task, evaluations.subspan(i, 1), Arm::kMemory));
     }
+    add(share_line(name_of(Arm::kVerbatim), task, evaluations, Arm::kVerbatim));
   }
   return plot.lines.empty() ? "" : to_svg(plot);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 
 #include "eval/evaluation.h"
@@ -12,11 +13,12 @@ namespace precis {
 // finite becomes null.
 nlohmann::json to_json(const Evaluation& evaluation);
 
-// The same as Markdown tables.
-std::string to_markdown(const Evaluation& evaluation);
+// Evaluations of one or several compressors as Markdown: of several first a table of their shares,
+// then the tables of each.
+std::string to_markdown(std::span<const Evaluation> evaluations);
 
-// Recovered share against text tokens per memory row, of memory and verbatim text, as SVG; empty if
-// no task has a share.
-std::string recovered_share_plot(const Evaluation& evaluation);
+// Recovered share against text tokens per memory row, of every compressor's memories and of
+// verbatim text, as SVG; empty if no task has a share.
+std::string recovered_share_plot(std::span<const Evaluation> evaluations);
 
 }  // namespace precis

@@ -107,11 +107,13 @@ TEST_F(BadInput, CompressionInputIsNamed) {
   refuse("info" + kLlama + "--compressor " + compressor, "magic");
 }
 
-TEST_F(BadInput, UseLeavesNoRoomForAContext) {
+TEST_F(BadInput, UseLeavesNoRoomForAContextAndNoChoiceOfTheTemplate) {
   refuse("generate" + kLlama + "--use instruct --prompt x --compressor " + import_selfcp() +
              " --compress-file " + write("text.txt", "the town") + " --context-file " +
              path("text.txt"),
          "--context-file cannot be used with --use");
+  refuse("generate" + kLlama + "--use instruct --prompt x --raw --memory m.safetensors",
+         "--use excludes --raw");
 }
 
 TEST_F(BadInput, AMemoryOfOtherWeightsIsRefusedByName) {
@@ -283,6 +285,9 @@ TEST_F(BadImport, SettingsThatCannotBeAreNamed) {
   refuse_import(kSelfCp, "ratio is 0.5", " --ratio 0.5");
   refuse_import(kSelfCp, "ratio is nan", " --ratio nan");
   refuse_import(kSelfCp, "max_segment is 0", " --max-segment 0");
+  refuse_import(kSelfCp, "--separator is -2", " --separator -2");
+  refuse_import(kSelfCp, "--alpha is of icae, not of selfcp", " --alpha 16");
+  refuse_import(kSelfCp, "--no-input is of gisting", " --no-input");
   refuse("import --from nothing --source " + kSelfCp + " --base " + kModels + "llama --out " +
              path("imported"),
          "\"nothing\" is unknown");

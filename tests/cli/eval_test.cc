@@ -53,6 +53,27 @@ TEST_F(Eval, WithoutADirectoryTheTableIsPrinted) {
   EXPECT_EQ(printed.at("tasks").at("continue").at("items"), 4);
 }
 
+TEST_F(Eval, SetsSeveralCompressorsSideBySide) {
+  std::filesystem::copy(path("selfcp"), path("second"), std::filesystem::copy_options::recursive);
+  const std::string two = "eval --model " + kModels + "llama --compressor " + path("selfcp") + " " +
+                          path("second") + " --dtype float32 --older 24 --kept 5 --scored 7 ";
+  succeed(two + "--task continue --ratios 2 --out " + path("both") + texts());
+  const json results = read_json(path("both/results.json")).at("evaluations");
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_EQ(results.at(0).at("compressor"), path("selfcp"));
+  EXPECT_EQ(results.at(1).at("compressor"), path("second"));
+  const auto loss = [&](size_t compressor) {
+    const json& ratios = results.at(compressor).at("tasks").at("continue").at("ratios");
+    EXPECT_EQ(ratios.size(), 1u);
+    return ratios.at(0).at("arms").at("memory").at("nll").at("value").get<double>();
+  };
+  EXPECT_EQ(loss(0), loss(1));
+  EXPECT_THAT(read_file(path("both/results.md")), HasSubstr("Evaluation of 2 compressors"));
+  std::filesystem::remove(path("second/compressor.safetensors"));
+  refuse(two + "--task continue --out " + path("none") + texts(), "second");
+  EXPECT_FALSE(std::filesystem::exists(path("none/results.json")));
+}
+
 TEST_F(Eval, SayingTextsAgainIsLeftOutWithANote) {
   const json printed = succeed(command("--json --task continue,reconstruct" + texts()));
   EXPECT_THAT(printed.at("tasks").at("reconstruct").at("note"), HasSubstr("selfcp"));

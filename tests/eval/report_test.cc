@@ -6,6 +6,7 @@
 
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 namespace precis {
 namespace {
@@ -64,7 +65,7 @@ TEST(Report, WhatIsNotFiniteIsNull) {
 }
 
 TEST(Report, MarkdownHasOneRowForEachArmAndRatio) {
-  const std::string text = to_markdown(some_evaluation());
+  const std::string text = to_markdown(std::vector{some_evaluation()});
   EXPECT_THAT(text, HasSubstr("10 items; 3 skipped as too short."));
   EXPECT_THAT(text, HasSubstr("| tokens per row | arm | nll | recovered_share |"));
   EXPECT_THAT(text, HasSubstr("| 2 | none | 3 [2.75, 3.25] |  |"));
@@ -75,13 +76,45 @@ TEST(Report, MarkdownHasOneRowForEachArmAndRatio) {
 
 TEST(Report, ThePlotHasMemoryAndVerbatimLines) {
   Evaluation evaluation = some_evaluation();
-  const std::string plot = recovered_share_plot(evaluation);
+  const std::string plot = recovered_share_plot(std::vector{evaluation});
   EXPECT_THAT(plot, HasSubstr("<svg"));
   EXPECT_THAT(plot, HasSubstr(">memory<"));
   EXPECT_THAT(plot, HasSubstr(">verbatim<"));
   EXPECT_THAT(plot, Not(HasSubstr("questions")));
   evaluation.tasks.erase(evaluation.tasks.begin());
-  EXPECT_EQ(recovered_share_plot(evaluation), "");
+  EXPECT_EQ(recovered_share_plot(std::vector{evaluation}), "");
+}
+
+std::vector<Evaluation> several_evaluations() {
+  std::vector<Evaluation> several(3, some_evaluation());
+  several[1].method = "icae";
+  several[1].tasks[0].ratios = {result_at(4)};
+  several[2].compressor = "another";
+  return several;
+}
+
+TEST(Report, SeveralCompressorsBeginWithATableOfShares) {
+  const std::string text = to_markdown(several_evaluations());
+  EXPECT_THAT(text, HasSubstr("# Evaluation of 3 compressors\n\n## Recovered shares"));
+  EXPECT_THAT(text,
+              HasSubstr("| continue | icae | 4 | 0.5 [0.25, 0.75] | 0.25 [0, 0.5] |  | 12.5 "
+                        "[12.25, 12.75] |"));
+  EXPECT_THAT(text, HasSubstr("| selfcp (another) | 2 |"));
+  EXPECT_THAT(text, HasSubstr("# Evaluation of icae\n"));
+}
+
+TEST(Report, SeveralCompressorsHaveALineEachAndVerbatimTextOne) {
+  const std::string plot = recovered_share_plot(several_evaluations());
+  const auto count = [&](const std::string& text) {
+    size_t found = 0;
+    for (size_t at = plot.find(text); at != std::string::npos; at = plot.find(text, at + 1))
+      ++found;
+    return found;
+  };
+  EXPECT_EQ(count(">icae<"), 1u);
+  EXPECT_EQ(count(">selfcp (another)<"), 1u);
+  EXPECT_EQ(count(">verbatim<"), 1u);
+  EXPECT_EQ(count(">memory<"), 0u);
 }
 
 }  // namespace
