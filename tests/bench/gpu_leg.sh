@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Training on a machine with a GPU that is lent for minutes at a time: CUDA 13 and torch 2.11 are there, nothing else,
+# and no network. Files travel in pieces.
+#
+#   here    tests/bench/gpu_leg.sh pack DIR PROGRAM FILE...   the program with its libraries, and FILEs: pieces in DIR
+#   there   tests/bench/gpu_leg.sh unpack DIR                 as often as pieces come, in any order: files in $STAGE
+#   there   tests/bench/gpu_leg.sh train OUT RUN MINUTES FLAG...
+#               one leg of `precis train FLAG... --out $STAGE/RUN --minutes MINUTES`, run in $STAGE; what it made: pieces
+#               in OUT. The next leg goes on from its checkpoint, as long as the machine is kept.
+#   here    tests/bench/gpu_leg.sh collect OUT DIR            puts these together
+set -euo pipefail
+
+stage=${STAGE:-/tmp/precis-stage}
+piece=48M    # on the way there
+result=15M   # on the way back
+fail() { printf 'gpu_leg.sh: %s\n' "$*" >&2; exit 2; }
+
+# Libraries that no machine has by itself. Those of torch and CUDA are there.
+own_libraries() { ldd "$1" | awk '/sentencepiece|utf8proc|xxhash|zstd|spdlog|libfmt|protobuf/ {print $3}'; }
+
+pack() {
+  local directory=$1 program=$2 scratch
+  shift 2
+  mkdir -p "$directory"
+  scratch=$(mktemp -d)
+  trap 'rm -r "$scratch"' RETURN
+  mkdir "$scratch/lib"
+  cp "$program" "$scratch/precis"
+  own_libraries "$program" | xargs -I{} cp -L {} "$scratch/lib/"
+  tar -C "$scratch" -cf "$scratch/program.tar" precis lib
+  : >"$directory/manifest"
+  for file in "$scratch/program.tar" "$@"; do
+    local name
+    name=$(basename "$file")
+    split -b $piece -d -a 3 "$file" "$directory/$name.piece"
+    (cd "$(dirname "$file")" && sha256sum "$name") >>"$directory/manifest"
+  done
+  ls -l "$directory"
+}
+
+unpack() {
+  mkdir -p "$stage/pieces"
+  cp "$1"/manifest "$1"/*.piece* "$stage/pieces/"
+  local sum name
+  while read -r sum name; do
+    [ ! -e "$stage/$name" ] || continue
+    cat "$stage/pieces/$name".piece* >"$stage/joined" 2>/dev/null || continue
+    # Until the last piece has come, the sum is another.
+    echo "$sum  $stage/joined" | sha256sum --check --status || continue
+    mv "$stage/joined" "$stage/$name"
+    rm "$stage/pieces/$name".piece*
+    [ "$name" != program.tar ] || tar -C "$stage" -xf "$stage/$name"
+    echo "whole: $name"
+  done <"$stage/pieces/manifest"
+  rm -f "$stage/joined"
+}
+
+# Of torch's wheel and of the CUDA wheels beside it.
+torch_libraries() {
+  python3 -c 'import glob, os, torch
+root = os.path.dirname(torch.__file__)
+print(":".join([os.path.join(root, "lib"), *glob.glob(os.path.join(root, "..", "nvidia", "*", "lib"))]))'
+}
+
+train() {
+  local out=$1 run=$2 minutes=$3 given=("${@:4}") code=0
+  [ -x "$stage/precis" ] || fail "$stage has no program: unpack first"
+  export LD_LIBRARY_PATH=$stage/lib:$(torch_libraries):${LD_LIBRARY_PATH:-}
+  (cd "$stage" && ./precis train "${given[@]}" --out "$run" --minutes "$minutes") || code=$?
+  # The checkpoint travels only where there is room; the best weights stand for the last ones.
+  cd "$stage/$run"
+  local made=(compressor.json recipe.json log.jsonl log.svg compressor.safetensors)
+  [ ! -d best ] || made=("${made[@]:0:4}" best)
+  local size=$(($(du -cbs "${made[@]}" checkpoint.safetensors | tail -1 | cut -f1) >> 20))
+  [ $size -ge 56 ] || made+=(checkpoint.safetensors)
+  tar -cf - "${made[@]}" | split -b $result -d -a 2 - "$out/$run.tar.piece"
+  return $code
+}
+
+collect() {
+  mkdir -p "$2"
+  local run
+  for first in "$1"/*.tar.piece00; do
+    run=$(basename "$first" .tar.piece00)
+    mkdir -p "$2/$run"
+    cat "$1/$run".tar.piece* | tar -C "$2/$run" -xf -
+    echo "$2/$run"
+  done
+}
+
+case "${1:-}" in
+  pack) [ $# -ge 3 ] || fail "pack DIR PROGRAM FILE..."; pack "${@:2}" ;;
+  unpack) [ $# = 2 ] || fail "unpack DIR"; unpack "$2" ;;
+  train) [ $# -ge 5 ] || fail "train OUT RUN MINUTES FLAG..."; train "${@:2}" ;;
+  collect) [ $# = 3 ] || fail "collect OUT DIR"; collect "$2" "$3" ;;
+  *) fail "pack, unpack, train or collect" ;;
+esac
