@@ -24,6 +24,7 @@ void refuse(bool given, const NewCompressor& flags, const char* flag) {
 }
 
 std::unique_ptr<Compressor> new_selfcp(const NewCompressor& flags, const Engine& engine) {
+  refuse(flags.slot_positions.has_value(), flags, "--slot-positions");
   refuse(flags.slots.has_value(), flags, "--slots");
   refuse(flags.rank.has_value(), flags, "--rank");
   refuse(flags.alpha.has_value(), flags, "--alpha");
@@ -43,6 +44,7 @@ std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& e
   refuse(flags.layers.has_value(), flags, "--layers");
   IcaeConfig config;
   config.connector = true;
+  config.spread_positions = flags.slot_positions != "after";
   set(config.slots, flags.slots);
   set(config.max_segment, flags.max_segment);
   set(config.rank, flags.rank);
@@ -53,6 +55,7 @@ std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& e
 // The frozen form. Where the model wants a BOS, it stands before the text, since nothing can be put
 // before a cached memory later.
 std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine& engine) {
+  refuse(flags.slot_positions.has_value(), flags, "--slot-positions");
   refuse(flags.ratio.has_value(), flags, "--ratio");
   refuse(flags.separator.has_value(), flags, "--separator");
   refuse(flags.layers.has_value(), flags, "--layers");
@@ -69,6 +72,7 @@ std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine
 // Heads and width of the feed-forward layers as the model has them, heads fewer where theirs do not
 // divide its width.
 std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags, const Engine& engine) {
+  refuse(flags.slot_positions.has_value(), flags, "--slot-positions");
   refuse(flags.ratio.has_value(), flags, "--ratio");
   refuse(flags.separator.has_value(), flags, "--separator");
   refuse(flags.rank.has_value(), flags, "--rank");
@@ -96,7 +100,7 @@ const std::map<std::string, Create> kMethods{{"selfcp", new_selfcp},
 
 void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Option* other) {
   const auto add = [&](const char* name, auto& field, const char* text) {
-    command.add_option(name, field, text)->excludes(other);
+    return command.add_option(name, field, text)->excludes(other);
   };
   add("--ratio", flags.ratio, "selfcp: text tokens per memory token (default: 4)");
   add("--slots", flags.slots, "others: memory tokens of every part (default: 128; gisting: 1)");
@@ -105,6 +109,10 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
   add("--rank", flags.rank, "icae, gisting: of the LoRA (default: 128, 16)");
   add("--alpha", flags.alpha, "icae, gisting: of the LoRA (default: 32)");
   add("--layers", flags.layers, "ic-former: of the net (default: 3)");
+  add("--slot-positions",
+      flags.slot_positions,
+      "icae: of the memory tokens, after the text or spread over it (default: spread)")
+      ->check(CLI::IsMember({"after", "spread"}));
 }
 
 std::unique_ptr<Compressor> create(const NewCompressor& flags, const Engine& engine) {

@@ -15,13 +15,14 @@ namespace precis::cli {
 // default.
 struct NewCompressor {
   std::string method;
-  std::optional<double> ratio;         // selfcp
-  std::optional<int64_t> slots;        // icae, gisting, ic-former
-  std::optional<int64_t> max_segment;  // all
-  std::optional<int64_t> separator;    // selfcp
-  std::optional<int64_t> rank;         // icae, gisting
-  std::optional<double> alpha;         // icae, gisting
-  std::optional<int64_t> layers;       // ic-former
+  std::optional<double> ratio;                // selfcp
+  std::optional<int64_t> slots;               // icae, gisting, ic-former
+  std::optional<int64_t> max_segment;         // all
+  std::optional<int64_t> separator;           // selfcp
+  std::optional<int64_t> rank;                // icae, gisting
+  std::optional<double> alpha;                // icae, gisting
+  std::optional<int64_t> layers;              // ic-former
+  std::optional<std::string> slot_positions;  // icae: "after" or "spread"
   uint64_t seed = 1;
 };
 

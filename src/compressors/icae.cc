@@ -119,6 +119,7 @@ class Icae final : public Compressor {
                              {"rank", config_.rank},
                              {"alpha", config_.alpha},
                              {"connector", config_.connector},
+                             {"slot_positions", config_.spread_positions ? "spread" : "after"},
                              {"continuation", config_.continuation_mark ? "lm" : "none"},
                              {"before_text", config_.before_text},
                              {"instruct_before", config_.instruct.before},
@@ -135,6 +136,8 @@ class Icae final : public Compressor {
     hasher.add(fingerprint_of(tensors_));
     hasher.add(std::bit_cast<int64_t>(config_.alpha));
     hasher.add(config_.max_segment);
+    // "after" adds nothing: it is what fingerprints were made of before there was a choice.
+    if (config_.spread_positions) hasher.add(int64_t{1});
     for (const TokenId id : config_.before_text) hasher.add(id);
     return hasher.hex();
   }
@@ -183,8 +186,9 @@ class Icae final : public Compressor {
     std::vector<at::Tensor> sequences;
     for (const Part& part : parts)
       sequences.push_back(at::cat({embed(decoder_, part), memory_tokens}, 0));
-    const at::Tensor hidden =
-        decoder_.forward(pack(decoder_, sequences, cache), cache, &weights_.adapter);
+    DecoderInput input = pack(decoder_, sequences, cache);
+    if (config_.spread_positions) input.positions = spread_positions(parts);
+    const at::Tensor hidden = decoder_.forward(input, cache, &weights_.adapter);
     std::vector<at::Tensor> slots;
     int64_t end = 0;
     for (const Part& part : parts) {
@@ -192,6 +196,17 @@ class Icae final : public Compressor {
       slots.push_back(hidden.narrow(0, end - config_.slots, config_.slots));
     }
     return connect(weights_.connector, at::stack(slots));
+  }
+
+  // Of all rows of a pass, [num_rows].
+  at::Tensor spread_positions(std::span<const Part> parts) const {
+    std::vector<int64_t> positions;
+    for (const Part& part : parts) {
+      for (int64_t i = 0; i < std::ssize(part); ++i) positions.push_back(i);
+      for (int64_t slot = 0; slot < config_.slots; ++slot)
+        positions.push_back((2 * slot + 1) * std::ssize(part) / (2 * config_.slots));
+    }
+    return at::tensor(positions, at::kLong).to(decoder_.options().device());
   }
 
   // Trained rows as the decoder reads them, [count, hidden].
@@ -233,6 +248,7 @@ IcaeConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
   config.rank = settings.integer("rank");
   config.alpha = settings.number("alpha");
   config.connector = settings.flag("connector", false);
+  config.spread_positions = settings.choice("slot_positions", "spread", "after");
   config.continuation_mark = settings.choice("continuation", "lm", "none");
   config.before_text = settings.ids("before_text");
   config.instruct.before = settings.ids("instruct_before");

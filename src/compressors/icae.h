@@ -41,13 +41,16 @@ std::vector<TokenId> icae_before_text(IcaeGeneration generation);
 //   part, memory token x slots
 // and its final hidden states h at the memory tokens, or LayerNorm(W h + b) with a connector, are
 // the memory, which the model reads without LoRA. A text is divided into parts of one size, each
-// read from position 0.
+// read from position 0; the memory tokens stand at the positions after it.
 struct IcaeConfig {
   int64_t slots = 128;
-  int64_t max_segment = 512;      // tokens of a part
-  int64_t rank = 128;             // of the LoRA
-  double alpha = 32.0;            // the LoRA counts alpha / rank
-  bool connector = false;         // for models whose hidden states are far from their embeddings
+  int64_t max_segment = 512;  // tokens of a part
+  int64_t rank = 128;         // of the LoRA
+  double alpha = 32.0;        // the LoRA counts alpha / rank
+  bool connector = false;     // for models whose hidden states are far from their embeddings
+  // Whether each memory token stands at the position in the middle of its equal share of the part
+  // instead (Zhao et al., 2025, arXiv 2409.14364): it is near what it is to hold from the start.
+  bool spread_positions = false;
   bool continuation_mark = true;  // LM stands between a memory and what continues its text
   // The first tokens of every text, divided with it. A text that begins with them does not get them
   // twice; memory_size(), which sees no ids, counts them always and may count a part more than such

@@ -451,6 +451,9 @@ TEST_F(IcaeTest, FingerprintsTellSettingsApart) {
   config.max_segment = 16;
   config.before_text = {1};
   EXPECT_NE(make(config)->info().fingerprint, fingerprint);
+  config.before_text = {};
+  config.spread_positions = true;
+  EXPECT_NE(make(config)->info().fingerprint, fingerprint);
 }
 
 TEST_F(IcaeTest, WeightsOfAnotherShapeAreRefused) {
@@ -489,17 +492,39 @@ TEST_F(IcaeTest, SettingsOutOfRangeAreRefused) {
   refuse([](IcaeConfig& config) { config.instruct.answer_ends = {320}; }, "id 320 is outside");
 }
 
+// The frozen model's hidden states at four memory tokens, at `positions`, after a text of ten.
 TEST_F(IcaeTest, ACreatedOneStartsAsTheFrozenModel) {
   IcaeConfig config = config_of(json);
-  const auto created = create_icae(config, *decoder);
-  const at::Tensor rows = created->parameters()[0].tensor;
-  KvCache cache(decoder->config().kv_shape(), decoder->options());
   const Segment segment = segment_of(10);
-  const at::Tensor ids = at::tensor(segment.tokens, at::kLong);
-  const at::Tensor embeddings = at::cat({decoder->embed(ids), rows.narrow(0, 0, 4)}, 0);
-  const at::Tensor hidden =
-      decoder->forward({embeddings, at::arange(14), {0, 14}, {0}}, cache).narrow(0, 10, 4);
-  EXPECT_LT(largest_difference(compress(*created, segment), hidden), kTolerance);
+  const auto expect_hidden_states = [&](std::vector<int64_t> positions) {
+    const auto created = create_icae(config, *decoder);
+    const at::Tensor rows = created->parameters()[0].tensor.narrow(0, 0, 4);
+    const at::Tensor ids = at::tensor(segment.tokens, at::kLong);
+    KvCache cache(decoder->config().kv_shape(), decoder->options());
+    const at::Tensor hidden =
+        decoder->forward({at::cat({decoder->embed(ids), rows}, 0),
+                          at::cat({at::arange(10), at::tensor(positions, at::kLong)}, 0),
+                          {0, 14},
+                          {0}},
+                         cache);
+    EXPECT_LT(largest_difference(compress(*created, segment), hidden.narrow(0, 10, 4)), kTolerance);
+  };
+  expect_hidden_states({10, 11, 12, 13});
+  config.spread_positions = true;  // in the middles of 0 - 2.5, 2.5 - 5, 5 - 7.5 and 7.5 - 10
+  expect_hidden_states({1, 3, 6, 8});
+}
+
+// Each part of a batch has positions of its own.
+TEST_F(IcaeTest, SpreadMemoryTokensInABatchEqualSingles) {
+  IcaeConfig config = config_of(json);
+  config.spread_positions = true;
+  const auto spread = make(config);
+  const std::vector<Segment> segments{segment_of(3), segment_of(16), segment_of(37)};
+  const auto together = spread->compress(segments, {});
+  for (size_t i = 0; i < segments.size(); ++i) {
+    EXPECT_LT(largest_difference(rows_of(together[i]), compress(*spread, segments[i])), kTolerance);
+    EXPECT_GT(largest_difference(rows_of(together[i]), compress(segments[i])), kTolerance);
+  }
 }
 
 TEST_F(IcaeTest, ACreatedOneFollowsFromItsSeed) {
@@ -530,6 +555,7 @@ TEST_F(IcaeFiles, HoldAllOfIt) {
     config.connector = connector;
     config.continuation_mark = connector;
     config.instruct = {{1, 2}, connector, {3}, {6, 7}};
+    config.spread_positions = connector;
     if (connector) config.before_text = {8, 9};
     const auto saved = create_icae(config, *decoder);
     saved->save(directory.path());
@@ -585,6 +611,7 @@ TEST_F(IcaeFiles, SettingsThatDoNotFitAreNamed) {
   refuse_value("rank", nullptr, "rank is missing");
   refuse_value("alpha", -32, "alpha is -32");
   refuse_value("connector", "affine", "connector");
+  refuse_value("slot_positions", "before", "expected \"spread\" or \"after\"");
   refuse_value("continuation", "mark", "expected \"lm\" or \"none\"");
   refuse_value("continuation", 1, "continuation");
   refuse_value("before_text", {1, 320}, "id 320 is outside the model's vocabulary of 320");
