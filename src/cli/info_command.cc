@@ -39,7 +39,7 @@ struct Flags {
 const std::map<std::string, std::vector<std::string>> kFlagsOf{
     {"selfcp", {"--ratio", "--max-segment"}},
     {"icae", {"--slots", "--rank", "--max-segment"}},
-    {"gisting", {"--slots", "--rank", "--tuned", "--max-segment"}},
+    {"gisting", {"--slots", "--ratio", "--rank", "--tuned", "--max-segment"}},
     {"ic-former", {"--slots", "--layers", "--ffn-size", "--max-segment"}}};
 const std::vector<std::string> kMethodFlags{
     "--slots", "--rank", "--ratio", "--tuned", "--layers", "--ffn-size", "--max-segment"};
@@ -92,9 +92,10 @@ json describe(const IcaeShape& shape) {
 json describe(const GistingShape& shape) {
   json result = {{"method", "gisting"},
                  {"form", shape.tuned ? "tuned" : "frozen"},
-                 {"slots", shape.num_gists},
+                 {"slots", shape.ratio ? 0 : shape.num_gists},
                  {"max_segment", shape.max_segment}};
   if (!shape.tuned) result["rank"] = shape.rank;
+  if (shape.ratio) result["ratio"] = *shape.ratio;
   return result;
 }
 
@@ -186,7 +187,11 @@ GistingShape gisting_shape(const Flags& flags) {
   PRECIS_CHECK(!flags.tuned || !flags.rank,
                kInvalidArgument,
                "info: --rank is of gisting's frozen form, --tuned asks for the other");
+  PRECIS_CHECK(!flags.ratio || (!flags.tuned && !flags.slots),
+               kInvalidArgument,
+               "info: --ratio is of gisting's frozen form, and stands in place of --slots");
   GistingShape shape;
+  shape.ratio = flags.ratio;
   shape.num_gists = flags.slots.value_or(shape.num_gists);
   shape.tuned = flags.tuned;
   shape.rank = flags.tuned ? 0 : flags.rank.value_or(shape.rank);
@@ -265,7 +270,7 @@ void add_shape_options(CLI::App& command, Flags& flags) {
           ->needs(shape);
   command.add_option("--slots", flags.slots, "memory tokens of a part; gisting: gists");
   command.add_option("--rank", flags.rank, "icae, gisting: of the LoRA");
-  command.add_option("--ratio", flags.ratio, "selfcp: text tokens per memory token");
+  command.add_option("--ratio", flags.ratio, "selfcp, gisting: text tokens per memory token");
   command.add_flag("--tuned", flags.tuned, "gisting: the form whose model was itself trained");
   command.add_option("--layers", flags.layers, "ic-former: of its net");
   command.add_option("--ffn-size", flags.ffn_size, "ic-former: of its net");

@@ -44,9 +44,13 @@ std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& e
   refuse(flags.layers.has_value(), flags, "--layers");
   IcaeConfig config;
   config.connector = true;
-  config.spread_positions = flags.slot_positions != "after";
   set(config.slots, flags.slots);
   set(config.max_segment, flags.max_segment);
+  // A window counts rows, not positions: past it a memory token would not see its own share.
+  const int64_t window = engine.decoder().config().window;
+  const bool sees_all = window == 0 || config.max_segment <= window;
+  config.spread_positions =
+      flags.slot_positions.value_or(sees_all ? "spread" : "after") == "spread";
   set(config.rank, flags.rank);
   set(config.alpha, flags.alpha);
   return create_icae(config, engine.decoder(), flags.seed);
@@ -56,13 +60,16 @@ std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& e
 // before a cached memory later.
 std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine& engine) {
   refuse(flags.slot_positions.has_value(), flags, "--slot-positions");
-  refuse(flags.ratio.has_value(), flags, "--ratio");
+  PRECIS_CHECK(!flags.ratio || !flags.slots,
+               kInvalidArgument,
+               "train: --ratio of gisting stands in place of --slots");
   refuse(flags.separator.has_value(), flags, "--separator");
   refuse(flags.layers.has_value(), flags, "--layers");
   GistingConfig config;
   const SpecialTokens& special = engine.tokenizer().special_tokens();
   if (special.add_bos && special.bos) config.before_text = {*special.bos};
   set(config.num_gists, flags.slots);
+  config.ratio = flags.ratio;
   set(config.max_segment, flags.max_segment);
   set(config.rank, flags.rank);
   set(config.alpha, flags.alpha);
@@ -102,7 +109,9 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
   const auto add = [&](const char* name, auto& field, const char* text) {
     return command.add_option(name, field, text)->excludes(other);
   };
-  add("--ratio", flags.ratio, "selfcp: text tokens per memory token (default: 4)");
+  add("--ratio",
+      flags.ratio,
+      "selfcp, gisting: text tokens per memory token (default: 4; gisting: --slots)");
   add("--slots", flags.slots, "others: memory tokens of every part (default: 128; gisting: 1)");
   add("--max-segment", flags.max_segment, "text tokens in one pass (default: 512)");
   add("--separator", flags.separator, "selfcp: id of a token to read before the text");
@@ -111,7 +120,8 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
   add("--layers", flags.layers, "ic-former: of the net (default: 3)");
   add("--slot-positions",
       flags.slot_positions,
-      "icae: of the memory tokens, after the text or spread over it (default: spread)")
+      "icae: of the memory tokens, after the text or spread over it (default: spread, where the "
+      "model's window allows)")
       ->check(CLI::IsMember({"after", "spread"}));
 }
 

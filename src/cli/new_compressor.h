@@ -15,7 +15,7 @@ namespace precis::cli {
 // default.
 struct NewCompressor {
   std::string method;
-  std::optional<double> ratio;                // selfcp
+  std::optional<double> ratio;                // selfcp, gisting
   std::optional<int64_t> slots;               // icae, gisting, ic-former
   std::optional<int64_t> max_segment;         // all
   std::optional<int64_t> separator;           // selfcp

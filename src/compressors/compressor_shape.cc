@@ -37,6 +37,7 @@ CompressorShape read_gisting(const CompressorFiles& files) {
   GistingShape shape;
   shape.tuned = settings.choice("form", "tuned", "frozen");
   shape.num_gists = settings.integer("num_gists");
+  if (settings.has("ratio")) shape.ratio = settings.number("ratio");
   shape.max_segment = settings.integer("max_segment");
   shape.rank = shape.tuned ? 0 : settings.integer("rank");
   shape.rows_before = std::ssize(settings.ids("before_text"));
@@ -78,9 +79,13 @@ struct SizeCheck {
       fail(kind, origin, ": ", name, " is ", value, ", expected at least ", smallest);
   }
 
+  void check_ratio(double ratio) const {
+    if (!(ratio >= 1 && std::isfinite(ratio)))
+      fail(kind, origin, ": ratio is ", ratio, ", expected at least 1");
+  }
+
   void operator()(const SelfCpShape& shape) const {
-    if (!(shape.ratio >= 1 && std::isfinite(shape.ratio)))
-      fail(kind, origin, ": ratio is ", shape.ratio, ", expected at least 1");
+    check_ratio(shape.ratio);
     at_least(1, "max_segment", shape.max_segment);
   }
   void operator()(const IcaeShape& shape) const {
@@ -91,6 +96,7 @@ struct SizeCheck {
   }
   void operator()(const GistingShape& shape) const {
     at_least(1, "num_gists", shape.num_gists);
+    if (shape.ratio) check_ratio(*shape.ratio);
     at_least(1, "max_segment", shape.max_segment);
     at_least(0, "rank", shape.rank);
     at_least(0, "rows_before", shape.rows_before);

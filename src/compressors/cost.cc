@@ -130,8 +130,12 @@ struct PartCost {
   double memory_tokens = 0;
 };
 
+double memory_tokens(double tokens, double ratio) {
+  return static_cast<double>(tokens_at_ratio(static_cast<int64_t>(tokens), ratio));
+}
+
 PartCost part_cost(const SelfCpShape& shape, const DecoderConfig& model, double tokens) {
-  const double tags = std::max(1.0, std::floor(tokens / shape.ratio));
+  const double tags = memory_tokens(tokens, shape.ratio);
   const double rows = (shape.separator ? 1 : 0) + tokens + tags;
   return {pass_flops(model, rows, rows) + connector_flops(Sizes(model), tags), 0, tags};
 }
@@ -146,7 +150,8 @@ PartCost part_cost(const IcaeShape& shape, const DecoderConfig& model, double to
 }
 
 PartCost part_cost(const GistingShape& shape, const DecoderConfig& model, double tokens) {
-  const auto gists = static_cast<double>(shape.num_gists);
+  const double gists =
+      shape.ratio ? memory_tokens(tokens, *shape.ratio) : static_cast<double>(shape.num_gists);
   const double rows = static_cast<double>(shape.rows_before) + tokens + gists;
   return {pass_flops(model, rows, rows), 2 * gists * lora_parameters(shape, Sizes(model)), gists};
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compressors/divide.h"
 
+#include <cmath>
+
 #include <algorithm>
 
 namespace precis {
@@ -13,6 +15,11 @@ std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_part) {
     parts.push_back({first, std::min(size, num_tokens - first)});
   }
   return parts;
+}
+
+int64_t tokens_at_ratio(int64_t num_tokens, double ratio) {
+  return std::max<int64_t>(
+      1, static_cast<int64_t>(std::floor(static_cast<double>(num_tokens) / ratio)));
 }
 
 }  // namespace precis

@@ -16,4 +16,8 @@ struct TokenRange {
 // REQUIRES: both at least 1.
 std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_part);
 
+// Memory tokens of `num_tokens` text tokens where `ratio` of those become one: rounded down, but at
+// least 1. REQUIRES: both at least 1.
+int64_t tokens_at_ratio(int64_t num_tokens, double ratio);
+
 }  // namespace precis

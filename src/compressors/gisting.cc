@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "compressors/compressor_settings.h"
+#include "compressors/divide.h"
 #include "compressors/parameters.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
@@ -66,9 +67,15 @@ class Gisting final : public Compressor {
   CompressorInfo info() const override {
     CompressorInfo info;
     info.method = kMethod;
-    info.ratio = static_cast<double>(config_.max_segment) / static_cast<double>(config_.num_gists);
     info.max_segment = config_.max_segment;
-    info.slots = config_.num_gists;
+    info.any_ratio = config_.ratio.has_value();
+    if (config_.ratio) {
+      info.ratio = *config_.ratio;
+    } else {
+      info.ratio =
+          static_cast<double>(config_.max_segment) / static_cast<double>(config_.num_gists);
+      info.slots = config_.num_gists;
+    }
     info.divides = false;
     info.cached = true;
     if (config_.gist_id) info.reserved_ids = {*config_.gist_id};
@@ -79,7 +86,7 @@ class Gisting final : public Compressor {
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
     check_length(num_tokens, options);
-    return config_.num_gists;
+    return num_gists(num_tokens, options);
   }
 
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
@@ -88,9 +95,9 @@ class Gisting final : public Compressor {
     std::vector<MemoryTensors> memories;
     read_in_passes(
         std::ssize(segments),
-        [&](int64_t segment) { return num_rows(std::ssize(segments[segment].tokens)); },
+        [&](int64_t segment) { return num_rows(std::ssize(segments[segment].tokens), options); },
         [&](int64_t first, int64_t last) {
-          for (CachedTokens& memory : read_pass(segments.subspan(first, last - first)))
+          for (CachedTokens& memory : read_pass(segments.subspan(first, last - first), options))
             memories.emplace_back(std::move(memory));
         },
         options.progress);
@@ -122,6 +129,7 @@ class Gisting final : public Compressor {
                              {"after", config_.after},
                              {"end", config_.end}};
     if (config_.form == Form::kFrozen) {
+      if (config_.ratio) config["ratio"] = *config_.ratio;
       config["rank"] = config_.rank;
       config["alpha"] = config_.alpha;
     } else {
@@ -136,18 +144,29 @@ class Gisting final : public Compressor {
     Hasher hasher;
     hasher.add(fingerprint_of(tensors_));
     hasher.add(config_.num_gists);
+    // Memories of another ratio are other memories; without one there was none to be hashed.
+    if (config_.ratio) hasher.add(concat("ratio ", *config_.ratio));
     hasher.add(config_.gist_id.value_or(-1));
     if (!weights_.adapter.layers.empty()) hasher.add(concat(config_.alpha));
     for (const TokenId id : config_.before_text) hasher.add(id);
     return hasher.hex();
   }
 
-  int64_t num_rows(int64_t num_tokens) const {
-    return std::ssize(config_.before_text) + num_tokens + config_.num_gists;
+  // REQUIRES: options that check_length() lets pass.
+  int64_t num_gists(int64_t num_tokens, const CompressOptions& options) const {
+    if (!config_.ratio) return config_.num_gists;
+    return tokens_at_ratio(num_tokens, options.ratio.value_or(*config_.ratio));
+  }
+
+  int64_t num_rows(int64_t num_tokens, const CompressOptions& options) const {
+    return std::ssize(config_.before_text) + num_tokens + num_gists(num_tokens, options);
   }
 
   void check_length(int64_t num_tokens, const CompressOptions& options) const {
-    refuse_ratio(options, config_.num_gists, kMethod);
+    if (config_.ratio)
+      ratio_of(options, *config_.ratio, kMethod);
+    else
+      refuse_ratio(options, config_.num_gists, kMethod);
     refuse_chaining(options, kMethod);
     check_not_empty(num_tokens, kMethod);
     const int64_t limit = part_limit(options, config_.max_segment, kMethod);
@@ -158,7 +177,7 @@ class Gisting final : public Compressor {
                  " tokens is over the limit of ",
                  limit,
                  "; a cached memory cannot be made of parts");
-    check_window(num_rows(num_tokens),
+    check_window(num_rows(num_tokens, options),
                  decoder_,
                  kMethod,
                  "the text before the segment, the segment and its gists");
@@ -178,13 +197,14 @@ class Gisting final : public Compressor {
 
   // One packed pass. With gradients on, the text before the gists of the frozen form runs first and
   // without them: nothing there is trained, so that only the gists' rows are kept for the way back.
-  std::vector<CachedTokens> read_pass(std::span<const Segment> segments) const {
+  std::vector<CachedTokens> read_pass(std::span<const Segment> segments,
+                                      const CompressOptions& options) const {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(segments));
     const bool text_is_constant = c10::GradMode::is_enabled() && config_.form == Form::kFrozen;
     std::vector<at::Tensor> text, gists, whole;
     for (const Segment& segment : segments) {
       text.push_back(text_rows(segment));
-      gists.push_back(gist_rows());
+      gists.push_back(gist_rows(num_gists(std::ssize(segment.tokens), options)));
       whole.push_back(at::cat({text.back(), gists.back()}, 0));
     }
     if (text_is_constant) {
@@ -192,21 +212,23 @@ class Gisting final : public Compressor {
       decoder_.forward(pack(decoder_, text, cache), cache);
     }
     DecoderInput input = pack(decoder_, text_is_constant ? gists : whole, cache);
-    if (!text_is_constant) input.adapted_rows = gist_marks(input);  // else all rows are gists
+    if (!text_is_constant) input.adapted_rows = gist_marks(text, gists);  // else all are gists
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
-    for (int64_t i = 0; i < std::ssize(segments); ++i) memories.push_back(gist_columns(cache, i));
+    for (int64_t i = 0; i < std::ssize(segments); ++i)
+      memories.push_back(gist_columns(cache, i, gists[i].size(0)));
     return memories;
   }
 
-  // True for the last k rows of each sequence, [num_rows].
-  at::Tensor gist_marks(const DecoderInput& input) const {
-    at::Tensor marks = at::zeros({input.sequence_starts.back()},
-                                 at::TensorOptions(at::kBool).device(decoder_.options().device()));
-    for (size_t i = 1; i < input.sequence_starts.size(); ++i) {
-      marks.narrow(0, input.sequence_starts[i] - config_.num_gists, config_.num_gists).fill_(true);
+  // True for the gists, which stand behind the text of each sequence, [num_rows].
+  at::Tensor gist_marks(const std::vector<at::Tensor>& text,
+                        const std::vector<at::Tensor>& gists) const {
+    std::vector<at::Tensor> marks;
+    for (size_t i = 0; i < text.size(); ++i) {
+      marks.push_back(at::zeros({text[i].size(0)}, at::kBool));
+      marks.push_back(at::ones({gists[i].size(0)}, at::kBool));
     }
-    return marks;
+    return at::cat(marks, 0).to(decoder_.options().device());
   }
 
   // [before_text, segment]
@@ -216,19 +238,20 @@ class Gisting final : public Compressor {
     return embed(decoder_, ids);
   }
 
-  at::Tensor gist_rows() const {
+  at::Tensor gist_rows(int64_t count) const {
     if (config_.form == Form::kTuned)
-      return embed(decoder_, std::vector<TokenId>(config_.num_gists, *config_.gist_id));
-    return as_rows(weights_.embeddings, decoder_);
+      return embed(decoder_, std::vector<TokenId>(count, *config_.gist_id));
+    const at::Tensor rows = as_rows(weights_.embeddings, decoder_);
+    return config_.ratio ? rows.expand({count, rows.size(1)}) : rows;
   }
 
   const Adapter* adapter() const {
     return weights_.adapter.layers.empty() ? nullptr : &weights_.adapter;
   }
 
-  // The last k rows of a sequence, copied, so that the rest of the cache can go.
-  CachedTokens gist_columns(const KvCache& cache, int64_t sequence) const {
-    const int64_t size = config_.num_gists, first = cache.length(sequence) - size;
+  // The last rows of a sequence, copied, so that the rest of the cache can go.
+  CachedTokens gist_columns(const KvCache& cache, int64_t sequence, int64_t size) const {
+    const int64_t first = cache.length(sequence) - size;
     std::vector<at::Tensor> keys, values;
     for (int64_t layer = 0; layer < decoder_.config().num_layers; ++layer) {
       const auto [k, v] = cache.rows(layer, sequence, first, size);
@@ -251,6 +274,12 @@ void check_numbers(const GistingConfig& config,
   const int64_t window = decoder.context_length;
   if (config.num_gists < 1 || config.num_gists > window)
     fail(kind, origin, ": num_gists is ", config.num_gists, ", expected 1 to ", window);
+  if (config.ratio) {
+    if (!(*config.ratio >= 1 && std::isfinite(*config.ratio)))
+      fail(kind, origin, ": ratio is ", *config.ratio, ", expected at least 1");
+    if (config.form == Form::kTuned || config.num_gists != 1)
+      fail(kind, origin, ": a ratio needs the frozen form and num_gists of 1");
+  }
   if (config.max_segment < 1)
     fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
   if (config.rank < 0 || config.rank > decoder.hidden_size)
@@ -325,6 +354,7 @@ GistingConfig read_config(const CompressorFiles& files, const Decoder& decoder) 
                     : Form::kFrozen;
   config.num_gists = settings.integer("num_gists");
   config.max_segment = settings.integer("max_segment");
+  if (settings.has("ratio")) config.ratio = settings.number("ratio");
   if (config.form == Form::kFrozen) {
     config.rank = settings.integer("rank");
     config.alpha = settings.number("alpha");

@@ -30,7 +30,10 @@ struct GistingConfig {
   };
 
   Form form = Form::kFrozen;
-  int64_t num_gists = 1;           // k
+  int64_t num_gists = 1;           // k, where there is no ratio
+  // Frozen form: text tokens for each gist, so that a longer text has more of them; then one
+  // trained embedding is every gist's, as in the paper, and num_gists is 1.
+  std::optional<double> ratio;
   std::optional<TokenId> gist_id;  // tuned form: 32000 in the published models; frozen form: none
   int64_t rank = 16;               // frozen form: of the LoRA; 0: there is none
   double alpha = 32.0;             // frozen form: the LoRA is scaled by alpha / rank
@@ -44,7 +47,7 @@ struct GistingConfig {
 
 // The trained part of the frozen form, float32 (float64 over a float64 model).
 struct GistingWeights {
-  at::Tensor embeddings;  // [k, hidden], as the model's embeddings are after their scale
+  at::Tensor embeddings;  // [num_gists, hidden], as the model's embeddings are after their scale
   // No layers where there is no LoRA. The last layer's queries are not changed: what gists would
   // find with them is read by nobody. Scales are taken from the configuration.
   Adapter adapter;

@@ -137,7 +137,7 @@ class Icae final : public Compressor {
     hasher.add(std::bit_cast<int64_t>(config_.alpha));
     hasher.add(config_.max_segment);
     // "after" adds nothing: it is what fingerprints were made of before there was a choice.
-    if (config_.spread_positions) hasher.add(int64_t{1});
+    if (config_.spread_positions) hasher.add(int64_t{-1});  // no id, as those below are
     for (const TokenId id : config_.before_text) hasher.add(id);
     return hasher.hex();
   }

@@ -50,6 +50,7 @@ struct IcaeConfig {
   bool connector = false;     // for models whose hidden states are far from their embeddings
   // Whether each memory token stands at the position in the middle of its equal share of the part
   // instead (Zhao et al., 2025, arXiv 2409.14364): it is near what it is to hold from the start.
+  // Windows of attention count rows: no use for parts that are longer than one.
   bool spread_positions = false;
   bool continuation_mark = true;  // LM stands between a memory and what continues its text
   // The first tokens of every text, divided with it. A text that begins with them does not get them

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compressors/request_checks.h"
 
+#include <cmath>
+
 #include "base/check.h"
 
 namespace precis {
@@ -34,6 +36,17 @@ int64_t part_limit(const CompressOptions& options, int64_t max_segment, const ch
                " tokens was asked for, this compressor takes 1 to ",
                max_segment);
   return limit;
+}
+
+double ratio_of(const CompressOptions& options, double own, const char* method) {
+  const double ratio = options.ratio.value_or(own);
+  PRECIS_CHECK(std::isfinite(ratio) && ratio >= 1,
+               kInvalidArgument,
+               method,
+               ": ratio is ",
+               ratio,
+               ", expected at least 1");
+  return ratio;
 }
 
 void refuse_ratio(const CompressOptions& options, int64_t slots, const char* method) {

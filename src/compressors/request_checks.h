@@ -21,6 +21,8 @@ void check_not_empty(int64_t num_tokens, const char* method);
 // Tokens of a part: as asked for, or `max_segment`, which is the most that may be asked for.
 int64_t part_limit(const CompressOptions& options, int64_t max_segment, const char* method);
 
+// For methods that let the ratio be chosen: as asked for, or `own`. Refuses one below 1.
+double ratio_of(const CompressOptions& options, double own, const char* method);
 // For methods whose parts always become `slots` memory tokens: a ratio cannot be chosen.
 void refuse_ratio(const CompressOptions& options, int64_t slots, const char* method);
 // For methods whose parts know nothing of each other: no chaining.

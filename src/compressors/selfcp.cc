@@ -117,14 +117,7 @@ class SelfCp final : public Compressor {
   }
 
   int64_t num_tags(int64_t num_tokens, const CompressOptions& options) const {
-    const double ratio = options.ratio.value_or(config_.ratio);
-    PRECIS_CHECK(std::isfinite(ratio) && ratio >= 1.0,
-                 kInvalidArgument,
-                 "selfcp: ratio is ",
-                 ratio,
-                 ", expected at least 1");
-    return std::max<int64_t>(
-        1, static_cast<int64_t>(std::floor(static_cast<double>(num_tokens) / ratio)));
+    return tokens_at_ratio(num_tokens, ratio_of(options, config_.ratio, kMethod));
   }
 
   PartInput part_input(const Segment& segment,

@@ -63,6 +63,13 @@ std::unique_ptr<Compressor> make_gisting_without_lora(const Decoder& decoder) {
   return create_gisting(config, decoder);
 }
 
+std::unique_ptr<Compressor> make_gisting_by_ratio(const Decoder& decoder) {
+  GistingConfig config = small_gisting();
+  config.num_gists = 1;
+  config.ratio = 2.5;
+  return create_gisting(config, decoder);
+}
+
 std::unique_ptr<Compressor> make_tuned_gisting(const Decoder& decoder) {
   GistingConfig config = small_gisting();
   config.form = GistingConfig::Form::kTuned;
@@ -78,6 +85,7 @@ const RealCase kReal[] = {{"selfcp_without_norm", make_selfcp_without_norm},
                           {"ic_former_without_connector", make_ic_former_without_connector},
                           {"gisting_behind_a_text", make_gisting_behind_a_text},
                           {"gisting_without_lora", make_gisting_without_lora},
+                          {"gisting_by_ratio", make_gisting_by_ratio},
                           {"gisting_tuned", make_tuned_gisting}};
 
 std::unique_ptr<Decoder> small_decoder(at::ScalarType dtype) {

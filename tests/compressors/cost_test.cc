@@ -120,6 +120,16 @@ TEST(CountedCost, IcaeReadsTextAndMemoryTokensThroughItsLora) {
             cost.compress_flops + 2 * (3 * 10 * 10));
 }
 
+TEST(CountedCost, GistingByRatioHasMoreGistsForLongerTexts) {
+  GistingShape counted, by_ratio;
+  counted.num_gists = 3;
+  by_ratio.ratio = 4;
+  const CompressionCost cost = compression_cost(odd_model(), by_ratio, 13, kBFloat16Bytes);
+  EXPECT_EQ(cost.memory_tokens, 3);
+  EXPECT_EQ(cost.compress_flops,
+            compression_cost(odd_model(), counted, 13, kBFloat16Bytes).compress_flops);
+}
+
 TEST(CountedCost, GistingsLoraActsOnTheGistsAlone) {
   DecoderConfig model = odd_model();
   model.num_layers = 2;

@@ -281,6 +281,99 @@ TEST_F(FreshGisting, EveryParameterTakesAGradient) {
   }
 }
 
+// With a ratio, longer texts have more gists, all of which start as the one embedding.
+class GistingByRatio : public FreshGisting {
+ protected:
+  GistingByRatio() {
+    config.num_gists = 1;
+    config.ratio = 8;
+    config.max_segment = 100;
+    config.before_text = {1};
+    compressor = create_gisting(config, *decoder);
+    at::manual_seed(3);
+    // B away from zero, so that a gist and a row of the text differ.
+    for (const NamedTensor& named : compressor->parameters()) named.tensor.normal_(0, 0.3);
+  }
+
+  CachedTokens compress(int64_t num_tokens, const CompressOptions& options = {}) const {
+    const Segment segment = segment_of(num_tokens);
+    return cached_of(compressor->compress({&segment, 1}, options).front());
+  }
+
+  static CompressOptions at_ratio(double ratio) {
+    CompressOptions options;
+    options.ratio = ratio;
+    return options;
+  }
+
+  std::unique_ptr<Compressor> compressor;
+};
+
+TEST_F(GistingByRatio, HasAsManyGistsAsTheTextIsLong) {
+  for (const auto& [tokens, gists] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {8, 1}, {15, 1}, {16, 2}, {100, 12}}) {
+    EXPECT_EQ(compress(tokens).keys.size(2), gists) << tokens;
+    EXPECT_EQ(compressor->memory_size(tokens, {}), gists) << tokens;
+  }
+  EXPECT_EQ(compress(100, at_ratio(20)).keys.size(2), 5);
+  EXPECT_EQ(compressor->memory_size(100, at_ratio(20)), 5);
+  EXPECT_TRUE(compressor->info().any_ratio);
+  EXPECT_EQ(compressor->info().ratio, 8);
+  expect_error(ErrorKind::kInvalidArgument, "ratio is 0.5", [&] { compress(9, at_ratio(0.5)); });
+}
+
+// The same as a compressor of so many gists whose embeddings are equal.
+TEST_F(GistingByRatio, EqualsThatManyEqualGists) {
+  GistingConfig counted = config;
+  counted.ratio.reset();
+  counted.num_gists = 3;
+  const auto other = create_gisting(counted, *decoder);
+  const auto from = compressor->parameters(), to = other->parameters();
+  for (size_t i = 0; i < from.size(); ++i)
+    to[i].tensor.copy_(from[i].tensor.expand_as(to[i].tensor));
+  const Segment segment = segment_of(29);
+  expect_alike(other->compress({&segment, 1}, {}).front(), compress(29), 1e-5);
+}
+
+TEST_F(GistingByRatio, ABatchOfRaggedSegmentsEqualsSinglesWithAndWithoutGradients) {
+  const std::vector<Segment> segments{segment_of(7), segment_of(40, 9), segment_of(40, 12)};
+  for (const bool gradients : {false, true}) {
+    const c10::AutoGradMode mode(gradients);
+    for (const NamedTensor& named : compressor->parameters())
+      named.tensor.requires_grad_(gradients);
+    const auto together = compressor->compress(segments, {});
+    for (size_t i = 0; i < segments.size(); ++i) {
+      const c10::NoGradGuard single;
+      expect_alike(together[i], compressor->compress({&segments[i], 1}, {}).front(), 1e-5);
+    }
+  }
+}
+
+TEST_F(GistingByRatio, ComesBackFromItsFilesUnchanged) {
+  const TemporaryDirectory directory;
+  compressor->save(directory.path());
+  const auto loaded = load_gisting(open_compressor(directory.path()), *decoder);
+  EXPECT_EQ(loaded->info().fingerprint, compressor->info().fingerprint);
+  const Segment segment = segment_of(50);
+  expect_alike(loaded->compress({&segment, 1}, {}).front(), compress(50), 0);
+}
+
+TEST_F(GistingByRatio, NeedsOneGistOfTheFrozenForm) {
+  const auto refuse = [&](const GistingConfig& changed, const char* part) {
+    expect_error(ErrorKind::kInvalidArgument, part, [&] { create_gisting(changed, *decoder); });
+  };
+  GistingConfig changed = config;
+  changed.num_gists = 2;
+  refuse(changed, "num_gists of 1");
+  changed = config;
+  changed.form = Form::kTuned;
+  changed.gist_id = 9;
+  refuse(changed, "the frozen form");
+  changed = config;
+  changed.ratio = 0.5;
+  refuse(changed, "ratio is 0.5");
+}
+
 TEST_F(FreshGisting, RefusesWeightsOfAnotherShape) {
   GistingWeights weights;
   weights.embeddings = at::zeros({2, 32});

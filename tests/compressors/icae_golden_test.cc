@@ -451,9 +451,11 @@ TEST_F(IcaeTest, FingerprintsTellSettingsApart) {
   config.max_segment = 16;
   config.before_text = {1};
   EXPECT_NE(make(config)->info().fingerprint, fingerprint);
+  const std::string with_bos = make(config)->info().fingerprint;
   config.before_text = {};
   config.spread_positions = true;
   EXPECT_NE(make(config)->info().fingerprint, fingerprint);
+  EXPECT_NE(make(config)->info().fingerprint, with_bos);
 }
 
 TEST_F(IcaeTest, WeightsOfAnotherShapeAreRefused) {
