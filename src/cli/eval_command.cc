@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // precis eval: what a compressor is worth, against no text, as much text, another's memory and all.
-#include <c10/core/GradMode.h>
-
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -16,8 +14,6 @@
 #include "io/safetensors.h"
 #include "io/translate_errors.h"
 #include "precis/compressor.h"
-#include "precis/decoder.h"
-#include "precis/registry.h"
 
 namespace precis::cli {
 namespace {
@@ -57,18 +53,21 @@ void make_directory(const std::filesystem::path& directory) {
   PRECIS_CHECK(!error, kInvalidArgument, directory.string(), ": cannot be made: ", error.message());
 }
 
-// Of several compressors {"evaluations": [...]}.
-nlohmann::json json_of(const std::vector<Evaluation>& evaluations) {
-  if (evaluations.size() == 1) return to_json(evaluations.front());
+bool several(const Flags& flags) { return flags.compressors.size() > 1; }
+
+// Of several compressors {"evaluations": [...]}, also while the first alone is done.
+nlohmann::json json_of(const Flags& flags, const std::vector<Evaluation>& evaluations) {
+  if (!several(flags)) return to_json(evaluations.front());
   nlohmann::json all = nlohmann::json::array();
   for (const Evaluation& evaluation : evaluations) all.push_back(to_json(evaluation));
   return {{"evaluations", all}};
 }
 
 // Of an earlier evaluation nothing is to be left beside this one's results.
-void write_results(const std::vector<Evaluation>& evaluations, const std::filesystem::path& out) {
+void write_results(const Flags& flags, const std::vector<Evaluation>& evaluations) {
+  const std::filesystem::path& out = flags.out;
   write_text_file(out / "results.md", to_markdown(evaluations));
-  write_text_file(out / "results.json", json_of(evaluations).dump(2) + "\n");
+  write_text_file(out / "results.json", json_of(flags, evaluations).dump(2) + "\n");
   const std::string plot = recovered_share_plot(evaluations);
   const std::filesystem::path plot_file = out / "recovered_share.svg";
   if (plot.empty())
@@ -83,24 +82,35 @@ Engine load(const Flags& flags, const std::filesystem::path& compressor) {
   return model.load();
 }
 
-// A compressor that cannot be loaded is to be found out before the others have been measured.
-void check_compressors(const Flags& flags, const Decoder& decoder) {
-  const c10::NoGradGuard no_grad;
-  for (const std::filesystem::path& compressor : flags.compressors)
-    load_compressor(compressor, decoder);
+// Of several compressors, ratios are for those that take any.
+EvaluationOptions options_for(const Flags& flags, const Engine& engine) {
+  EvaluationOptions options = flags.evaluation;
+  if (several(flags) && !engine.compressor()->info().any_ratio) options.ratios.clear();
+  return options;
 }
 
-Evaluation measure_one(const Flags& flags, size_t index, StageBars& bars) {
-  const std::filesystem::path& compressor = flags.compressors[index];
-  const bool several = flags.compressors.size() > 1;
+// What is wrong with one compressor is to be found out before the others have been measured.
+void check_all(const Flags& flags) {
+  bool any_ratio = flags.evaluation.ratios.empty();
+  for (const std::filesystem::path& compressor : flags.compressors) {
+    const Engine engine = load(flags, compressor);
+    check(options_for(flags, engine), engine);
+    any_ratio = any_ratio || engine.compressor()->info().any_ratio;
+  }
+  PRECIS_CHECK(
+      any_ratio, kInvalidArgument, "eval: --ratios were given, but no compressor takes a ratio");
+}
+
+Evaluation measure_one(const Flags& flags,
+                       const std::filesystem::path& compressor,
+                       StageBars& bars) {
   const Engine engine = load(flags, compressor);
-  if (several && index == 0) check_compressors(flags, engine.decoder());
-  EvaluationOptions options = flags.evaluation;
-  if (several && !engine.compressor()->info().any_ratio) options.ratios.clear();
-  const std::string which = several ? compressor.filename().string() + ": " : "";
-  Evaluation evaluation = evaluate(engine, options, [&](const std::string& stage, double done) {
-    bars.update(which + stage, done);
-  });
+  const std::string which =
+      several(flags) ? concat(engine.compressor()->info().method, ": ") : std::string();
+  Evaluation evaluation =
+      evaluate(engine, options_for(flags, engine), [&](const std::string& stage, double done) {
+        bars.update(which + stage, done);
+      });
   evaluation.model = flags.model.engine.model.string();
   evaluation.compressor = compressor.string();
   return evaluation;
@@ -113,11 +123,12 @@ std::vector<Evaluation> measure(const Flags& flags) {
     make_directory(flags.out);
     check_can_be_written(flags.out / "results.json");
   }
+  if (several(flags)) check_all(flags);
   StageBars bars;
   std::vector<Evaluation> evaluations;
-  for (size_t i = 0; i < flags.compressors.size(); ++i) {
-    evaluations.push_back(measure_one(flags, i, bars));
-    if (!flags.out.empty()) write_results(evaluations, flags.out);
+  for (const std::filesystem::path& compressor : flags.compressors) {
+    evaluations.push_back(measure_one(flags, compressor, bars));
+    if (!flags.out.empty()) write_results(flags, evaluations);
   }
   return evaluations;
 }
@@ -125,7 +136,7 @@ std::vector<Evaluation> measure(const Flags& flags) {
 void run(Flags& flags) {
   for (const std::string& task : flags.tasks) flags.evaluation.tasks.push_back(kTasks.at(task));
   const std::vector<Evaluation> evaluations = translate_errors([&] { return measure(flags); });
-  if (flags.json) return print(json_of(evaluations));
+  if (flags.json) return print(json_of(flags, evaluations));
   if (!flags.out.empty()) return print({{"results", flags.out.string()}});
   std::cout << to_markdown(evaluations) << std::flush;
   PRECIS_CHECK(std::cout.good(), kInvalidArgument, "standard output cannot be written");

@@ -153,12 +153,12 @@ void add_generate(CLI::App& app) {
   add_compression_flags(*command, flags->compression);
   auto* prompt = command->add_option(
       "--prompt", flags->prompt, "the question, or with --raw the text to go on from");
-  CLI::Option* use =
-      command->add_option("--use",
-                          flags->use,
-                          "put around the memory what its compressor was trained with: autoencode, "
-                          "continue, instruct");
-  use->transform(CLI::CheckedTransformer(kUses, CLI::ignore_case).description(""));
+  command
+      ->add_option("--use",
+                   flags->use,
+                   "put around the memory what its compressor was trained with: autoencode, "
+                   "continue, instruct")
+      ->transform(CLI::CheckedTransformer(kUses, CLI::ignore_case).description(""));
   command->add_option(
       "--compress-file", flags->compress_file, "document to put before the prompt as a memory");
   command->add_option(
@@ -184,7 +184,7 @@ void add_generate(CLI::App& app) {
                       flags->generation.context_limit,
                       "tokens of prompt and answer in all (default: the model's context length)");
   add_sampling_flags(*command, flags->generation);
-  command->add_flag("--raw", flags->raw, "no chat template")->excludes(use);
+  command->add_flag("--raw", flags->raw, "no chat template; with --use there is none anyway");
   command->add_flag("--json", flags->json, "one JSON object in place of streamed text");
   command->callback([flags, prompt] {
     PRECIS_CHECK(*prompt || flags->use, kInvalidArgument, "--prompt is required");

@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 #include <map>
@@ -74,7 +75,7 @@ ObjectiveWeights weights_of(const std::vector<std::string>& objectives) {
 // again and again: given back to the system each time, they would be zeroed anew each time.
 void keep_freed_memory() {
   ::mallopt(M_MMAP_MAX, 0);
-  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  ::mallopt(M_TRIM_THRESHOLD, -1);
   ::mallopt(M_TOP_PAD, 64 << 20);
 }
 
@@ -110,6 +111,8 @@ void write_recipe(const CLI::App& command, const std::filesystem::path& out) {
 }
 
 void run(Flags& flags, CLI::App& command) {
+  const auto start = std::chrono::steady_clock::now();
+  PRECIS_CHECK(!std::isnan(flags.minutes), kInvalidArgument, "train: --minutes is not a number");
   keep_freed_memory();
   if (!flags.recipe.empty()) apply_recipe(command, flags.recipe);
   PRECIS_CHECK(flags.start.empty() != flags.fresh.method.empty(),
@@ -139,7 +142,6 @@ void run(Flags& flags, CLI::App& command) {
   if (!flags.validation.empty())
     validation = read_data(flags.validation, {}, engine.tokenizer(), encode_prompt);
   ProgressBar bar("training");
-  const auto start = std::chrono::steady_clock::now();
   TrainingStep last;
   train(*compressor,
         engine.decoder(),
@@ -185,7 +187,9 @@ void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
   command.add_option("--max-kept", lengths.max_kept, "most of them")->capture_default_str();
   command.add_option("--target", lengths.target, "tokens that are predicted from the memory")
       ->capture_default_str();
-  command.add_option("--ratios", trainer.ratios, "selfcp: ratios to draw from (default: --ratio)")
+  command
+      .add_option(
+          "--ratios", trainer.ratios, "selfcp, gisting: ratios to draw from (default: --ratio)")
       ->delimiter(',');
   command
       .add_option(
@@ -241,7 +245,8 @@ void add_train(CLI::App& app) {
   command
       ->add_option("--minutes",
                    flags->minutes,
-                   "stop after so long, with a checkpoint that the same command goes on from")
+                   "stop with a checkpoint after the first step that ends later than so long after "
+                   "the start; the same command goes on")
       ->check(CLI::PositiveNumber);
   CLI::Option* start = command->add_option(
       "--start-from", flags->start, "compressor directory to train further, in place of --method");

@@ -52,7 +52,6 @@ class Evaluator {
  public:
   Evaluator(const Engine& engine, const EvaluationOptions& options, const Progress& progress)
       : engine_(engine), options_(options), progress_(progress) {
-    check_lengths(options, engine);
     const std::vector<EvaluationTask> tasks = tasks_of(options);
     const bool questions = tasks.back() == EvaluationTask::kQuestions;
     if (std::ranges::any_of(tasks, [](auto task) { return task >= EvaluationTask::kSummaries; }))
@@ -174,13 +173,18 @@ class Evaluator {
 
 }  // namespace
 
+void check(const EvaluationOptions& options, const Engine& engine) {
+  check(options);
+  PRECIS_CHECK(
+      engine.compressor() != nullptr, kInvalidArgument, "evaluation: no compressor was loaded");
+  check_lengths(options, engine);
+}
+
 Evaluation evaluate(const Engine& engine,
                     const EvaluationOptions& options,
                     const std::function<void(const std::string& stage, double done)>& progress) {
   return translate_errors([&] {
-    check(options);
-    PRECIS_CHECK(
-        engine.compressor() != nullptr, kInvalidArgument, "evaluation: no compressor was loaded");
+    check(options, engine);
     Evaluator evaluator(engine, options, progress);
     Evaluation evaluation;
     evaluation.model_fingerprint = engine.decoder().fingerprint();

@@ -13,6 +13,10 @@ namespace precis {
 // file that is not there. To be asked before a model is loaded.
 void check(const EvaluationOptions& options);
 
+// The same, and kInvalidArgument for ratios that the engine's compressor does not take, texts too
+// long for it or for the model: what is known before anything is measured.
+void check(const EvaluationOptions& options, const Engine& engine);
+
 // What the engine's compressor is worth to its model, task by task and ratio by ratio. A task that
 // the compressor was not made for is left out with a note. Throws as check(); before heavy work
 // kInvalidArgument or kBadWeights naming what is wrong in a file, kInvalidArgument for ratios that

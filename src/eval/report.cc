@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
+#include <utility>
 
 #include "eval/arms.h"
 #include "io/in_quotes.h"
@@ -147,12 +150,21 @@ const Metric* share_of(const RatioResult& result, Arm arm) {
   return found == result.arms.end() ? nullptr : find(*found, kShare);
 }
 
+// The last folder of a path, whether or not a slash follows it.
+std::string last_part(const std::string& path) {
+  const std::filesystem::path whole(path);
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+}
+
 // What tells an evaluation from its neighbours: its method, or where that is shared the
-// compressor's own name too.
+// compressor's folder, or where that is shared too all of its path.
 std::string label_of(const Evaluation& evaluation, std::span<const Evaluation> all) {
   if (std::ranges::count(all, evaluation.method, &Evaluation::method) == 1)
     return evaluation.method;
-  return evaluation.method + " (" + evaluation.compressor + ")";
+  const std::string folder = last_part(evaluation.compressor);
+  const auto same = std::ranges::count(
+      all, folder, [](const Evaluation& other) { return last_part(other.compressor); });
+  return evaluation.method + " (" + (same == 1 ? folder : evaluation.compressor) + ")";
 }
 
 std::string share_cell(const RatioResult& result, Arm arm) {
@@ -160,11 +172,21 @@ std::string share_cell(const RatioResult& result, Arm arm) {
   return share != nullptr ? cell(share->measured) : "";
 }
 
+bool has_share(const Evaluation& evaluation) {
+  return std::ranges::any_of(evaluation.tasks, [](const TaskResult& task) {
+    return std::ranges::any_of(task.ratios, [](const RatioResult& result) {
+      return share_of(result, Arm::kMemory) != nullptr;
+    });
+  });
+}
+
 void add_shares(std::ostream& out, std::span<const Evaluation> evaluations) {
+  if (std::ranges::none_of(evaluations, has_share)) return;
   out << "\n## Recovered shares\n\n";
   add_header(out,
              {"task",
               "compressor",
+              "items",
               "tokens per row",
               "memory",
               "verbatim",
@@ -177,6 +199,7 @@ void add_shares(std::ostream& out, std::span<const Evaluation> evaluations) {
         add_row(out,
                 {name_of(task.task),
                  label_of(evaluation, evaluations),
+                 std::to_string(task.num_items),
                  number(result.tokens_per_row),
                  share_cell(result, Arm::kMemory),
                  share_cell(result, Arm::kVerbatim),
@@ -206,6 +229,18 @@ void add_points(PlotLine& line, const TaskResult& task, Arm arm) {
                            measured.value,
                            std::pair(measured.interval.low, measured.interval.high)});
   }
+}
+
+// Whether all asked the same of the same items, so that arms without memories are the same arms:
+// which questions fit, and whether they are put in a chat, is the compressor's.
+bool measured_alike(EvaluationTask task, std::span<const Evaluation> evaluations) {
+  std::set<std::pair<int64_t, bool>> ways;
+  for (const Evaluation& evaluation : evaluations) {
+    const bool in_chat = task >= EvaluationTask::kSummaries && evaluation.chat.value_or(false);
+    for (const TaskResult& result : evaluation.tasks)
+      if (result.task == task && result.note.empty()) ways.emplace(result.num_items, in_chat);
+  }
+  return ways.size() <= 1;
 }
 
 // By x, each x once: what several evaluations measured alike is drawn once.
@@ -265,16 +300,21 @@ std::string recovered_share_plot(std::span<const Evaluation> evaluations) {
   const auto add = [&](PlotLine line) {
     if (!line.points.empty()) plot.lines.push_back(std::move(line));
   };
+  const bool several = evaluations.size() > 1;
   for (const EvaluationTask task : {EvaluationTask::kContinue,
                                     EvaluationTask::kReconstruct,
                                     EvaluationTask::kSummaries,
                                     EvaluationTask::kQuestions}) {
+    const bool alike = measured_alike(task, evaluations);
+    if (alike) add(share_line(name_of(Arm::kVerbatim), task, evaluations, Arm::kVerbatim));
     for (size_t i = 0; i < evaluations.size(); ++i) {
-      const std::string name =
-          evaluations.size() == 1 ? name_of(Arm::kMemory) : label_of(evaluations[i], evaluations);
-      add(share_line(name, task, evaluations.subspan(i, 1), Arm::kMemory));
+      const auto own = evaluations.subspan(i, 1);
+      const std::string label =
+          several ? label_of(evaluations[i], evaluations) : name_of(Arm::kMemory);
+      add(share_line(label, task, own, Arm::kMemory));
+      if (!alike)
+        add(share_line(name_of(Arm::kVerbatim) + " beside " + label, task, own, Arm::kVerbatim));
     }
-    add(share_line(name_of(Arm::kVerbatim), task, evaluations, Arm::kVerbatim));
   }
   return plot.lines.empty() ? "" : to_svg(plot);
 }

@@ -124,7 +124,7 @@ at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
       x,
       [&](const at::Tensor& input) { return by_kernel(input, table); },
       // A turn is undone by the turn the other way.
-      [table](const at::Tensor&, const at::Tensor& gradient) {
+      [table](const at::Tensor& gradient) {
         return by_kernel(gradient.contiguous(), {table.cos, table.sin.neg()});
       });
 }

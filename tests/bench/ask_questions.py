@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers to questions about documents, from the full text, from its memory and from nothing, as a Markdown table.
 
-The table of a compressor's card: whether an answer is right is for a reader to say.
+The table of a compressor's card: whether an answer is right is for a reader to say. Memories stand in a turn of the
+model's chat; --use instruct puts around them what their compressor was trained with, which is the only way for Gisting.
 """
 import argparse
 import json
@@ -31,9 +32,13 @@ def main():
     parser.add_argument("--compressor", required=True)
     parser.add_argument("--questions", default="examples/documents/questions.jsonl",
                         help='JSON Lines: "context", "prompt", "answers"')
+    parser.add_argument("--use", choices=["instruct"])
     parser.add_argument("--max-tokens", type=int, default=40)
     options = parser.parse_args()
     rows = [json.loads(line) for line in pathlib.Path(options.questions).read_text().splitlines()]
+    if not rows:
+        parser.error(f"{options.questions}: holds no questions")
+    use = ["--use", options.use] if options.use else []
     print("| question | wanted | from the full text | from the memory | from nothing |")
     print("|---|---|---|---|---|")
     tokens = memory_rows = 0
@@ -42,7 +47,7 @@ def main():
         for row in rows:
             document.write_text(row["context"])
             arms = [["--context-file", document],
-                    ["--compressor", options.compressor, "--compress-file", document],
+                    ["--compressor", options.compressor, "--compress-file", document, *use],
                     []]
             said = [answer(options.program, options.model, row["prompt"], map(str, arm), options.max_tokens)
                     for arm in arms]

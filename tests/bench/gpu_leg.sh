@@ -23,16 +23,17 @@ pack() {
   local directory=$1 program=$2 scratch
   shift 2
   mkdir -p "$directory"
+  rm -f "$directory"/*.piece* "$directory/manifest"
   scratch=$(mktemp -d)
   trap 'rm -r "$scratch"' RETURN
   mkdir "$scratch/lib"
   cp "$program" "$scratch/precis"
   own_libraries "$program" | xargs -I{} cp -L {} "$scratch/lib/"
   tar -C "$scratch" -cf "$scratch/program.tar" precis lib
-  : >"$directory/manifest"
   for file in "$scratch/program.tar" "$@"; do
     local name
     name=$(basename "$file")
+    [ ! -e "$directory/$name.piece000" ] || fail "two files are named $name"
     split -b $piece -d -a 3 "$file" "$directory/$name.piece"
     (cd "$(dirname "$file")" && sha256sum "$name") >>"$directory/manifest"
   done
@@ -44,10 +45,10 @@ unpack() {
   cp "$1"/manifest "$1"/*.piece* "$stage/pieces/"
   local sum name
   while read -r sum name; do
-    [ ! -e "$stage/$name" ] || continue
-    cat "$stage/pieces/$name".piece* >"$stage/joined" 2>/dev/null || continue
+    if echo "$sum  $stage/$name" | sha256sum --check --status 2>/dev/null; then continue; fi
+    cat "$stage/pieces/$name".piece* >"$stage/joined" 2>/dev/null || { echo "pieces missing: $name"; continue; }
     # Until the last piece has come, the sum is another.
-    echo "$sum  $stage/joined" | sha256sum --check --status || continue
+    echo "$sum  $stage/joined" | sha256sum --check --status || { echo "pieces missing: $name"; continue; }
     mv "$stage/joined" "$stage/$name"
     rm "$stage/pieces/$name".piece*
     [ "$name" != program.tar ] || tar -C "$stage" -xf "$stage/$name"
@@ -64,16 +65,24 @@ print(":".join([os.path.join(root, "lib"), *glob.glob(os.path.join(root, "..", "
 }
 
 train() {
-  local out=$1 run=$2 minutes=$3 given=("${@:4}") code=0
+  local out run=$2 minutes=$3 given=("${@:4}") code=0
+  out=$(realpath -m "$1")
+  mkdir -p "$out"
   [ -x "$stage/precis" ] || fail "$stage has no program: unpack first"
   export LD_LIBRARY_PATH=$stage/lib:$(torch_libraries):${LD_LIBRARY_PATH:-}
   (cd "$stage" && ./precis train "${given[@]}" --out "$run" --minutes "$minutes") || code=$?
   # The checkpoint travels only where there is room; the best weights stand for the last ones.
-  cd "$stage/$run"
-  local made=(compressor.json recipe.json log.jsonl log.svg compressor.safetensors)
-  [ ! -d best ] || made=("${made[@]:0:4}" best)
-  local size=$(($(du -cbs "${made[@]}" checkpoint.safetensors | tail -1 | cut -f1) >> 20))
-  [ $size -ge 56 ] || made+=(checkpoint.safetensors)
+  cd "$stage/$run" || return $code
+  local made=() size
+  for name in compressor.json recipe.json log.jsonl log.svg best; do
+    [ ! -e $name ] || made+=($name)
+  done
+  [ -d best ] || [ ! -e compressor.safetensors ] || made+=(compressor.safetensors)
+  [ ${#made[@]} -gt 0 ] || return $code
+  if [ -e checkpoint.safetensors ]; then
+    size=$(($(du -cbs "${made[@]}" checkpoint.safetensors | tail -1 | cut -f1) >> 20))
+    [ $size -ge 56 ] || made+=(checkpoint.safetensors)
+  fi
   tar -cf - "${made[@]}" | split -b $result -d -a 2 - "$out/$run.tar.piece"
   return $code
 }
@@ -83,6 +92,7 @@ collect() {
   local run
   for first in "$1"/*.tar.piece00; do
     run=$(basename "$first" .tar.piece00)
+    rm -rf "${2:?}/$run"  # of an earlier leg
     mkdir -p "$2/$run"
     cat "$1/$run".tar.piece* | tar -C "$2/$run" -xf -
     echo "$2/$run"

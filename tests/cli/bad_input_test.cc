@@ -107,13 +107,11 @@ TEST_F(BadInput, CompressionInputIsNamed) {
   refuse("info" + kLlama + "--compressor " + compressor, "magic");
 }
 
-TEST_F(BadInput, UseLeavesNoRoomForAContextAndNoChoiceOfTheTemplate) {
+TEST_F(BadInput, UseLeavesNoRoomForAContext) {
   refuse("generate" + kLlama + "--use instruct --prompt x --compressor " + import_selfcp() +
              " --compress-file " + write("text.txt", "the town") + " --context-file " +
              path("text.txt"),
          "--context-file cannot be used with --use");
-  refuse("generate" + kLlama + "--use instruct --prompt x --raw --memory m.safetensors",
-         "--use excludes --raw");
 }
 
 TEST_F(BadInput, AMemoryOfOtherWeightsIsRefusedByName) {

@@ -69,6 +69,9 @@ TEST_F(Eval, SetsSeveralCompressorsSideBySide) {
   };
   EXPECT_EQ(loss(0), loss(1));
   EXPECT_THAT(read_file(path("both/results.md")), HasSubstr("Evaluation of 2 compressors"));
+  std::string longer = two;
+  longer.replace(longer.find("--older 24"), 10, "--older 600");
+  refuse(longer + "--task continue --out " + path("none") + texts(), "a window of 620");
   std::filesystem::remove(path("second/compressor.safetensors"));
   refuse(two + "--task continue --out " + path("none") + texts(), "second");
   EXPECT_FALSE(std::filesystem::exists(path("none/results.json")));

@@ -57,17 +57,24 @@ TEST_F(Train, ARunThatIsKilledGoesOnToTheSameLosses) {
 // Legs of a run, each as long as a machine is lent for.
 TEST_F(Train, ARunInLegsTakesTheSameSteps) {
   const std::string arguments = training() + " --steps 4 --checkpoint-every 100 ";
-  ASSERT_EQ(run(moved(arguments, "whole"), kOneThread).code, 0);
+  const Result whole = run(moved(arguments, "whole"), kOneThread);
+  ASSERT_EQ(whole.code, 0) << whole.err;
   for (int64_t step = 1; step <= 4; ++step) {
     const Result leg = run(arguments + "--minutes 1e-9", kOneThread);
     ASSERT_EQ(leg.code, 0) << leg.err;
     EXPECT_EQ(json::parse(leg.out).at("steps"), step);
+    // The smoothed loss goes on from leg to leg.
+    if (step == 4) {
+      EXPECT_EQ(json::parse(leg.out).at("loss"), json::parse(whole.out).at("loss"));
+    }
   }
   EXPECT_EQ(losses(log(path("trained"))), losses(log(path("whole"))));
   EXPECT_EQ(read_file(path("trained") + "/compressor.safetensors"),
             read_file(path("whole") + "/compressor.safetensors"));
   EXPECT_FALSE(json::parse(read_file(path("trained") + "/recipe.json")).contains("minutes"));
   refuse(arguments + "--minutes 0", "--minutes");
+  refuse(arguments + "--minutes nan", "--minutes");
+  refuse(arguments + "--slot-positions after", "--slot-positions means nothing to method selfcp");
 }
 
 TEST_F(Train, ARecipeMakesTheSameCompressorAgain) {

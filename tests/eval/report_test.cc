@@ -89,7 +89,8 @@ std::vector<Evaluation> several_evaluations() {
   std::vector<Evaluation> several(3, some_evaluation());
   several[1].method = "icae";
   several[1].tasks[0].ratios = {result_at(4)};
-  several[2].compressor = "another";
+  several[0].compressor = "some/where/";
+  several[2].compressor = "some/another";
   return several;
 }
 
@@ -97,10 +98,26 @@ TEST(Report, SeveralCompressorsBeginWithATableOfShares) {
   const std::string text = to_markdown(several_evaluations());
   EXPECT_THAT(text, HasSubstr("# Evaluation of 3 compressors\n\n## Recovered shares"));
   EXPECT_THAT(text,
-              HasSubstr("| continue | icae | 4 | 0.5 [0.25, 0.75] | 0.25 [0, 0.5] |  | 12.5 "
+              HasSubstr("| continue | icae | 10 | 4 | 0.5 [0.25, 0.75] | 0.25 [0, 0.5] |  | 12.5 "
                         "[12.25, 12.75] |"));
-  EXPECT_THAT(text, HasSubstr("| selfcp (another) | 2 |"));
+  EXPECT_THAT(text, HasSubstr("| selfcp (another) | 10 | 2 |"));
   EXPECT_THAT(text, HasSubstr("# Evaluation of icae\n"));
+}
+
+// Which questions fit, and how they are put, is the compressor's: verbatim text has a line for
+// each.
+TEST(Report, VerbatimTextThatWasNotMeasuredAlikeHasLinesOfItsOwn) {
+  std::vector<Evaluation> several = several_evaluations();
+  several[1].tasks[0].num_items = 9;
+  const std::string plot = recovered_share_plot(several);
+  EXPECT_THAT(plot, HasSubstr(">verbatim beside icae<"));
+  EXPECT_THAT(plot, Not(HasSubstr(">verbatim<")));
+}
+
+TEST(Report, WithoutSharesThereIsNoTableOfThem) {
+  std::vector<Evaluation> several = several_evaluations();
+  for (Evaluation& evaluation : several) evaluation.tasks.erase(evaluation.tasks.begin());
+  EXPECT_THAT(to_markdown(several), Not(HasSubstr("Recovered shares")));
 }
 
 TEST(Report, SeveralCompressorsHaveALineEachAndVerbatimTextOne) {
@@ -112,6 +129,7 @@ TEST(Report, SeveralCompressorsHaveALineEachAndVerbatimTextOne) {
     return found;
   };
   EXPECT_EQ(count(">icae<"), 1u);
+  EXPECT_EQ(count(">selfcp (where)<"), 1u);
   EXPECT_EQ(count(">selfcp (another)<"), 1u);
   EXPECT_EQ(count(">verbatim<"), 1u);
   EXPECT_EQ(count(">memory<"), 0u);

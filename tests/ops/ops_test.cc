@@ -190,11 +190,17 @@ class OpGradients : public testing::TestWithParam<Precision> {
   static void expect_equal(const Op& op, const Op& reference, const at::Tensor& wide) {
     const at::Tensor x = wide.to(GetParam().dtype), exact = x.to(at::kDouble);
     const at::Tensor weights = at::randn(op(x).sizes()).to(GetParam().dtype);
-    const at::Tensor actual = gradient(op, x, weights);
-    const at::Tensor expected = gradient(reference, exact, weights);
-    ASSERT_EQ(actual.scalar_type(), GetParam().dtype);
-    const double error = (actual.to(at::kDouble) - expected).abs().max().item<double>();
-    EXPECT_LE(error, GetParam().tolerance * expected.abs().max().item<double>());
+    const auto expect_close = [&](const at::Tensor& given) {
+      const at::Tensor actual = gradient(op, x, given);
+      const at::Tensor expected = gradient(reference, exact, given);
+      ASSERT_EQ(actual.scalar_type(), GetParam().dtype);
+      const double error = (actual.to(at::kDouble) - expected).abs().max().item<double>();
+      EXPECT_LE(error, GetParam().tolerance * expected.abs().max().item<double>());
+    };
+    expect_close(weights);
+    // gradients as they come out of other ops: every other column, and one number for all
+    expect_close(at::stack({weights, weights}, -1).select(-1, 1));
+    expect_close(at::ones({1}, weights.options()).expand(weights.sizes()));
   }
 };
 
@@ -259,6 +265,15 @@ TEST(GradientsOfOps, ReachAGainThatLearns) {
   const at::Tensor gain = at::ones({8}).requires_grad_(true);
   ops::rms_norm(x, gain, 1e-5).sum().backward();
   EXPECT_GT(gain.grad().abs().sum().item<float>(), 0);
+}
+
+TEST(GradientsOfOps, CanBeTakenAgainWhileTheGraphIsKept) {
+  const at::Tensor x = at::randn({4, 8}).requires_grad_(true);
+  const at::Tensor y = ops::rms_norm(x, at::ones({8}), 1e-5).square().sum();
+  const auto take = [&](bool keep) { return torch::autograd::grad({y}, {x}, {}, keep)[0]; };
+  const at::Tensor first = take(true);
+  EXPECT_TRUE(at::equal(first, take(false)));
+  EXPECT_THROW(take(false), c10::Error);
 }
 
 TEST(GradientsOfOps, HaveNoGradients) {
