@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compressors/divide.h"
 
-#include <cmath>
-
 #include <algorithm>
+#include <cmath>
 
 namespace precis {
 

@@ -30,7 +30,7 @@ struct GistingConfig {
   };
 
   Form form = Form::kFrozen;
-  int64_t num_gists = 1;           // k, where there is no ratio
+  int64_t num_gists = 1;  // k, where there is no ratio
   // Frozen form: text tokens for each gist, so that a longer text has more of them; then one
   // trained embedding is every gist's, as in the paper, and num_gists is 1.
   std::optional<double> ratio;
