@@ -38,8 +38,8 @@ struct IcaeShape {
 
 struct GistingShape {
   int64_t num_gists = 1;
-  std::optional<double> ratio =
-      {};  // frozen form: text tokens for each gist, in place of num_gists
+  // Frozen form: text tokens for each gist, in place of num_gists.
+  std::optional<double> ratio = {};
   int64_t max_segment = 512;
   bool tuned = false;       // the model itself was trained with gists
   int64_t rank = 16;        // frozen form: of the LoRA on q, k and v of the gists' rows; 0: none

@@ -111,7 +111,7 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
   };
   add("--ratio",
       flags.ratio,
-      "selfcp, gisting: text tokens per memory token (default: 4; gisting: --slots)");
+      "selfcp: text tokens per memory token (default: 4); gisting: the same, in place of --slots");
   add("--slots", flags.slots, "others: memory tokens of every part (default: 128; gisting: 1)");
   add("--max-segment", flags.max_segment, "text tokens in one pass (default: 512)");
   add("--separator", flags.separator, "selfcp: id of a token to read before the text");
