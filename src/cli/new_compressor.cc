@@ -79,7 +79,6 @@ std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine
 // Heads and width of the feed-forward layers as the model has them, heads fewer where theirs do not
 // divide its width.
 std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags, const Engine& engine) {
-  refuse(flags.slot_positions.has_value(), flags, "--slot-positions");
   refuse(flags.ratio.has_value(), flags, "--ratio");
   refuse(flags.separator.has_value(), flags, "--separator");
   refuse(flags.rank.has_value(), flags, "--rank");
@@ -94,6 +93,7 @@ std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags, const Engi
   set(config.slots, flags.slots);
   set(config.max_segment, flags.max_segment);
   set(config.num_layers, flags.layers);
+  config.spread_positions = flags.slot_positions.value_or("spread") == "spread";
   return create_ic_former(config, engine.decoder(), flags.seed);
 }
 
@@ -120,8 +120,8 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
   add("--layers", flags.layers, "ic-former: of the net (default: 3)");
   add("--slot-positions",
       flags.slot_positions,
-      "icae: of the memory tokens, after the text or spread over it (default: spread, where the "
-      "model's window allows)")
+      "icae, ic-former: of the memory tokens, after the text or spread over it (default: spread; "
+      "icae: where the model's window allows)")
       ->check(CLI::IsMember({"after", "spread"}));
 }
 

@@ -195,6 +195,13 @@ void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
       .add_option(
           "--chained-share", trainer.chained_share, "selfcp: share of steps that chain parts")
       ->capture_default_str();
+  command
+      .add_option(
+          "--embedding-steps",
+          trainer.embedding_steps,
+          "all but gisting: first steps, in which each memory row learns to be the embedding "
+          "of the token in the middle of its share")
+      ->capture_default_str();
   command.add_option("--learning-rate", trainer.learning_rate, "after the warm-up")
       ->capture_default_str();
   command.add_option("--warmup", trainer.warmup_steps, "steps")->capture_default_str();

@@ -2,11 +2,9 @@
 #include "compressors/ic_former.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <mutex>
 #include <numeric>
@@ -15,8 +13,8 @@
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
+#include "compressors/ic_former_config.h"
 #include "compressors/parts.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
@@ -25,11 +23,6 @@ namespace precis {
 namespace {
 
 constexpr const char* kMethod = "ic_former";
-constexpr double kInitialDeviation = 0.02;  // of matrices, as in the paper
-constexpr double kDigestDeviation = 0.1;    // of digests around the mean embedding, in its RMS
-
-// Far above what there is, far below where memory runs out before anything is said.
-constexpr int64_t kLargestDepth = 1024, kLargestFfn = int64_t{1} << 20;
 
 // Ids of the vocabulary whose keys and values are computed at a time.
 constexpr int64_t kIdsPerProduct = 4096;
@@ -115,6 +108,7 @@ class IcFormer final : public Compressor {
                      {"rope_base", config_.rope_base},
                      {"connector", config_.connector},
                      {"token_table", config_.token_table},
+                     {"slot_positions", config_.spread_positions ? "spread" : "after"},
                      {"instruct_before", config_.instruct.before},
                      {"instruct_after", config_.instruct.after},
                      {"instruct_end", config_.instruct.end}},
@@ -147,6 +141,8 @@ class IcFormer final : public Compressor {
     hasher.add(fingerprint_of(all));
     hasher.add(config_.num_heads);
     hasher.add(nlohmann::json{config_.rms_norm_epsilon, config_.rope_base}.dump());
+    // "after" adds nothing: it is what fingerprints were made of before there was a choice.
+    if (config_.spread_positions) hasher.add("spread");
     fingerprint_ = {std::move(versions), hasher.hex()};
     return fingerprint_.text;
   }
@@ -216,7 +212,8 @@ class IcFormer final : public Compressor {
   }
 
   nn::DigestShape digest_shape() const {
-    return {config_.num_heads, config_.rms_norm_epsilon, config_.rope_base};
+    return {
+        config_.num_heads, config_.rms_norm_epsilon, config_.rope_base, config_.spread_positions};
   }
 
   ReadParts prepared() const {
@@ -296,73 +293,7 @@ class IcFormer final : public Compressor {
   mutable Fingerprint fingerprint_;
 };
 
-IcFormerConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
-  const Settings settings(files);
-  IcFormerConfig config;
-  config.slots = settings.integer("slots");
-  config.max_segment = settings.integer("max_segment");
-  config.num_layers = settings.integer("num_layers");
-  config.num_heads = settings.integer("num_heads");
-  config.ffn_size = settings.integer("ffn_size");
-  config.rms_norm_epsilon = settings.number("rms_norm_epsilon");
-  config.rope_base = settings.number("rope_base");
-  config.connector = settings.flag("connector", false);
-  config.token_table = settings.flag("token_table", false);
-  config.instruct = {settings.ids("instruct_before"),
-                     settings.ids("instruct_after"),
-                     settings.ids("instruct_end")};
-  check_ic_former_config(config, decoder, ErrorKind::kBadWeights, files.origin());
-  return config;
-}
-
-nn::DigestNetSize net_size(const IcFormerConfig& config, int64_t hidden) {
-  return {config.num_layers, hidden, config.ffn_size};
-}
-
-// Where digests, AE and FT start if there is a connector, and the connector itself.
-void start_around_embeddings(IcFormerWeights& weights,
-                             const Decoder& decoder,
-                             const std::function<at::Tensor(at::IntArrayRef)>& noise) {
-  const EmbeddingStatistics embeddings = embedding_statistics(decoder);
-  for (at::Tensor* rows : {&weights.digests, &weights.autoencode, &weights.instruct})
-    *rows = embeddings.mean + noise(rows->sizes()) * embeddings.rms * kDigestDeviation;
-  weights.connector = create_connector(embeddings, ConnectorNorm::kLayerNorm);
-}
-
 }  // namespace
-
-void check_ic_former_config(const IcFormerConfig& config,
-                            const Decoder& decoder,
-                            ErrorKind kind,
-                            const std::string& origin) {
-  const auto demand = [&](bool good, const char* name, auto value, const std::string& expected) {
-    if (!good) fail(kind, origin, ": ", name, " is ", value, ", expected ", expected);
-  };
-  const auto demand_range = [&](const char* name, int64_t value, int64_t largest) {
-    demand(value >= 1 && value <= largest, name, value, concat("1 to ", largest));
-  };
-  demand_range("slots", config.slots, decoder.config().context_length - 1);
-  demand(config.max_segment >= 1, "max_segment", config.max_segment, "at least 1");
-  demand_range("num_layers", config.num_layers, kLargestDepth);
-  demand_range("ffn_size", config.ffn_size, kLargestFfn);
-  demand(config.rms_norm_epsilon > 0 && std::isfinite(config.rms_norm_epsilon),
-         "rms_norm_epsilon",
-         config.rms_norm_epsilon,
-         "a number above 0");
-  demand(config.rope_base > 0 && std::isfinite(config.rope_base),
-         "rope_base",
-         config.rope_base,
-         "a number above 0");
-  const int64_t hidden = decoder.config().hidden_size;
-  demand(
-      config.num_heads >= 1 && hidden % config.num_heads == 0 && hidden / config.num_heads % 2 == 0,
-      "num_heads",
-      config.num_heads,
-      concat("a number that divides the width of ", hidden, " into even parts"));
-  for (const auto* ids : {&config.instruct.before, &config.instruct.after, &config.instruct.end}) {
-    check_template_ids(*ids, decoder, kind, origin);
-  }
-}
 
 std::unique_ptr<Compressor> make_ic_former(const IcFormerConfig& config,
                                            IcFormerWeights weights,
@@ -374,11 +305,11 @@ std::unique_ptr<Compressor> make_ic_former(const IcFormerConfig& config,
 
 std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const Decoder& decoder) {
   check_base(files, decoder);
-  const IcFormerConfig config = read_config(files, decoder);
+  const IcFormerConfig config = read_ic_former_config(files, decoder);
   const Weights stored = files.weights(parameter_options(decoder));
   const int64_t hidden = decoder.config().hidden_size;
   IcFormerWeights weights;
-  weights.net = nn::load_digest_net(stored.scope("encoder"), net_size(config, hidden));
+  weights.net = nn::load_digest_net(stored.scope("encoder"), digest_net_size(config, decoder));
   weights.digests = stored.take("digest_embeddings", {config.slots, hidden});
   weights.autoencode = stored.take("autoencode_embedding", {hidden});
   if (stored.has("instruct_embedding"))
@@ -386,29 +317,6 @@ std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const D
   if (config.connector)
     weights.connector = take_connector(stored, hidden, ConnectorNorm::kLayerNorm);
   stored.check_all_taken();
-  return make_ic_former(config, std::move(weights), decoder);
-}
-
-std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
-                                             const Decoder& decoder,
-                                             uint64_t seed) {
-  check_ic_former_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
-  const auto options = parameter_options(decoder);
-  const int64_t hidden = decoder.config().hidden_size;
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  // Drawn on the CPU in float32, so that every device and dtype starts alike.
-  const auto noise = [&](at::IntArrayRef shape) {
-    return at::empty(shape, at::kFloat).normal_(0.0, 1.0, generator).to(options);
-  };
-  IcFormerWeights weights;
-  weights.net =
-      nn::make_digest_net(net_size(config, hidden), [&](const std::string&, at::IntArrayRef shape) {
-        return shape.size() == 1 ? at::ones(shape, options) : noise(shape) * kInitialDeviation;
-      });
-  weights.digests = at::zeros({config.slots, hidden}, options);
-  weights.autoencode = at::zeros({hidden}, options);
-  weights.instruct = at::zeros({hidden}, options);
-  if (config.connector) start_around_embeddings(weights, decoder, noise);
   return make_ic_former(config, std::move(weights), decoder);
 }
 

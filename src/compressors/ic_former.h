@@ -12,7 +12,6 @@
 #include "compressors/connector.h"
 #include "nn/cross_attention.h"
 #include "precis/compressor.h"
-#include "precis/error.h"
 
 namespace precis {
 
@@ -41,6 +40,8 @@ struct IcFormerConfig {
   bool connector = false;    // memories are LayerNorm(W h + b) rather than h
   bool token_table = false;  // keep the keys and values of the whole vocabulary, vocab_size x 2 x
                              // layers x hidden numbers: then texts are looked up, not multiplied
+  bool spread_positions = false;  // each digest in the middle of its share of the part, where the
+                                  // paper has all behind the part
   IcFormerTemplate instruct;
 };
 
@@ -53,25 +54,19 @@ struct IcFormerWeights {
   Connector connector;    // with its LayerNorm; empty without a connector
 };
 
-// Throws `kind`, naming `origin`, for sizes below 1, slots that fill the model's window, more than
-// 1024 layers, an ffn_size above 2^20, heads that do not divide the model's width into even parts,
-// and ids outside the vocabulary.
-void check_ic_former_config(const IcFormerConfig& config,
-                            const Decoder& decoder,
-                            ErrorKind kind,
-                            const std::string& origin);
-
 std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const Decoder& decoder);
 
 // Weights to start training from, the same for the same seed: matrices N(0, 0.02), gains 1. Without
 // a connector digests, AE and FT are zero, as in the paper. With one they lie around the mean
 // embedding and the connector starts as SelfCP's: W is the identity, b zero, the LayerNorm's gain a
-// quarter of the embeddings' RMS and its bias their mean.
+// quarter of the embeddings' RMS and its bias their mean. With a connector and spread digests,
+// memories start as the embeddings of the tokens that stand where the digests do. Throws
+// kInvalidArgument for what check_ic_former_config refuses.
 std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
                                              const Decoder& decoder,
                                              uint64_t seed = 1);
 
-// Throws as check_ic_former_config, kInvalidArgument. REQUIRES: weights of the shapes that config
+// Throws likewise. REQUIRES: weights of the shapes that config
 // names.
 std::unique_ptr<Compressor> make_ic_former(const IcFormerConfig& config,
                                            IcFormerWeights weights,

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/spread_position.h"
 #include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
 #include "compressors/parts.h"
@@ -204,7 +205,7 @@ class Icae final : public Compressor {
     for (const Part& part : parts) {
       for (int64_t i = 0; i < std::ssize(part); ++i) positions.push_back(i);
       for (int64_t slot = 0; slot < config_.slots; ++slot)
-        positions.push_back((2 * slot + 1) * std::ssize(part) / (2 * config_.slots));
+        positions.push_back(spread_position(slot, config_.slots, std::ssize(part)));
     }
     return at::tensor(positions, at::kLong).to(decoder_.options().device());
   }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "compressors/ic_former_config.h"
 #include "io/json_file.h"
 #include "io/published_weights.h"
 

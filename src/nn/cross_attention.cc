@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/spread_position.h"
 #include "ops/attention.h"
 #include "ops/gated_activation.h"
 #include "ops/linear.h"
@@ -81,25 +82,40 @@ at::Tensor heads_of(const at::Tensor& x, const DigestShape& shape) {
   return x.unflatten(-1, {shape.num_heads, x.size(-1) / shape.num_heads});
 }
 
+// Positions of the digests of one text, [num_digests] int64.
+at::Tensor digest_positions(int64_t length,
+                            int64_t num_digests,
+                            const DigestShape& shape,
+                            c10::Device device) {
+  const auto options = at::TensorOptions(at::kLong).device(device);
+  if (!shape.spread) return at::arange(length, length + num_digests, options);
+  std::vector<int64_t> positions;
+  for (int64_t i = 0; i < num_digests; ++i)
+    positions.push_back(spread_position(i, num_digests, length));
+  return at::tensor(positions, at::kLong).to(device);
+}
+
 // Positions of packed texts: of every row, and of the digests, which stand last in each.
 struct PackedPositions {
   at::Tensor rows;     // [sum of (length + k)] int64
   at::Tensor digests;  // [num_texts * k] int64
-  int64_t count = 0;   // one more than the largest
+  int64_t count = 0;   // above the largest
 };
 
 PackedPositions packed_positions(std::span<const int64_t> lengths,
                                  int64_t num_digests,
+                                 const DigestShape& shape,
                                  c10::Device device) {
   const auto options = at::TensorOptions(at::kLong).device(device);
   std::vector<at::Tensor> rows, digests;
-  const int64_t count = *std::max_element(lengths.begin(), lengths.end()) + num_digests;
-  const at::Tensor all = at::arange(count, options);
+  const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  const at::Tensor all = at::arange(longest, options);
   for (const int64_t length : lengths) {
-    rows.push_back(all.narrow(0, 0, length + num_digests));
-    digests.push_back(all.narrow(0, length, num_digests));
+    digests.push_back(digest_positions(length, num_digests, shape, device));
+    rows.push_back(all.narrow(0, 0, length));
+    rows.push_back(digests.back());
   }
-  return {at::cat(rows, 0), at::cat(digests, 0), count};
+  return {at::cat(rows, 0), at::cat(digests, 0), longest + num_digests};
 }
 
 }  // namespace
@@ -149,10 +165,11 @@ at::Tensor reference::cross_attention(const CrossAttentionLayer& layer,
                                       const at::Tensor& digests,
                                       const at::Tensor& seen,
                                       const DigestShape& shape) {
-  const int64_t hidden = digests.size(2), queries = digests.size(1), keys = seen.size(1);
-  const auto table = rotary_table(keys, hidden / shape.num_heads, shape, seen.options());
-  const ops::RotaryTable last{table.cos.narrow(0, keys - queries, queries),
-                              table.sin.narrow(0, keys - queries, queries)};
+  const int64_t hidden = digests.size(2), queries = digests.size(1);
+  const int64_t length[] = {seen.size(1) - queries};
+  const auto positions = packed_positions(length, queries, shape, seen.device());
+  const auto all = rotary_table(positions.count, hidden / shape.num_heads, shape, seen.options());
+  const auto table = at_positions(all, positions.rows), last = at_positions(all, positions.digests);
   const auto norm = [&](const at::Tensor& x, const at::Tensor& gain) {
     return ops::reference::rms_norm(x, gain, shape.rms_norm_epsilon);
   };
@@ -261,7 +278,7 @@ at::Tensor DigestReader::after_attention(const Layer& layer,
 }
 
 at::Tensor DigestReader::read(const at::Tensor& rows, std::span<const int64_t> lengths) const {
-  const auto positions = packed_positions(lengths, num_digests(), rows.device());
+  const auto positions = packed_positions(lengths, num_digests(), shape_, rows.device());
   const auto table = rotary_table(
       positions.count, digests_.size(1) / shape_.num_heads, shape_, digests_.options());
   const auto of_rows = at_positions(table, positions.rows),

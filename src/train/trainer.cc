@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "train/checkpoint.h"
+#include "train/embedding_loss.h"
 #include "train/language_model_loss.h"
 #include "train/trainer_options.h"
 #include "train/training_log.h"
@@ -94,7 +95,9 @@ class Run {
     for (auto& group : optimizer_->param_groups()) group.options().set_lr(step.learning_rate);
     optimizer_->zero_grad();
     const std::vector<TrainingExample> examples = draw(number);
-    step.loss = add_gradients(examples, drawn_options(number));
+    const CompressOptions drawn = drawn_options(number);
+    step.loss = number <= options_.embedding_steps ? add_embedding_gradients(examples, drawn)
+                                                   : add_gradients(examples, drawn);
     step.gradient_norm = torch::nn::utils::clip_grad_norm_(parameters_, options_.clip_norm);
     check_finite(step);
     optimizer_->step();
@@ -193,6 +196,22 @@ class Run {
       const double share = num_targets(part) / num_targets(examples);
       const auto batch = predict(decoder_, compressor_, part, options);
       loss += share * cross_entropy(decoder_, batch, /*backward=*/true, share);
+    }
+    return loss;
+  }
+
+  double add_embedding_gradients(std::span<const TrainingExample> examples,
+                                 const CompressOptions& options) {
+    const int64_t size = options_.batch / options_.accumulate;
+    const double share = 1.0 / static_cast<double>(options_.accumulate);
+    double loss = 0;
+    for (int64_t first = 0; first < options_.batch; first += size) {
+      loss += share * embedding_loss(decoder_,
+                                     compressor_,
+                                     examples.subspan(first, size),
+                                     options,
+                                     /*backward=*/true,
+                                     share);
     }
     return loss;
   }

@@ -20,7 +20,8 @@ struct TrainerOptions {
   int64_t accumulate = 1;  // passes that a step's examples are read in; must divide batch
   bool recompute = false;  // activations anew on the way back: for large models
   ExampleOptions examples;
-  std::vector<double> ratios;  // drawn anew for each step; empty: the compressor's own
+  int64_t embedding_steps = 0;  // first steps, in which rows learn to be embeddings instead
+  std::vector<double> ratios;   // drawn anew for each step; empty: the compressor's own
   double chained_share = 0.0;  // share of steps that chain parts ("concat" and "recursive" in turn)
   double learning_rate = 1e-3;  // after the warm-up; falls along a cosine to a tenth of it
   int64_t warmup_steps = 50;
@@ -33,7 +34,7 @@ struct TrainerOptions {
 
 struct TrainingStep {
   int64_t step = 0;          // from 1
-  double loss = 0;           // mean nats per target token
+  double loss = 0;           // mean nats per target token; of embedding_loss() in its steps
   double smoothed_loss = 0;  // running mean over steps, those before a resumed run's too
   double learning_rate = 0;
   double gradient_norm = 0;

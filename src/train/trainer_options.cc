@@ -34,6 +34,7 @@ void check_numbers(const TrainerOptions& options) {
   demand(options.warmup_steps >= 0, "warmup_steps", options.warmup_steps);
   demand(options.weight_decay >= 0, "weight_decay", options.weight_decay);
   demand(options.clip_norm > 0, "clip_norm", options.clip_norm);
+  demand(options.embedding_steps >= 0, "embedding_steps", options.embedding_steps);
   demand(options.checkpoint_every >= 1, "checkpoint_every", options.checkpoint_every);
   demand(options.validate_every >= 0, "validate_every", options.validate_every);
   demand(options.validation_examples >= 1, "validation_examples", options.validation_examples);
@@ -57,6 +58,12 @@ void check_options(const TrainerOptions& options, const Compressor& compressor) 
          "ratios were given, but ",
          info.method,
          " has one ratio only");
+  demand(options.embedding_steps == 0 || !info.cached,
+         "embedding_steps is ",
+         options.embedding_steps,
+         ", but memories of ",
+         info.method,
+         " are no rows");
   demand(options.chained_share == 0 || info.any_chaining,
          "chained_share is ",
          options.chained_share,
@@ -98,7 +105,7 @@ std::string describe_run(const TrainerOptions& options,
                          const TrainingData& data) {
   const CompressorInfo info = compressor.info();
   const ExampleOptions& examples = options.examples;
-  const nlohmann::json run = {
+  nlohmann::json run = {
       {"model", decoder.fingerprint()},
       {"dtype", c10::toString(c10::typeMetaToScalarType(decoder.options().dtype()))},
       {"data", data.train.fingerprint()},
@@ -133,6 +140,8 @@ std::string describe_run(const TrainerOptions& options,
       {"clip_norm", options.clip_norm},
       {"validate_every", options.validate_every},
       {"validation_examples", options.validation_examples}};
+  // Nothing where there are none, as in checkpoints from before there were any.
+  if (options.embedding_steps > 0) run["embedding_steps"] = options.embedding_steps;
   return run.dump();
 }
 

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace precis {
+
+// Where memory token `index` of `count` stands if they are spread over a text of `length` tokens,
+// from its first: in the middle of its share of it (Zhao et al., 2024, arXiv 2409.14364).
+constexpr int64_t spread_position(int64_t index, int64_t count, int64_t length) {
+  return (2 * index + 1) * length / (2 * count);
+}
+
+}  // namespace precis

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/embedding_loss.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <variant>
+#include <vector>
+
+#include "base/spread_position.h"
+
+namespace precis {
+namespace {
+
+// Ids of the tokens in the middle of the shares of `count` rows.
+void add_middles(std::span<const TokenId> text, int64_t count, std::vector<TokenId>& middles) {
+  for (int64_t row = 0; row < count; ++row)
+    middles.push_back(text[spread_position(row, count, std::ssize(text))]);
+}
+
+}  // namespace
+
+double embedding_loss(const Decoder& decoder,
+                      const Compressor& compressor,
+                      std::span<const TrainingExample> examples,
+                      const CompressOptions& options,
+                      bool backward,
+                      double scale) {
+  std::vector<Segment> segments;
+  for (const TrainingExample& example : examples) {
+    segments.push_back(example.segment);
+    std::vector<TokenId>& ids = segments.back().tokens;
+    ids.resize(std::min(std::ssize(ids), compressor.info().max_segment));
+  }
+  std::vector<at::Tensor> rows;
+  std::vector<TokenId> middles;
+  const std::vector<MemoryTensors> memories = compressor.compress(segments, options);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    rows.push_back(std::get<SoftTokens>(memories[i]).embeddings);
+    add_middles(segments[i].tokens, rows.back().size(0), middles);
+  }
+  const at::Tensor index = at::tensor(middles, at::kLong).to(decoder.options().device());
+  const at::Tensor read = at::cat(rows, 0);
+  const auto wide = read.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor wanted = decoder.embed(index).to(wide);
+  const at::Tensor variance = (wanted - wanted.mean(0)).square().mean().clamp_min(1e-12);
+  const at::Tensor loss = (read.to(wide) - wanted).square().mean() / variance;
+  if (backward) (loss * scale).backward();
+  return loss.item<double>();
+}
+
+}  // namespace precis

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+
+#include "precis/compressor.h"
+#include "precis/decoder.h"
+#include "train/language_model_loss.h"
+
+namespace precis {
+
+// A start that the frozen model can read, learnt without a pass of the decoder: each memory row
+// becomes the embedding of the token in the middle of its share of the text. Of each text no more
+// than the compressor reads at once.
+// The mean squared distance over the variance of those embeddings: 1 is what the same row for every
+// text reaches. With `backward`, gradients are accumulated into the compressor's parameters,
+// multiplied by `scale`. Throws as compress() does. REQUIRES: a compressor that makes SoftTokens,
+// not all texts of one token and the same.
+double embedding_loss(const Decoder& decoder,
+                      const Compressor& compressor,
+                      std::span<const TrainingExample> examples,
+                      const CompressOptions& options,
+                      bool backward,
+                      double scale = 1.0);
+
+}  // namespace precis
