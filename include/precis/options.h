@@ -66,11 +66,20 @@ struct GenerationOptions {
   int64_t context_limit = 0;    // tokens of prompt and output in all; 0: the model's own
 };
 
+// How the model's matrices are kept. Quantised on loading, from whatever the file holds; norms,
+// biases and all that is computed stay in the dtype.
+enum class WeightFormat {
+  kDtype,
+  kInt8,  // a scale for each output
+  kInt4,  // a scale and a minimum for each group of 32
+};
+
 struct EngineOptions {
   std::filesystem::path model;       // a GGUF file or a Hugging Face directory
   std::filesystem::path compressor;  // a directory with compressor.json, or empty
   std::optional<Dtype> dtype;        // none: bfloat16 where the processor has it, else float32
   DeviceKind device = DeviceKind::kCpu;
+  WeightFormat weights = WeightFormat::kDtype;
 };
 
 }  // namespace precis

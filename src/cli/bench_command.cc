@@ -155,8 +155,6 @@ void add_bench(CLI::App& app) {
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--decode", flags->decode, "tokens to generate")->capture_default_str();
-  command->add_option("--weights", flags->model.dtype, "the same as --dtype")
-      ->check(CLI::IsMember({"float32", "bfloat16", "auto"}));
   command->add_option("--runs", flags->runs, "of which the median counts")->capture_default_str();
   command->add_flag("--json", flags->json, "one JSON object");
   command->callback([flags] {

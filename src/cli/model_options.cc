@@ -25,7 +25,9 @@ std::optional<Dtype> dtype_named(const std::string& name) {
 
 Engine ModelOptions::load() const {
   EngineOptions options = engine;
-  options.dtype = dtype_named(dtype);
+  options.dtype = dtype_named(dtype_named(weights) ? weights : dtype);
+  if (weights == "int8") options.weights = WeightFormat::kInt8;
+  if (weights == "int4") options.weights = WeightFormat::kInt4;
   options.device = device == "cuda" ? DeviceKind::kCuda : DeviceKind::kCpu;
   return Engine::load(options);
 }
@@ -42,6 +44,12 @@ void add_model_options(CLI::App& command,
         ->required(use == CompressorUse::kRequired);
   }
   add_dtype_and_device(command, options);
+  command
+      .add_option("--weights",
+                  options.weights,
+                  "how the model's matrices are kept: in the dtype, or int8 or int4, quantised on "
+                  "loading; float32 and bfloat16 mean the same as with --dtype")
+      ->check(CLI::IsMember({"float32", "bfloat16", "int8", "int4"}));
 }
 
 void add_dtype_and_device(CLI::App& command, ModelOptions& options) {

@@ -12,10 +12,11 @@
 
 namespace precis::cli {
 
-// --model, --compressor, --dtype, --device.
+// --model, --compressor, --dtype, --weights, --device.
 struct ModelOptions {
   EngineOptions engine;
   std::string dtype = "auto";
+  std::string weights;  // empty: in the dtype
   std::string device = "cpu";
 
   Engine load() const;

@@ -87,7 +87,7 @@ Engine Engine::load(const EngineOptions& options) {
   return translate_errors([&] {
     const c10::NoGradGuard no_grad;
     auto parts = std::make_unique<Parts>();
-    parts->decoder = load_decoder(options.model, tensor_options(options));
+    parts->decoder = load_decoder(options.model, tensor_options(options), options.weights);
     parts->tokenizer = load_optional_tokenizer(options.model);
     PRECIS_CHECK(
         !parts->tokenizer || parts->tokenizer->vocab_size() <= parts->decoder->config().vocab_size,

@@ -89,6 +89,42 @@ struct LinearArguments {
   int64_t outputs;
 };
 
+// Numbers of a weight that share a scale in int4.
+inline constexpr int64_t kQuantizedGroup = 32;
+
+// Rows of `width` elements, as int16 codes of `block` neighbours that share a scale, and sums of
+// their numbers over each kQuantizedGroup. A block that holds numbers that are not finite has a
+// scale that is not finite either. block: as of QuantizedLinearArguments.
+struct QuantizeRowsArguments {
+  const void* x;
+  int16_t* codes;  // [rows, width]
+  float* scales;   // [rows, width / block]
+  float* sums;     // [rows, width / kQuantizedGroup]
+  int64_t width;
+  int64_t block;
+};
+
+// Few rows times a quantised matrix, for widths that are multiples of kQuantizedGroup. A row is
+// int16 codes, of which `block` neighbours share a scale: a multiple of kQuantizedGroup that
+// divides width, at most 128. bits 8: codes int8 [outputs, width], scales [outputs]. bits 4: codes
+// [outputs, width / 2], byte i of a group holding code i below and code i + 16 above, number =
+// scale * code + minimum with float16 scales and minima.
+struct QuantizedLinearArguments {
+  const int16_t* x_codes;  // [rows, width]
+  const float* x_scales;   // [rows, width / block]
+  const float* x_sums;     // bits 4: of the rows' numbers over each group, [rows, groups]
+  const void* codes;
+  const float* scales;           // bits 8
+  const uint16_t* group_scales;  // bits 4: [outputs, groups]
+  const uint16_t* group_minima;  // the same
+  float* out;                    // [rows, outputs]
+  int64_t bits;
+  int64_t rows;
+  int64_t width;
+  int64_t outputs;
+  int64_t block;
+};
+
 // Kernels work on a range of rows (or heads, or outputs), so that the caller decides about threads.
 struct KernelTable {
   void (*rms_norm)(Element, const RmsNormArguments&, int64_t first_row, int64_t last_row);
@@ -110,7 +146,13 @@ struct KernelTable {
                            int64_t first_kv_head,
                            int64_t last_kv_head);
   void (*linear)(Element, const LinearArguments&, int64_t first_output, int64_t last_output);
+  void (*quantize_rows)(Element, const QuantizeRowsArguments&, int64_t first_row, int64_t last_row);
+  void (*quantized_linear)(const QuantizedLinearArguments&,
+                           int64_t first_output,
+                           int64_t last_output);
 };
+
+void quantized_linear_cpu(const QuantizedLinearArguments&, int64_t first, int64_t last);
 
 const KernelTable& cpu();
 

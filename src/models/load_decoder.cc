@@ -13,7 +13,8 @@
 namespace precis {
 
 std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
-                                      c10::TensorOptions options) {
+                                      c10::TensorOptions options,
+                                      WeightFormat format) {
   std::error_code ignored;
   PRECIS_CHECK(std::filesystem::exists(model, ignored),
                kNotFound,
@@ -22,11 +23,11 @@ std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
   if (std::filesystem::is_directory(model, ignored)) {
     const auto path = model / "config.json";
     const DecoderConfig config = decoder_config(read_json(path), path.string());
-    return load_transformer(config, Weights(safetensors_weights(model), options));
+    return load_transformer(config, Weights(safetensors_weights(model), options), format);
   }
   auto file = std::make_shared<const GgufFile>(GgufFile::open(model));
   const DecoderConfig config = decoder_config(gguf_config(*file), model.string());
-  return load_transformer(config, Weights(gguf_weights(file), options));
+  return load_transformer(config, Weights(gguf_weights(file), options), format);
 }
 
 }  // namespace precis

@@ -5,12 +5,14 @@
 #include <memory>
 
 #include "precis/decoder.h"
+#include "precis/options.h"
 
 namespace precis {
 
 // Loads a GGUF file or a Hugging Face directory (config.json and safetensors). Throws kNotFound,
 // kBadWeights or kUnsupported with the file's name.
 std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
-                                      c10::TensorOptions options);
+                                      c10::TensorOptions options,
+                                      WeightFormat format = WeightFormat::kDtype);
 
 }  // namespace precis

@@ -8,7 +8,8 @@
 #include "base/check.h"
 #include "nn/adapter.h"
 #include "nn/decoder_layer.h"
-#include "ops/linear.h"
+#include "nn/linear.h"
+#include "ops/quantized_weight.h"
 #include "ops/rms_norm.h"
 
 namespace precis {
@@ -38,19 +39,24 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
 
 class Transformer final : public Decoder {
  public:
-  Transformer(const DecoderConfig& config, const Weights& weights)
+  Transformer(const DecoderConfig& config, const Weights& weights, int64_t bits)
       : config_(config), options_(weights.options()), fingerprint_(weights.source().fingerprint()) {
+    const auto stored = [&](nn::Linear linear) {
+      return bits > 0 ? nn::quantized(linear, bits) : linear;
+    };
     const Weights model = weights.scope("model");
     const std::vector<int64_t> table{config.vocab_size, config.hidden_size};
-    embedding_ = model.take("embed_tokens.weight", table);
+    embedding_ = stored({model.take("embed_tokens.weight", table), {}});
     for (int64_t i = 0; i < config.num_layers; ++i) {
       const Weights layer = model.scope(concat("layers.", i));
-      layers_.push_back(nn::load_decoder_layer(layer, config, i));
+      nn::DecoderLayer& loaded = layers_.emplace_back(nn::load_decoder_layer(layer, config, i));
+      for (nn::Linear* linear : {&loaded.qkv, &loaded.output, &loaded.gate_up, &loaded.down})
+        *linear = stored(*linear);
       layer.skip("self_attn.rotary_emb.inv_freq");  // older checkpoints store what the
                                                     // configuration implies
     }
     final_norm_ = nn::load_gain(model, "norm", config.hidden_size, config);
-    head_ = config.tied_head ? embedding_ : weights.take("lm_head.weight", table);
+    head_ = config.tied_head ? embedding_ : stored({weights.take("lm_head.weight", table), {}});
     if (config.tied_head) weights.skip("lm_head.weight");
     frequencies_ = ops::rotary_frequencies(config.rope, config.head_dim).to(options_.device());
     if (config.local_rope) {
@@ -65,7 +71,10 @@ class Transformer final : public Decoder {
   const std::string& fingerprint() const override { return fingerprint_; }
 
   at::Tensor embed(const at::Tensor& tokens) const override {
-    const at::Tensor rows = embedding_.index_select(0, tokens);
+    const auto dtype = c10::typeMetaToScalarType(options_.dtype());
+    const at::Tensor rows = embedding_.quantized.defined()
+                                ? ops::dequantize_rows(embedding_.quantized, tokens, dtype)
+                                : embedding_.weight.index_select(0, tokens);
     return config_.embedding_scale == 1.0 ? rows : rows * config_.embedding_scale;
   }
 
@@ -87,13 +96,13 @@ class Transformer final : public Decoder {
     return ops::rms_norm(x, final_norm_, config_.rms_norm_epsilon);
   }
 
-  at::Tensor logits(const at::Tensor& hidden) const override { return ops::linear(hidden, head_); }
+  at::Tensor logits(const at::Tensor& hidden) const override { return head_(hidden); }
 
   int64_t num_parameters() const override {
-    return total([](const at::Tensor& t) { return t.numel(); });
+    return total([](const auto& t) { return t.numel(); });
   }
   int64_t weight_bytes() const override {
-    return total([](const at::Tensor& t) { return static_cast<int64_t>(t.nbytes()); });
+    return total([](const auto& t) { return static_cast<int64_t>(t.nbytes()); });
   }
 
  private:
@@ -113,11 +122,8 @@ class Transformer final : public Decoder {
 
   template <typename Measure>
   int64_t total(const Measure& measure) const {
-    int64_t sum = 0;
-    const auto add = [&](const at::Tensor& t) { sum += t.defined() ? measure(t) : 0; };
-    add(embedding_);
-    if (!config_.tied_head) add(head_);
-    add(final_norm_);
+    int64_t sum = measure(embedding_) + measure(final_norm_);
+    if (!config_.tied_head) sum += measure(head_);
     for (const nn::DecoderLayer& layer : layers_) {
       for (const at::Tensor& t : {layer.attention_norm,
                                   layer.attention_out_norm,
@@ -125,12 +131,10 @@ class Transformer final : public Decoder {
                                   layer.mlp_out_norm,
                                   layer.q_norm,
                                   layer.k_norm}) {
-        add(t);
+        if (t.defined()) sum += measure(t);
       }
-      for (const nn::Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
-        add(linear->weight);
-        add(linear->bias);
-      }
+      for (const nn::Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
+        sum += measure(*linear);
     }
     return sum;
   }
@@ -138,8 +142,8 @@ class Transformer final : public Decoder {
   DecoderConfig config_;
   c10::TensorOptions options_;
   std::string fingerprint_;
-  at::Tensor embedding_;  // [vocab, hidden]
-  at::Tensor head_;       // [vocab, hidden]
+  nn::Linear embedding_;  // [vocab, hidden], its rows looked up
+  nn::Linear head_;       // [vocab, hidden]
   at::Tensor final_norm_;
   at::Tensor frequencies_;
   at::Tensor local_frequencies_;
@@ -148,8 +152,20 @@ class Transformer final : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<Decoder> load_transformer(const DecoderConfig& config, const Weights& weights) {
-  return std::make_unique<Transformer>(config, weights);
+std::unique_ptr<Decoder> load_transformer(const DecoderConfig& config,
+                                          const Weights& weights,
+                                          WeightFormat format) {
+  const int64_t bits = format == WeightFormat::kInt8 ? 8 : format == WeightFormat::kInt4 ? 4 : 0;
+  for (const int64_t width :
+       {config.hidden_size, config.ffn_size, config.num_heads * config.head_dim}) {
+    PRECIS_CHECK(bits == 0 || ops::can_be_quantized(width),
+                 kUnsupported,
+                 weights.source().origin(),
+                 ": its products are over ",
+                 width,
+                 " numbers; weights in int8 or int4 need multiples of 32");
+  }
+  return std::make_unique<Transformer>(config, weights, bits);
 }
 
 }  // namespace precis

@@ -4,12 +4,16 @@
 #include <memory>
 
 #include "precis/decoder.h"
+#include "precis/options.h"
 #include "precis/weights.h"
 
 namespace precis {
 
 // The decoder-only transformer that all supported architectures are variants of. Throws kBadWeights
-// if a tensor is missing, has another shape than the configuration says, or is left over.
-std::unique_ptr<Decoder> load_transformer(const DecoderConfig& config, const Weights& weights);
+// if a tensor is missing, has another shape than the configuration says, or is left over,
+// kUnsupported for a format that the model's widths do not allow.
+std::unique_ptr<Decoder> load_transformer(const DecoderConfig& config,
+                                          const Weights& weights,
+                                          WeightFormat format = WeightFormat::kDtype);
 
 }  // namespace precis

@@ -4,10 +4,27 @@
 #include <ATen/ops/cat.h>
 
 #include "ops/linear.h"
+#include "ops/quantized_linear.h"
 
 namespace precis::nn {
 
-at::Tensor Linear::operator()(const at::Tensor& x) const { return ops::linear(x, weight, bias); }
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  return quantized.defined() ? ops::linear(x, quantized, bias) : ops::linear(x, weight, bias);
+}
+
+int64_t Linear::numel() const {
+  return (quantized.defined() ? quantized.numel() : weight.numel()) +
+         (bias.defined() ? bias.numel() : 0);
+}
+
+int64_t Linear::nbytes() const {
+  return (quantized.defined() ? quantized.nbytes() : static_cast<int64_t>(weight.nbytes())) +
+         (bias.defined() ? static_cast<int64_t>(bias.nbytes()) : 0);
+}
+
+Linear quantized(const Linear& linear, int64_t bits) {
+  return {{}, linear.bias, ops::quantize(linear.weight, bits)};
+}
 
 Linear load_linear(const Weights& weights, std::string_view name, LinearShape shape) {
   const Weights own = weights.scope(name);

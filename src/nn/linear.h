@@ -5,16 +5,22 @@
 
 #include <string_view>
 
+#include "ops/quantized_weight.h"
 #include "precis/weights.h"
 
 namespace precis::nn {
 
 // y = x W^T + b. weight: [out, in]; bias: [out] or undefined.
 struct Linear {
-  at::Tensor weight;
+  at::Tensor weight;  // undefined if there is a quantised one
   at::Tensor bias;
+  ops::QuantizedWeight quantized = {};
 
   at::Tensor operator()(const at::Tensor& x) const;  // [n, in] -> [n, out]
+
+  // Numbers and bytes of both.
+  int64_t numel() const;
+  int64_t nbytes() const;
 };
 
 struct LinearShape {
@@ -24,6 +30,9 @@ struct LinearShape {
 };
 
 Linear load_linear(const Weights& weights, std::string_view name, LinearShape shape);
+
+// The same with its weight in `bits` (4 or 8).
+Linear quantized(const Linear& linear, int64_t bits);
 
 // Stacks the outputs of layers that read the same input: one product instead of several.
 Linear fuse(at::TensorList weights, at::TensorList biases);

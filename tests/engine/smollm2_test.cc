@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/json_file.h"
+#include "precis/decoder.h"
 #include "precis/engine.h"
 #include "precis/tokenizer.h"
 #include "text/chat_template.h"
@@ -19,8 +20,9 @@ const std::filesystem::path kModel = PRECIS_TEST_MODEL_DIR "/smollm2-135m-instru
 
 class SmolLm2 : public testing::Test {
  protected:
-  static Engine load(Dtype dtype) {
+  static Engine load(Dtype dtype, WeightFormat weights = WeightFormat::kDtype) {
     EngineOptions options;
+    options.weights = weights;
     options.model = kModel;
     options.dtype = dtype;
     return Engine::load(options);
@@ -50,6 +52,20 @@ TEST_F(SmolLm2, ScoresInBFloat16AreCloseOnAverage) {
   Score expected;
   expected.nll.assign(nll.begin(), nll.end());
   EXPECT_NEAR(score.mean(), expected.mean(), 0.03);
+}
+
+// The file's own weights are on a grid of four bits, so that even those lose next to nothing.
+TEST_F(SmolLm2, QuantizedItSaysTheSame) {
+  Score expected;
+  expected.nll.assign(nll.begin(), nll.end());
+  const int64_t whole = load(Dtype::kFloat32).decoder().weight_bytes();
+  for (const auto& [format, share] :
+       {std::pair{WeightFormat::kInt8, 0.26}, {WeightFormat::kInt4, 0.16}}) {
+    const Engine engine = load(Dtype::kFloat32, format);
+    EXPECT_NEAR(engine.score_ids(Prompt(), ids).mean(), expected.mean(), 0.01 * expected.mean());
+    EXPECT_LT(static_cast<double>(engine.decoder().weight_bytes()),
+              share * static_cast<double>(whole));
+  }
 }
 
 TEST_F(SmolLm2, ItsTemplateRendersAsInTransformers) {

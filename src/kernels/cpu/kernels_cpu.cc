@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/kernels.h"
 
@@ -255,6 +256,47 @@ template <typename T>
   }
 }
 
+template <typename T>
+[[gnu::always_inline]] inline void quantize_block(const T* x,
+                                                  int64_t size,
+                                                  int16_t* codes,
+                                                  float* scale) {
+  constexpr float kLargestCode = 32767.0f;
+  float largest = 0, total = 0;  // only a sum keeps what is not a number
+  for (int64_t i = 0; i < size; ++i) {
+    const float magnitude = __builtin_fabsf(to_float(x[i]));
+    largest = magnitude > largest ? magnitude : largest;
+    total += magnitude;
+  }
+  const bool finite = total <= std::numeric_limits<float>::max();
+  const float inverse = finite && largest > 0 ? kLargestCode / largest : 0.0f;
+  *scale = finite ? largest / kLargestCode : std::numeric_limits<float>::quiet_NaN();
+  for (int64_t i = 0; i < size; ++i) {
+    const float number = finite ? to_float(x[i]) : 1.0f;
+    codes[i] = static_cast<int16_t>(static_cast<int32_t>(__builtin_rintf(number * inverse)));
+  }
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void quantize(const QuantizeRowsArguments& a,
+                                            int64_t first,
+                                            int64_t last) {
+  for (int64_t row = first; row < last; ++row) {
+    const T* x = static_cast<const T*>(a.x) + row * a.width;
+    for (int64_t block = 0; block < a.width / a.block; ++block) {
+      quantize_block(x + block * a.block,
+                     a.block,
+                     a.codes + row * a.width + block * a.block,
+                     a.scales + row * (a.width / a.block) + block);
+    }
+    for (int64_t group = 0; group < a.width / kQuantizedGroup; ++group) {
+      float sum = 0;
+      for (int64_t i = 0; i < kQuantizedGroup; ++i) sum += to_float(x[group * kQuantizedGroup + i]);
+      a.sums[row * (a.width / kQuantizedGroup) + group] = sum;
+    }
+  }
+}
+
 // One symbol per kernel and element, compiled for each of these instruction sets.
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_f32(
     const RmsNormArguments& a, int64_t first, int64_t last) {
@@ -313,6 +355,15 @@ template <typename T>
   linear_outputs<BFloat16>(a, first, last);
 }
 
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void quantize_f32(
+    const QuantizeRowsArguments& a, int64_t first, int64_t last) {
+  quantize<float>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void quantize_bf16(
+    const QuantizeRowsArguments& a, int64_t first, int64_t last) {
+  quantize<BFloat16>(a, first, last);
+}
+
 void rms_norm(Element element, const RmsNormArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? rms_norm_f32 : rms_norm_bf16)(a, first, last);
 }
@@ -346,6 +397,9 @@ void decode_attention(Element element,
 void linear(Element element, const LinearArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? linear_f32 : linear_bf16)(a, first, last);
 }
+void quantize_rows(Element element, const QuantizeRowsArguments& a, int64_t first, int64_t last) {
+  (element == Element::kFloat32 ? quantize_f32 : quantize_bf16)(a, first, last);
+}
 
 constexpr KernelTable kTable{rms_norm,
                              rms_norm_backward,
@@ -353,7 +407,9 @@ constexpr KernelTable kTable{rms_norm,
                              gated_activation,
                              gated_activation_backward,
                              decode_attention,
-                             linear};
+                             linear,
+                             quantize_rows,
+                             quantized_linear_cpu};
 
 }  // namespace
 

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of few rows with int8 and int4 weights, for one instruction set: included once for each
+// by quantized_linear.cc, so that there is no guard.
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace precis::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// At most what 16 codes fill, so that a group is one or more vectors whatever the processor has.
+using Short = hn::CappedTag<int16_t, 16>;
+using Int = hn::RepartitionToWide<Short>;
+using Float = hn::RebindToFloat<Int>;
+constexpr Short kShort;
+constexpr Int kInt;
+constexpr Float kFloat;
+
+// Rows that share what is unpacked of a weight.
+constexpr int64_t kRowsTogether = 4;
+
+struct RowsOfBlock {
+  const int16_t* codes;
+  int64_t stride;  // from one row to the next
+};
+
+// Adds codes [kShort lanes] times each row's to the row's sums.
+template <int64_t kRows, class V>
+HWY_INLINE void add_products(V codes, RowsOfBlock x, hn::Vec<Int>* sums) {
+  for (int64_t row = 0; row < kRows; ++row) {
+    hn::Vec<Int> unused = hn::Zero(kInt);
+    sums[row] = hn::ReorderWidenMulAccumulate(
+        kInt, codes, hn::LoadU(kShort, x.codes + row * x.stride), sums[row], unused);
+  }
+}
+
+// out[row] for kRows rows from `first_row` on, of one output with int8 codes.
+template <int64_t kRows>
+HWY_INLINE void int8_output(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
+  const hn::Rebind<int8_t, Short> kByte;
+  const int64_t blocks = a.width / a.block;
+  const int8_t* weight = static_cast<const int8_t*>(a.codes) + output * a.width;
+  const float* scales = a.x_scales + first_row * blocks;
+  hn::Vec<Float> totals[kRows];
+  for (int64_t row = 0; row < kRows; ++row) totals[row] = hn::Zero(kFloat);
+  for (int64_t block = 0; block < blocks; ++block) {
+    hn::Vec<Int> sums[kRows];
+    for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
+    for (int64_t i = block * a.block; i < (block + 1) * a.block; i += hn::Lanes(kShort)) {
+      const auto codes = hn::PromoteTo(kShort, hn::LoadU(kByte, weight + i));
+      add_products<kRows>(codes, {a.x_codes + first_row * a.width + i, a.width}, sums);
+    }
+    for (int64_t row = 0; row < kRows; ++row) {
+      totals[row] = hn::MulAdd(hn::ConvertTo(kFloat, sums[row]),
+                               hn::Set(kFloat, scales[row * blocks + block]),
+                               totals[row]);
+    }
+  }
+  for (int64_t row = 0; row < kRows; ++row) {
+    a.out[(first_row + row) * a.outputs + output] =
+        a.scales[output] * hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
+  }
+}
+
+// float16 numbers as floats. out: room for kGroupsTogether.
+constexpr int64_t kGroupsTogether = 64;
+HWY_INLINE void widen(const uint16_t* in, int64_t count, float* out) {
+  const hn::Rebind<hwy::float16_t, Float> kHalf;
+  int64_t i = 0;
+  for (; i + hn::Lanes(kFloat) <= count; i += hn::Lanes(kFloat)) {
+    const auto half = hn::LoadU(kHalf, reinterpret_cast<const hwy::float16_t*>(in + i));
+    hn::StoreU(hn::PromoteTo(kFloat, half), kFloat, out + i);
+  }
+  if (i == count) return;
+  uint16_t rest[hn::MaxLanes(kFloat)] = {};
+  std::copy(in + i, in + count, rest);
+  const auto half = hn::LoadU(kHalf, reinterpret_cast<const hwy::float16_t*>(rest));
+  hn::StoreU(hn::PromoteTo(kFloat, half), kFloat, out + i);
+}
+
+// Sums of one group's int4 codes times each row's. Byte i holds code i in its lower and code i + 16
+// in its upper half.
+template <int64_t kRows>
+HWY_INLINE void int4_group(const uint8_t* weight, RowsOfBlock x, hn::Vec<Int>* sums) {
+  const hn::RebindToUnsigned<Short> kUnsigned;
+  const hn::Rebind<uint8_t, Short> kByte;
+  constexpr int64_t kHalf = kQuantizedGroup / 2;
+  for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
+  for (int64_t i = 0; i < kHalf; i += hn::Lanes(kShort)) {
+    const auto both = hn::PromoteTo(kUnsigned, hn::LoadU(kByte, weight + i));
+    const auto lower = hn::BitCast(kShort, hn::And(both, hn::Set(kUnsigned, 15)));
+    const auto upper = hn::BitCast(kShort, hn::ShiftRight<4>(both));
+    add_products<kRows>(lower, {x.codes + i, x.stride}, sums);
+    add_products<kRows>(upper, {x.codes + kHalf + i, x.stride}, sums);
+  }
+}
+
+// out[row] for kRows rows from `first_row` on, of one output with int4 codes.
+template <int64_t kRows>
+HWY_INLINE void int4_output(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
+  const int64_t groups = a.width / kQuantizedGroup, blocks = a.width / a.block;
+  const int64_t groups_per_block = a.block / kQuantizedGroup;
+  const uint8_t* weight = static_cast<const uint8_t*>(a.codes) + output * a.width / 2;
+  float scales[kGroupsTogether], minima[kGroupsTogether];
+  hn::Vec<Float> totals[kRows];
+  float offsets[kRows] = {};
+  for (int64_t row = 0; row < kRows; ++row) totals[row] = hn::Zero(kFloat);
+  for (int64_t first = 0; first < groups; first += kGroupsTogether) {
+    const int64_t count = std::min(kGroupsTogether, groups - first);
+    widen(a.group_scales + output * groups + first, count, scales);
+    widen(a.group_minima + output * groups + first, count, minima);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t group = first + i;
+      hn::Vec<Int> sums[kRows];
+      const int16_t* x = a.x_codes + first_row * a.width + group * kQuantizedGroup;
+      int4_group<kRows>(weight + group * kQuantizedGroup / 2, {x, a.width}, sums);
+      for (int64_t row = 0; row < kRows; ++row) {
+        const float* x_scales = a.x_scales + (first_row + row) * blocks;
+        const auto scale = hn::Set(kFloat, scales[i] * x_scales[group / groups_per_block]);
+        totals[row] = hn::MulAdd(hn::ConvertTo(kFloat, sums[row]), scale, totals[row]);
+        offsets[row] += minima[i] * a.x_sums[(first_row + row) * groups + group];
+      }
+    }
+  }
+  for (int64_t row = 0; row < kRows; ++row) {
+    a.out[(first_row + row) * a.outputs + output] =
+        offsets[row] + hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
+  }
+}
+
+template <int64_t kRows>
+HWY_INLINE void outputs_of_rows(const QuantizedLinearArguments& a,
+                                int64_t first_row,
+                                int64_t first,
+                                int64_t last) {
+  for (int64_t output = first; output < last; ++output) {
+    if (a.bits == 8)
+      int8_output<kRows>(a, first_row, output);
+    else
+      int4_output<kRows>(a, first_row, output);
+  }
+}
+
+void quantized_linear(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
+  // As many outputs at a time as stay in the nearest cache while all rows read them.
+  const int64_t outputs_together = std::max<int64_t>(1, 16384 / a.width);
+  for (int64_t begin = first; begin < last; begin += outputs_together) {
+    const int64_t end = std::min(begin + outputs_together, last);
+    int64_t row = 0;
+    for (; row + kRowsTogether <= a.rows; row += kRowsTogether)
+      outputs_of_rows<kRowsTogether>(a, row, begin, end);
+    for (; row < a.rows; ++row) outputs_of_rows<1>(a, row, begin, end);
+  }
+}
+
+}  // namespace precis::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();

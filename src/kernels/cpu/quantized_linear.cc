@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiled for every instruction set that Highway knows; the processor's own is picked at run time.
+#define HWY_TARGET_INCLUDE "kernels/cpu/quantized_linear-inl.h"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/cpu/quantized_linear-inl.h"
+
+namespace precis::kernels {
+
+HWY_EXPORT(quantized_linear);
+
+void quantized_linear_cpu(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
+  HWY_DYNAMIC_DISPATCH(quantized_linear)(a, first, last);
+}
+
+}  // namespace precis::kernels

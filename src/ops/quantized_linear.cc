@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/quantized_linear.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/processor.h"
+#include "ops/kernel_arguments.h"
+#include "ops/linear.h"
+
+namespace precis::ops {
+namespace {
+
+// Up to so many rows are multiplied as codes: with more, widening the weight costs less than it
+// saves.
+constexpr int64_t kFewRows = 16;
+
+// Elements of a weight that are widened at a time: 4 MB in float32, which stay in the cache until
+// the product has read them.
+constexpr int64_t kWidenedElements = 1 << 20;
+
+void check_shapes(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
+  PRECIS_CHECK(x.dim() == 2 && x.size(1) == weight.width(),
+               kInvalidArgument,
+               "linear: rows ",
+               x.sizes(),
+               " do not fit a weight of ",
+               weight.outputs(),
+               " outputs and width ",
+               weight.width());
+  PRECIS_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.outputs()),
+               kInvalidArgument,
+               "linear: a bias of ",
+               bias.defined() ? bias.numel() : 0,
+               " elements does not fit ",
+               weight.outputs(),
+               " outputs");
+}
+
+// Numbers of a row that share a scale.
+int64_t block_of(int64_t width) {
+  for (const int64_t block : {128, 64})
+    if (width % block == 0) return block;
+  return kernels::kQuantizedGroup;
+}
+
+at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight) {
+  const int64_t rows = x.size(0), width = x.size(1), block = block_of(width);
+  const auto floats = x.options().dtype(at::kFloat);
+  const at::Tensor numbers = x.contiguous();
+  const at::Tensor codes = at::empty({rows, width}, x.options().dtype(at::kShort));
+  const at::Tensor scales = at::empty({rows, width / block}, floats);
+  const at::Tensor sums = at::empty({rows, width / kernels::kQuantizedGroup}, floats);
+  const at::Tensor out = at::empty({rows, weight.outputs()}, floats);
+  kernels::cpu().quantize_rows(element_of(x),
+                               {numbers.const_data_ptr(),
+                                codes.mutable_data_ptr<int16_t>(),
+                                scales.mutable_data_ptr<float>(),
+                                sums.mutable_data_ptr<float>(),
+                                width,
+                                block},
+                               0,
+                               rows);
+  const auto half = [](const at::Tensor& t) {
+    return static_cast<const uint16_t*>(t.defined() ? t.const_data_ptr() : nullptr);
+  };
+  const bool bytes = weight.bits == 8;
+  const kernels::QuantizedLinearArguments arguments{
+      codes.const_data_ptr<int16_t>(),
+      scales.const_data_ptr<float>(),
+      sums.const_data_ptr<float>(),
+      weight.codes.const_data_ptr(),
+      bytes ? weight.scales.const_data_ptr<float>() : nullptr,
+      bytes ? nullptr : half(weight.scales),
+      half(weight.minima),
+      out.mutable_data_ptr<float>(),
+      weight.bits,
+      rows,
+      width,
+      weight.outputs(),
+      block};
+  for_row_ranges(weight.outputs(), width, [&](int64_t first, int64_t last) {
+    kernels::cpu().quantized_linear(arguments, first, last);
+  });
+  return out.to(x.scalar_type());
+}
+
+QuantizedWeight outputs_of(const QuantizedWeight& weight, int64_t first, int64_t count) {
+  QuantizedWeight part{
+      weight.bits, weight.codes.narrow(0, first, count), weight.scales.narrow(0, first, count), {}};
+  if (weight.minima.defined()) part.minima = weight.minima.narrow(0, first, count);
+  return part;
+}
+
+at::Tensor many_rows(const at::Tensor& x, const QuantizedWeight& weight) {
+  const bool narrow = x.scalar_type() == at::kBFloat16 && processor_has_bfloat16();
+  const auto dtype = narrow ? at::kBFloat16 : at::kFloat;
+  const at::Tensor rows = x.to(dtype);
+  const int64_t step = std::max<int64_t>(1, kWidenedElements / std::max<int64_t>(1, x.size(1)));
+  at::Tensor out = at::empty({x.size(0), weight.outputs()}, x.options());
+  for (int64_t first = 0; first < weight.outputs(); first += step) {
+    const int64_t count = std::min(step, weight.outputs() - first);
+    const at::Tensor block = dequantize(outputs_of(weight, first, count), dtype);
+    out.narrow(1, first, count).copy_(at::linear(rows, block));
+  }
+  return out;
+}
+
+}  // namespace
+
+at::Tensor reference::linear(const at::Tensor& x,
+                             const QuantizedWeight& weight,
+                             const at::Tensor& bias) {
+  return reference::linear(x, dequantize(weight, x.scalar_type()), bias);
+}
+
+at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
+  check_shapes(x, weight, bias);
+  if (!kernel_applies(x, {bias})) return reference::linear(x, weight, bias);
+  const at::Tensor out = x.size(0) <= kFewRows ? few_rows(x, weight) : many_rows(x, weight);
+  return bias.defined() ? out + bias : out;
+}
+
+}  // namespace precis::ops

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "ops/quantized_weight.h"
+
+namespace precis::ops {
+
+// x W^T + b over a quantised weight: the same numbers as linear() over dequantize(weight), but for
+// rounding. Few rows are multiplied as int16 codes of blocks of up to 128 numbers; for many the
+// weight is widened a block of outputs at a time. x: [n, width]; bias: [outputs] of x's dtype, or
+// undefined. -> [n, outputs] of x's dtype
+at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias = {});
+
+namespace reference {
+at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias = {});
+}
+
+}  // namespace precis::ops

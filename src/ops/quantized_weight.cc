@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/quantized_weight.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+#include "kernels/kernels.h"
+
+namespace precis::ops {
+namespace {
+
+using kernels::kQuantizedGroup;
+
+constexpr int64_t kSmallestInt4Grid = 8;  // steps between a group's smallest and largest number
+constexpr int64_t kLargestInt4Code = 15;
+constexpr double kLargestInt8Code = 127;
+constexpr double kLargestFloat16 = 65504;
+constexpr int64_t kNumbersAtATime = 1 << 22;  // of a weight, in float32
+
+QuantizedWeight quantize_int8(const at::Tensor& weight) {
+  const at::Tensor scales = weight.abs().amax(1) / kLargestInt8Code;
+  const at::Tensor codes = (weight / scales.clamp_min(1e-30).unsqueeze(1)).round();
+  return {8, codes.to(at::kChar), scales, {}};
+}
+
+// Groups as one grid has them, [outputs, groups, ...].
+struct Grid {
+  at::Tensor scale;    // float16 values in float32, [outputs, groups, 1]
+  at::Tensor minimum;  // likewise
+  at::Tensor codes;    // float32 [outputs, groups, 32]
+  at::Tensor error;    // [outputs, groups, 1]
+};
+
+Grid grid_of(const at::Tensor& groups,
+             const at::Tensor& low,
+             const at::Tensor& high,
+             int64_t steps) {
+  const auto as_stored = [](const at::Tensor& x) { return x.to(at::kHalf).to(at::kFloat); };
+  Grid grid;
+  grid.scale = as_stored((high - low) / static_cast<double>(steps));
+  grid.minimum = as_stored(low);
+  grid.codes = ((groups - grid.minimum) / grid.scale.clamp_min(1e-30))
+                   .round()
+                   .clamp(0, static_cast<double>(kLargestInt4Code));
+  grid.error = (grid.codes * grid.scale + grid.minimum - groups).square().sum(-1, true);
+  return grid;
+}
+
+at::Tensor packed(const at::Tensor& codes) {
+  const at::Tensor bytes = codes.to(at::kByte);
+  const at::Tensor lower = bytes.narrow(2, 0, kQuantizedGroup / 2),
+                   upper = bytes.narrow(2, kQuantizedGroup / 2, kQuantizedGroup / 2);
+  return (lower + upper * 16).flatten(1);
+}
+
+QuantizedWeight quantize_int4(const at::Tensor& weight) {
+  const at::Tensor groups = weight.unflatten(1, {-1, kQuantizedGroup});
+  const at::Tensor low = groups.amin(-1, true), high = groups.amax(-1, true);
+  Grid best = grid_of(groups, low, high, kLargestInt4Code);
+  for (int64_t steps = kLargestInt4Code - 1; steps >= kSmallestInt4Grid; --steps) {
+    const Grid grid = grid_of(groups, low, high, steps);
+    const at::Tensor better = grid.error < best.error;
+    best = {at::where(better, grid.scale, best.scale),
+            at::where(better, grid.minimum, best.minimum),
+            at::where(better, grid.codes, best.codes),
+            at::minimum(grid.error, best.error)};
+  }
+  return {4,
+          packed(best.codes),
+          best.scale.squeeze(-1).to(at::kHalf),
+          best.minimum.squeeze(-1).to(at::kHalf)};
+}
+
+at::Tensor unpacked(const at::Tensor& bytes) {
+  const at::Tensor halves = bytes.unflatten(1, {-1, kQuantizedGroup / 2});
+  return at::cat({halves.bitwise_and(15), halves.bitwise_right_shift(4)}, 2);
+}
+
+}  // namespace
+
+int64_t QuantizedWeight::nbytes() const {
+  size_t bytes = codes.nbytes() + scales.nbytes();
+  if (minima.defined()) bytes += minima.nbytes();
+  return static_cast<int64_t>(bytes);
+}
+
+bool can_be_quantized(int64_t width) { return width > 0 && width % kQuantizedGroup == 0; }
+
+QuantizedWeight quantize(const at::Tensor& weight, int64_t bits) {
+  PRECIS_CHECK(bits == 4 || bits == 8,
+               kInvalidArgument,
+               "quantize: ",
+               bits,
+               " bits were asked for, 4 and 8 are known");
+  PRECIS_CHECK(weight.dim() == 2 && weight.size(0) > 0 && can_be_quantized(weight.size(1)),
+               kInvalidArgument,
+               "quantize: a weight ",
+               weight.sizes(),
+               ", expected a width that is a multiple of ",
+               kQuantizedGroup);
+  const int64_t step = std::max<int64_t>(1, kNumbersAtATime / weight.size(1));
+  std::vector<at::Tensor> codes, scales, minima;
+  for (int64_t first = 0; first < weight.size(0); first += step) {
+    const int64_t count = std::min(step, weight.size(0) - first);
+    const at::Tensor rows = weight.narrow(0, first, count).detach().to(at::kFloat);
+    PRECIS_CHECK(rows.abs().amax().item<float>() <= kLargestFloat16,  // false for NaN
+                 kInvalidArgument,
+                 "quantize: the weight holds numbers that are not finite or above ",
+                 kLargestFloat16);
+    QuantizedWeight part = bits == 8 ? quantize_int8(rows) : quantize_int4(rows);
+    codes.push_back(std::move(part.codes));
+    scales.push_back(std::move(part.scales));
+    if (bits == 4) minima.push_back(std::move(part.minima));
+  }
+  return {
+      bits, at::cat(codes, 0), at::cat(scales, 0), bits == 4 ? at::cat(minima, 0) : at::Tensor()};
+}
+
+at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype) {
+  const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
+  if (weight.bits == 8)
+    return (weight.codes.to(wide) * weight.scales.to(wide).unsqueeze(1)).to(dtype);
+  const at::Tensor codes = unpacked(weight.codes).to(wide);
+  const at::Tensor scales = weight.scales.to(wide).unsqueeze(2),
+                   minima = weight.minima.to(wide).unsqueeze(2);
+  return (codes * scales + minima).flatten(1).to(dtype);
+}
+
+at::Tensor dequantize_rows(const QuantizedWeight& weight,
+                           const at::Tensor& index,
+                           c10::ScalarType dtype) {
+  QuantizedWeight rows{
+      weight.bits, weight.codes.index_select(0, index), weight.scales.index_select(0, index), {}};
+  if (weight.minima.defined()) rows.minima = weight.minima.index_select(0, index);
+  return dequantize(rows, dtype);
+}
+
+}  // namespace precis::ops

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace precis::ops {
+
+// A matrix in few bits, [outputs, width].
+//   bits 8: number = scale of its output * code, codes -127 .. 127
+//   bits 4: number = scale of its group * code + minimum of its group, codes 0 .. 15, groups of 32
+//           neighbours in an output; byte i of a group holds code i below and code i + 16 above
+struct QuantizedWeight {
+  int64_t bits = 0;
+  at::Tensor codes;   // int8 [outputs, width], or uint8 [outputs, width / 2]
+  at::Tensor scales;  // float32 [outputs], or float16 [outputs, width / 32]
+  at::Tensor minima;  // bits 4: float16 [outputs, width / 32]
+
+  bool defined() const { return bits != 0; }
+  int64_t outputs() const { return codes.size(0); }
+  int64_t width() const { return bits == 8 ? codes.size(1) : 2 * codes.size(1); }
+  int64_t numel() const { return outputs() * width(); }
+  int64_t nbytes() const;
+};
+
+// Whether a width has the groups that quantize() wants.
+bool can_be_quantized(int64_t width);
+
+// weight: [outputs, width], of any floating dtype. bits 8 rounds to the nearest code below the
+// output's largest number; bits 4 tries grids between a group's smallest and largest number and
+// takes the nearest, so that a weight that came from such a grid comes back. Throws
+// kInvalidArgument for other bits, a width that is no multiple of 32 and numbers that are not
+// finite or too large for float16 scales.
+QuantizedWeight quantize(const at::Tensor& weight, int64_t bits);
+
+// The numbers that stand for the weight, [outputs, width].
+at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype);
+
+// The rows at `index` [n] int64 of them, [n, width].
+at::Tensor dequantize_rows(const QuantizedWeight& weight,
+                           const at::Tensor& index,
+                           c10::ScalarType dtype);
+
+}  // namespace precis::ops

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights in int8 and int4: how near they come, and their products against the reference.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+#include <hwy/targets.h>
+
+#include <cmath>
+#include <limits>
+
+#include "ops/quantized_linear.h"
+#include "support/expect_error.h"
+
+namespace precis {
+namespace {
+
+double largest(const at::Tensor& x) { return x.to(at::kDouble).abs().max().item<double>(); }
+
+class QuantizedWeights : public testing::Test {
+ protected:
+  QuantizedWeights() { at::manual_seed(11); }
+};
+
+TEST_F(QuantizedWeights, Int8IsWithinHalfAStepOfEachOutput) {
+  const at::Tensor weight = at::randn({7, 96}) * at::logspace(-3, 3, 7).unsqueeze(1);
+  const auto quantized = ops::quantize(weight, 8);
+  const at::Tensor step = weight.abs().amax(1, true) / 127;
+  const at::Tensor error = (ops::dequantize(quantized, at::kFloat) - weight).abs() / step;
+  EXPECT_LE(largest(error), 0.5001);
+  EXPECT_EQ(quantized.nbytes(), 7 * 96 + 7 * 4);
+  EXPECT_EQ(quantized.numel(), 7 * 96);
+}
+
+TEST_F(QuantizedWeights, Int4IsWithinHalfAStepOfEachGroup) {
+  const at::Tensor weight = at::randn({6, 4, 32}) * at::logspace(-2, 2, 6).reshape({6, 1, 1});
+  const auto quantized = ops::quantize(weight.flatten(1), 4);
+  const at::Tensor step = (weight.amax(-1, true) - weight.amin(-1, true)) / 15;
+  const at::Tensor read = ops::dequantize(quantized, at::kFloat).unflatten(1, {4, 32});
+  // A coarser grid is taken only where it is nearer in sum.
+  const at::Tensor error = ((read - weight) / step).square().mean(-1);
+  EXPECT_LE(largest(error), 1.02 / 12 * 1.6);
+  EXPECT_EQ(quantized.nbytes(), 6 * 4 * (16 + 4));
+  EXPECT_EQ(quantized.width(), 128);
+}
+
+// What llama.cpp's Q4_1 stores comes back: codes times a float16 scale and a float16 minimum.
+TEST_F(QuantizedWeights, AGridOfFourBitsComesBack) {
+  const at::Tensor codes = at::randint(0, 16, {5, 3, 32}).to(at::kFloat);
+  codes.select(2, 0).fill_(0);
+  codes.select(2, 1).fill_(15);
+  codes[1].clamp_(0, 11);  // not all of the grid in use
+  const at::Tensor scale = at::rand({5, 3, 1}).add(0.5).to(at::kHalf).to(at::kFloat),
+                   minimum = at::randn({5, 3, 1}).to(at::kHalf).to(at::kFloat);
+  const at::Tensor weight = (codes * scale + minimum).flatten(1);
+  const at::Tensor read = ops::dequantize(ops::quantize(weight, 4), at::kFloat);
+  EXPECT_LE(largest(read - weight), 0.01);  // float16's rounding of scales up to 1.5
+}
+
+TEST_F(QuantizedWeights, OutputsAndGroupsOfOneNumberComeBack) {
+  for (const int64_t bits : {4, 8}) {
+    for (const double number : {0.0, 0.25, -3.0}) {
+      const at::Tensor weight = at::full({2, 64}, number);
+      const at::Tensor read = ops::dequantize(ops::quantize(weight, bits), at::kFloat);
+      EXPECT_LE(largest(read - weight), 1e-6) << bits << " " << number;
+    }
+  }
+}
+
+TEST_F(QuantizedWeights, RowsAreThoseOfTheWhole) {
+  for (const int64_t bits : {4, 8}) {
+    const auto quantized = ops::quantize(at::randn({9, 64}), bits);
+    const at::Tensor index = at::tensor({8, 0, 3}, at::kLong);
+    EXPECT_TRUE(at::equal(ops::dequantize_rows(quantized, index, at::kBFloat16),
+                          ops::dequantize(quantized, at::kBFloat16).index_select(0, index)));
+  }
+}
+
+TEST_F(QuantizedWeights, WhatCannotBeQuantizedIsRefused) {
+  const auto refuse = [](const at::Tensor& weight, int64_t bits, const char* part) {
+    expect_error(ErrorKind::kInvalidArgument, part, [&] { ops::quantize(weight, bits); });
+  };
+  refuse(at::ones({2, 64}), 5, "5 bits were asked for");
+  refuse(at::ones({2, 48}), 8, "[2, 48], expected a width that is a multiple of 32");
+  refuse(at::ones({64}), 8, "[64]");
+  refuse(at::full({2, 64}, NAN), 8, "not finite");
+  refuse(at::full({2, 64}, 1e6), 4, "above 65504");
+}
+
+struct Product {
+  int64_t bits;
+  c10::ScalarType dtype;
+  double tolerance;  // of the largest value
+};
+
+class QuantizedLinear : public testing::TestWithParam<Product> {
+ protected:
+  QuantizedLinear() { at::manual_seed(12); }
+
+  at::Tensor random(at::IntArrayRef shape) const { return at::randn(shape).to(GetParam().dtype); }
+
+  // In float64, over the numbers that the codes stand for.
+  void expect_products(int64_t rows, int64_t width, int64_t outputs) const {
+    const auto weight = ops::quantize(at::randn({outputs, width}), GetParam().bits);
+    const at::Tensor x = random({rows, width}), bias = random({outputs});
+    const at::Tensor actual = ops::linear(x, weight, bias);
+    ASSERT_EQ(actual.scalar_type(), GetParam().dtype);
+    const at::Tensor expected =
+        at::linear(x.to(at::kDouble), ops::dequantize(weight, at::kDouble), bias.to(at::kDouble));
+    EXPECT_LE(largest(actual.to(at::kDouble) - expected), GetParam().tolerance * largest(expected))
+        << rows << " rows, " << width << " wide, " << outputs << " outputs";
+  }
+
+  c10::NoGradGuard no_grad;
+};
+
+TEST_P(QuantizedLinear, EqualsProductsOfTheDequantizedWeight) {
+  for (const int64_t width : {32, 64, 96, 576, 2560, 4096}) {
+    for (const int64_t rows : {1, 2, 4, 5, 16, 17}) expect_products(rows, width, 37);
+  }
+  expect_products(3, 576, 3000);
+  expect_products(40, 576, 3000);
+}
+
+// Long rows of equal signs are what integer sums could overflow on.
+TEST_P(QuantizedLinear, LargestCodesDoNotOverflow) {
+  for (const int64_t width : {64, 128, 11008}) {
+    const auto weight = ops::quantize(at::ones({2, width}), GetParam().bits);
+    const at::Tensor x = at::ones({1, width}).to(GetParam().dtype);
+    const double product = ops::linear(x, weight)[0][1].item<double>();
+    EXPECT_NEAR(product, static_cast<double>(width), 0.005 * static_cast<double>(width));
+  }
+}
+
+TEST_P(QuantizedLinear, RowsOfZerosAndOfWideRange) {
+  const auto weight = ops::quantize(at::randn({5, 256}), GetParam().bits);
+  const at::Tensor x = random({2, 256});
+  x[0].fill_(0);
+  x[1].narrow(0, 0, 64).mul_(1e4);
+  const at::Tensor actual = ops::linear(x, weight), expected = ops::reference::linear(x, weight);
+  EXPECT_EQ(largest(actual[0]), 0);
+  EXPECT_LE(largest(actual.to(at::kDouble) - expected.to(at::kDouble)),
+            2 * GetParam().tolerance * largest(expected));
+}
+
+TEST_P(QuantizedLinear, WhatIsNotFiniteStaysSo) {
+  const auto weight = ops::quantize(at::randn({5, 64}), GetParam().bits);
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    const at::Tensor x = random({2, 64});
+    x[1][7].fill_(bad);
+    const at::Tensor out = ops::linear(x, weight);
+    EXPECT_TRUE(at::isfinite(out[0]).all().item<bool>());
+    EXPECT_FALSE(at::isfinite(out[1]).any().item<bool>());
+  }
+}
+
+TEST_P(QuantizedLinear, GradientsReachTheRows) {
+  const at::AutoGradMode with_gradients(true);
+  const auto weight = ops::quantize(at::randn({5, 64}), GetParam().bits);
+  const at::Tensor x = random({3, 64}).requires_grad_(true);
+  ops::linear(x, weight).sum().backward();
+  const at::Tensor expected = ops::dequantize(weight, at::kFloat).sum(0);
+  EXPECT_LE(largest(x.grad()[1].to(at::kFloat) - expected), 0.02 * largest(expected));
+}
+
+TEST_P(QuantizedLinear, ShapesThatDoNotFitAreRefused) {
+  const auto weight = ops::quantize(at::randn({5, 64}), GetParam().bits);
+  expect_error(ErrorKind::kInvalidArgument, "[1, 32] do not fit a weight of 5 outputs", [&] {
+    ops::linear(random({1, 32}), weight);
+  });
+  expect_error(ErrorKind::kInvalidArgument, "bias of 4 elements", [&] {
+    ops::linear(random({1, 64}), weight, random({4}));
+  });
+}
+
+// Every instruction set that this processor has, down to the smallest.
+TEST_P(QuantizedLinear, EveryInstructionSetAgrees) {
+  for (int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
+    hwy::SetSupportedTargetsForTest(targets & -targets);
+    expect_products(1, 576, 37);
+    expect_products(6, 96, 37);
+  }
+  hwy::SetSupportedTargetsForTest(0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu,
+                         QuantizedLinear,
+                         testing::Values(Product{8, at::kFloat, 1.5e-4},
+                                         Product{4, at::kFloat, 1.5e-4},
+                                         Product{8, at::kBFloat16, 0.01},
+                                         Product{4, at::kBFloat16, 0.01}),
+                         [](const auto& test) {
+                           return std::string(test.param.bits == 8 ? "Int8" : "Int4") +
+                                  (test.param.dtype == at::kFloat ? "Float32" : "BFloat16");
+                         });
+
+}  // namespace
+}  // namespace precis
