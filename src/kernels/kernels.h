@@ -104,6 +104,28 @@ struct QuantizeRowsArguments {
   int64_t block;
 };
 
+// Quantises rows of `width` floats in bits 4, as QuantizedLinearArguments has them: of the grids
+// from a group's smallest to its largest number in 15, 14, ... 8 steps the one with the smallest
+// sum of squared errors, of equals the finest.
+struct QuantizeInt4Arguments {
+  const float* x;
+  uint8_t* codes;    // [rows, width / 2]
+  uint16_t* scales;  // float16 [rows, width / kQuantizedGroup]
+  uint16_t* minima;  // the same
+  int64_t width;
+};
+
+// The numbers of a quantised matrix, [outputs, width].
+struct DequantizeArguments {
+  const void* codes;
+  const float* scales;           // bits 8
+  const uint16_t* group_scales;  // bits 4
+  const uint16_t* group_minima;
+  void* out;
+  int64_t bits;
+  int64_t width;
+};
+
 // Few rows times a quantised matrix, for widths that are multiples of kQuantizedGroup. A row is
 // int16 codes, of which `block` neighbours share a scale: a multiple of kQuantizedGroup that
 // divides width, at most 128. bits 8: codes int8 [outputs, width], scales [outputs]. bits 4: codes
@@ -146,6 +168,11 @@ struct KernelTable {
                            int64_t first_kv_head,
                            int64_t last_kv_head);
   void (*linear)(Element, const LinearArguments&, int64_t first_output, int64_t last_output);
+  void (*quantize_int4)(const QuantizeInt4Arguments&, int64_t first_row, int64_t last_row);
+  void (*dequantize)(Element,
+                     const DequantizeArguments&,
+                     int64_t first_output,
+                     int64_t last_output);
   void (*quantize_rows)(Element, const QuantizeRowsArguments&, int64_t first_row, int64_t last_row);
   void (*quantized_linear)(const QuantizedLinearArguments&,
                            int64_t first_output,

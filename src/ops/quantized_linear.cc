@@ -113,7 +113,7 @@ at::Tensor many_rows(const at::Tensor& x, const QuantizedWeight& weight) {
 at::Tensor reference::linear(const at::Tensor& x,
                              const QuantizedWeight& weight,
                              const at::Tensor& bias) {
-  return reference::linear(x, dequantize(weight, x.scalar_type()), bias);
+  return reference::linear(x, reference::dequantize(weight, x.scalar_type()), bias);
 }
 
 at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "kernels/kernels.h"
+#include "ops/kernel_arguments.h"
 
 namespace precis::ops {
 namespace {
@@ -56,7 +57,7 @@ at::Tensor packed(const at::Tensor& codes) {
   return (lower + upper * 16).flatten(1);
 }
 
-QuantizedWeight quantize_int4(const at::Tensor& weight) {
+QuantizedWeight reference_int4(const at::Tensor& weight) {
   const at::Tensor groups = weight.unflatten(1, {-1, kQuantizedGroup});
   const at::Tensor low = groups.amin(-1, true), high = groups.amax(-1, true);
   Grid best = grid_of(groups, low, high, kLargestInt4Code);
@@ -74,22 +75,35 @@ QuantizedWeight quantize_int4(const at::Tensor& weight) {
           best.minimum.squeeze(-1).to(at::kHalf)};
 }
 
+uint16_t* float16_data(const at::Tensor& x) { return static_cast<uint16_t*>(x.mutable_data_ptr()); }
+
+QuantizedWeight kernel_int4(const at::Tensor& weight) {
+  const int64_t rows = weight.size(0), width = weight.size(1);
+  const at::Tensor numbers = weight.contiguous();
+  const auto halves = weight.options().dtype(at::kHalf);
+  QuantizedWeight result{4,
+                         at::empty({rows, width / 2}, weight.options().dtype(at::kByte)),
+                         at::empty({rows, width / kQuantizedGroup}, halves),
+                         at::empty({rows, width / kQuantizedGroup}, halves)};
+  const kernels::QuantizeInt4Arguments arguments{numbers.const_data_ptr<float>(),
+                                                 result.codes.mutable_data_ptr<uint8_t>(),
+                                                 float16_data(result.scales),
+                                                 float16_data(result.minima),
+                                                 width};
+  for_row_ranges(rows, width * kLargestInt4Code, [&](int64_t first, int64_t last) {
+    kernels::cpu().quantize_int4(arguments, first, last);
+  });
+  return result;
+}
+
 at::Tensor unpacked(const at::Tensor& bytes) {
   const at::Tensor halves = bytes.unflatten(1, {-1, kQuantizedGroup / 2});
   return at::cat({halves.bitwise_and(15), halves.bitwise_right_shift(4)}, 2);
 }
 
-}  // namespace
-
-int64_t QuantizedWeight::nbytes() const {
-  size_t bytes = codes.nbytes() + scales.nbytes();
-  if (minima.defined()) bytes += minima.nbytes();
-  return static_cast<int64_t>(bytes);
-}
-
-bool can_be_quantized(int64_t width) { return width > 0 && width % kQuantizedGroup == 0; }
-
-QuantizedWeight quantize(const at::Tensor& weight, int64_t bits) {
+QuantizedWeight quantize_with(const at::Tensor& weight,
+                              int64_t bits,
+                              QuantizedWeight (*int4)(const at::Tensor& rows)) {
   PRECIS_CHECK(bits == 4 || bits == 8,
                kInvalidArgument,
                "quantize: ",
@@ -110,7 +124,7 @@ QuantizedWeight quantize(const at::Tensor& weight, int64_t bits) {
                  kInvalidArgument,
                  "quantize: the weight holds numbers that are not finite or above ",
                  kLargestFloat16);
-    QuantizedWeight part = bits == 8 ? quantize_int8(rows) : quantize_int4(rows);
+    QuantizedWeight part = bits == 8 ? quantize_int8(rows) : int4(rows);
     codes.push_back(std::move(part.codes));
     scales.push_back(std::move(part.scales));
     if (bits == 4) minima.push_back(std::move(part.minima));
@@ -119,7 +133,25 @@ QuantizedWeight quantize(const at::Tensor& weight, int64_t bits) {
       bits, at::cat(codes, 0), at::cat(scales, 0), bits == 4 ? at::cat(minima, 0) : at::Tensor()};
 }
 
-at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype) {
+}  // namespace
+
+int64_t QuantizedWeight::nbytes() const {
+  size_t bytes = codes.nbytes() + scales.nbytes();
+  if (minima.defined()) bytes += minima.nbytes();
+  return static_cast<int64_t>(bytes);
+}
+
+bool can_be_quantized(int64_t width) { return width > 0 && width % kQuantizedGroup == 0; }
+
+QuantizedWeight reference::quantize(const at::Tensor& weight, int64_t bits) {
+  return quantize_with(weight, bits, reference_int4);
+}
+
+QuantizedWeight quantize(const at::Tensor& weight, int64_t bits) {
+  return quantize_with(weight, bits, weight.is_cpu() ? kernel_int4 : reference_int4);
+}
+
+at::Tensor reference::dequantize(const QuantizedWeight& weight, c10::ScalarType dtype) {
   const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
   if (weight.bits == 8)
     return (weight.codes.to(wide) * weight.scales.to(wide).unsqueeze(1)).to(dtype);
@@ -127,6 +159,28 @@ at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype) {
   const at::Tensor scales = weight.scales.to(wide).unsqueeze(2),
                    minima = weight.minima.to(wide).unsqueeze(2);
   return (codes * scales + minima).flatten(1).to(dtype);
+}
+
+at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype) {
+  const bool known = dtype == at::kFloat || dtype == at::kBFloat16;
+  if (!known || !weight.codes.is_cpu()) return reference::dequantize(weight, dtype);
+  const at::Tensor codes = weight.codes.contiguous(), scales = weight.scales.contiguous();
+  const at::Tensor minima = weight.minima.defined() ? weight.minima.contiguous() : at::Tensor();
+  at::Tensor out =
+      at::empty({weight.outputs(), weight.width()}, weight.codes.options().dtype(dtype));
+  const bool bytes = weight.bits == 8;
+  const kernels::DequantizeArguments arguments{
+      codes.const_data_ptr(),
+      bytes ? scales.const_data_ptr<float>() : nullptr,
+      bytes ? nullptr : static_cast<const uint16_t*>(scales.const_data_ptr()),
+      bytes ? nullptr : static_cast<const uint16_t*>(minima.const_data_ptr()),
+      out.mutable_data_ptr(),
+      weight.bits,
+      weight.width()};
+  for_row_ranges(weight.outputs(), weight.width(), [&](int64_t first, int64_t last) {
+    kernels::cpu().dequantize(element_of(out), arguments, first, last);
+  });
+  return out;
 }
 
 at::Tensor dequantize_rows(const QuantizedWeight& weight,

@@ -66,6 +66,30 @@ TEST_F(QuantizedWeights, OutputsAndGroupsOfOneNumberComeBack) {
   }
 }
 
+TEST_F(QuantizedWeights, KernelsEqualTheirReferences) {
+  const at::Tensor weight = at::randn({33, 160});
+  for (const int64_t bits : {4, 8}) {
+    const auto quantized = ops::quantize(weight, bits);
+    for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 1e-6}, {at::kBFloat16, 0.004}}) {
+      const at::Tensor expected = ops::reference::dequantize(quantized, dtype);
+      const at::Tensor actual = ops::dequantize(quantized, dtype);
+      ASSERT_EQ(actual.scalar_type(), dtype);
+      EXPECT_LE(largest(actual.to(at::kFloat) - expected.to(at::kFloat)),
+                tolerance * largest(expected));
+    }
+    // Grids that are equally near may be told apart differently: their errors say who is right.
+    const auto error_of = [&](const ops::QuantizedWeight& by) {
+      return (ops::reference::dequantize(by, at::kFloat) - weight)
+          .square()
+          .unflatten(1, {5, 32})
+          .sum(2);
+    };
+    const at::Tensor own = error_of(quantized),
+                     reference = error_of(ops::reference::quantize(weight, bits));
+    EXPECT_LE(largest(own - reference), 1e-4 * largest(reference)) << bits;
+  }
+}
+
 TEST_F(QuantizedWeights, RowsAreThoseOfTheWhole) {
   for (const int64_t bits : {4, 8}) {
     const auto quantized = ops::quantize(at::randn({9, 64}), bits);

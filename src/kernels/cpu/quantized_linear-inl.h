@@ -20,6 +20,7 @@ using Float = hn::RebindToFloat<Int>;
 constexpr Short kShort;
 constexpr Int kInt;
 constexpr Float kFloat;
+constexpr int64_t kShortLanes = hn::MaxLanes(kShort), kFloatLanes = hn::MaxLanes(kFloat);
 
 // Rows that share what is unpacked of a weight.
 constexpr int64_t kRowsTogether = 4;
@@ -51,7 +52,7 @@ HWY_INLINE void int8_output(const QuantizedLinearArguments& a, int64_t first_row
   for (int64_t block = 0; block < blocks; ++block) {
     hn::Vec<Int> sums[kRows];
     for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
-    for (int64_t i = block * a.block; i < (block + 1) * a.block; i += hn::Lanes(kShort)) {
+    for (int64_t i = block * a.block; i < (block + 1) * a.block; i += kShortLanes) {
       const auto codes = hn::PromoteTo(kShort, hn::LoadU(kByte, weight + i));
       add_products<kRows>(codes, {a.x_codes + first_row * a.width + i, a.width}, sums);
     }
@@ -72,12 +73,12 @@ constexpr int64_t kGroupsTogether = 64;
 HWY_INLINE void widen(const uint16_t* in, int64_t count, float* out) {
   const hn::Rebind<hwy::float16_t, Float> kHalf;
   int64_t i = 0;
-  for (; i + hn::Lanes(kFloat) <= count; i += hn::Lanes(kFloat)) {
+  for (; i + kFloatLanes <= count; i += kFloatLanes) {
     const auto half = hn::LoadU(kHalf, reinterpret_cast<const hwy::float16_t*>(in + i));
     hn::StoreU(hn::PromoteTo(kFloat, half), kFloat, out + i);
   }
   if (i == count) return;
-  uint16_t rest[hn::MaxLanes(kFloat)] = {};
+  uint16_t rest[kFloatLanes] = {};
   std::copy(in + i, in + count, rest);
   const auto half = hn::LoadU(kHalf, reinterpret_cast<const hwy::float16_t*>(rest));
   hn::StoreU(hn::PromoteTo(kFloat, half), kFloat, out + i);
@@ -91,7 +92,7 @@ HWY_INLINE void int4_group(const uint8_t* weight, RowsOfBlock x, hn::Vec<Int>* s
   const hn::Rebind<uint8_t, Short> kByte;
   constexpr int64_t kHalf = kQuantizedGroup / 2;
   for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
-  for (int64_t i = 0; i < kHalf; i += hn::Lanes(kShort)) {
+  for (int64_t i = 0; i < kHalf; i += kShortLanes) {
     const auto both = hn::PromoteTo(kUnsigned, hn::LoadU(kByte, weight + i));
     const auto lower = hn::BitCast(kShort, hn::And(both, hn::Set(kUnsigned, 15)));
     const auto upper = hn::BitCast(kShort, hn::ShiftRight<4>(both));
