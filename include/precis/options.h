@@ -71,7 +71,7 @@ struct GenerationOptions {
 enum class WeightFormat {
   kDtype,
   kInt8,  // a scale for each output
-  kInt4,  // a scale and a minimum for each group of 32
+  kInt4,  // a scale and a minimum for each group of 32; embedding and head as in kInt8
 };
 
 struct EngineOptions {

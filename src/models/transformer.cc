@@ -41,22 +41,25 @@ class Transformer final : public Decoder {
  public:
   Transformer(const DecoderConfig& config, const Weights& weights, int64_t bits)
       : config_(config), options_(weights.options()), fingerprint_(weights.source().fingerprint()) {
-    const auto stored = [&](nn::Linear linear) {
-      return bits > 0 ? nn::quantized(linear, bits) : linear;
+    const auto stored = [](const nn::Linear& linear, int64_t own_bits) {
+      return own_bits > 0 ? nn::quantized(linear, own_bits) : linear;
     };
+    // Four bits are too few for what is looked up, and for what every token goes through at last.
+    const int64_t table_bits = bits > 0 ? 8 : 0;
     const Weights model = weights.scope("model");
     const std::vector<int64_t> table{config.vocab_size, config.hidden_size};
-    embedding_ = stored({model.take("embed_tokens.weight", table), {}});
+    embedding_ = stored({model.take("embed_tokens.weight", table), {}}, table_bits);
     for (int64_t i = 0; i < config.num_layers; ++i) {
       const Weights layer = model.scope(concat("layers.", i));
       nn::DecoderLayer& loaded = layers_.emplace_back(nn::load_decoder_layer(layer, config, i));
       for (nn::Linear* linear : {&loaded.qkv, &loaded.output, &loaded.gate_up, &loaded.down})
-        *linear = stored(*linear);
+        *linear = stored(*linear, bits);
       layer.skip("self_attn.rotary_emb.inv_freq");  // older checkpoints store what the
                                                     // configuration implies
     }
     final_norm_ = nn::load_gain(model, "norm", config.hidden_size, config);
-    head_ = config.tied_head ? embedding_ : stored({weights.take("lm_head.weight", table), {}});
+    head_ = config.tied_head ? embedding_
+                             : stored({weights.take("lm_head.weight", table), {}}, table_bits);
     if (config.tied_head) weights.skip("lm_head.weight");
     frequencies_ = ops::rotary_frequencies(config.rope, config.head_dim).to(options_.device());
     if (config.local_rope) {
