@@ -113,12 +113,12 @@ void write_recipe(const CLI::App& command, const std::filesystem::path& out) {
 void run(Flags& flags, CLI::App& command) {
   const auto start = std::chrono::steady_clock::now();
   PRECIS_CHECK(!std::isnan(flags.minutes), kInvalidArgument, "train: --minutes is not a number");
+  keep_freed_memory();
+  if (!flags.recipe.empty()) apply_recipe(command, flags.recipe);
   PRECIS_CHECK(flags.model.weights != "int8" && flags.model.weights != "int4",
                kUnsupported,
                "train: compressors are trained over weights in float32 or bfloat16, not ",
                flags.model.weights);
-  keep_freed_memory();
-  if (!flags.recipe.empty()) apply_recipe(command, flags.recipe);
   PRECIS_CHECK(flags.start.empty() != flags.fresh.method.empty(),
                kInvalidArgument,
                "train: give --method for a new compressor, or --start-from");

@@ -60,7 +60,7 @@ std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const D
 // a connector digests, AE and FT are zero, as in the paper. With one they lie around the mean
 // embedding and the connector starts as SelfCP's: W is the identity, b zero, the LayerNorm's gain a
 // quarter of the embeddings' RMS and its bias their mean. With a connector and spread digests,
-// memories start as the embeddings of the tokens that stand where the digests do. Throws
+// memories start near the embeddings of the tokens that stand where the digests do. Throws
 // kInvalidArgument for what check_ic_former_config refuses.
 std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
                                              const Decoder& decoder,

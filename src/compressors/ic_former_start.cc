@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "compressors/ic_former.h"
 #include "compressors/ic_former_config.h"
+#include "compressors/parameters.h"
 
 namespace precis {
 namespace {
@@ -20,9 +23,10 @@ constexpr double kInitialDeviation = 0.02;  // of matrices, as in the paper
 constexpr double kDigestDeviation = 0.1;    // of digests around the mean embedding, in its RMS
 
 // Digests that read in place: how far a matrix that could as well start at zero deviates from it,
-// what the token in a digest's own place scores above one that is far away, and the slowest rotary
-// frequency that tells them apart.
+// how large digests are, what the token in a digest's own place scores above one that is far away,
+// and the slowest rotary frequency that tells them apart.
 constexpr double kQuietDeviation = 0.002;
+constexpr double kDigestRms = 0.1;  // beside normed tokens, whose RMS is 1
 constexpr double kOwnPlaceScore = 18.0;
 constexpr double kSlowestFrequency = 0.12;
 
@@ -77,7 +81,7 @@ at::Tensor peaked_key(int64_t head_dim, const IcFormerConfig& config, at::Tensor
 // Before any training memories are the embeddings of every r-th token, which the frozen model can
 // read; the other tokens of a digest's share lie where later layers look. In the first layer all
 // heads of a digest read the token in its own place; in the others each reads at its own place of
-// the share, and starts with next to no say.
+// a whole part's share, and starts with next to no say.
 void start_in_place(IcFormerWeights& weights,
                     const IcFormerConfig& config,
                     const Decoder& decoder,
@@ -89,8 +93,8 @@ void start_in_place(IcFormerWeights& weights,
   const at::Tensor unit = common / common.norm().clamp_min(1e-12);
   const at::Tensor rows = weights.digests.to(at::kDouble);
   const at::Tensor digests = rows - rows.matmul(unit).unsqueeze(1) * unit;
-  weights.digests = digests.to(options);
   const at::Tensor normed = digests / digests.square().mean(1, true).sqrt().clamp_min(1e-12);
+  weights.digests = (normed * kDigestRms).to(options);  // little beside the token that is read
   const at::Tensor middle = normed.mean(0);
   const at::Tensor asks = middle / middle.dot(middle).clamp_min(1e-12);  // 1 for a digest
   const at::Tensor key = peaked_key(hidden / heads, config, common.options());

@@ -15,6 +15,9 @@ namespace precis {
 std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
                                       c10::TensorOptions options,
                                       WeightFormat format) {
+  // Rounded once: from what the file holds to the few bits.
+  const bool narrow = format != WeightFormat::kDtype && options.dtype() == at::kBFloat16;
+  const c10::TensorOptions stored = narrow ? options.dtype(at::kFloat) : options;
   std::error_code ignored;
   PRECIS_CHECK(std::filesystem::exists(model, ignored),
                kNotFound,
@@ -23,11 +26,11 @@ std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
   if (std::filesystem::is_directory(model, ignored)) {
     const auto path = model / "config.json";
     const DecoderConfig config = decoder_config(read_json(path), path.string());
-    return load_transformer(config, Weights(safetensors_weights(model), options), format);
+    return load_transformer(config, Weights(safetensors_weights(model), stored), options, format);
   }
   auto file = std::make_shared<const GgufFile>(GgufFile::open(model));
   const DecoderConfig config = decoder_config(gguf_config(*file), model.string());
-  return load_transformer(config, Weights(gguf_weights(file), options), format);
+  return load_transformer(config, Weights(gguf_weights(file), stored), options, format);
 }
 
 }  // namespace precis

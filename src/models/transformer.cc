@@ -39,10 +39,13 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
 
 class Transformer final : public Decoder {
  public:
-  Transformer(const DecoderConfig& config, const Weights& weights, int64_t bits)
-      : config_(config), options_(weights.options()), fingerprint_(weights.source().fingerprint()) {
-    const auto stored = [](const nn::Linear& linear, int64_t own_bits) {
-      return own_bits > 0 ? nn::quantized(linear, own_bits) : linear;
+  Transformer(const DecoderConfig& config,
+              const Weights& weights,
+              c10::TensorOptions options,
+              int64_t bits)
+      : config_(config), options_(options), fingerprint_(weights.source().fingerprint()) {
+    const auto stored = [&](const nn::Linear& linear, int64_t own_bits) {
+      return own_bits > 0 ? quantized(linear, own_bits, weights.source().origin()) : linear;
     };
     // Four bits are too few for what is looked up, and for what every token goes through at last.
     const int64_t table_bits = bits > 0 ? 8 : 0;
@@ -109,6 +112,16 @@ class Transformer final : public Decoder {
   }
 
  private:
+  nn::Linear quantized(const nn::Linear& linear, int64_t bits, const std::string& origin) const {
+    try {
+      nn::Linear result = nn::quantized(linear, bits);
+      if (result.bias.defined()) result.bias = result.bias.to(options_.dtype());
+      return result;
+    } catch (const Error& error) {
+      fail(ErrorKind::kBadWeights, origin, ": ", error.what());
+    }
+  }
+
   static void refuse_leftovers(const Weights& weights) {
     const std::vector<std::string> unread = weights.unread();
     if (unread.empty()) return;
@@ -157,6 +170,7 @@ class Transformer final : public Decoder {
 
 std::unique_ptr<Decoder> load_transformer(const DecoderConfig& config,
                                           const Weights& weights,
+                                          c10::TensorOptions options,
                                           WeightFormat format) {
   const int64_t bits = format == WeightFormat::kInt8 ? 8 : format == WeightFormat::kInt4 ? 4 : 0;
   for (const int64_t width :
@@ -168,7 +182,7 @@ std::unique_ptr<Decoder> load_transformer(const DecoderConfig& config,
                  width,
                  " numbers; weights in int8 or int4 need multiples of 32");
   }
-  return std::make_unique<Transformer>(config, weights, bits);
+  return std::make_unique<Transformer>(config, weights, options, bits);
 }
 
 }  // namespace precis

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "base/check.h"
@@ -120,9 +121,12 @@ QuantizedWeight quantize_with(const at::Tensor& weight,
   for (int64_t first = 0; first < weight.size(0); first += step) {
     const int64_t count = std::min(step, weight.size(0) - first);
     const at::Tensor rows = weight.narrow(0, first, count).detach().to(at::kFloat);
-    PRECIS_CHECK(rows.abs().amax().item<float>() <= kLargestFloat16,  // false for NaN
+    const auto largest = rows.abs().amax().item<double>();
+    PRECIS_CHECK(std::isfinite(largest) && (bits == 8 || largest <= kLargestFloat16),
                  kInvalidArgument,
-                 "quantize: the weight holds numbers that are not finite or above ",
+                 "quantize: the weight holds ",
+                 largest,
+                 ", expected finite numbers, for 4 bits up to ",
                  kLargestFloat16);
     QuantizedWeight part = bits == 8 ? quantize_int8(rows) : int4(rows);
     codes.push_back(std::move(part.codes));

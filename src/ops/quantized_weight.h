@@ -31,7 +31,7 @@ bool can_be_quantized(int64_t width);
 // output's largest number; bits 4 tries grids between a group's smallest and largest number and
 // takes the nearest, so that a weight that came from such a grid comes back. Throws
 // kInvalidArgument for other bits, a width that is no multiple of 32 and numbers that are not
-// finite or too large for float16 scales.
+// finite or, for bits 4, too large for float16 scales.
 QuantizedWeight quantize(const at::Tensor& weight, int64_t bits);
 
 // The numbers that stand for the weight, [outputs, width].

@@ -43,10 +43,16 @@ double embedding_loss(const Decoder& decoder,
   const at::Tensor read = at::cat(rows, 0);
   const auto wide = read.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor wanted = decoder.embed(index).to(wide);
-  const at::Tensor variance = (wanted - wanted.mean(0)).square().mean().clamp_min(1e-12);
-  const at::Tensor loss = (read.to(wide) - wanted).square().mean() / variance;
+  const at::Tensor loss = (read.to(wide) - wanted).square().mean();
   if (backward) (loss * scale).backward();
   return loss.item<double>();
+}
+
+double embedding_variance(const Decoder& decoder) {
+  const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
+  const at::Tensor table =
+      decoder.embed(at::arange(decoder.config().vocab_size, index)).to(at::kDouble);
+  return (table - table.mean(0)).square().mean().item<double>();
 }
 
 }  // namespace precis

@@ -200,18 +200,21 @@ class Run {
     return loss;
   }
 
+  // The loss in variances of the embeddings: 1 is what the same row for every text reaches.
   double add_embedding_gradients(std::span<const TrainingExample> examples,
                                  const CompressOptions& options) {
     const int64_t size = options_.batch / options_.accumulate;
+    if (embedding_variance_ == 0) embedding_variance_ = embedding_variance(decoder_);
     const double share = 1.0 / static_cast<double>(options_.accumulate);
+    const double scale = share / std::max(embedding_variance_, 1e-12);
     double loss = 0;
     for (int64_t first = 0; first < options_.batch; first += size) {
-      loss += share * embedding_loss(decoder_,
+      loss += scale * embedding_loss(decoder_,
                                      compressor_,
                                      examples.subspan(first, size),
                                      options,
                                      /*backward=*/true,
-                                     share);
+                                     scale);
     }
     return loss;
   }
@@ -250,6 +253,7 @@ class Run {
   CheckpointState state_;
   ExampleSampler sampler_;
   std::vector<TrainingExample> validation_;
+  double embedding_variance_ = 0;  // 0: not known yet
   std::vector<at::Tensor> parameters_;
   std::unique_ptr<torch::optim::AdamW> optimizer_;
 };

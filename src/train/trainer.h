@@ -34,7 +34,7 @@ struct TrainerOptions {
 
 struct TrainingStep {
   int64_t step = 0;          // from 1
-  double loss = 0;           // mean nats per target token; of embedding_loss() in its steps
+  double loss = 0;           // mean nats per target token; in embedding steps variances
   double smoothed_loss = 0;  // running mean over steps, those before a resumed run's too
   double learning_rate = 0;
   double gradient_norm = 0;

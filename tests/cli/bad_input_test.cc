@@ -35,6 +35,9 @@ TEST_F(BadInput, IsNamedOnOneLine) {
   refuse("logits" + kLlama + ids("[1,2]") + " --out /nowhere/out.safetensors", "/nowhere");
   refuse("tokenize" + kLlama + "--file " + write("latin1.txt", "caf\xe9"), "UTF-8");
   refuse("score" + kLlama + ids("[1]"), "at least 2");
+  refuse("score" + kLlama + ids("[1,2]") + " --weights int3", "--weights");
+  refuse("score" + kLlama + ids("[1,2]") + " --weights int8",
+         "48 numbers; weights in int8 or int4");
   refuse("score" + kLlama + "--context-ids " + path("ids.json") + ids("[1,2]"), "need each other");
   expect_nothing_at(path("never.safetensors"));
 }

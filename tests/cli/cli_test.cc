@@ -2,6 +2,7 @@
 // The `precis` program from outside: what it prints and writes.
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "cli_fixture.h"
 #include "io/safetensors.h"
@@ -84,6 +85,22 @@ TEST_F(Cli, ScoresWithAndWithoutAMemory) {
   const json with = succeed("score --model " + kModels + "llama --compressor " + compressor +
                             " --context-ids " + context + " --ids " + ids);
   EXPECT_EQ(with.at("nll").size(), 4u);
+}
+
+TEST_F(Cli, WeightsInFewBitsScoreAlmostAlike) {
+  const std::string score = "score --model " + kModels + "gemma3_text --dtype float32 --ids " +
+                            write("few.json", "[5,6,7,8,9]");
+  const auto mean = [&](const std::string& flags) {
+    const std::vector<double> nll = succeed(score + flags).at("nll");
+    return std::accumulate(nll.begin(), nll.end(), 0.0) / static_cast<double>(nll.size());
+  };
+  const double whole = mean("");
+  EXPECT_EQ(mean(" --weights float32"), whole);
+  const double int8 = mean(" --weights int8"), int4 = mean(" --weights int4");
+  EXPECT_NE(int8, whole);
+  EXPECT_NE(int4, int8);
+  EXPECT_NEAR(int8, whole, 0.05);
+  EXPECT_NEAR(int4, whole, 0.5);
 }
 
 TEST_F(Cli, ScoreAfterAMemoryIsWhatTheSpecificationGives) {

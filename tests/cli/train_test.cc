@@ -145,6 +145,11 @@ TEST_F(Train, AnObjectiveThatIsNoneIsRefused) {
     refuse(training() + " --objectives " + bad, "objective");
 }
 
+TEST_F(Train, QuantizedWeightsAreRefused) {
+  for (const char* format : {"int8", "int4"})
+    refuse(training() + " --weights " + format, std::string("not ") + format);
+}
+
 TEST_F(Train, ACacheSpeaksForTheData) {
   const std::string arguments = training() + " --steps 1 --cache " + path("tokens.safetensors");
   ASSERT_EQ(run(arguments, kOneThread).code, 0);

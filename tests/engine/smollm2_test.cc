@@ -59,6 +59,8 @@ TEST_F(SmolLm2, QuantizedItSaysTheSame) {
   Score expected;
   expected.nll.assign(nll.begin(), nll.end());
   const int64_t whole = load(Dtype::kFloat32).decoder().weight_bytes();
+  const double narrow = load(Dtype::kBFloat16, WeightFormat::kInt4).score_ids(Prompt(), ids).mean();
+  EXPECT_NEAR(narrow, expected.mean(), 0.02 * expected.mean());
   for (const auto& [format, share] :
        {std::pair{WeightFormat::kInt8, 0.26}, {WeightFormat::kInt4, 0.18}}) {
     const Engine engine = load(Dtype::kFloat32, format);

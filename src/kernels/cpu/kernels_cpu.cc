@@ -358,7 +358,7 @@ template <typename T>
     total += magnitude;
   }
   const bool finite = total <= std::numeric_limits<float>::max();
-  const float inverse = finite && largest > 0 ? kLargestCode / largest : 0.0f;
+  const float inverse = finite && largest > 1e-30f ? kLargestCode / largest : 0.0f;
   *scale = finite ? largest / kLargestCode : std::numeric_limits<float>::quiet_NaN();
   for (int64_t i = 0; i < size; ++i) {
     const float number = finite ? to_float(x[i]) : 1.0f;

@@ -34,9 +34,10 @@ struct RowsOfBlock {
 template <int64_t kRows, class V>
 HWY_INLINE void add_products(V codes, RowsOfBlock x, hn::Vec<Int>* sums) {
   for (int64_t row = 0; row < kRows; ++row) {
-    hn::Vec<Int> unused = hn::Zero(kInt);
+    hn::Vec<Int> others = hn::Zero(kInt);  // some processors sum every other product apart
     sums[row] = hn::ReorderWidenMulAccumulate(
-        kInt, codes, hn::LoadU(kShort, x.codes + row * x.stride), sums[row], unused);
+        kInt, codes, hn::LoadU(kShort, x.codes + row * x.stride), sums[row], others);
+    sums[row] = hn::Add(sums[row], others);
   }
 }
 
