@@ -37,14 +37,14 @@ QuantizedWeight quantize(const at::Tensor& weight, int64_t bits);
 // The numbers that stand for the weight, [outputs, width].
 at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype);
 
-namespace reference {
-QuantizedWeight quantize(const at::Tensor& weight, int64_t bits);
-at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype);
-}  // namespace reference
-
 // The rows at `index` [n] int64 of them, [n, width].
 at::Tensor dequantize_rows(const QuantizedWeight& weight,
                            const at::Tensor& index,
                            c10::ScalarType dtype);
+
+namespace reference {
+QuantizedWeight quantize(const at::Tensor& weight, int64_t bits);
+at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype);
+}  // namespace reference
 
 }  // namespace precis::ops

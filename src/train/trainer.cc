@@ -31,7 +31,8 @@ class Run {
       : compressor_(compressor),
         decoder_(decoder),
         options_(options),
-        sampler_(data.train, options.examples) {
+        sampler_(data.train, options.examples),
+        embedding_variance_(options.embedding_steps > 0 ? embedding_variance(decoder) : 0) {
     state_.recipe = describe_run(options, compressor, decoder, data);
     if (data.validation != nullptr && options.validate_every > 0)
       validation_ = draw_validation(*data.validation);
@@ -204,7 +205,6 @@ class Run {
   double add_embedding_gradients(std::span<const TrainingExample> examples,
                                  const CompressOptions& options) {
     const int64_t size = options_.batch / options_.accumulate;
-    if (embedding_variance_ == 0) embedding_variance_ = embedding_variance(decoder_);
     const double share = 1.0 / static_cast<double>(options_.accumulate);
     const double scale = share / std::max(embedding_variance_, 1e-12);
     double loss = 0;
@@ -253,7 +253,7 @@ class Run {
   CheckpointState state_;
   ExampleSampler sampler_;
   std::vector<TrainingExample> validation_;
-  double embedding_variance_ = 0;  // 0: not known yet
+  double embedding_variance_;  // 0 where there are no embedding steps
   std::vector<at::Tensor> parameters_;
   std::unique_ptr<torch::optim::AdamW> optimizer_;
 };
