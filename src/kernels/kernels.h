@@ -179,8 +179,6 @@ struct KernelTable {
                            int64_t last_output);
 };
 
-void quantized_linear_cpu(const QuantizedLinearArguments&, int64_t first, int64_t last);
-
 const KernelTable& cpu();
 
 }  // namespace precis::kernels

@@ -4,26 +4,13 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
+#include "kernels/cpu/elements.h"
+#include "kernels/cpu/quantization.h"
 #include "kernels/kernels.h"
 
 namespace precis::kernels {
 namespace {
-
-using BFloat16 = uint16_t;  // its bits
-
-[[gnu::always_inline]] inline float to_float(float value) { return value; }
-[[gnu::always_inline]] inline float to_float(BFloat16 bits) {
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-}
-
-[[gnu::always_inline]] inline void store(float* out, float value) { *out = value; }
-// Rounds to nearest, ties to even. Infinities stay, and so does the NaN that arithmetic makes.
-[[gnu::always_inline]] inline void store(BFloat16* out, float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  *out = static_cast<BFloat16>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
 
 // exp by 2^n * p(f) with |f| <= ln 2 / 2: within 2 units in the last place, and free of calls, so
 // that loops vectorise.
@@ -256,136 +243,6 @@ template <typename T>
   }
 }
 
-[[gnu::always_inline]] inline float of_float16(uint16_t bits) {
-  return static_cast<float>(std::bit_cast<_Float16>(bits));
-}
-[[gnu::always_inline]] inline uint16_t to_float16(float value) {
-  return std::bit_cast<uint16_t>(static_cast<_Float16>(value));
-}
-
-// A group's numbers as scale * code + minimum.
-struct Grid {
-  float scale;
-  float minimum;
-
-  [[gnu::always_inline]] float code(float x) const {
-    const float code = __builtin_rintf((x - minimum) / (scale > 1e-30f ? scale : 1e-30f));
-    return code < 0.0f ? 0.0f : (code > 15.0f ? 15.0f : code);
-  }
-};
-
-[[gnu::always_inline]] inline Grid nearest_grid(const float* x) {
-  constexpr int kFinest = 15, kCoarsest = 8;  // steps
-  float low = x[0], high = x[0];
-  for (int64_t i = 0; i < kQuantizedGroup; ++i) {
-    low = x[i] < low ? x[i] : low;
-    high = x[i] > high ? x[i] : high;
-  }
-  const float minimum = of_float16(to_float16(low));
-  Grid best{0, minimum};
-  float least = INFINITY;
-  for (int steps = kFinest; steps >= kCoarsest; --steps) {
-    const Grid grid{of_float16(to_float16((high - low) / static_cast<float>(steps))), minimum};
-    float error = 0;
-    for (int64_t i = 0; i < kQuantizedGroup; ++i) {
-      const float apart = grid.code(x[i]) * grid.scale + grid.minimum - x[i];
-      error += apart * apart;
-    }
-    if (error < least) {
-      least = error;
-      best = grid;
-    }
-  }
-  return best;
-}
-
-[[gnu::always_inline]] inline void quantize_int4_rows(const QuantizeInt4Arguments& a,
-                                                      int64_t first,
-                                                      int64_t last) {
-  constexpr int64_t kHalf = kQuantizedGroup / 2;
-  const int64_t groups = a.width / kQuantizedGroup;
-  for (int64_t group = first * groups; group < last * groups; ++group) {
-    const float* x = a.x + group * kQuantizedGroup;
-    const Grid grid = nearest_grid(x);
-    a.scales[group] = to_float16(grid.scale);
-    a.minima[group] = to_float16(grid.minimum);
-    for (int64_t i = 0; i < kHalf; ++i) {
-      const auto lower = static_cast<int32_t>(grid.code(x[i])),
-                 upper = static_cast<int32_t>(grid.code(x[i + kHalf]));
-      a.codes[group * kHalf + i] = static_cast<uint8_t>(lower | upper << 4);
-    }
-  }
-}
-
-template <typename T>
-[[gnu::always_inline]] inline void dequantize_outputs(const DequantizeArguments& a,
-                                                      int64_t first,
-                                                      int64_t last) {
-  constexpr int64_t kHalf = kQuantizedGroup / 2;
-  for (int64_t output = first; output < last; ++output) {
-    T* out = static_cast<T*>(a.out) + output * a.width;
-    if (a.bits == 8) {
-      const int8_t* codes = static_cast<const int8_t*>(a.codes) + output * a.width;
-      for (int64_t i = 0; i < a.width; ++i)
-        store(out + i, a.scales[output] * static_cast<float>(codes[i]));
-      continue;
-    }
-    const uint8_t* bytes = static_cast<const uint8_t*>(a.codes) + output * a.width / 2;
-    const int64_t groups = a.width / kQuantizedGroup;
-    for (int64_t group = 0; group < groups; ++group) {
-      const float scale = of_float16(a.group_scales[output * groups + group]),
-                  minimum = of_float16(a.group_minima[output * groups + group]);
-      for (int64_t i = 0; i < kHalf; ++i) {
-        const uint8_t byte = bytes[group * kHalf + i];
-        store(out + group * kQuantizedGroup + i, scale * static_cast<float>(byte & 15) + minimum);
-        store(out + group * kQuantizedGroup + kHalf + i,
-              scale * static_cast<float>(byte >> 4) + minimum);
-      }
-    }
-  }
-}
-
-template <typename T>
-[[gnu::always_inline]] inline void quantize_block(const T* x,
-                                                  int64_t size,
-                                                  int16_t* codes,
-                                                  float* scale) {
-  constexpr float kLargestCode = 32767.0f;
-  float largest = 0, total = 0;  // only a sum keeps what is not a number
-  for (int64_t i = 0; i < size; ++i) {
-    const float magnitude = __builtin_fabsf(to_float(x[i]));
-    largest = magnitude > largest ? magnitude : largest;
-    total += magnitude;
-  }
-  const bool finite = total <= std::numeric_limits<float>::max();
-  const float inverse = finite && largest > 1e-30f ? kLargestCode / largest : 0.0f;
-  *scale = finite ? largest / kLargestCode : std::numeric_limits<float>::quiet_NaN();
-  for (int64_t i = 0; i < size; ++i) {
-    const float number = finite ? to_float(x[i]) : 1.0f;
-    codes[i] = static_cast<int16_t>(static_cast<int32_t>(__builtin_rintf(number * inverse)));
-  }
-}
-
-template <typename T>
-[[gnu::always_inline]] inline void quantize(const QuantizeRowsArguments& a,
-                                            int64_t first,
-                                            int64_t last) {
-  for (int64_t row = first; row < last; ++row) {
-    const T* x = static_cast<const T*>(a.x) + row * a.width;
-    for (int64_t block = 0; block < a.width / a.block; ++block) {
-      quantize_block(x + block * a.block,
-                     a.block,
-                     a.codes + row * a.width + block * a.block,
-                     a.scales + row * (a.width / a.block) + block);
-    }
-    for (int64_t group = 0; group < a.width / kQuantizedGroup; ++group) {
-      float sum = 0;
-      for (int64_t i = 0; i < kQuantizedGroup; ++i) sum += to_float(x[group * kQuantizedGroup + i]);
-      a.sums[row * (a.width / kQuantizedGroup) + group] = sum;
-    }
-  }
-}
-
 // One symbol per kernel and element, compiled for each of these instruction sets.
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_f32(
     const RmsNormArguments& a, int64_t first, int64_t last) {
@@ -444,28 +301,6 @@ template <typename T>
   linear_outputs<BFloat16>(a, first, last);
 }
 
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void quantize_f32(
-    const QuantizeRowsArguments& a, int64_t first, int64_t last) {
-  quantize<float>(a, first, last);
-}
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void quantize_bf16(
-    const QuantizeRowsArguments& a, int64_t first, int64_t last) {
-  quantize<BFloat16>(a, first, last);
-}
-
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void quantize_int4(
-    const QuantizeInt4Arguments& a, int64_t first, int64_t last) {
-  quantize_int4_rows(a, first, last);
-}
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void dequantize_f32(
-    const DequantizeArguments& a, int64_t first, int64_t last) {
-  dequantize_outputs<float>(a, first, last);
-}
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void dequantize_bf16(
-    const DequantizeArguments& a, int64_t first, int64_t last) {
-  dequantize_outputs<BFloat16>(a, first, last);
-}
-
 void rms_norm(Element element, const RmsNormArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? rms_norm_f32 : rms_norm_bf16)(a, first, last);
 }
@@ -499,13 +334,6 @@ void decode_attention(Element element,
 void linear(Element element, const LinearArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? linear_f32 : linear_bf16)(a, first, last);
 }
-void dequantize(Element element, const DequantizeArguments& a, int64_t first, int64_t last) {
-  (element == Element::kFloat32 ? dequantize_f32 : dequantize_bf16)(a, first, last);
-}
-void quantize_rows(Element element, const QuantizeRowsArguments& a, int64_t first, int64_t last) {
-  (element == Element::kFloat32 ? quantize_f32 : quantize_bf16)(a, first, last);
-}
-
 constexpr KernelTable kTable{rms_norm,
                              rms_norm_backward,
                              rotary,
@@ -516,7 +344,7 @@ constexpr KernelTable kTable{rms_norm,
                              quantize_int4,
                              dequantize,
                              quantize_rows,
-                             quantized_linear_cpu};
+                             quantized_linear};
 
 }  // namespace
 

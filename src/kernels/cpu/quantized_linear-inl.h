@@ -148,7 +148,7 @@ HWY_INLINE void outputs_of_rows(const QuantizedLinearArguments& a,
   }
 }
 
-void quantized_linear(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
+void quantized_outputs(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
   // As many outputs at a time as stay in the nearest cache while all rows read them.
   const int64_t outputs_together = std::max<int64_t>(1, 16384 / a.width);
   for (int64_t begin = first; begin < last; begin += outputs_together) {

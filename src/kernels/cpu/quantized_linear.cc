@@ -4,14 +4,15 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/cpu/quantization.h"
 #include "kernels/cpu/quantized_linear-inl.h"
 
 namespace precis::kernels {
 
-HWY_EXPORT(quantized_linear);
+HWY_EXPORT(quantized_outputs);
 
-void quantized_linear_cpu(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
-  HWY_DYNAMIC_DISPATCH(quantized_linear)(a, first, last);
+void quantized_linear(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
+  HWY_DYNAMIC_DISPATCH(quantized_outputs)(a, first, last);
 }
 
 }  // namespace precis::kernels
