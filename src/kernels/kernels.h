@@ -104,7 +104,7 @@ struct QuantizeRowsArguments {
   int64_t block;
 };
 
-// Quantises rows of `width` floats in bits 4, as QuantizedLinearArguments has them: of the grids
+// Quantises rows of `width` floats in bits 4, as QuantizedMatrix has them: of the grids
 // from a group's smallest to its largest number in 15, 14, ... 8 steps the one with the smallest
 // sum of squared errors, of equals the finest.
 struct QuantizeInt4Arguments {
@@ -115,34 +115,33 @@ struct QuantizeInt4Arguments {
   int64_t width;
 };
 
-// The numbers of a quantised matrix, [outputs, width].
-struct DequantizeArguments {
-  const void* codes;
-  const float* scales;           // bits 8
-  const uint16_t* group_scales;  // bits 4
-  const uint16_t* group_minima;
-  void* out;
+// A quantised matrix [outputs, width], width a multiple of kQuantizedGroup. bits 8: codes int8
+// [outputs, width], scales [outputs]. bits 4: codes [outputs, width / 2], byte i of a group holding
+// code i below and code i + 16 above, number = scale * code + minimum.
+struct QuantizedMatrix {
   int64_t bits;
   int64_t width;
+  const void* codes;
+  const float* scales;           // bits 8
+  const uint16_t* group_scales;  // bits 4: float16 [outputs, width / kQuantizedGroup]
+  const uint16_t* group_minima;  // the same
 };
 
-// Few rows times a quantised matrix, for widths that are multiples of kQuantizedGroup. A row is
-// int16 codes, of which `block` neighbours share a scale: a multiple of kQuantizedGroup that
-// divides width, at most 128. bits 8: codes int8 [outputs, width], scales [outputs]. bits 4: codes
-// [outputs, width / 2], byte i of a group holding code i below and code i + 16 above, number =
-// scale * code + minimum with float16 scales and minima.
+// The numbers of a matrix. out: [outputs, width].
+struct DequantizeArguments {
+  QuantizedMatrix weight;
+  void* out;
+};
+
+// Few rows times a matrix. A row is int16 codes, of which `block` neighbours share a scale: a
+// multiple of kQuantizedGroup that divides width, at most 128.
 struct QuantizedLinearArguments {
+  QuantizedMatrix weight;
   const int16_t* x_codes;  // [rows, width]
   const float* x_scales;   // [rows, width / block]
   const float* x_sums;     // bits 4: of the rows' numbers over each group, [rows, groups]
-  const void* codes;
-  const float* scales;           // bits 8
-  const uint16_t* group_scales;  // bits 4: [outputs, groups]
-  const uint16_t* group_minima;  // the same
-  float* out;                    // [rows, outputs]
-  int64_t bits;
+  float* out;              // [rows, outputs]
   int64_t rows;
-  int64_t width;
   int64_t outputs;
   int64_t block;
 };

@@ -63,24 +63,14 @@ at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight) {
                                 block},
                                0,
                                rows);
-  const auto half = [](const at::Tensor& t) {
-    return static_cast<const uint16_t*>(t.defined() ? t.const_data_ptr() : nullptr);
-  };
-  const bool bytes = weight.bits == 8;
-  const kernels::QuantizedLinearArguments arguments{
-      codes.const_data_ptr<int16_t>(),
-      scales.const_data_ptr<float>(),
-      sums.const_data_ptr<float>(),
-      weight.codes.const_data_ptr(),
-      bytes ? weight.scales.const_data_ptr<float>() : nullptr,
-      bytes ? nullptr : half(weight.scales),
-      half(weight.minima),
-      out.mutable_data_ptr<float>(),
-      weight.bits,
-      rows,
-      width,
-      weight.outputs(),
-      block};
+  const kernels::QuantizedLinearArguments arguments{kernel_matrix(weight),
+                                                    codes.const_data_ptr<int16_t>(),
+                                                    scales.const_data_ptr<float>(),
+                                                    sums.const_data_ptr<float>(),
+                                                    out.mutable_data_ptr<float>(),
+                                                    rows,
+                                                    weight.outputs(),
+                                                    block};
   for_row_ranges(weight.outputs(), width, [&](int64_t first, int64_t last) {
     kernels::cpu().quantized_linear(arguments, first, last);
   });

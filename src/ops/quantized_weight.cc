@@ -168,23 +168,28 @@ at::Tensor reference::dequantize(const QuantizedWeight& weight, c10::ScalarType 
 at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype) {
   const bool known = dtype == at::kFloat || dtype == at::kBFloat16;
   if (!known || !weight.codes.is_cpu()) return reference::dequantize(weight, dtype);
-  const at::Tensor codes = weight.codes.contiguous(), scales = weight.scales.contiguous();
-  const at::Tensor minima = weight.minima.defined() ? weight.minima.contiguous() : at::Tensor();
   at::Tensor out =
       at::empty({weight.outputs(), weight.width()}, weight.codes.options().dtype(dtype));
-  const bool bytes = weight.bits == 8;
-  const kernels::DequantizeArguments arguments{
-      codes.const_data_ptr(),
-      bytes ? scales.const_data_ptr<float>() : nullptr,
-      bytes ? nullptr : static_cast<const uint16_t*>(scales.const_data_ptr()),
-      bytes ? nullptr : static_cast<const uint16_t*>(minima.const_data_ptr()),
-      out.mutable_data_ptr(),
-      weight.bits,
-      weight.width()};
+  const kernels::DequantizeArguments arguments{kernel_matrix(weight), out.mutable_data_ptr()};
   for_row_ranges(weight.outputs(), weight.width(), [&](int64_t first, int64_t last) {
     kernels::cpu().dequantize(element_of(out), arguments, first, last);
   });
   return out;
+}
+
+kernels::QuantizedMatrix kernel_matrix(const QuantizedWeight& weight) {
+  const auto float16 = [](const at::Tensor& x) {
+    return static_cast<const uint16_t*>(x.const_data_ptr());
+  };
+  kernels::QuantizedMatrix matrix{
+      weight.bits, weight.width(), weight.codes.const_data_ptr(), nullptr, nullptr, nullptr};
+  if (weight.bits == 8) {
+    matrix.scales = weight.scales.const_data_ptr<float>();
+  } else {
+    matrix.group_scales = float16(weight.scales);
+    matrix.group_minima = float16(weight.minima);
+  }
+  return matrix;
 }
 
 at::Tensor dequantize_rows(const QuantizedWeight& weight,

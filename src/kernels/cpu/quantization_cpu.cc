@@ -70,18 +70,19 @@ template <typename T>
                                                       int64_t last) {
   constexpr int64_t kHalf = kQuantizedGroup / 2;
   for (int64_t output = first; output < last; ++output) {
-    T* out = static_cast<T*>(a.out) + output * a.width;
-    if (a.bits == 8) {
-      const int8_t* codes = static_cast<const int8_t*>(a.codes) + output * a.width;
-      for (int64_t i = 0; i < a.width; ++i)
-        store(out + i, a.scales[output] * static_cast<float>(codes[i]));
+    T* out = static_cast<T*>(a.out) + output * a.weight.width;
+    if (a.weight.bits == 8) {
+      const int8_t* codes = static_cast<const int8_t*>(a.weight.codes) + output * a.weight.width;
+      for (int64_t i = 0; i < a.weight.width; ++i)
+        store(out + i, a.weight.scales[output] * static_cast<float>(codes[i]));
       continue;
     }
-    const uint8_t* bytes = static_cast<const uint8_t*>(a.codes) + output * a.width / 2;
-    const int64_t groups = a.width / kQuantizedGroup;
+    const uint8_t* bytes =
+        static_cast<const uint8_t*>(a.weight.codes) + output * a.weight.width / 2;
+    const int64_t groups = a.weight.width / kQuantizedGroup;
     for (int64_t group = 0; group < groups; ++group) {
-      const float scale = of_float16(a.group_scales[output * groups + group]),
-                  minimum = of_float16(a.group_minima[output * groups + group]);
+      const float scale = of_float16(a.weight.group_scales[output * groups + group]),
+                  minimum = of_float16(a.weight.group_minima[output * groups + group]);
       for (int64_t i = 0; i < kHalf; ++i) {
         const uint8_t byte = bytes[group * kHalf + i];
         store(out + group * kQuantizedGroup + i, scale * static_cast<float>(byte & 15) + minimum);

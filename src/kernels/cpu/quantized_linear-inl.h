@@ -45,8 +45,8 @@ HWY_INLINE void add_products(V codes, RowsOfBlock x, hn::Vec<Int>* sums) {
 template <int64_t kRows>
 HWY_INLINE void int8_output(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
   const hn::Rebind<int8_t, Short> kByte;
-  const int64_t blocks = a.width / a.block;
-  const int8_t* weight = static_cast<const int8_t*>(a.codes) + output * a.width;
+  const int64_t blocks = a.weight.width / a.block;
+  const int8_t* weight = static_cast<const int8_t*>(a.weight.codes) + output * a.weight.width;
   const float* scales = a.x_scales + first_row * blocks;
   hn::Vec<Float> totals[kRows];
   for (int64_t row = 0; row < kRows; ++row) totals[row] = hn::Zero(kFloat);
@@ -55,7 +55,8 @@ HWY_INLINE void int8_output(const QuantizedLinearArguments& a, int64_t first_row
     for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
     for (int64_t i = block * a.block; i < (block + 1) * a.block; i += kShortLanes) {
       const auto codes = hn::PromoteTo(kShort, hn::LoadU(kByte, weight + i));
-      add_products<kRows>(codes, {a.x_codes + first_row * a.width + i, a.width}, sums);
+      add_products<kRows>(
+          codes, {a.x_codes + first_row * a.weight.width + i, a.weight.width}, sums);
     }
     for (int64_t row = 0; row < kRows; ++row) {
       totals[row] = hn::MulAdd(hn::ConvertTo(kFloat, sums[row]),
@@ -65,7 +66,7 @@ HWY_INLINE void int8_output(const QuantizedLinearArguments& a, int64_t first_row
   }
   for (int64_t row = 0; row < kRows; ++row) {
     a.out[(first_row + row) * a.outputs + output] =
-        a.scales[output] * hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
+        a.weight.scales[output] * hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
   }
 }
 
@@ -105,22 +106,22 @@ HWY_INLINE void int4_group(const uint8_t* weight, RowsOfBlock x, hn::Vec<Int>* s
 // out[row] for kRows rows from `first_row` on, of one output with int4 codes.
 template <int64_t kRows>
 HWY_INLINE void int4_output(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
-  const int64_t groups = a.width / kQuantizedGroup, blocks = a.width / a.block;
+  const int64_t groups = a.weight.width / kQuantizedGroup, blocks = a.weight.width / a.block;
   const int64_t groups_per_block = a.block / kQuantizedGroup;
-  const uint8_t* weight = static_cast<const uint8_t*>(a.codes) + output * a.width / 2;
+  const uint8_t* weight = static_cast<const uint8_t*>(a.weight.codes) + output * a.weight.width / 2;
   float scales[kGroupsTogether], minima[kGroupsTogether];
   hn::Vec<Float> totals[kRows];
   float offsets[kRows] = {};
   for (int64_t row = 0; row < kRows; ++row) totals[row] = hn::Zero(kFloat);
   for (int64_t first = 0; first < groups; first += kGroupsTogether) {
     const int64_t count = std::min(kGroupsTogether, groups - first);
-    widen(a.group_scales + output * groups + first, count, scales);
-    widen(a.group_minima + output * groups + first, count, minima);
+    widen(a.weight.group_scales + output * groups + first, count, scales);
+    widen(a.weight.group_minima + output * groups + first, count, minima);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t group = first + i;
       hn::Vec<Int> sums[kRows];
-      const int16_t* x = a.x_codes + first_row * a.width + group * kQuantizedGroup;
-      int4_group<kRows>(weight + group * kQuantizedGroup / 2, {x, a.width}, sums);
+      const int16_t* x = a.x_codes + first_row * a.weight.width + group * kQuantizedGroup;
+      int4_group<kRows>(weight + group * kQuantizedGroup / 2, {x, a.weight.width}, sums);
       for (int64_t row = 0; row < kRows; ++row) {
         const float* x_scales = a.x_scales + (first_row + row) * blocks;
         const auto scale = hn::Set(kFloat, scales[i] * x_scales[group / groups_per_block]);
@@ -141,7 +142,7 @@ HWY_INLINE void outputs_of_rows(const QuantizedLinearArguments& a,
                                 int64_t first,
                                 int64_t last) {
   for (int64_t output = first; output < last; ++output) {
-    if (a.bits == 8)
+    if (a.weight.bits == 8)
       int8_output<kRows>(a, first_row, output);
     else
       int4_output<kRows>(a, first_row, output);
@@ -150,7 +151,7 @@ HWY_INLINE void outputs_of_rows(const QuantizedLinearArguments& a,
 
 void quantized_outputs(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
   // As many outputs at a time as stay in the nearest cache while all rows read them.
-  const int64_t outputs_together = std::max<int64_t>(1, 16384 / a.width);
+  const int64_t outputs_together = std::max<int64_t>(1, 16384 / a.weight.width);
   for (int64_t begin = first; begin < last; begin += outputs_together) {
     const int64_t end = std::min(begin + outputs_together, last);
     int64_t row = 0;
