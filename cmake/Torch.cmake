@@ -22,12 +22,16 @@ function(precis_import_torch name)
 endfunction()
 precis_import_torch(c10)
 precis_import_torch(torch_cpu)
+# Its own OpenMP: a second one in the process would keep threads of its own.
+add_library(precis_gomp SHARED IMPORTED GLOBAL)
+set_target_properties(precis_gomp PROPERTIES IMPORTED_LOCATION "${PRECIS_TORCH_DIR}/lib/libgomp.so.1")
 
 add_library(precis_torch INTERFACE)
 target_include_directories(precis_torch SYSTEM INTERFACE
   $<BUILD_INTERFACE:${PRECIS_TORCH_DIR}/include>
   $<BUILD_INTERFACE:${PRECIS_TORCH_DIR}/include/torch/csrc/api/include>)
-target_link_libraries(precis_torch INTERFACE $<BUILD_INTERFACE:precis_torch_cpu> $<BUILD_INTERFACE:precis_c10>)
+target_link_libraries(precis_torch INTERFACE $<BUILD_INTERFACE:precis_torch_cpu> $<BUILD_INTERFACE:precis_c10>
+                                             $<BUILD_INTERFACE:precis_gomp>)
 # The wheel's libraries find their CUDA run-time by their own path; the linker has to be told.
 target_link_options(precis_torch INTERFACE
   $<BUILD_INTERFACE:-Wl,-rpath,${PRECIS_TORCH_DIR}/lib> $<BUILD_INTERFACE:-Wl,-rpath-link,${PRECIS_NVIDIA_DIR}>)

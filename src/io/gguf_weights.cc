@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
 
 #include <map>
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/parallel.h"
 #include "io/gguf_model.h"
 
 namespace precis {
@@ -71,19 +72,19 @@ at::Tensor dequantized(const GgufTensor& tensor, c10::ScalarType dtype) {
   const size_t row_bytes = gguf_bytes(tensor.type, width);
   at::Tensor flat = out.view({rows, width});
   constexpr int64_t kElementsPerTask = 1 << 16;
-  at::parallel_for(
-      0, rows, std::max<int64_t>(1, kElementsPerTask / width), [&](int64_t first, int64_t last) {
-        const int64_t chunk = std::max<int64_t>(1, kElementsPerTask / width);
-        std::vector<float> scratch(chunk * width);
-        for (int64_t row = first; row < last; row += chunk) {
-          const int64_t count = std::min(chunk, last - row);
-          const std::span<float> values(scratch.data(), count * width);
-          gguf_dequantize(
-              tensor.type, tensor.bytes.subspan(row * row_bytes, count * row_bytes), values);
-          flat.narrow(0, row, count)
-              .copy_(at::from_blob(scratch.data(), {count, width}, at::kFloat));
-        }
-      });
+  const int64_t chunk = std::max<int64_t>(1, kElementsPerTask / width);
+  const bool inference = c10::InferenceMode::is_enabled();
+  for_ranges(rows, chunk, [&](int64_t first, int64_t last) {
+    const c10::InferenceMode mode(inference);  // as that of the thread that made `out`
+    std::vector<float> scratch(chunk * width);
+    for (int64_t row = first; row < last; row += chunk) {
+      const int64_t count = std::min(chunk, last - row);
+      const std::span<float> values(scratch.data(), count * width);
+      gguf_dequantize(
+          tensor.type, tensor.bytes.subspan(row * row_bytes, count * row_bytes), values);
+      flat.narrow(0, row, count).copy_(at::from_blob(scratch.data(), {count, width}, at::kFloat));
+    }
+  });
   return out;
 }
 

@@ -2,7 +2,6 @@
 #include "precis/memory_bank.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +13,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "base/parallel.h"
 #include "io/in_quotes.h"
 #include "io/memory_contents.h"
 #include "io/translate_errors.h"
@@ -104,7 +104,7 @@ std::vector<double> scores_of(const at::Tensor& keys, const at::Tensor& query) {
   std::vector<double> scores(static_cast<size_t>(rows));
   constexpr int64_t kElementsPerTask = 16384;
   const int64_t grain = std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(1, width));
-  at::parallel_for(0, rows, grain, [&](int64_t first, int64_t last) {
+  for_ranges(rows, grain, [&](int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row)
       scores[static_cast<size_t>(row)] = dot(key + row * width, wanted, width);
   });

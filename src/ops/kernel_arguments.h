@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 
+#include "base/parallel.h"
 #include "kernels/kernels.h"
 
 namespace precis::ops {
@@ -27,7 +27,7 @@ void for_row_ranges(int64_t rows, int64_t elements_per_row, const Work& work) {
   constexpr int64_t kElementsPerTask = 16384;
   const int64_t grain =
       std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(1, elements_per_row));
-  at::parallel_for(0, rows, grain, work);
+  for_ranges(rows, grain, work);
 }
 
 }  // namespace precis::ops

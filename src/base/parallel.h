@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace precis {
+
+namespace detail {
+void for_ranges(int64_t count,
+                int64_t grain,
+                void (*work)(const void* context, int64_t first, int64_t last),
+                const void* context);
+}
+
+// Runs work(first, last) over ranges that make up 0 .. count, of `grain` (at least 1) or more each,
+// on as many threads as ATen uses (at::set_num_threads). Threads take the next range when they are
+// done with one, so that a core that others keep busy does not hold up the rest. Within a thread of
+// a parallel region, in one range. What `work` throws is thrown here. Modes of ATen that belong to
+// a thread (gradients, inference) are those of a fresh thread in it.
+template <typename Work>
+void for_ranges(int64_t count, int64_t grain, const Work& work) {
+  detail::for_ranges(
+      count,
+      grain,
+      [](const void* context, int64_t first, int64_t last) {
+        (*static_cast<const Work*>(context))(first, last);
+      },
+      &work);
+}
+
+}  // namespace precis
