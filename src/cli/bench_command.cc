@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // precis bench: how fast a model is read into and out of, on this machine.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <sys/resource.h>
 
@@ -23,11 +24,13 @@ struct Flags {
   ModelOptions model;
   std::vector<int64_t> prefill{512};
   int64_t decode = 128;
+  int64_t context = 16;  // tokens read before those that are decoded
+  int64_t batch = 1;     // sequences decoded together
   int64_t runs = 5;
   bool json = false;
 };
 
-constexpr int64_t kDecodePrompt = 16;  // tokens read before those that are decoded
+constexpr int64_t kLargestBatch = 1024;
 
 using Clock = std::chrono::steady_clock;
 
@@ -54,19 +57,25 @@ class Benchmark {
   double prefill(int64_t n) const {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options());
     const auto start = Clock::now();
-    read_prompt(n, cache).item<int64_t>();
+    read_prompts(n, cache).item<int64_t>();
     return seconds_since(start);
   }
 
-  // Seconds for n greedy tokens after a short prompt.
-  double decode(int64_t n) const {
-    KvCache cache(decoder_.config().kv_shape(), decoder_.options());
-    at::Tensor next = read_prompt(kDecodePrompt, cache);
+  // Seconds for n greedy tokens of each of `batch` sequences after `context` tokens.
+  double decode(int64_t n, int64_t context, int64_t batch) const {
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), batch);
+    at::Tensor next = read_prompts(context, cache);
+    DecoderInput input{{}, {}, {0}, {}};
+    for (int64_t i = 0; i < batch; ++i) {
+      input.sequence_starts.push_back(i + 1);
+      input.cache_sequences.push_back(i);
+    }
     const auto start = Clock::now();
     for (int64_t i = 0; i < n; ++i) {
-      const at::Tensor position = at::full({1}, kDecodePrompt + i, next.options());
-      next = best(decoder_.forward({decoder_.embed(next), position, {0, 1}, {0}}, cache));
-      next.item<int64_t>();  // as a sampler would, so that a GPU cannot run ahead
+      input.embeddings = decoder_.embed(next);
+      input.positions = at::full({batch}, context + i, next.options());
+      next = best(decoder_.forward(input, cache));
+      next.sum().item<int64_t>();  // as a sampler would, so that a GPU cannot run ahead
     }
     return seconds_since(start);
   }
@@ -74,13 +83,18 @@ class Benchmark {
  private:
   at::Tensor best(const at::Tensor& hidden) const { return decoder_.logits(hidden).argmax(-1); }
 
-  at::Tensor read_prompt(int64_t n, KvCache& cache) const {
+  // The same n ids into every sequence of the cache, one after the other. [sequences]
+  at::Tensor read_prompts(int64_t n, KvCache& cache) const {
     const auto index = at::TensorOptions(at::kLong).device(decoder_.options().device());
     const at::Tensor ids =
         (at::arange(n, index) * 7919 + 13).remainder(decoder_.config().vocab_size);
-    const at::Tensor hidden =
-        decoder_.forward({decoder_.embed(ids), at::arange(n, index), {0, n}, {0}}, cache);
-    return best(hidden.narrow(0, n - 1, 1));
+    std::vector<at::Tensor> last;
+    for (int64_t sequence = 0; sequence < cache.num_sequences(); ++sequence) {
+      const at::Tensor hidden =
+          decoder_.forward({decoder_.embed(ids), at::arange(n, index), {0, n}, {sequence}}, cache);
+      last.push_back(hidden.narrow(0, n - 1, 1));
+    }
+    return best(at::cat(last, 0));
   }
 
   const Decoder& decoder_;
@@ -98,21 +112,33 @@ double tokens_per_second(const char* title, int64_t tokens, int64_t runs, const 
   return static_cast<double>(tokens) / median(seconds);
 }
 
-void check(const Flags& flags, int64_t context) {
+void check(const Flags& flags, int64_t window) {
   PRECIS_CHECK(flags.runs >= 1, kInvalidArgument, "bench: --runs is ", flags.runs);
-  PRECIS_CHECK(flags.decode >= 1 && flags.decode <= context - kDecodePrompt,
+  PRECIS_CHECK(flags.batch >= 1 && flags.batch <= kLargestBatch,
+               kInvalidArgument,
+               "bench: --batch is ",
+               flags.batch,
+               ", expected 1 to ",
+               kLargestBatch);
+  PRECIS_CHECK(flags.context >= 1 && flags.context < window,
+               kInvalidArgument,
+               "bench: --context is ",
+               flags.context,
+               ", expected 1 to ",
+               window - 1);
+  PRECIS_CHECK(flags.decode >= 1 && flags.decode <= window - flags.context,
                kInvalidArgument,
                "bench: --decode is ",
                flags.decode,
                ", expected 1 to ",
-               context - kDecodePrompt);
+               window - flags.context);
   for (const int64_t n : flags.prefill) {
-    PRECIS_CHECK(n >= 1 && n <= context,
+    PRECIS_CHECK(n >= 1 && n <= window,
                  kInvalidArgument,
                  "bench: --prefill ",
                  n,
                  " is outside 1 to ",
-                 context);
+                 window);
   }
 }
 
@@ -128,8 +154,16 @@ nlohmann::json measure(const Flags& flags) {
     result["prefill"][std::to_string(n)] =
         tokens_per_second("prefill", n, flags.runs, [&] { return benchmark.prefill(n); });
   }
-  result["decode"] = tokens_per_second(
-      "decoding", flags.decode, flags.runs, [&] { return benchmark.decode(flags.decode); });
+  result["decode"] = tokens_per_second("decoding", flags.decode * flags.batch, flags.runs, [&] {
+    return benchmark.decode(flags.decode, flags.context, flags.batch);
+  });
+  result["context"] = flags.context;
+  result["batch"] = flags.batch;
+  result["threads"] = at::get_num_threads();
+  const std::string dtype =
+      engine.decoder().options().dtype() == at::kBFloat16 ? "bfloat16" : "float32";
+  result["dtype"] = dtype;
+  result["weights"] = flags.model.weights.empty() ? dtype : flags.model.weights;
   result["weight_bytes"] = engine.decoder().weight_bytes();
   result["peak_bytes"] = peak_bytes();
   return result;
@@ -155,6 +189,9 @@ void add_bench(CLI::App& app) {
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--decode", flags->decode, "tokens to generate")->capture_default_str();
+  command->add_option("--context", flags->context, "tokens read before those")
+      ->capture_default_str();
+  command->add_option("--batch", flags->batch, "sequences decoded together")->capture_default_str();
   command->add_option("--runs", flags->runs, "of which the median counts")->capture_default_str();
   command->add_flag("--json", flags->json, "one JSON object");
   command->callback([flags] {

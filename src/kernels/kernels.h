@@ -55,24 +55,33 @@ struct GatedActivationBackwardArguments {
   bool gelu_tanh;  // otherwise SiLU
 };
 
-// Largest head that decode_attention sums on the stack.
-inline constexpr int64_t kMaxHeadDim = 512;
-
-// One query position of one sequence: q, out: [heads, head_dim]; keys, values: [kv_heads, *,
-// head_dim], whose heads are kv_stride elements apart; the query sees rows first_key .. num_keys
-// - 1. scores: heads * num_keys floats of scratch. head_dim: at most kMaxHeadDim.
-struct DecodeAttentionArguments {
-  const void* q;
+// Cached keys and values of a sequence, [kv_heads, *, head_dim] each, heads `stride` elements
+// apart, of which rows first_key .. num_keys - 1 (at least one) are seen.
+struct CachedRows {
   const void* keys;
   const void* values;
-  void* out;
-  float* scores;
+  int64_t stride;
+  int64_t first_key;
+  int64_t num_keys;
+};
+
+// Keys of a part: always as many, so that what a sequence gets does not depend on its neighbours.
+inline constexpr int64_t kKeysPerPart = 256;
+
+// One row each of several sequences over its own cached rows. q, out: float32 [sequences, heads,
+// head_dim]; the cache is of the kernel's element. Keys are read in parts of kKeysPerPart: task
+// (sequence * kv_heads + kv_head) * parts + part leaves for each head that shares the keys its
+// weighted sum, total weight and largest score. states: scratch for these, float32 [sequences *
+// kv_heads, parts, heads / kv_heads, head_dim + 2]. parts: as many as the longest sequence has.
+struct DecodeAttentionArguments {
+  const float* q;
+  const CachedRows* cached;  // [sequences]
+  float* out;
+  float* states;
   int64_t heads;
   int64_t kv_heads;
   int64_t head_dim;
-  int64_t kv_stride;
-  int64_t first_key;
-  int64_t num_keys;
+  int64_t parts;
   float scale;
 };
 
@@ -164,8 +173,12 @@ struct KernelTable {
                                     int64_t last_row);
   void (*decode_attention)(Element,
                            const DecodeAttentionArguments&,
-                           int64_t first_kv_head,
-                           int64_t last_kv_head);
+                           int64_t first_task,
+                           int64_t last_task);
+  // After all tasks of a sequence: their states into its row of the output.
+  void (*merge_decode_attention)(const DecodeAttentionArguments&,
+                                 int64_t first_sequence,
+                                 int64_t last_sequence);
   void (*linear)(Element, const LinearArguments&, int64_t first_output, int64_t last_output);
   void (*quantize_int4)(const QuantizeInt4Arguments&, int64_t first_row, int64_t last_row);
   void (*dequantize)(Element,

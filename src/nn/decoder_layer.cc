@@ -7,6 +7,7 @@
 #include "nn/adapter.h"
 #include "nn/recompute.h"
 #include "ops/attention.h"
+#include "ops/decode_attention.h"
 #include "ops/gated_activation.h"
 #include "ops/rms_norm.h"
 
@@ -57,6 +58,22 @@ at::Tensor attend_uniform(const HeadRows& rows,
   return ops::attention(batch(rows.q), k, v, options).transpose(1, 2).flatten(0, 1).flatten(1, 2);
 }
 
+// One row of every sequence. [num_tokens, heads * head_dim]
+at::Tensor attend_decode(const HeadRows& rows,
+                         int64_t layer,
+                         const DecoderPass& pass,
+                         const ops::AttentionOptions& options) {
+  std::vector<ops::CachedKeysValues> cached;
+  for (int64_t i = 0; i < rows.q.size(0); ++i) {
+    const auto [k, v] = pass.cache.append(layer,
+                                          pass.input.cache_sequences[i],
+                                          rows.k.narrow(0, i, 1).transpose(0, 1),
+                                          rows.v.narrow(0, i, 1).transpose(0, 1));
+    cached.push_back({k, v});
+  }
+  return ops::decode_attention(rows.q, cached, options).flatten(1, 2);
+}
+
 // One sequence after the other. [num_tokens, heads * head_dim]
 at::Tensor attend_each(const HeadRows& rows,
                        int64_t layer,
@@ -102,7 +119,10 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) co
   rows.q = ops::rotary(rows.q, table);
   rows.k = ops::rotary(rows.k, table);
   const ops::AttentionOptions options{config.attention_scale, windowed ? config.window : 0};
-  const int64_t length = pass.input.cache_sequences.size() > 1 ? uniform_fresh_length(pass) : 0;
+  // As many rows as sequences, none of them empty: one each.
+  const int64_t sequences = std::ssize(pass.input.cache_sequences);
+  if (rows.q.size(0) == sequences) return output(attend_decode(rows, index, pass, options));
+  const int64_t length = sequences > 1 ? uniform_fresh_length(pass) : 0;
   return output(length > 0 ? attend_uniform(rows, length, index, pass, options)
                            : attend_each(rows, index, pass, options));
 }

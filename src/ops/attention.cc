@@ -7,7 +7,6 @@
 
 #include "base/check.h"
 #include "base/processor.h"
-#include "ops/kernel_arguments.h"
 
 namespace precis::ops {
 namespace {
@@ -68,41 +67,6 @@ void check_shapes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)
                "; expected one dtype");
 }
 
-bool dense_cache_rows(const at::Tensor& x) { return x.stride(3) == 1 && x.stride(2) == x.size(3); }
-
-bool decode_kernel_applies(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  return q.size(0) == 1 && q.size(2) == 1 && q.size(3) <= kernels::kMaxHeadDim &&
-         kernel_applies(q, {k, v}) && dense_cache_rows(k) && dense_cache_rows(v) &&
-         k.stride(1) == v.stride(1);
-}
-
-at::Tensor decode(const at::Tensor& q,
-                  const at::Tensor& k,
-                  const at::Tensor& v,
-                  const AttentionOptions& options) {
-  const at::Tensor query = q.contiguous();
-  at::Tensor out = at::empty_like(query);
-  const int64_t heads = q.size(1), kv_heads = k.size(1), m = k.size(2), d = k.size(3);
-  at::Tensor scores = at::empty({heads * m}, at::kFloat);
-  const kernels::DecodeAttentionArguments arguments{
-      query.const_data_ptr(),
-      k.const_data_ptr(),
-      v.const_data_ptr(),
-      out.mutable_data_ptr(),
-      scores.mutable_data_ptr<float>(),
-      heads,
-      kv_heads,
-      d,
-      k.stride(1),
-      options.window > 0 ? std::max<int64_t>(0, m - options.window) : 0,
-      m,
-      static_cast<float>(options.scale)};
-  for_row_ranges(kv_heads, heads / kv_heads * m * d, [&](int64_t first, int64_t last) {
-    kernels::cpu().decode_attention(element_of(q), arguments, first, last);
-  });
-  return out;
-}
-
 // bfloat16 on a processor that has no products of its own for it.
 bool products_are_slow(const at::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kBFloat16 && !processor_has_bfloat16();
@@ -146,7 +110,6 @@ at::Tensor attention(const at::Tensor& q,
                      const at::Tensor& v,
                      const AttentionOptions& options) {
   check_shapes(q, k, v);
-  if (decode_kernel_applies(q, k, v)) return decode(q, k, v, options);
   if (products_are_slow(q)) {
     return prefill(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), options)
         .to(q.scalar_type());

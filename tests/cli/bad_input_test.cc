@@ -208,6 +208,9 @@ TEST_F(BadInput, BenchKeepsToTheContextLimit) {
   for (const char* tokens : {"0", "497", "9223372036854775807"})
     refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode " + tokens,
            "--decode is " + std::string(tokens) + ", expected 1 to 496");
+  refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode 4 --context 512", "expected 1 to 511");
+  refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode 4 --context 0", "expected 1 to 511");
+  refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode 4 --batch 0", "expected 1 to 1024");
 }
 
 TEST_F(BadInput, AFailedWriteLeavesNoDraft) {

@@ -211,6 +211,14 @@ TEST_F(Cli, BenchGivesRates) {
   EXPECT_GT(rates.at("prefill").at("16"), 0);
   EXPECT_GT(rates.at("decode"), 0);
   EXPECT_GT(rates.at("peak_bytes"), 0);
+  const json batched = succeed("bench --model " + kModels +
+                               "llama --prefill 8 --decode 4 --context 20 --batch 3 --runs 1 "
+                               "--weights int8 --dtype float32 --json");
+  EXPECT_GT(batched.at("decode"), 0);
+  EXPECT_EQ(batched.at("batch"), 3);
+  EXPECT_EQ(batched.at("context"), 20);
+  EXPECT_EQ(batched.at("weights"), "int8");
+  EXPECT_EQ(batched.at("dtype"), "float32");
 }
 
 // Half the bytes, and nearly the same memories.

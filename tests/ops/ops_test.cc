@@ -110,19 +110,6 @@ TEST_P(Ops, LinearOfRowsThatLieApartEqualsItsReference) {
   expect_close(ops::linear(x, turned), at::linear(x.to(at::kDouble), turned.to(at::kDouble)));
 }
 
-TEST_P(Ops, DecodeAttentionEqualsItsReference) {
-  for (const int64_t keys : {1, 2, 65, 500}) {
-    for (const int64_t window : {0, 1, 32}) {
-      const at::Tensor q = random({1, 6, 1, 64});
-      // A cache with room to spare: the heads of its rows lie apart.
-      const at::Tensor k = random({1, 2, 512, 64}).narrow(2, 0, keys),
-                       v = random({1, 2, 512, 64}).narrow(2, 0, keys);
-      const ops::AttentionOptions options{0.125, window};
-      expect_close(ops::attention(q, k, v, options), ops::reference::attention(q, k, v, options));
-    }
-  }
-}
-
 TEST_P(Ops, PrefillAttentionEqualsItsReference) {
   for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{1, 1}, {40, 40}, {5, 33}}) {
     for (const int64_t window : {0, 8}) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/cpu/decode_attention.h"
 #include "kernels/cpu/elements.h"
 #include "kernels/cpu/quantization.h"
 #include "kernels/kernels.h"
@@ -158,47 +159,6 @@ template <typename T>
   }
 }
 
-template <typename T>
-[[gnu::always_inline]] inline void decode_one_head(const DecodeAttentionArguments& a,
-                                                   int64_t head) {
-  const int64_t group = a.heads / a.kv_heads;
-  const T* q = static_cast<const T*>(a.q) + head * a.head_dim;
-  const T* keys = static_cast<const T*>(a.keys) + (head / group) * a.kv_stride;
-  const T* values = static_cast<const T*>(a.values) + (head / group) * a.kv_stride;
-  float* scores = a.scores + head * a.num_keys;
-  float query[kMaxHeadDim];
-  for (int64_t i = 0; i < a.head_dim; ++i) query[i] = to_float(q[i]) * a.scale;
-  float largest = -INFINITY;
-  for (int64_t row = a.first_key; row < a.num_keys; ++row) {
-    const T* key = keys + row * a.head_dim;
-    float dot = 0;
-    for (int64_t i = 0; i < a.head_dim; ++i) dot += query[i] * to_float(key[i]);
-    scores[row] = dot;
-    largest = dot > largest ? dot : largest;
-  }
-  float total = 0;
-  for (int64_t row = a.first_key; row < a.num_keys; ++row) {
-    scores[row] = exp_approximate(scores[row] - largest);
-    total += scores[row];
-  }
-  float sum[kMaxHeadDim] = {};
-  for (int64_t row = a.first_key; row < a.num_keys; ++row) {
-    const T* value = values + row * a.head_dim;
-    const float weight = scores[row];
-    for (int64_t i = 0; i < a.head_dim; ++i) sum[i] += weight * to_float(value[i]);
-  }
-  T* out = static_cast<T*>(a.out) + head * a.head_dim;
-  for (int64_t i = 0; i < a.head_dim; ++i) store(out + i, sum[i] / total);
-}
-
-template <typename T>
-[[gnu::always_inline]] inline void decode_heads(const DecodeAttentionArguments& a,
-                                                int64_t first,
-                                                int64_t last) {
-  const int64_t group = a.heads / a.kv_heads;
-  for (int64_t head = first * group; head < last * group; ++head) decode_one_head<T>(a, head);
-}
-
 // Independent sums that one dot product is split into: enough to hide the latency of each.
 constexpr int64_t kChains = 32;
 
@@ -284,14 +244,6 @@ template <typename T>
     const GatedActivationBackwardArguments& a, int64_t first, int64_t last) {
   gated_backward<BFloat16>(a, first, last);
 }
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void decode_f32(
-    const DecodeAttentionArguments& a, int64_t first, int64_t last) {
-  decode_heads<float>(a, first, last);
-}
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void decode_bf16(
-    const DecodeAttentionArguments& a, int64_t first, int64_t last) {
-  decode_heads<BFloat16>(a, first, last);
-}
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void linear_f32(
     const LinearArguments& a, int64_t first, int64_t last) {
   linear_outputs<float>(a, first, last);
@@ -325,12 +277,6 @@ void gated_activation_backward(Element element,
                                int64_t last) {
   (element == Element::kFloat32 ? gated_backward_f32 : gated_backward_bf16)(a, first, last);
 }
-void decode_attention(Element element,
-                      const DecodeAttentionArguments& a,
-                      int64_t first,
-                      int64_t last) {
-  (element == Element::kFloat32 ? decode_f32 : decode_bf16)(a, first, last);
-}
 void linear(Element element, const LinearArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? linear_f32 : linear_bf16)(a, first, last);
 }
@@ -340,6 +286,7 @@ constexpr KernelTable kTable{rms_norm,
                              gated_activation,
                              gated_activation_backward,
                              decode_attention,
+                             merge_decode_attention,
                              linear,
                              quantize_int4,
                              dequantize,

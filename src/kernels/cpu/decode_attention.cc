@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiled for every instruction set that Highway knows; the processor's own is picked at run time.
+#include "kernels/cpu/decode_attention.h"
+
+#define HWY_TARGET_INCLUDE "kernels/cpu/decode_attention-inl.h"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/decode_attention-inl.h"
+
+namespace precis::kernels {
+namespace {
+
+// One head's states of all parts of its keys, `stride` floats apart, into its row of the output.
+void merge(const float* states, int64_t parts, int64_t stride, int64_t head_dim, float* out) {
+  float largest = -std::numeric_limits<float>::infinity(), total = 0;
+  for (int64_t part = 0; part < parts; ++part)
+    largest = std::max(largest, states[part * stride + head_dim + 1]);
+  std::fill(out, out + head_dim, 0.0f);
+  for (int64_t part = 0; part < parts; ++part) {
+    const float* state = states + part * stride;
+    const float weight = std::exp(state[head_dim + 1] - largest);
+    total += weight * state[head_dim];
+    for (int64_t i = 0; i < head_dim; ++i) out[i] += weight * state[i];
+  }
+  for (int64_t i = 0; i < head_dim; ++i) out[i] /= total;
+}
+
+}  // namespace
+
+HWY_EXPORT(decode_f32);
+HWY_EXPORT(decode_bf16);
+
+void decode_attention(Element element,
+                      const DecodeAttentionArguments& a,
+                      int64_t first,
+                      int64_t last) {
+  if (element == Element::kFloat32)
+    HWY_DYNAMIC_DISPATCH(decode_f32)(a, first, last);
+  else
+    HWY_DYNAMIC_DISPATCH(decode_bf16)(a, first, last);
+}
+
+void merge_decode_attention(const DecodeAttentionArguments& a, int64_t first, int64_t last) {
+  const int64_t group = a.heads / a.kv_heads, state = a.head_dim + 2;
+  for (int64_t row = first * a.heads; row < last * a.heads; ++row) {
+    const float* states = a.states + (row / group * a.parts * group + row % group) * state;
+    merge(states, a.parts, group * state, a.head_dim, a.out + row * a.head_dim);
+  }
+}
+
+}  // namespace precis::kernels
