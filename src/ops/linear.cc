@@ -10,8 +10,10 @@
 namespace precis::ops {
 namespace {
 
-// Up to so many rows, reading the weights takes longer than the products.
-constexpr int64_t kFewRows = 4;
+// Up to so many rows, the kernel is ahead of ATen's products.
+constexpr int64_t kFewRows = 16;
+// The same of bfloat16 where the processor multiplies it.
+constexpr int64_t kFewRowsBesideBFloat16 = 4;
 
 // Elements of a weight that are widened at a time: 4 MB, which stay in the cache until the product
 // has read them.
@@ -47,8 +49,10 @@ at::Tensor arranged(const at::Tensor& x) {
 
 // ATen has a kernel of its own for a single bfloat16 row, which reads memory as fast as it goes.
 bool few_rows_apply(const at::Tensor& x, const at::Tensor& weight) {
-  if (x.size(0) > kFewRows || !weight.is_contiguous()) return false;
-  return x.scalar_type() == at::kFloat || (x.size(0) > 1 && x.size(1) % 2 == 0);
+  if (!weight.is_contiguous()) return false;
+  if (x.scalar_type() == at::kFloat) return x.size(0) <= kFewRows;
+  const int64_t most = processor_has_bfloat16() ? kFewRowsBesideBFloat16 : kFewRows;
+  return x.size(0) > 1 && x.size(0) <= most && x.size(1) % 2 == 0;
 }
 
 at::Tensor few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

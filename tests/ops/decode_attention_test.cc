@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <limits>
 
@@ -95,6 +96,16 @@ TEST_P(DecodeAttention, WhatIsNotFiniteIsNotHidden) {
   own.keys[0][70][3] = std::numeric_limits<float>::quiet_NaN();
   const at::Tensor result = ops::decode_attention(random({1, 2, 64}), {own}, {0.125, 0});
   EXPECT_TRUE(result.isnan().all().item<bool>());
+}
+
+// Every instruction set that this processor has, down to the smallest.
+TEST_P(DecodeAttention, EveryInstructionSetAgrees) {
+  for (int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
+    hwy::SetSupportedTargetsForTest(targets & -targets);
+    expect_reference(random({2, 6, 64}), {cached(2, 300, 64), cached(2, 5, 64)}, {0.125, 0});
+    expect_reference(random({1, 2, 37}), {cached(1, 67, 37)}, {0.125, 0});
+  }
+  hwy::SetSupportedTargetsForTest(0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu,

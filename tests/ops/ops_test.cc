@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
@@ -93,7 +94,7 @@ TEST_P(Ops, LinearEqualsItsReference) {
   for (const int64_t width : {1, 7, 64, 576}) {
     for (const int64_t outputs : {1, 3, 4, 66, 2000}) {
       const at::Tensor weight = random({outputs, width}), bias = random({outputs});
-      for (const int64_t rows : {0, 1, 2, 4, 5, 40}) {
+      for (const int64_t rows : {0, 1, 2, 4, 5, 16, 40}) {
         const at::Tensor x = random({rows, width});
         const at::Tensor expected = at::linear(x.to(at::kDouble), weight.to(at::kDouble));
         expect_close(ops::linear(x, weight), expected);
@@ -101,6 +102,17 @@ TEST_P(Ops, LinearEqualsItsReference) {
       }
     }
   }
+}
+
+TEST_P(Ops, LinearAgreesOnEveryInstructionSet) {
+  const at::Tensor weight = random({37, 150}), x = random({6, 150});
+  const at::Tensor expected = at::linear(x.to(at::kDouble), weight.to(at::kDouble));
+  for (int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
+    hwy::SetSupportedTargetsForTest(targets & -targets);
+    expect_close(ops::linear(x, weight), expected);
+    expect_close(ops::linear(x.narrow(0, 0, 1), weight), expected.narrow(0, 0, 1));
+  }
+  hwy::SetSupportedTargetsForTest(0);
 }
 
 TEST_P(Ops, LinearOfRowsThatLieApartEqualsItsReference) {

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/decode_attention.h"
 #include "kernels/cpu/elements.h"
+#include "kernels/cpu/linear.h"
 #include "kernels/cpu/quantization.h"
 #include "kernels/kernels.h"
 
@@ -159,50 +160,6 @@ template <typename T>
   }
 }
 
-// Independent sums that one dot product is split into: enough to hide the latency of each.
-constexpr int64_t kChains = 32;
-
-[[gnu::always_inline]] inline float dot(const float* x, const float* w, int64_t width) {
-  float chains[kChains] = {};
-  int64_t i = 0;
-  for (; i + kChains <= width; i += kChains)
-    for (int64_t j = 0; j < kChains; ++j) chains[j] += x[i + j] * w[i + j];
-  float sum = 0;
-  for (int64_t j = 0; j < kChains; ++j) sum += chains[j];
-  for (; i < width; ++i) sum += x[i] * w[i];
-  return sum;
-}
-
-// Two bfloat16 numbers a word: each is one operation away from float32, without a shuffle, where
-// x lies apart in the same way.
-[[gnu::always_inline]] inline float dot(const float* x, const BFloat16* w, int64_t width) {
-  const float* odd = x + width / 2;
-  float even_sum = 0, odd_sum = 0;
-  for (int64_t i = 0; i < width / 2; ++i) {
-    uint32_t pair;
-    __builtin_memcpy(&pair, w + 2 * i, sizeof pair);
-    even_sum += x[i] * std::bit_cast<float>(pair << 16);
-    odd_sum += odd[i] * std::bit_cast<float>(pair & 0xffff0000u);
-  }
-  return even_sum + odd_sum;
-}
-
-// The weights are read once, in the order in which they lie: that is what limits the speed.
-template <typename T>
-[[gnu::always_inline]] inline void linear_outputs(const LinearArguments& a,
-                                                  int64_t first,
-                                                  int64_t last) {
-  const T* bias = static_cast<const T*>(a.bias);
-  for (int64_t output = first; output < last; ++output) {
-    const T* w = static_cast<const T*>(a.weight) + output * a.width;
-    for (int64_t row = 0; row < a.rows; ++row) {
-      float sum = dot(a.x + row * a.width, w, a.width);
-      if (bias != nullptr) sum += to_float(bias[output]);
-      store(static_cast<T*>(a.out) + row * a.outputs + output, sum);
-    }
-  }
-}
-
 // One symbol per kernel and element, compiled for each of these instruction sets.
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_f32(
     const RmsNormArguments& a, int64_t first, int64_t last) {
@@ -244,15 +201,6 @@ template <typename T>
     const GatedActivationBackwardArguments& a, int64_t first, int64_t last) {
   gated_backward<BFloat16>(a, first, last);
 }
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void linear_f32(
-    const LinearArguments& a, int64_t first, int64_t last) {
-  linear_outputs<float>(a, first, last);
-}
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void linear_bf16(
-    const LinearArguments& a, int64_t first, int64_t last) {
-  linear_outputs<BFloat16>(a, first, last);
-}
-
 void rms_norm(Element element, const RmsNormArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? rms_norm_f32 : rms_norm_bf16)(a, first, last);
 }
@@ -277,9 +225,7 @@ void gated_activation_backward(Element element,
                                int64_t last) {
   (element == Element::kFloat32 ? gated_backward_f32 : gated_backward_bf16)(a, first, last);
 }
-void linear(Element element, const LinearArguments& a, int64_t first, int64_t last) {
-  (element == Element::kFloat32 ? linear_f32 : linear_bf16)(a, first, last);
-}
+
 constexpr KernelTable kTable{rms_norm,
                              rms_norm_backward,
                              rotary,

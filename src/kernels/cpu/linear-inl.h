@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of few rows with float32 and bfloat16 weights, for one instruction set: included once
+// for each by linear.cc, so that there is no guard.
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/cpu/elements.h"
+#include "kernels/kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace precis::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+constexpr Floats kFloats;
+constexpr int64_t kLanes = hn::MaxLanes(kFloats);
+
+// Sums of kRows rows times kOutputs rows of the weight.
+template <int64_t kRows, int64_t kOutputs>
+struct Sums {
+  hn::Vec<Floats> of[kRows][kOutputs];
+
+  HWY_INLINE Sums() {
+    for (auto& row : of)
+      for (auto& sum : row) sum = hn::Zero(kFloats);
+  }
+
+  // x: of the first row, rows `stride` apart.
+  HWY_INLINE void add(const hn::Vec<Floats>* weights, const float* x, int64_t stride) {
+    for (int64_t row = 0; row < kRows; ++row) {
+      const auto numbers = hn::LoadU(kFloats, x + row * stride);
+      for (int64_t output = 0; output < kOutputs; ++output)
+        of[row][output] = hn::MulAdd(numbers, weights[output], of[row][output]);
+    }
+  }
+
+  HWY_INLINE float total(int64_t row, int64_t output) const {
+    return hn::GetLane(hn::SumOfLanes(kFloats, of[row][output]));
+  }
+};
+
+// Adds the products of whole vectors; returns the width that they cover.
+template <int64_t kRows, int64_t kOutputs>
+HWY_INLINE int64_t
+add_products(const float* x, const float* weight, int64_t width, Sums<kRows, kOutputs>& sums) {
+  int64_t i = 0;
+  for (; i + kLanes <= width; i += kLanes) {
+    hn::Vec<Floats> weights[kOutputs];
+    for (int64_t output = 0; output < kOutputs; ++output)
+      weights[output] = hn::LoadU(kFloats, weight + output * width + i);
+    sums.add(weights, x + i, width);
+  }
+  return i;
+}
+
+// Two bfloat16 numbers a word: each is one operation away from float32, without a shuffle, where x
+// lies apart in the same way.
+template <int64_t kRows, int64_t kOutputs>
+HWY_INLINE int64_t
+add_products(const float* x, const BFloat16* weight, int64_t width, Sums<kRows, kOutputs>& sums) {
+  const hn::RebindToUnsigned<Floats> kWords;
+  int64_t i = 0;
+  for (; i + kLanes <= width / 2; i += kLanes) {
+    hn::Vec<Floats> even[kOutputs], odd[kOutputs];
+    for (int64_t output = 0; output < kOutputs; ++output) {
+      const auto words = hn::LoadU(
+          kWords, reinterpret_cast<const uint32_t*>(weight + output * width + 2 * i));
+      even[output] = hn::BitCast(kFloats, hn::ShiftLeft<16>(words));
+      odd[output] = hn::BitCast(kFloats, hn::And(words, hn::Set(kWords, 0xffff0000u)));
+    }
+    sums.add(even, x + i, width);
+    sums.add(odd, x + width / 2 + i, width);
+  }
+  return 2 * i;
+}
+
+HWY_INLINE float product(const float* x, const float* weight, int64_t, int64_t i) {
+  return x[i] * weight[i];
+}
+HWY_INLINE float product(const float* x, const BFloat16* weight, int64_t width, int64_t i) {
+  return x[i / 2 + i % 2 * (width / 2)] * to_float(weight[i]);
+}
+
+template <int64_t kRows, int64_t kOutputs, typename T>
+HWY_INLINE void tile(const LinearArguments& a, int64_t first_row, int64_t first_output) {
+  const T* weight = static_cast<const T*>(a.weight) + first_output * a.width;
+  const T* bias = static_cast<const T*>(a.bias);
+  const float* x = a.x + first_row * a.width;
+  Sums<kRows, kOutputs> sums;
+  const int64_t done = add_products(x, weight, a.width, sums);
+  for (int64_t row = 0; row < kRows; ++row) {
+    T* out = static_cast<T*>(a.out) + (first_row + row) * a.outputs + first_output;
+    for (int64_t output = 0; output < kOutputs; ++output) {
+      float sum = sums.total(row, output);
+      for (int64_t i = done; i < a.width; ++i)
+        sum += product(x + row * a.width, weight + output * a.width, a.width, i);
+      store(out + output, bias == nullptr ? sum : sum + to_float(bias[first_output + output]));
+    }
+  }
+}
+
+// As many sums at a time as there are registers for: enough to hide the latency of each.
+template <int64_t kRows, int64_t kOutputs, typename T>
+HWY_INLINE int64_t
+rows_of_tiles(const LinearArguments& a, int64_t first_row, int64_t first, int64_t last) {
+  for (int64_t row = first_row; row + kRows <= a.rows; row += kRows, first_row = row) {
+    int64_t output = first;
+    for (; output + kOutputs <= last; output += kOutputs) tile<kRows, kOutputs, T>(a, row, output);
+    for (; output < last; ++output) tile<kRows, 1, T>(a, row, output);
+  }
+  return first_row;
+}
+
+// The weights are read from memory once, in the order in which they lie: that limits the speed of
+// one row. A block of them stays in the nearest cache while all rows read it.
+template <typename T>
+HWY_INLINE void linear_outputs(const LinearArguments& a, int64_t first, int64_t last) {
+  const int64_t block =
+      std::max<int64_t>(4, 16384 / sizeof(T) / std::max<int64_t>(1, a.width) / 4 * 4);
+  for (int64_t begin = first; begin < last; begin += block) {
+    const int64_t end = std::min(begin + block, last);
+    const int64_t row = rows_of_tiles<4, 2, T>(a, 0, begin, end);
+    rows_of_tiles<1, 4, T>(a, row, begin, end);
+  }
+}
+
+void linear_f32(const LinearArguments& a, int64_t first, int64_t last) {
+  linear_outputs<float>(a, first, last);
+}
+void linear_bf16(const LinearArguments& a, int64_t first, int64_t last) {
+  linear_outputs<BFloat16>(a, first, last);
+}
+
+}  // namespace precis::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace precis::kernels {
+
+// That of KernelTable, apart from the others because Highway compiles it.
+void linear(Element element, const LinearArguments& a, int64_t first_output, int64_t last_output);
+
+}  // namespace precis::kernels
