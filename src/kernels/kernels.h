@@ -108,7 +108,7 @@ struct QuantizeRowsArguments {
   const void* x;
   int16_t* codes;  // [rows, width]
   float* scales;   // [rows, width / block]
-  float* sums;     // [rows, width / kQuantizedGroup]
+  float* sums;     // [rows, width / kQuantizedGroup], or null: not wanted
   int64_t width;
   int64_t block;
 };

@@ -5,6 +5,8 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "base/check.h"
 
@@ -21,6 +23,29 @@ int64_t grown_capacity(int64_t needed, int64_t present) {
 
 bool differentiable(const at::Tensor& keys, const at::Tensor& values) {
   return c10::GradMode::is_enabled() && (keys.requires_grad() || values.requires_grad());
+}
+
+// Copies rows [heads, n, head_dim] to row `first` of a buffer [heads, capacity, head_dim]. Plain
+// copies where they are possible: a step of decoding has two a layer, smaller than what dispatching
+// one to ATen costs.
+void write_rows(const at::Tensor& buffer, int64_t first, const at::Tensor& rows) {
+  const int64_t count = rows.size(1), width = rows.size(2);
+  const bool dense = rows.is_cpu() && rows.scalar_type() == buffer.scalar_type() &&
+                     rows.stride(2) == 1 && buffer.is_contiguous();
+  if (!dense) {
+    buffer.narrow(1, first, count).copy_(rows);
+    return;
+  }
+  const auto size = static_cast<int64_t>(rows.element_size());
+  const auto* from = static_cast<const std::byte*>(rows.const_data_ptr());
+  auto* to = static_cast<std::byte*>(buffer.mutable_data_ptr());
+  for (int64_t head = 0; head < rows.size(0); ++head) {
+    for (int64_t row = 0; row < count; ++row) {
+      std::memcpy(to + ((head * buffer.size(1)) + first + row) * width * size,
+                  from + (head * rows.stride(0) + row * rows.stride(1)) * size,
+                  width * size);
+    }
+  }
 }
 
 }  // namespace
@@ -102,6 +127,17 @@ std::pair<at::Tensor, at::Tensor> KvCache::append(int64_t layer,
                                                   const at::Tensor& keys,
                                                   const at::Tensor& values) {
   LayerRows& rows = sequences_.at(sequence).at(layer);
+  PRECIS_CHECK(keys.dim() == 3 && keys.size(0) == shape_.num_kv_heads &&
+                   keys.size(2) == shape_.head_dim && keys.sizes() == values.sizes(),
+               kInvalidArgument,
+               "cache: keys ",
+               keys.sizes(),
+               " and values ",
+               values.sizes(),
+               " are no rows of ",
+               shape_.num_kv_heads,
+               " heads of ",
+               shape_.head_dim);
   const int64_t added = keys.size(1);
   const int64_t total = rows.length + added;
   if (differentiable(keys, values)) {
@@ -114,8 +150,8 @@ std::pair<at::Tensor, at::Tensor> KvCache::append(int64_t layer,
   if (!rows.keys.defined() || rows.keys.size(1) < total) {
     grow(rows, grown_capacity(total, rows.length));
   }
-  rows.keys.narrow(1, rows.length, added).copy_(keys);
-  rows.values.narrow(1, rows.length, added).copy_(values);
+  write_rows(rows.keys, rows.length, keys);
+  write_rows(rows.values, rows.length, values);
   rows.length = total;
   return {rows.keys.narrow(1, 0, total), rows.values.narrow(1, 0, total)};
 }

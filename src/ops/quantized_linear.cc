@@ -46,27 +46,40 @@ int64_t block_of(int64_t width) {
   return kernels::kQuantizedGroup;
 }
 
+// What quantize_rows makes of some rows, in one allocation.
+struct QuantizedRows {
+  at::Tensor scratch;
+  float* scales;
+  float* sums;  // bits 4 only, else null
+  int16_t* codes;
+};
+
+QuantizedRows room_for(int64_t rows, int64_t width, int64_t block, int64_t bits) {
+  const int64_t scales = rows * (width / block);
+  const int64_t sums = bits == 4 ? rows * (width / kernels::kQuantizedGroup) : 0;
+  const int64_t floats = scales + sums + (rows * width + 1) / 2;  // two codes a float
+  const at::Tensor scratch = at::empty({floats}, at::kFloat);
+  float* const begin = scratch.mutable_data_ptr<float>();
+  return {scratch,
+          begin,
+          bits == 4 ? begin + scales : nullptr,
+          reinterpret_cast<int16_t*>(begin + scales + sums)};
+}
+
 at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight) {
   const int64_t rows = x.size(0), width = x.size(1), block = block_of(width);
-  const auto floats = x.options().dtype(at::kFloat);
   const at::Tensor numbers = x.contiguous();
-  const at::Tensor codes = at::empty({rows, width}, x.options().dtype(at::kShort));
-  const at::Tensor scales = at::empty({rows, width / block}, floats);
-  const at::Tensor sums = at::empty({rows, width / kernels::kQuantizedGroup}, floats);
-  const at::Tensor out = at::empty({rows, weight.outputs()}, floats);
-  kernels::cpu().quantize_rows(element_of(x),
-                               {numbers.const_data_ptr(),
-                                codes.mutable_data_ptr<int16_t>(),
-                                scales.mutable_data_ptr<float>(),
-                                sums.mutable_data_ptr<float>(),
-                                width,
-                                block},
-                               0,
-                               rows);
+  const QuantizedRows own = room_for(rows, width, block, weight.bits);
+  const at::Tensor out = at::empty({rows, weight.outputs()}, at::kFloat);
+  kernels::cpu().quantize_rows(
+      element_of(x),
+      {numbers.const_data_ptr(), own.codes, own.scales, own.sums, width, block},
+      0,
+      rows);
   const kernels::QuantizedLinearArguments arguments{kernel_matrix(weight),
-                                                    codes.const_data_ptr<int16_t>(),
-                                                    scales.const_data_ptr<float>(),
-                                                    sums.const_data_ptr<float>(),
+                                                    own.codes,
+                                                    own.scales,
+                                                    own.sums,
                                                     out.mutable_data_ptr<float>(),
                                                     rows,
                                                     weight.outputs(),

@@ -126,6 +126,7 @@ template <typename T>
                      a.codes + row * a.width + block * a.block,
                      a.scales + row * (a.width / a.block) + block);
     }
+    if (a.sums == nullptr) continue;
     for (int64_t group = 0; group < a.width / kQuantizedGroup; ++group) {
       float sum = 0;
       for (int64_t i = 0; i < kQuantizedGroup; ++i) sum += to_float(x[group * kQuantizedGroup + i]);
