@@ -174,7 +174,8 @@ void show(const nlohmann::json& result) {
   for (const auto& [n, rate] : result["prefill"].items()) {
     std::cout << "prefill  " << rate.get<double>() << " tokens/s (" << n << " tokens)\n";
   }
-  std::cout << "decode   " << result["decode"].get<double>() << " tokens/s\n"
+  std::cout << "decode   " << result["decode"].get<double>() << " tokens/s (" << result["batch"]
+            << " at a time, after " << result["context"] << " tokens)\n"
             << "peak     " << result["peak_bytes"].get<int64_t>() / 1000000 << " MB (weights "
             << result["weight_bytes"].get<int64_t>() / 1000000 << " MB)" << std::endl;
 }

@@ -75,7 +75,7 @@ at::Tensor dequantized(const GgufTensor& tensor, c10::ScalarType dtype) {
   const int64_t chunk = std::max<int64_t>(1, kElementsPerTask / width);
   const bool inference = c10::InferenceMode::is_enabled();
   for_ranges(rows, chunk, [&](int64_t first, int64_t last) {
-    const c10::InferenceMode mode(inference);  // as that of the thread that made `out`
+    const c10::InferenceMode mode(inference);  // `out` was made in the same
     std::vector<float> scratch(chunk * width);
     for (int64_t row = first; row < last; row += chunk) {
       const int64_t count = std::min(chunk, last - row);

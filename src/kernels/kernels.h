@@ -155,7 +155,8 @@ struct QuantizedLinearArguments {
   int64_t block;
 };
 
-// Kernels work on a range of rows (or heads, or outputs), so that the caller decides about threads.
+// Kernels work on a range of rows (or outputs, tasks, sequences), so that the caller decides about
+// threads.
 struct KernelTable {
   void (*rms_norm)(Element, const RmsNormArguments&, int64_t first_row, int64_t last_row);
   void (*rms_norm_backward)(Element,

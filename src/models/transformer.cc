@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "base/check.h"
@@ -31,10 +33,12 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
                input.positions.sizes(),
                "]");
   const auto& starts = input.sequence_starts;
-  PRECIS_CHECK(starts.size() == input.cache_sequences.size() + 1 && starts.size() > 1 &&
-                   starts.front() == 0 && starts.back() == input.embeddings.size(0),
-               kInvalidArgument,
-               "decoder: sequence starts do not cover the rows");
+  PRECIS_CHECK(
+      starts.size() == input.cache_sequences.size() + 1 && starts.size() > 1 &&
+          starts.front() == 0 && starts.back() == input.embeddings.size(0) &&
+          std::adjacent_find(starts.begin(), starts.end(), std::greater_equal<>()) == starts.end(),
+      kInvalidArgument,
+      "decoder: sequences of at least one row each have to cover the rows");
 }
 
 class Transformer final : public Decoder {

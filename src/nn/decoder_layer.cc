@@ -64,11 +64,11 @@ at::Tensor attend_decode(const HeadRows& rows,
                          const DecoderPass& pass,
                          const ops::AttentionOptions& options) {
   std::vector<ops::CachedKeysValues> cached;
-  for (int64_t i = 0; i < rows.q.size(0); ++i) {
-    const auto [k, v] = pass.cache.append(layer,
-                                          pass.input.cache_sequences[i],
-                                          rows.k.narrow(0, i, 1).transpose(0, 1),
-                                          rows.v.narrow(0, i, 1).transpose(0, 1));
+  // One split each, so that its way back is one concatenation.
+  const auto own_k = rows.k.split(1, 0), own_v = rows.v.split(1, 0);
+  for (size_t i = 0; i < own_k.size(); ++i) {
+    const auto [k, v] = pass.cache.append(
+        layer, pass.input.cache_sequences[i], own_k[i].transpose(0, 1), own_v[i].transpose(0, 1));
     cached.push_back({k, v});
   }
   return ops::decode_attention(rows.q, cached, options).flatten(1, 2);
@@ -119,7 +119,7 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) co
   rows.q = ops::rotary(rows.q, table);
   rows.k = ops::rotary(rows.k, table);
   const ops::AttentionOptions options{config.attention_scale, windowed ? config.window : 0};
-  // As many rows as sequences, none of them empty: one each.
+  // As many rows as sequences, none of which is empty (check_input): one each.
   const int64_t sequences = std::ssize(pass.input.cache_sequences);
   if (rows.q.size(0) == sequences) return output(attend_decode(rows, index, pass, options));
   const int64_t length = sequences > 1 ? uniform_fresh_length(pass) : 0;

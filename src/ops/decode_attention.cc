@@ -93,20 +93,23 @@ at::Tensor by_kernel(const at::Tensor& q,
                    kernels::cpu().decode_attention(
                        element_of(cached[0].keys), arguments, first, last);
                  });
-  kernels::cpu().merge_decode_attention(arguments, 0, q.size(0));
+  for_row_ranges(q.size(0), heads * parts * width, [&](int64_t first, int64_t last) {
+    kernels::cpu().merge_decode_attention(arguments, first, last);
+  });
   return out.to(q.scalar_type());
 }
 
 // One sequence after the other, by any attention of four dimensions.
 template <typename Attention>
-at::Tensor each(const at::Tensor& q,
-                const std::vector<CachedKeysValues>& cached,
-                const AttentionOptions& options,
-                const Attention& attend) {
+at::Tensor one_after_the_other(const at::Tensor& q,
+                               const std::vector<CachedKeysValues>& cached,
+                               const AttentionOptions& options,
+                               const Attention& attend) {
   std::vector<at::Tensor> rows;
-  for (int64_t i = 0; i < q.size(0); ++i) {
+  const std::vector<at::Tensor> queries = q.unbind(0);
+  for (size_t i = 0; i < cached.size(); ++i) {
     const auto& [keys, values] = cached[i];
-    const at::Tensor query = q[i].unsqueeze(1).unsqueeze(0);
+    const at::Tensor query = queries[i].unsqueeze(1).unsqueeze(0);
     rows.push_back(attend(query, keys.unsqueeze(0), values.unsqueeze(0), options)
                        .view({q.size(1), q.size(2)}));
   }
@@ -118,7 +121,7 @@ at::Tensor each(const at::Tensor& q,
 at::Tensor reference::decode_attention(const at::Tensor& q,
                                        const std::vector<CachedKeysValues>& cached,
                                        const AttentionOptions& options) {
-  return each(q, cached, options, reference::attention);
+  return one_after_the_other(q, cached, options, reference::attention);
 }
 
 at::Tensor decode_attention(const at::Tensor& q,
@@ -126,7 +129,7 @@ at::Tensor decode_attention(const at::Tensor& q,
                             const AttentionOptions& options) {
   check_shapes(q, cached);
   return decode_kernel_applies(q, cached) ? by_kernel(q, cached, options)
-                                          : each(q, cached, options, ops::attention);
+                                          : one_after_the_other(q, cached, options, ops::attention);
 }
 
 }  // namespace precis::ops

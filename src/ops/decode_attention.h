@@ -16,7 +16,8 @@ struct CachedKeysValues {
 };
 
 // attention() of one row each of several sequences, the last of its own cached rows, at least one.
-// q: [sequences, heads, head_dim] -> the same. A sequence's result does not depend on the others.
+// q: [sequences, heads, head_dim] -> the same. By the kernel, a sequence's
+// result is the same to the last bit whatever stands beside it.
 at::Tensor decode_attention(const at::Tensor& q,
                             const std::vector<CachedKeysValues>& cached,
                             const AttentionOptions& options);

@@ -116,13 +116,31 @@ INSTANTIATE_TEST_SUITE_P(Cpu,
                            return test.param.dtype == at::kFloat ? "float32" : "bfloat16";
                          });
 
-TEST(DecodeAttentionGradients, ReachQueriesKeysAndValues) {
+// Whichever of the three need gradients.
+TEST(DecodeAttentionGradients, EqualTheReferences) {
   at::manual_seed(3);
-  const auto leaf = [](at::IntArrayRef shape) { return at::randn(shape).requires_grad_(); };
-  const at::Tensor q = leaf({2, 4, 8}), k = leaf({2, 5, 8}), v = leaf({2, 5, 8});
-  ops::decode_attention(q, {{k, v}, {k, v}}, {0.3, 0}).sum().backward();
-  for (const at::Tensor& x : {q, k, v}) EXPECT_TRUE(x.grad().defined());
-  EXPECT_GT(v.grad().abs().min().item<float>(), 0);
+  const at::Tensor q = at::randn({2, 4, 8}), k = at::randn({2, 5, 8}), v = at::randn({2, 5, 8});
+  for (int wanted = 1; wanted < 8; ++wanted) {
+    const auto gradients = [&](const auto& attend) {
+      std::vector<at::Tensor> leaves;
+      int bit = 1;
+      for (const at::Tensor& x : {q, k, v}) {
+        leaves.push_back(x.detach().clone().requires_grad_((wanted & bit) != 0));
+        bit *= 2;
+      }
+      const std::vector<ops::CachedKeysValues> cached{{leaves[1], leaves[2]}, {k, v}};
+      attend(leaves[0], cached, ops::AttentionOptions{0.3, 0}).square().sum().backward();
+      return leaves;
+    };
+    const auto own = gradients(ops::decode_attention);
+    const auto expected = gradients(ops::reference::decode_attention);
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_EQ(own[i].grad().defined(), (wanted >> i & 1) != 0) << wanted << ", " << i;
+      if (!own[i].grad().defined()) continue;
+      EXPECT_TRUE(at::allclose(own[i].grad(), expected[i].grad(), 1e-4, 1e-6)) << wanted;
+      EXPECT_GT(own[i].grad().abs().max().item<float>(), 0);
+    }
+  }
 }
 
 TEST(DecodeAttentionErrors, NameWhatDoesNotFit) {

@@ -66,6 +66,8 @@ HWY_INLINE void add_weighted(
   int64_t i = 0;
   for (; i + 8 * kLanes <= width; i += 8 * kLanes)
     add_columns<8>(weights, values + i, count, width, sums + i);
+  for (; i + 4 * kLanes <= width; i += 4 * kLanes)
+    add_columns<4>(weights, values + i, count, width, sums + i);
   for (; i + kLanes <= width; i += kLanes)
     add_columns<1>(weights, values + i, count, width, sums + i);
   for (; i < width; ++i)
@@ -91,10 +93,10 @@ HWY_INLINE void add_block(const float* q,
     dots<kKeysTogether>(q, keys + k * width, width, scores + k);
   for (; k < count; ++k) dots<1>(q, keys + k * width, width, scores + k);
   float &total = state[width], &largest = state[width + 1];
-  float block_largest = largest, finite = 0;
+  float block_largest = largest, not_finite = 0;
   for (k = 0; k < count; ++k) {
     scores[k] *= scale;
-    finite += scores[k] * 0.0f;  // not a number where a score is not finite
+    not_finite += scores[k] * 0.0f;  // 0, or not a number: hn::Exp makes 0 of that
     block_largest = std::max(block_largest, scores[k]);
   }
   std::fill(scores + count, scores + kKeysPerBlock, -std::numeric_limits<float>::infinity());
@@ -110,7 +112,7 @@ HWY_INLINE void add_block(const float* q,
     hn::Store(weight, kFloats, scores + k);
     weights = hn::Add(weights, weight);
   }
-  total += hn::GetLane(hn::SumOfLanes(kFloats, weights)) + finite;
+  total += hn::GetLane(hn::SumOfLanes(kFloats, weights)) + not_finite;
   add_weighted(scores, values, count, width, state);
 }
 

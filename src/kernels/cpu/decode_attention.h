@@ -5,7 +5,7 @@
 
 namespace precis::kernels {
 
-// Those of KernelTable, apart from the others because Highway compiles them.
+// Those of KernelTable, apart from the others for their size.
 void decode_attention(Element element,
                       const DecodeAttentionArguments& a,
                       int64_t first_task,

@@ -66,8 +66,8 @@ add_products(const float* x, const BFloat16* weight, int64_t width, Sums<kRows, 
   for (; i + kLanes <= width / 2; i += kLanes) {
     hn::Vec<Floats> even[kOutputs], odd[kOutputs];
     for (int64_t output = 0; output < kOutputs; ++output) {
-      const auto words = hn::LoadU(
-          kWords, reinterpret_cast<const uint32_t*>(weight + output * width + 2 * i));
+      const auto words =
+          hn::LoadU(kWords, reinterpret_cast<const uint32_t*>(weight + output * width + 2 * i));
       even[output] = hn::BitCast(kFloats, hn::ShiftLeft<16>(words));
       odd[output] = hn::BitCast(kFloats, hn::And(words, hn::Set(kWords, 0xffff0000u)));
     }
@@ -102,7 +102,7 @@ HWY_INLINE void tile(const LinearArguments& a, int64_t first_row, int64_t first_
   }
 }
 
-// As many sums at a time as there are registers for: enough to hide the latency of each.
+// kRows rows at a time, from `first_row` on; returns the first that is left.
 template <int64_t kRows, int64_t kOutputs, typename T>
 HWY_INLINE int64_t
 rows_of_tiles(const LinearArguments& a, int64_t first_row, int64_t first, int64_t last) {
@@ -115,7 +115,7 @@ rows_of_tiles(const LinearArguments& a, int64_t first_row, int64_t first, int64_
 }
 
 // The weights are read from memory once, in the order in which they lie: that limits the speed of
-// one row. A block of them stays in the nearest cache while all rows read it.
+// one row. Some 16 KB of them, or four outputs where those are wider, are read by all rows in turn.
 template <typename T>
 HWY_INLINE void linear_outputs(const LinearArguments& a, int64_t first, int64_t last) {
   const int64_t block =

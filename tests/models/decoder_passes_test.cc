@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a decoder makes of several sequences, and of loading on several threads.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "models/load_decoder.h"
+#include "precis/decoder.h"
+#include "support/expect_error.h"
+
+namespace precis {
+namespace {
+
+class DecoderPasses : public testing::Test {
+ protected:
+  const c10::InferenceMode inference_;
+  std::unique_ptr<Decoder> decoder_ =
+      load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama", at::kFloat);
+};
+
+// Sequences of several lengths, then a row more of each at once: as each by itself.
+TEST_F(DecoderPasses, SequencesDecodedTogetherAreAsThoseDecodedAlone) {
+  const std::vector<int64_t> lengths{3, 1, 7};
+  KvCache together(decoder_->config().kv_shape(), decoder_->options(), 3);
+  std::vector<at::Tensor> alone;
+  for (int64_t i = 0; i < 3; ++i) {
+    const at::Tensor rows = decoder_->embed(at::arange(5, 5 + lengths[i] + 1) + i);
+    const at::Tensor positions = at::arange(lengths[i] + 1);
+    KvCache own(decoder_->config().kv_shape(), decoder_->options());
+    alone.push_back(decoder_->forward({rows, positions, {0, lengths[i] + 1}, {0}}, own)[-1]);
+    decoder_->forward(
+        {rows.narrow(0, 0, lengths[i]), positions.narrow(0, 0, lengths[i]), {0, lengths[i]}, {i}},
+        together);
+  }
+  const at::Tensor last = at::tensor({8, 7, 14}, at::kLong);
+  const at::Tensor hidden = decoder_->forward(
+      {decoder_->embed(last), at::tensor(lengths, at::kLong), {0, 1, 2, 3}, {0, 1, 2}}, together);
+  EXPECT_TRUE(at::allclose(hidden, at::stack(alone), 1e-5, 1e-5));
+}
+
+TEST_F(DecoderPasses, EverySequenceHasARow) {
+  KvCache cache(decoder_->config().kv_shape(), decoder_->options(), 2);
+  const at::Tensor rows = decoder_->embed(at::tensor({5, 6}, at::kLong));
+  for (const std::vector<int64_t>& starts :
+       {std::vector<int64_t>{0, 2, 2}, {0, 0, 2}, {0, 3, 2}, {1, 1, 2}, {0, 1, 1}}) {
+    expect_error(ErrorKind::kInvalidArgument, "at least one row each", [&] {
+      decoder_->forward({rows, at::arange(2), starts, {0, 1}}, cache);
+    });
+  }
+  EXPECT_EQ(cache.length(0), 0);
+}
+
+TEST(DecoderLoading, OnSeveralThreadsInInferenceMode) {
+  const auto model = std::filesystem::path(PRECIS_TEST_MODEL_DIR) / "smollm2-135m-instruct.gguf";
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << "third_party/install.sh brings the model";
+  const at::Tensor ids = at::tensor({0, 1000, 49151}, at::kLong);
+  const auto embedded = [&](int threads, bool inference) {
+    const int before = at::get_num_threads();
+    at::set_num_threads(threads);
+    const c10::InferenceMode mode(inference);
+    const at::Tensor rows = load_decoder(model, at::kBFloat16)->embed(ids);
+    at::set_num_threads(before);
+    return rows;
+  };
+  EXPECT_TRUE(at::equal(embedded(1, false), embedded(3, true)));
+}
+
+}  // namespace
+}  // namespace precis

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ops on several threads: the same numbers as on one.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "ops/decode_attention.h"
+#include "ops/gated_activation.h"
+#include "ops/linear.h"
+#include "ops/quantized_linear.h"
+#include "ops/quantized_weight.h"
+#include "ops/rms_norm.h"
+
+namespace precis {
+namespace {
+
+void expect_same_on_threads(const char* what, const std::function<at::Tensor()>& op) {
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor expected = op();
+  for (const int threads : {2, 3}) {
+    at::set_num_threads(threads);
+    EXPECT_TRUE(at::equal(op(), expected)) << what << " on " << threads << " threads";
+  }
+  at::set_num_threads(before);
+}
+
+TEST(Threads, ChangeNoNumber) {
+  at::manual_seed(5);
+  const at::Tensor weight = at::randn({2001, 576}), gain = at::randn({576});
+  for (const int64_t rows : {1, 6, 300}) {
+    const at::Tensor x = at::randn({rows, 576});
+    expect_same_on_threads("rms_norm", [&] { return ops::rms_norm(x, gain, 1e-5); });
+    expect_same_on_threads("gated_activation", [&] {
+      return ops::gated_activation(x, DecoderConfig::Activation::kSilu);
+    });
+    if (rows == 300) continue;  // the products are BLAS's then
+    expect_same_on_threads("linear", [&] { return ops::linear(x, weight); });
+    for (const int64_t bits : {8, 4}) {
+      expect_same_on_threads("quantized linear", [&] {
+        return ops::linear(x, ops::quantize(weight, bits), at::Tensor());
+      });
+    }
+  }
+}
+
+TEST(Threads, ChangeNothingOfDecodeAttention) {
+  at::manual_seed(5);
+  std::vector<ops::CachedKeysValues> cached;
+  for (const int64_t num_keys : {900, 3, 257})
+    cached.push_back({at::randn({3, num_keys, 64}), at::randn({3, num_keys, 64})});
+  const at::Tensor q = at::randn({3, 9, 64});
+  expect_same_on_threads("decode_attention", [&] {
+    return ops::decode_attention(q, cached, {0.125, 0});
+  });
+}
+
+}  // namespace
+}  // namespace precis
