@@ -213,12 +213,12 @@ TEST_F(Cli, BenchGivesRates) {
   EXPECT_GT(rates.at("peak_bytes"), 0);
   const json batched = succeed("bench --model " + kModels +
                                "llama --prefill 8 --decode 4 --context 20 --batch 3 --runs 1 "
-                               "--weights int8 --dtype float32 --json");
+                               "--weights bfloat16 --json");
   EXPECT_GT(batched.at("decode"), 0);
   EXPECT_EQ(batched.at("batch"), 3);
   EXPECT_EQ(batched.at("context"), 20);
-  EXPECT_EQ(batched.at("weights"), "int8");
-  EXPECT_EQ(batched.at("dtype"), "float32");
+  EXPECT_EQ(batched.at("weights"), "bfloat16");
+  EXPECT_EQ(batched.at("dtype"), "bfloat16");
 }
 
 // Half the bytes, and nearly the same memories.
