@@ -47,12 +47,11 @@ at::Tensor arranged(const at::Tensor& x) {
   return x.unflatten(1, {x.size(1) / 2, 2}).transpose(1, 2).flatten(1);
 }
 
-// ATen has a kernel of its own for a single bfloat16 row, which reads memory as fast as it goes.
 bool few_rows_apply(const at::Tensor& x, const at::Tensor& weight) {
   if (!weight.is_contiguous()) return false;
   if (x.scalar_type() == at::kFloat) return x.size(0) <= kFewRows;
   const int64_t most = processor_has_bfloat16() ? kFewRowsBesideBFloat16 : kFewRows;
-  return x.size(0) > 1 && x.size(0) <= most && x.size(1) % 2 == 0;
+  return x.size(0) <= most && x.size(1) % 2 == 0;
 }
 
 at::Tensor few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of few rows with float32 and bfloat16 weights, for one instruction set: included once
 // for each by linear.cc, so that there is no guard.
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -42,12 +43,22 @@ struct Sums {
   }
 };
 
+// Asks for what the next kOutputs rows of the weight hold, in the order in which it lies, while
+// these are read: the processor follows one stream of memory, not one for each of short rows.
+template <int64_t kOutputs, typename T>
+HWY_INLINE void fetch_ahead(const T* weight, int64_t width, int64_t i) {
+  constexpr int64_t kLine = 64 / sizeof(T), kRead = kLanes * 4 / static_cast<int64_t>(sizeof(T));
+  const T* next = weight + kOutputs * (width + i);
+  for (int64_t line = 0; line < kOutputs * kRead; line += kLine) hwy::Prefetch(next + line);
+}
+
 // Adds the products of whole vectors; returns the width that they cover.
 template <int64_t kRows, int64_t kOutputs>
 HWY_INLINE int64_t
 add_products(const float* x, const float* weight, int64_t width, Sums<kRows, kOutputs>& sums) {
   int64_t i = 0;
   for (; i + kLanes <= width; i += kLanes) {
+    fetch_ahead<kOutputs>(weight, width, i);
     hn::Vec<Floats> weights[kOutputs];
     for (int64_t output = 0; output < kOutputs; ++output)
       weights[output] = hn::LoadU(kFloats, weight + output * width + i);
@@ -64,6 +75,7 @@ add_products(const float* x, const BFloat16* weight, int64_t width, Sums<kRows, 
   const hn::RebindToUnsigned<Floats> kWords;
   int64_t i = 0;
   for (; i + kLanes <= width / 2; i += kLanes) {
+    fetch_ahead<kOutputs>(weight, width, 2 * i);
     hn::Vec<Floats> even[kOutputs], odd[kOutputs];
     for (int64_t output = 0; output < kOutputs; ++output) {
       const auto words =
