@@ -39,7 +39,10 @@ if(PRECIS_CUDA)
   precis_import_torch(c10_cuda)
   precis_import_torch(torch_cuda)
   # Nothing of ours names a symbol of libtorch_cuda: it registers its kernels when it is loaded, so the link is forced.
-  target_link_libraries(precis_torch INTERFACE $<BUILD_INTERFACE:precis_c10_cuda>)
+  # The CUDA run-time is the wheel's: one in a process.
+  add_library(precis_cudart SHARED IMPORTED GLOBAL)
+  set_target_properties(precis_cudart PROPERTIES IMPORTED_LOCATION "${PRECIS_NVIDIA_DIR}/libcudart.so.13")
+  target_link_libraries(precis_torch INTERFACE $<BUILD_INTERFACE:precis_c10_cuda> $<BUILD_INTERFACE:precis_cudart>)
   target_link_options(precis_torch INTERFACE
     $<BUILD_INTERFACE:-Wl,--no-as-needed,${PRECIS_TORCH_DIR}/lib/libtorch_cuda.so,--as-needed>)
 endif()

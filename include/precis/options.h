@@ -52,7 +52,7 @@ enum class Overflow {
 
 struct GenerationOptions {
   int64_t max_tokens = 256;
-  double temperature = 0.0;         // 0: greedy
+  double temperature = 0.0;         // 0: greedy; at most 1e6
   int64_t top_k = 0;                // 0: off
   double top_p = 1.0;               // 1: off
   double min_p = 0.0;               // 0: off

@@ -7,7 +7,6 @@
 #include <random>
 #include <span>
 #include <unordered_set>
-#include <vector>
 
 #include "precis/options.h"
 #include "precis/tokenizer.h"
@@ -28,13 +27,9 @@ class Sampler {
   TokenId sample(const at::Tensor& logits);
 
  private:
-  struct Candidate {
-    TokenId id;
-    float value;  // logit, then probability
-  };
-
-  TokenId draw(std::vector<Candidate>& candidates);
-  double uniform();
+  // Weigh down what was seen; put away what must not be drawn. values: [num_ids] float32, changed.
+  void penalize(const at::Tensor& values) const;
+  void suppress(const at::Tensor& values) const;
 
   GenerationOptions options_;
   int64_t num_ids_;

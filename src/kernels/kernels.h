@@ -155,6 +155,32 @@ struct QuantizedLinearArguments {
   int64_t block;
 };
 
+// Few rows (at most kMostRows) times a quantised matrix, as they are: x: [rows, width]; bias:
+// [outputs] or null; out: [rows, outputs]; these of the kernel's element.
+struct WeightOnlyLinearArguments {
+  static constexpr int64_t kMostRows = 16;
+
+  const void* x;
+  QuantizedMatrix weight;
+  const void* bias;
+  void* out;
+  int64_t rows;
+  int64_t outputs;
+};
+
+// An id by a random number, as ops/sample.h says. logits: [vocabulary]; id: one number, -1 where a
+// logit is not finite.
+struct SampleArguments {
+  const float* logits;
+  int64_t vocabulary;
+  float temperature;  // 0: the id of the largest logit
+  int64_t top_k;      // 0: all
+  double top_p;
+  double min_p;
+  uint64_t random;
+  int64_t* id;
+};
+
 // Kernels work on a range of rows (or outputs, tasks, sequences), so that the caller decides about
 // threads.
 struct KernelTable {

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 #include "ops/kernel_arguments.h"
@@ -44,10 +45,13 @@ void check_shapes(const at::Tensor& q, const std::vector<CachedKeysValues>& cach
 bool dense_rows(const at::Tensor& x) { return x.stride(2) == 1 && x.stride(1) == x.size(2); }
 
 bool decode_kernel_applies(const at::Tensor& q, const std::vector<CachedKeysValues>& cached) {
+  if (q.is_cuda() && (kernels::cuda() == nullptr || q.size(2) > kernels::cuda()->widest_head))
+    return false;
   return std::all_of(cached.begin(), cached.end(), [&](const CachedKeysValues& own) {
-    return kernel_applies(q, {own.keys, own.values}) && dense_rows(own.keys) &&
-           dense_rows(own.values) && own.keys.stride(0) == own.values.stride(0) &&
-           own.keys.size(0) == cached[0].keys.size(0);
+    return (q.is_cuda() ? gpu_kernel_applies(q, {own.keys, own.values})
+                        : kernel_applies(q, {own.keys, own.values})) &&
+           dense_rows(own.keys) && dense_rows(own.values) &&
+           own.keys.stride(0) == own.values.stride(0) && own.keys.size(0) == cached[0].keys.size(0);
   });
 }
 
@@ -64,6 +68,25 @@ std::vector<kernels::CachedRows> rows_seen(const std::vector<CachedKeysValues>& 
                     num_keys});
   }
   return rows;
+}
+
+// The same rows in the memory of the GPU that q lies on, without waiting for it.
+at::Tensor on_device(const std::vector<kernels::CachedRows>& rows, const at::Tensor& q) {
+  const auto bytes = static_cast<int64_t>(rows.size() * sizeof(kernels::CachedRows));
+  const at::Tensor pinned = at::empty({bytes}, at::TensorOptions(at::kByte).pinned_memory(true));
+  std::memcpy(pinned.mutable_data_ptr(), rows.data(), bytes);
+  return pinned.to(q.device(), /*non_blocking=*/true);
+}
+
+void attend_on_gpu(const at::Tensor& q,
+                   const std::vector<kernels::CachedRows>& rows,
+                   kernels::Element element,
+                   kernels::DecodeAttentionArguments arguments) {
+  const at::Tensor own = on_device(rows, q);
+  arguments.cached = static_cast<const kernels::CachedRows*>(own.const_data_ptr());
+  on_gpu(q, "decode_attention", [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
+    gpu.decode_attention(element, arguments, q.size(0), stream);
+  });
 }
 
 at::Tensor by_kernel(const at::Tensor& q,
@@ -86,6 +109,10 @@ at::Tensor by_kernel(const at::Tensor& q,
                                                     width,
                                                     parts,
                                                     static_cast<float>(options.scale)};
+  if (q.is_cuda()) {
+    attend_on_gpu(query, rows, element_of(cached[0].keys), arguments);
+    return out.to(q.scalar_type());
+  }
   const int64_t most_of_part = std::min(most_keys, kernels::kKeysPerPart);
   for_row_ranges(q.size(0) * kv_heads * parts,
                  heads / kv_heads * most_of_part * width,

@@ -18,6 +18,14 @@ at::Tensor by_kernel(const at::Tensor& gate_up, DecoderConfig::Activation activa
       out.mutable_data_ptr(),
       width,
       activation == DecoderConfig::Activation::kGeluTanh};
+  if (gate_up.is_cuda()) {
+    on_gpu(gate_up,
+           "gated_activation",
+           [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
+             gpu.gated_activation(element_of(gate_up), arguments, gate_up.size(0), stream);
+           });
+    return out;
+  }
   for_row_ranges(gate_up.size(0), 4 * width, [&](int64_t first, int64_t last) {
     kernels::cpu().gated_activation(element_of(gate_up), arguments, first, last);
   });
@@ -59,6 +67,7 @@ at::Tensor gated_activation(const at::Tensor& gate_up, DecoderConfig::Activation
                "gated_activation: expected [n, 2 * width], got [",
                gate_up.sizes(),
                "]");
+  if (gate_up.is_contiguous() && gpu_kernel_applies(gate_up)) return by_kernel(gate_up, activation);
   if (!gate_up.is_contiguous() || !kernel_and_backward_apply(gate_up))
     return reference::gated_activation(gate_up, activation);
   return with_backward(

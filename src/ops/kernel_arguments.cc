@@ -3,26 +3,42 @@
 
 #include <c10/core/GradMode.h>
 
+#include "base/check.h"
+
 namespace precis::ops {
 
 namespace {
 
 bool known_to_kernels(const at::Tensor& x) {
-  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+  return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+}
+
+bool wants_gradient(const at::Tensor& x) {
+  return c10::GradMode::is_enabled() && x.requires_grad();
 }
 
 }  // namespace
 
 bool kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others) {
-  const bool wants_gradient = c10::GradMode::is_enabled() && x.requires_grad();
-  return !wants_gradient && kernel_and_backward_apply(x, others);
+  return !wants_gradient(x) && kernel_and_backward_apply(x, others);
 }
 
 bool kernel_and_backward_apply(const at::Tensor& x, std::initializer_list<at::Tensor> others) {
-  if (!known_to_kernels(x)) return false;
-  if (!c10::GradMode::is_enabled()) return true;
-  return std::none_of(
-      others.begin(), others.end(), [](const at::Tensor& t) { return t.requires_grad(); });
+  return x.is_cpu() && known_to_kernels(x) &&
+         std::none_of(others.begin(), others.end(), wants_gradient);
+}
+
+bool gpu_kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others) {
+  if (!x.is_cuda() || kernels::cuda() == nullptr || !known_to_kernels(x) || wants_gradient(x))
+    return false;
+  return std::all_of(others.begin(), others.end(), [&](const at::Tensor& other) {
+    return !other.defined() || (other.device() == x.device() && !wants_gradient(other));
+  });
+}
+
+void check_launch(const char* kernel) {
+  const char* const error = kernels::cuda()->error();
+  PRECIS_CHECK(error == nullptr, kInternal, kernel, ": the GPU says: ", error);
 }
 
 kernels::Element element_of(const at::Tensor& x) {

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/DeviceGuard.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 
 #include "base/parallel.h"
+#include "kernels/cuda_kernels.h"
 #include "kernels/kernels.h"
+#include "ops/stream.h"
 
 namespace precis::ops {
 
@@ -19,7 +22,22 @@ bool kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> other
 // The same of an op whose way back is a kernel too: a gradient may be asked for, of x alone.
 bool kernel_and_backward_apply(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
 
+// Whether the GPU's kernels may run in place of the reference: in a build that has them, on tensors
+// of one GPU, in a dtype they know, with no gradient asked for.
+bool gpu_kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
+
 kernels::Element element_of(const at::Tensor& x);
+
+// Throws kInternal, naming the kernel, if what was queued before could not be started.
+void check_launch(const char* kernel);
+
+// Queues a kernel, launch(table, stream), on the GPU of x.
+template <typename Launch>
+void on_gpu(const at::Tensor& x, const char* kernel, const Launch& launch) {
+  const c10::DeviceGuard device(x.device());
+  launch(*kernels::cuda(), current_stream());
+  check_launch(kernel);
+}
 
 // Runs `work(first, last)` over 0 .. rows, in parallel where the rows are worth it.
 template <typename Work>

@@ -111,6 +111,29 @@ at::Tensor many_rows(const at::Tensor& x, const QuantizedWeight& weight) {
   return out;
 }
 
+bool on_one_gpu(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
+  return gpu_kernel_applies(x, {weight.codes, weight.scales, weight.minima, bias}) &&
+         (!bias.defined() || bias.scalar_type() == x.scalar_type());
+}
+
+at::Tensor few_rows_on_gpu(const at::Tensor& x,
+                           const QuantizedWeight& weight,
+                           const at::Tensor& bias) {
+  const at::Tensor numbers = x.contiguous();
+  at::Tensor out = at::empty({x.size(0), weight.outputs()}, x.options());
+  const kernels::WeightOnlyLinearArguments arguments{
+      numbers.const_data_ptr(),
+      kernel_matrix(weight),
+      bias.defined() ? bias.const_data_ptr() : nullptr,
+      out.mutable_data_ptr(),
+      x.size(0),
+      weight.outputs()};
+  on_gpu(x, "linear", [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
+    gpu.weight_only_linear(element_of(x), arguments, stream);
+  });
+  return out;
+}
+
 }  // namespace
 
 at::Tensor reference::linear(const at::Tensor& x,
@@ -121,6 +144,8 @@ at::Tensor reference::linear(const at::Tensor& x,
 
 at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
   check_shapes(x, weight, bias);
+  if (x.size(0) <= kernels::WeightOnlyLinearArguments::kMostRows && on_one_gpu(x, weight, bias))
+    return few_rows_on_gpu(x, weight, bias);
   if (!kernel_applies(x, {bias})) return reference::linear(x, weight, bias);
   const at::Tensor out = x.size(0) <= kFewRows ? few_rows(x, weight) : many_rows(x, weight);
   return bias.defined() ? out + bias : out;

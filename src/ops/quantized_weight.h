@@ -39,7 +39,7 @@ QuantizedWeight quantize(const at::Tensor& weight, int64_t bits);
 // The numbers that stand for the weight, [outputs, width].
 at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype);
 
-// As kernels read it. REQUIRES: contiguous tensors on the CPU, which outlive the result.
+// As kernels read it. REQUIRES: contiguous tensors of one device, which outlive the result.
 kernels::QuantizedMatrix kernel_matrix(const QuantizedWeight& weight);
 
 // The rows at `index` [n] int64 of them, [n, width].

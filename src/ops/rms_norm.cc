@@ -20,7 +20,14 @@ at::Tensor by_kernel(const at::Tensor& x, const at::Tensor& gain, double epsilon
                                             out.mutable_data_ptr(),
                                             width,
                                             static_cast<float>(epsilon)};
-  for_row_ranges(rows.numel() / width, width, [&](int64_t first, int64_t last) {
+  const int64_t num_rows = rows.numel() / width;
+  if (rows.is_cuda()) {
+    on_gpu(rows, "rms_norm", [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
+      gpu.rms_norm(element_of(rows), arguments, num_rows, stream);
+    });
+    return out;
+  }
+  for_row_ranges(num_rows, width, [&](int64_t first, int64_t last) {
     kernels::cpu().rms_norm(element_of(rows), arguments, first, last);
   });
   return out;
@@ -60,6 +67,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon)
                x.size(-1),
                " elements, the gain ",
                gain.numel());
+  if (gpu_kernel_applies(x, {gain})) return by_kernel(x, gain, epsilon);
   if (!kernel_and_backward_apply(x, {gain})) return reference::rms_norm(x, gain, epsilon);
   return with_backward(
       x,

@@ -73,6 +73,12 @@ at::Tensor by_kernel(const at::Tensor& x, const RotaryTable& table) {
                                            x.stride(0),
                                            x.size(1),
                                            x.size(2)};
+  if (x.is_cuda()) {
+    on_gpu(x, "rotary", [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
+      gpu.rotary(element_of(x), arguments, x.size(0), stream);
+    });
+    return out;
+  }
   for_row_ranges(x.size(0), x.size(1) * x.size(2), [&](int64_t first, int64_t last) {
     kernels::cpu().rotary(element_of(x), arguments, first, last);
   });
@@ -118,6 +124,7 @@ at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
                table.cos.sizes(),
                "]");
   const bool dense_rows = x.stride(2) == 1 && x.stride(1) == x.size(2);
+  if (dense_rows && gpu_kernel_applies(x, {table.cos, table.sin})) return by_kernel(x, table);
   if (!dense_rows || !kernel_and_backward_apply(x, {table.cos, table.sin}))
     return reference::rotary(x, table);
   return with_backward(

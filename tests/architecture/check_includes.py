@@ -22,7 +22,7 @@ ALLOWED = {
     "models": {"base", "io", "nn", "ops"},
     "compressors": {"base", "io", "nn", "ops"},
     "prompt": {"base", "io", "text"},
-    "engine": {"base", "compressors", "io", "models", "prompt", "text"},
+    "engine": {"base", "compressors", "io", "models", "ops", "prompt", "text"},
     "train": {"base", "io", "prompt", "text"},
     "eval": {"base", "io", "text"},
     "cli": {"base", "compressors", "engine", "eval", "io", "text", "train"},
@@ -55,7 +55,7 @@ def header_problems(path):
 def main():
     problems = []
     for path in sorted((ROOT / "src").rglob("*")):
-        if path.suffix in {".h", ".cc"}:
+        if path.suffix in {".h", ".cc", ".cu", ".cuh"}:
             problems += source_problems(path)
     for path in sorted((ROOT / "include" / "precis").glob("*.h")):
         problems += header_problems(path)

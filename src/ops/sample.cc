@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/sample.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "ops/kernel_arguments.h"
+
+namespace precis::ops {
+namespace {
+
+constexpr double kHeaviest = 2147483648.0;  // weight of the largest logit
+
+// What stays finite when a logit is divided by it, for all logits that are not the largest.
+float divisor(double temperature) { return std::max(static_cast<float>(temperature), FLT_MIN); }
+
+// Of so much weight in all, the least that reaches top_p.
+uint64_t wanted_share(double top_p, uint64_t total) {
+  return std::max<uint64_t>(1,
+                            static_cast<uint64_t>(std::ceil(top_p * static_cast<double>(total))));
+}
+
+uint64_t lightest(double min_p) { return static_cast<uint64_t>(std::ceil(min_p * kHeaviest)); }
+
+// Where a random number falls in a total.
+uint64_t place_in(uint64_t total, uint64_t random) {
+  return static_cast<uint64_t>(static_cast<unsigned __int128>(random) * total >> 64);
+}
+
+struct Candidate {
+  float logit;
+  int64_t index;
+  uint64_t weight;
+
+  bool before(const Candidate& other) const {
+    return logit != other.logit ? logit > other.logit : index < other.index;
+  }
+};
+bool comes_before(const Candidate& a, const Candidate& b) { return a.before(b); }
+
+using Candidates = std::vector<Candidate>;
+
+// Those with a weight, indices ascending.
+Candidates candidates_of(const float* logits, int64_t count, float largest, float temperature) {
+  // What is so far below the largest has none.
+  const float lowest = largest - 23 * temperature;
+  Candidates candidates;
+  for (int64_t i = 0; i < count; ++i) {
+    if (logits[i] < lowest) continue;
+    const float weight = std::rint(std::exp((logits[i] - largest) / temperature) * 0x1p31f);
+    if (weight > 0) candidates.push_back({logits[i], i, static_cast<uint64_t>(weight)});
+  }
+  return candidates;
+}
+
+uint64_t total_weight(Candidates::const_iterator begin, Candidates::const_iterator end) {
+  uint64_t total = 0;
+  for (; begin != end; ++begin) total += begin->weight;
+  return total;
+}
+
+// Shortens the best in order to those that together reach `wanted`: halves what is in doubt, like
+// std::nth_element.
+void keep_share(Candidates& best, uint64_t wanted) {
+  auto begin = best.begin(), end = best.end();
+  while (end - begin > 1) {
+    const auto middle = begin + (end - begin) / 2;
+    std::nth_element(begin, middle, end, comes_before);
+    const uint64_t upper = total_weight(begin, middle);
+    if (upper >= wanted) {
+      end = middle;
+    } else {
+      wanted -= upper;
+      begin = middle;
+    }
+  }
+  best.erase(end, best.end());
+}
+
+// The best in order, as top-k and top-p keep them; indices ascending again.
+Candidates best_of(Candidates best, const SamplingOptions& options) {
+  const bool too_many = options.top_k > 0 && options.top_k < std::ssize(best);
+  if (too_many) {
+    std::nth_element(best.begin(), best.begin() + options.top_k, best.end(), comes_before);
+    best.erase(best.begin() + options.top_k, best.end());
+  }
+  if (options.top_p < 1)
+    keep_share(best, wanted_share(options.top_p, total_weight(best.begin(), best.end())));
+  if (too_many || options.top_p < 1) {
+    std::sort(best.begin(), best.end(), [](const Candidate& a, const Candidate& b) {
+      return a.index < b.index;
+    });
+  }
+  return best;
+}
+
+int64_t draw(Candidates candidates, const SamplingOptions& options, uint64_t random) {
+  Candidates kept = best_of(std::move(candidates), options);
+  std::erase_if(kept, [least = lightest(options.min_p)](const Candidate& candidate) {
+    return candidate.weight < least;
+  });
+  const uint64_t place = place_in(total_weight(kept.begin(), kept.end()), random);
+  uint64_t upto = 0;
+  const auto chosen = std::find_if(kept.begin(), kept.end(), [&](const Candidate& candidate) {
+    return (upto += candidate.weight) > place;
+  });
+  return chosen->index;
+}
+
+std::optional<int64_t> on_cpu(const at::Tensor& logits,
+                              const SamplingOptions& options,
+                              uint64_t random) {
+  const auto [least, most] = at::aminmax(logits);  // no numbers if one is none
+  const float smallest = least.item<float>(), largest = most.item<float>();
+  if (!std::isfinite(smallest) || !std::isfinite(largest)) return std::nullopt;
+  const float* data = logits.const_data_ptr<float>();
+  const int64_t count = logits.numel();
+  if (options.temperature == 0) return std::find(data, data + count, largest) - data;
+  return draw(candidates_of(data, count, largest, divisor(options.temperature)), options, random);
+}
+
+std::optional<int64_t> by_gpu_kernel(const at::Tensor& logits,
+                                     const SamplingOptions& options,
+                                     uint64_t random) {
+  const at::Tensor id = at::empty({1}, logits.options().dtype(at::kLong));
+  const kernels::SampleArguments arguments{
+      logits.const_data_ptr<float>(),
+      logits.numel(),
+      options.temperature == 0 ? 0 : divisor(options.temperature),
+      options.top_k,
+      options.top_p,
+      options.min_p,
+      random,
+      id.mutable_data_ptr<int64_t>()};
+  on_gpu(logits, "sample", [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
+    gpu.sample(arguments, stream);
+  });
+  const auto chosen = id.item<int64_t>();
+  return chosen < 0 ? std::nullopt : std::optional(chosen);
+}
+
+}  // namespace
+
+std::optional<int64_t> reference::sample(const at::Tensor& logits,
+                                         const SamplingOptions& options,
+                                         uint64_t random) {
+  if (!logits.isfinite().all().item<bool>()) return std::nullopt;
+  const auto [sorted, order] = logits.sort(/*stable=*/true, 0, /*descending=*/true);
+  if (options.temperature == 0) return order[0].item<int64_t>();
+  const at::Tensor relative = (sorted - sorted[0]) / divisor(options.temperature);
+  const at::Tensor weights = (relative.exp() * kHeaviest).round().to(at::kLong);
+  int64_t kept = weights.size(0);
+  if (options.top_k > 0) kept = std::min(kept, options.top_k);
+  const at::Tensor upto = weights.narrow(0, 0, kept).cumsum(0);
+  const auto total = static_cast<uint64_t>(upto[-1].item<int64_t>());
+  const auto wanted = static_cast<int64_t>(wanted_share(options.top_p, total));
+  kept = std::min(kept, upto.lt(wanted).sum().item<int64_t>() + 1);
+  const auto least = static_cast<int64_t>(lightest(options.min_p));
+  kept = std::min(kept, weights.ge(least).sum().item<int64_t>());
+  const auto [ids, places] = order.narrow(0, 0, kept).sort();
+  const at::Tensor ends = weights.narrow(0, 0, kept).index_select(0, places).cumsum(0);
+  const auto place = place_in(static_cast<uint64_t>(ends[-1].item<int64_t>()), random);
+  return ids[ends.le(static_cast<int64_t>(place)).sum()].item<int64_t>();
+}
+
+std::optional<int64_t> sample(const at::Tensor& logits,
+                              const SamplingOptions& options,
+                              uint64_t random) {
+  PRECIS_CHECK(logits.dim() == 1 && logits.numel() > 0 && logits.scalar_type() == at::kFloat,
+               kInvalidArgument,
+               "sample: expected float32 logits [n], got ",
+               at::toString(logits.scalar_type()),
+               " ",
+               logits.sizes());
+  const at::Tensor own = logits.contiguous();
+  if (gpu_kernel_applies(own)) return by_gpu_kernel(own, options, random);
+  return own.is_cpu() ? on_cpu(own, options, random) : reference::sample(own, options, random);
+}
+
+}  // namespace precis::ops

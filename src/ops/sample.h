@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+
+namespace precis::ops {
+
+struct SamplingOptions {
+  double temperature = 1;  // 0: always the largest logit
+  int64_t top_k = 0;       // keeps so many; 0: all
+  double top_p = 1;        // keeps the fewest that together reach it
+  double min_p = 0;        // keeps those with at least so many times the best one's probability
+};
+
+// An index of logits [n] float32, n at least 1, on any device. Of equal logits the lower index
+// comes first: as the largest one, and where one of them is the last that is kept. Probabilities
+// are whole numbers of 2^-31 of the largest one, so that sums depend on no order; they lie one
+// after the other, indices ascending, and `random`, one of the 2^64 numbers with equal chances,
+// falls on one. Nothing if a logit is not finite.
+std::optional<int64_t> sample(const at::Tensor& logits,
+                              const SamplingOptions& options,
+                              uint64_t random);
+
+namespace reference {
+std::optional<int64_t> sample(const at::Tensor& logits,
+                              const SamplingOptions& options,
+                              uint64_t random);
+}
+
+}  // namespace precis::ops

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/sample.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <set>
+
+#include "support/expect_error.h"
+#include "support/sampling_cases.h"
+
+namespace precis {
+namespace {
+
+TEST(Sample, EqualsItsReference) {
+  at::manual_seed(4);
+  std::mt19937_64 random(1);
+  for (const int64_t count : {1, 2, 3, 10, 1000, 49152}) {
+    for (const ops::SamplingOptions& options : sampling_cases()) {
+      const at::Tensor logits = logits_with_ties(count);
+      for (int draw = 0; draw < 20; ++draw) {
+        const uint64_t bits = random();
+        EXPECT_EQ(ops::sample(logits, options, bits), ops::reference::sample(logits, options, bits))
+            << count << " ids, temperature " << options.temperature << ", top_k " << options.top_k
+            << ", top_p " << options.top_p << ", min_p " << options.min_p;
+      }
+    }
+  }
+}
+
+// The ends of the random numbers fall on the ends of what is kept.
+TEST(Sample, EveryRandomNumberFallsOnAnIndex) {
+  const at::Tensor logits = at::tensor({-1e30f, 0.0f, 0.0f, -1e30f});
+  constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+  EXPECT_EQ(ops::sample(logits, {}, 0), 1);
+  EXPECT_EQ(ops::sample(logits, {}, kMost / 2), 1);
+  EXPECT_EQ(ops::sample(logits, {}, kMost / 2 + 1), 2);
+  EXPECT_EQ(ops::sample(logits, {}, kMost), 2);
+}
+
+// Of equal logits the first ones are kept.
+TEST(Sample, TiesAreKeptInOrder) {
+  const at::Tensor logits = at::tensor({0.f, 2.f, 1.f, 1.f, 1.f, -3.f});
+  std::mt19937_64 random(1);
+  std::set<int64_t> by_count, by_share;
+  for (int draw = 0; draw < 500; ++draw) {
+    by_count.insert(*ops::sample(logits, {1, 3, 1, 0}, random()));
+    // 0.45 of the best and 0.16 of each of the three: one of these is wanted.
+    by_share.insert(*ops::sample(logits, {1, 5, 0.6, 0}, random()));
+  }
+  EXPECT_EQ(by_count, (std::set<int64_t>{1, 2, 3}));
+  EXPECT_EQ(by_share, (std::set<int64_t>{1, 2}));
+  EXPECT_EQ(ops::sample(at::tensor({1.f, 4.f, 4.f}), {0}, 0), 1);
+}
+
+TEST(Sample, WhatIsNotFiniteIsFound) {
+  for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
+    for (const double temperature : {0.0, 1.0}) {
+      const at::Tensor logits = at::tensor({1.f, bad, 2.f});
+      EXPECT_FALSE(ops::sample(logits, {temperature}, 7).has_value());
+      EXPECT_FALSE(ops::reference::sample(logits, {temperature}, 7).has_value());
+    }
+  }
+}
+
+TEST(Sample, RefusesOtherShapesAndTypes) {
+  for (const at::Tensor& bad :
+       {at::zeros({0}), at::zeros({2, 3}), at::zeros({3}, at::kDouble), at::zeros({})}) {
+    expect_error(ErrorKind::kInvalidArgument, "sample", [&] { ops::sample(bad, {}, 0); });
+  }
+}
+
+}  // namespace
+}  // namespace precis
