@@ -7,6 +7,7 @@
 #include <iterator>
 #include <limits>
 #include <optional>
+#include <string_view>
 
 #include "base/check.h"
 #include "ops/sample.h"
@@ -15,7 +16,11 @@
 namespace precis {
 namespace {
 
-constexpr double kMaxPenalty = 1000.0;   // logits stay finite
+constexpr std::string_view kNotFinite =
+    "generation: the model's logits are not finite; its weights or a memory in the prompt are "
+    "damaged";
+constexpr float kLargest = std::numeric_limits<float>::max();
+constexpr double kMaxPenalty = 1000.0;
 constexpr double kMaxTemperature = 1e6;  // what is suppressed is still never drawn
 
 at::Tensor ids_below(int64_t count, const std::unordered_set<TokenId>& ids) {
@@ -69,17 +74,15 @@ TokenId Sampler::sample(const at::Tensor& logits) {
   const int64_t count = std::min(num_ids_, logits.size(0));
   const bool changed = options_.repetition_penalty != 1.0 || !suppressed_.empty();
   const at::Tensor values = logits.narrow(0, 0, count).to(at::kFloat, false, /*copy=*/changed);
+  // Before numbers are put over those of the model.
+  PRECIS_CHECK(!changed || values.isfinite().all().item<bool>(), kBadWeights, kNotFinite);
   if (options_.repetition_penalty != 1.0) penalize(values);
   if (!suppressed_.empty()) suppress(values);
   const ops::SamplingOptions options{
       options_.temperature, options_.top_k, options_.top_p, options_.min_p};
   const uint64_t random = options_.temperature == 0 ? 0 : random_();
   const std::optional<TokenId> chosen = ops::sample(values, options, random);
-  PRECIS_CHECK(
-      chosen.has_value(),
-      kBadWeights,
-      "generation: the model's logits are not finite; its weights or a memory in the prompt "
-      "are damaged");
+  PRECIS_CHECK(chosen.has_value(), kBadWeights, kNotFinite);
   if (options_.repetition_penalty != 1.0) seen_.insert(*chosen);
   return *chosen;
 }
@@ -88,7 +91,8 @@ void Sampler::penalize(const at::Tensor& values) const {
   const at::Tensor ids = ids_below(values.size(0), seen_).to(values.device());
   const at::Tensor own = values.index_select(0, ids);
   const double penalty = options_.repetition_penalty;
-  values.index_copy_(0, ids, at::where(own > 0, own / penalty, own * penalty));
+  values.index_copy_(
+      0, ids, at::where(own > 0, own / penalty, own * penalty).clamp(-kLargest, kLargest));
 }
 
 // Finite, and too far below all others to be drawn at any temperature that is allowed.
@@ -97,7 +101,7 @@ void Sampler::suppress(const at::Tensor& values) const {
   PRECIS_CHECK(ids.size(0) < values.size(0),
                kInvalidArgument,
                "generation options: suppressed_ids leave nothing to draw");
-  values.index_fill_(0, ids.to(values.device()), -std::numeric_limits<float>::max());
+  values.index_fill_(0, ids.to(values.device()), -kLargest);
 }
 
 }  // namespace precis

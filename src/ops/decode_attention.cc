@@ -48,9 +48,11 @@ bool decode_kernel_applies(const at::Tensor& q, const std::vector<CachedKeysValu
   if (q.is_cuda() && (kernels::cuda() == nullptr || q.size(2) > kernels::cuda()->widest_head))
     return false;
   return std::all_of(cached.begin(), cached.end(), [&](const CachedKeysValues& own) {
-    return (q.is_cuda() ? gpu_kernel_applies(q, {own.keys, own.values})
-                        : kernel_applies(q, {own.keys, own.values})) &&
-           dense_rows(own.keys) && dense_rows(own.values) &&
+    const bool applies = q.is_cuda() ? gpu_kernel_applies(q, {own.keys, own.values}) &&
+                                           may_be_read_in_packs(own.keys) &&
+                                           may_be_read_in_packs(own.values)
+                                     : kernel_applies(q, {own.keys, own.values});
+    return applies && dense_rows(own.keys) && dense_rows(own.values) &&
            own.keys.stride(0) == own.values.stride(0) && own.keys.size(0) == cached[0].keys.size(0);
   });
 }

@@ -17,6 +17,12 @@ bool wants_gradient(const at::Tensor& x) {
   return c10::GradMode::is_enabled() && x.requires_grad();
 }
 
+bool on_its_device_without_gradient(const at::Tensor& x, std::initializer_list<at::Tensor> others) {
+  return std::all_of(others.begin(), others.end(), [&](const at::Tensor& other) {
+    return !other.defined() || (other.device() == x.device() && !wants_gradient(other));
+  });
+}
+
 }  // namespace
 
 bool kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others) {
@@ -24,16 +30,17 @@ bool kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> other
 }
 
 bool kernel_and_backward_apply(const at::Tensor& x, std::initializer_list<at::Tensor> others) {
-  return x.is_cpu() && known_to_kernels(x) &&
-         std::none_of(others.begin(), others.end(), wants_gradient);
+  return x.is_cpu() && known_to_kernels(x) && on_its_device_without_gradient(x, others);
 }
 
 bool gpu_kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others) {
-  if (!x.is_cuda() || kernels::cuda() == nullptr || !known_to_kernels(x) || wants_gradient(x))
-    return false;
-  return std::all_of(others.begin(), others.end(), [&](const at::Tensor& other) {
-    return !other.defined() || (other.device() == x.device() && !wants_gradient(other));
-  });
+  return x.is_cuda() && kernels::cuda() != nullptr && known_to_kernels(x) && !wants_gradient(x) &&
+         on_its_device_without_gradient(x, others);
+}
+
+bool may_be_read_in_packs(const at::Tensor& x) {
+  constexpr uintptr_t kPackBytes = 16;
+  return reinterpret_cast<uintptr_t>(x.const_data_ptr()) % kPackBytes == 0;
 }
 
 void check_launch(const char* kernel) {

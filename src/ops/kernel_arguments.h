@@ -15,8 +15,8 @@
 
 namespace precis::ops {
 
-// Whether the kernels may run in place of the reference: on the CPU, in a dtype they know, with no
-// gradient asked for.
+// Whether the kernels may run in place of the reference: all on the CPU, in a dtype they know, with
+// no gradient asked for.
 bool kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
 
 // The same of an op whose way back is a kernel too: a gradient may be asked for, of x alone.
@@ -25,6 +25,9 @@ bool kernel_and_backward_apply(const at::Tensor& x, std::initializer_list<at::Te
 // Whether the GPU's kernels may run in place of the reference: in a build that has them, on tensors
 // of one GPU, in a dtype they know, with no gradient asked for.
 bool gpu_kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
+
+// Whether it begins where the GPU's kernels may read 16 bytes at a time.
+bool may_be_read_in_packs(const at::Tensor& x);
 
 kernels::Element element_of(const at::Tensor& x);
 

@@ -113,6 +113,7 @@ at::Tensor many_rows(const at::Tensor& x, const QuantizedWeight& weight) {
 
 bool on_one_gpu(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
   return gpu_kernel_applies(x, {weight.codes, weight.scales, weight.minima, bias}) &&
+         may_be_read_in_packs(weight.codes) &&
          (!bias.defined() || bias.scalar_type() == x.scalar_type());
 }
 
@@ -146,7 +147,8 @@ at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::
   check_shapes(x, weight, bias);
   if (x.size(0) <= kernels::WeightOnlyLinearArguments::kMostRows && on_one_gpu(x, weight, bias))
     return few_rows_on_gpu(x, weight, bias);
-  if (!kernel_applies(x, {bias})) return reference::linear(x, weight, bias);
+  if (!kernel_applies(x, {weight.codes, weight.scales, weight.minima, bias}))
+    return reference::linear(x, weight, bias);
   const at::Tensor out = x.size(0) <= kFewRows ? few_rows(x, weight) : many_rows(x, weight);
   return bias.defined() ? out + bias : out;
 }

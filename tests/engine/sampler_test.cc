@@ -58,6 +58,30 @@ TEST(Sampler, RefusesLogitsThatAreNotFinite) {
   }
 }
 
+// Also where a number would be put over it.
+TEST(Sampler, RefusesSuppressedLogitsThatAreNotFinite) {
+  GenerationOptions options;
+  options.suppressed_ids = {1};
+  expect_error(ErrorKind::kBadWeights, "not finite", [&] {
+    frequencies(options, {1, std::nanf(""), 2});
+  });
+}
+
+TEST(Sampler, PenaltyKeepsLogitsFinite) {
+  GenerationOptions options;
+  options.repetition_penalty = 1000;
+  const std::vector<TokenId> prompt{0, 1};
+  Sampler sampler(options, 100, prompt);
+  EXPECT_EQ(sampler.sample(at::tensor({-3e38f, -3e38f, -2e38f})), 2);
+}
+
+TEST(Sampler, BoundsTheTemperature) {
+  for (const double bad : {-0.1, 1e7, std::nan(""), double{INFINITY}})
+    expect_error(
+        ErrorKind::kInvalidArgument, "temperature", [&] { check_sampling(at_temperature(bad)); });
+  check_sampling(at_temperature(1e6));
+}
+
 TEST(Sampler, BoundsTheRepetitionPenalty) {
   GenerationOptions options;
   for (const double bad : {0.0, 1e-300, 1e300}) {

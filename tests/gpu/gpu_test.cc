@@ -9,6 +9,7 @@
 
 #include "ops/decode_attention.h"
 #include "ops/gated_activation.h"
+#include "ops/kernel_arguments.h"
 #include "ops/linear.h"
 #include "ops/quantized_linear.h"
 #include "ops/rms_norm.h"
@@ -23,7 +24,13 @@ struct Precision {
   double tolerance;
 };
 
-at::Tensor on_gpu(const at::Tensor& x) { return x.to(at::kCUDA); }
+// On the GPU, and such that its kernels run: else the ops would compare references.
+at::Tensor on_gpu(const at::Tensor& x) {
+  at::Tensor own = x.to(at::kCUDA);
+  const bool known = own.scalar_type() == at::kFloat || own.scalar_type() == at::kBFloat16;
+  EXPECT_EQ(ops::gpu_kernel_applies(own), known);
+  return own;
+}
 
 class OnGpu : public testing::TestWithParam<Precision> {
  protected:
@@ -85,7 +92,8 @@ TEST_P(OnGpu, DecodeAttention) {
     for (const int64_t width : {33, 64, 128, 256}) {
       std::vector<ops::CachedKeysValues> own, here;
       for (const int64_t num_keys : {1, 257, 3000}) {
-        here.push_back({random({kv_heads, num_keys, width}), random({kv_heads, num_keys, width})});
+        const auto rows = [&] { return random({kv_heads, num_keys + 8, width}); };
+        here.push_back({rows().narrow(1, 0, num_keys), rows().narrow(1, 0, num_keys)});
         own.push_back({on_gpu(here.back().keys), on_gpu(here.back().values)});
       }
       const at::Tensor q = random({3, heads, width});
@@ -114,7 +122,6 @@ TEST_P(OnGpu, ProductsOfQuantizedWeights) {
   }
 }
 
-// Of another device or with gradients, the reference.
 TEST_P(OnGpu, GradientsGoThroughTheReference) {
   const at::Tensor x = on_gpu(random({3, 64})).requires_grad_();
   ops::rms_norm(x, on_gpu(at::ones({64})), 1e-5).sum().backward();

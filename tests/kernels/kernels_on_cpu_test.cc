@@ -308,6 +308,13 @@ TEST(SampleOnCpu, EqualsItsReference) {
   }
 }
 
+TEST(SampleOnCpu, ZerosOfBothSignsAreEqual) {
+  for (const at::Tensor& logits : {at::tensor({-0.0f, 0.0f}), at::tensor({0.0f, -0.0f})}) {
+    EXPECT_EQ(sampled(logits, {0}, 0), 0);
+    EXPECT_EQ(sampled(logits, {1, 1, 1, 0}, ~uint64_t{0}), 0);
+  }
+}
+
 TEST(SampleOnCpu, WhatIsNotFiniteIsFound) {
   for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
     const at::Tensor logits = at::randn({3000});

@@ -55,6 +55,14 @@ TEST(Sample, TiesAreKeptInOrder) {
   EXPECT_EQ(ops::sample(at::tensor({1.f, 4.f, 4.f}), {0}, 0), 1);
 }
 
+TEST(Sample, ZerosOfBothSignsAreEqual) {
+  for (const at::Tensor& logits : {at::tensor({-0.0f, 0.0f}), at::tensor({0.0f, -0.0f})}) {
+    EXPECT_EQ(ops::sample(logits, {0}, 0), 0);
+    EXPECT_EQ(ops::sample(logits, {1, 1, 1, 0}, ~uint64_t{0}), 0);
+    EXPECT_EQ(ops::reference::sample(logits, {1, 1, 1, 0}, ~uint64_t{0}), 0);
+  }
+}
+
 TEST(Sample, WhatIsNotFiniteIsFound) {
   for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
     for (const double temperature : {0.0, 1.0}) {

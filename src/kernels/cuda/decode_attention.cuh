@@ -12,6 +12,8 @@ constexpr int kDecodeWarps = kDecodeThreads / kWarpSize;
 
 // Columns of a row that a lane holds.
 constexpr int kOwnColumns = 8;
+// Rows that a thread has asked for before it uses the first: memory answers late.
+constexpr int kRowsInFlight = 4;
 constexpr int64_t kWidestHead = kOwnColumns * kWarpSize;
 
 // kHeads: of those that share keys, how many are computed from one reading of them.
@@ -93,20 +95,27 @@ __device__ void score_keys(const DecodePart<T>& part,
     }
   }
   // All lanes take as many turns: the sums are the warp's.
-  for (int first = 0; first < part.count; first += reader.stride) {
-    const int key = first + reader.row;
-    float columns[kOwnColumns];
-    const bool seen = key < part.count;
-    load_columns<kPack>(
-        part.keys + static_cast<int64_t>(key) * a.head_dim, seen ? a.head_dim : 0, reader, columns);
+  for (int first = reader.row; first - reader.row < part.count;
+       first += kRowsInFlight * reader.stride) {
+    float columns[kRowsInFlight][kOwnColumns];
+#pragma unroll
+    for (int i = 0; i < kRowsInFlight; ++i) {
+      const int64_t key = first + i * reader.stride;
+      load_columns<kPack>(
+          part.keys + key * a.head_dim, key < part.count ? a.head_dim : 0, reader, columns[i]);
+    }
 #pragma unroll
     for (int head = 0; head < kHeads; ++head) {
       if (head >= part.heads) break;
-      float score = 0;
 #pragma unroll
-      for (int i = 0; i < kOwnColumns; ++i) score += q[head][i] * columns[i];
-      score = sum_of_reader(score, reader.lanes);
-      if (seen && reader.lane == 0) shared.weights[head][key] = score;
+      for (int i = 0; i < kRowsInFlight; ++i) {
+        float score = 0;
+#pragma unroll
+        for (int k = 0; k < kOwnColumns; ++k) score += q[head][k] * columns[i][k];
+        score = sum_of_reader(score, reader.lanes);
+        const int key = first + i * reader.stride;
+        if (key < part.count && reader.lane == 0) shared.weights[head][key] = score;
+      }
     }
   }
 }
@@ -139,15 +148,25 @@ __device__ void sum_values(const DecodePart<T>& part,
                            int64_t head_dim,
                            DecodeAttentionShared<kHeads>& shared) {
   float sums[kHeads][kOwnColumns] = {};
-  for (int key = reader.row; key < part.count; key += reader.stride) {
-    float columns[kOwnColumns];
-    load_columns<kPack>(
-        part.values + static_cast<int64_t>(key) * head_dim, head_dim, reader, columns);
+  for (int first = reader.row; first < part.count; first += kRowsInFlight * reader.stride) {
+    float columns[kRowsInFlight][kOwnColumns];
 #pragma unroll
-    for (int head = 0; head < kHeads; ++head) {
-      if (head >= part.heads) break;
+    for (int i = 0; i < kRowsInFlight; ++i) {
+      const int64_t key = first + i * reader.stride;
+      load_columns<kPack>(
+          part.values + key * head_dim, key < part.count ? head_dim : 0, reader, columns[i]);
+    }
 #pragma unroll
-      for (int i = 0; i < kOwnColumns; ++i) sums[head][i] += shared.weights[head][key] * columns[i];
+    for (int i = 0; i < kRowsInFlight; ++i) {
+      const int key = first + i * reader.stride;
+      if (key >= part.count) break;
+#pragma unroll
+      for (int head = 0; head < kHeads; ++head) {
+        if (head >= part.heads) break;
+        const float weight = shared.weights[head][key];
+#pragma unroll
+        for (int k = 0; k < kOwnColumns; ++k) sums[head][k] += weight * columns[i][k];
+      }
     }
   }
   const int warp = threadIdx.x / kWarpSize;
@@ -212,7 +231,6 @@ __device__ void decode_attention_task(const DecodeAttentionArguments& a,
     sum_values<kPack>(part, reader, a.head_dim, shared);
     __syncthreads();
     write_states(part, a.head_dim, shared);
-    __syncthreads();  // before the next heads write what this wrote from
   }
 }
 

@@ -8,7 +8,7 @@
 
 namespace precis::kernels {
 
-constexpr int kSampleThreads = 1024;
+constexpr int kSampleThreads = 512;
 constexpr int kBins = 256;  // of the values of a byte
 constexpr int kBinsOfLane = kBins / kWarpSize;
 
@@ -21,9 +21,9 @@ struct SampleShared {
   unsigned bin;
 };
 
-// Larger where the number is larger.
+// Larger where the number is larger; 0 and -0 have the same.
 __device__ inline unsigned sort_key(float value) {
-  const unsigned bits = __float_as_uint(value);
+  const unsigned bits = __float_as_uint(value + 0.0f);
   return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
 
@@ -43,6 +43,16 @@ __device__ inline Mass largest_of_block(Mass value, SampleShared& shared) {
   return value;
 }
 
+// Of the lanes up to this one.
+__device__ inline Mass sum_upto_lane(Mass sum) {
+  const int lane = threadIdx.x % kWarpSize;
+  for (int by = 1; by < kWarpSize; by *= 2) {
+    const Mass other = __shfl_up_sync(kWholeWarp, sum, by);
+    if (lane >= by) sum += other;
+  }
+  return sum;
+}
+
 struct Scanned {
   Mass before;  // of the threads before this one
   Mass total;
@@ -50,11 +60,7 @@ struct Scanned {
 
 __device__ inline Scanned scan_of_block(Mass value, SampleShared& shared) {
   const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
-  Mass sum = value;
-  for (int by = 1; by < kWarpSize; by *= 2) {
-    const Mass other = __shfl_up_sync(kWholeWarp, sum, by);
-    if (lane >= by) sum += other;
-  }
+  const Mass sum = sum_upto_lane(value);
   if (lane == kWarpSize - 1) shared.warps[warp] = sum;
   __syncthreads();
   Scanned scanned{sum - value, 0};
@@ -76,8 +82,15 @@ struct Drawable {
   const SampleArguments& a;
   float largest;
 
+  // How far a logit is below the largest.
+  __device__ float distance(float logit) const { return (largest - logit) / a.temperature; }
   __device__ Mass weight(float logit) const {
-    return static_cast<Mass>(rintf(expf((logit - largest) / a.temperature) * kHeaviest));
+    return static_cast<Mass>(rintf(expf(-distance(logit)) * kHeaviest));
+  }
+  // Of kBins over the distances that have a weight, the best in the last.
+  __device__ unsigned bin(float logit) const {
+    const float below = distance(logit) * (kBins / 23.0f);
+    return below < kBins ? kBins - 1 - static_cast<unsigned>(below) : 0;
   }
   // A whole number, which float32 has: the weight of the largest logit.
   static constexpr float kHeaviest = 2147483648.0f;
@@ -89,11 +102,7 @@ __device__ inline void choose_bin(Mass wanted, SampleShared& shared) {
   const int highest = kBins - 1 - lane * kBinsOfLane;
   Mass own = 0;
   for (int i = 0; i < kBinsOfLane; ++i) own += shared.bins[highest - i];
-  Mass upto = own;
-  for (int by = 1; by < kWarpSize; by *= 2) {
-    const Mass other = __shfl_up_sync(kWholeWarp, upto, by);
-    if (lane >= by) upto += other;
-  }
+  const Mass upto = sum_upto_lane(own);
   Mass above = upto - own;
   if (above >= wanted || upto < wanted) return;
   for (int i = 0; i < kBinsOfLane; ++i) {
@@ -107,8 +116,30 @@ __device__ inline void choose_bin(Mass wanted, SampleShared& shared) {
   }
 }
 
+// Fills the bins and chooses one: mass_of(logit, bin) leaves the bin of a logit that is in question
+// and gives its mass, 0 for others. Adds what is above the chosen bin.
+template <typename MassOf>
+__device__ void choose_among(const SampleArguments& a,
+                             Mass wanted,
+                             Mass& above,
+                             const MassOf& mass_of,
+                             SampleShared& shared) {
+  for (int bin = threadIdx.x; bin < kBins; bin += kSampleThreads) shared.bins[bin] = 0;
+  __syncthreads();
+  for (int64_t id = threadIdx.x; id < a.vocabulary; id += kSampleThreads) {
+    unsigned bin = 0;
+    const Mass mass = mass_of(a.logits[id], bin);
+    if (mass > 0) atomicAdd(&shared.bins[bin], mass);
+  }
+  __syncthreads();
+  if (threadIdx.x < kWarpSize) choose_bin(wanted - above, shared);
+  __syncthreads();
+  above += shared.above;
+}
+
 // The key at which the mass of the largest logits, in order, reaches `wanted` (at least 1 and at
-// most the mass of all), and the mass above it: byte after byte of the keys, each by a histogram.
+// most the mass of all), and the mass above it: by a histogram of the distances, whose bins few
+// share, and among those of one bin by histograms of the keys' bytes.
 template <typename MassOf>
 __device__ void select_key(const Drawable& drawable,
                            Mass wanted,
@@ -116,37 +147,43 @@ __device__ void select_key(const Drawable& drawable,
                            SampleShared& shared,
                            unsigned& key,
                            Mass& above) {
-  key = 0;
+  const SampleArguments& a = drawable.a;
   above = 0;
+  choose_among(
+      a,
+      wanted,
+      above,
+      [&](float logit, unsigned& bin) {
+        bin = drawable.bin(logit);
+        return mass_of(drawable.weight(logit));
+      },
+      shared);
+  const unsigned nearest = shared.bin;
+  key = 0;
   for (int shift = 24; shift >= 0; shift -= 8) {
-    for (int bin = threadIdx.x; bin < kBins; bin += kSampleThreads) shared.bins[bin] = 0;
-    __syncthreads();
-    for (int64_t id = threadIdx.x; id < drawable.a.vocabulary; id += kSampleThreads) {
-      const unsigned own = sort_key(drawable.a.logits[id]);
-      // Bytes above this one are chosen already.
-      if (shift < 24 && own >> (shift + 8) != key >> (shift + 8)) continue;
-      const Mass mass = mass_of(drawable.weight(drawable.a.logits[id]));
-      if (mass > 0) atomicAdd(&shared.bins[own >> shift & (kBins - 1)], mass);
-    }
-    __syncthreads();
-    if (threadIdx.x < kWarpSize) choose_bin(wanted - above, shared);
-    __syncthreads();
+    choose_among(
+        a,
+        wanted,
+        above,
+        [&](float logit, unsigned& bin) {
+          const unsigned own = sort_key(logit);
+          bin = own >> shift & (kBins - 1);
+          // Bytes above this one are chosen already.
+          const bool chosen = shift == 24 || own >> (shift + 8) == key >> (shift + 8);
+          if (!chosen || drawable.bin(logit) != nearest) return Mass{0};
+          return mass_of(drawable.weight(logit));
+        },
+        shared);
     key |= shared.bin << shift;
-    above += shared.above;
   }
 }
 
-__device__ inline Mass whole_weight(const Drawable& drawable, SampleShared& shared) {
+// Of mass_of(logit) over all.
+template <typename MassOf>
+__device__ Mass total_mass(const SampleArguments& a, const MassOf& mass_of, SampleShared& shared) {
   Mass own = 0;
-  for (int64_t id = threadIdx.x; id < drawable.a.vocabulary; id += kSampleThreads)
-    own += drawable.weight(drawable.a.logits[id]);
-  return scan_of_block(own, shared).total;
-}
-
-__device__ inline Mass how_many(const Drawable& drawable, SampleShared& shared) {
-  Mass own = 0;
-  for (int64_t id = threadIdx.x; id < drawable.a.vocabulary; id += kSampleThreads)
-    own += drawable.weight(drawable.a.logits[id]) > 0;
+  for (int64_t id = threadIdx.x; id < a.vocabulary; id += kSampleThreads)
+    own += mass_of(a.logits[id]);
   return scan_of_block(own, shared).total;
 }
 
@@ -157,28 +194,80 @@ __device__ inline float logit_of(unsigned key) {
 __device__ inline Threshold threshold(const Drawable& drawable, SampleShared& shared) {
   const SampleArguments& a = drawable.a;
   Threshold lowest{0, 0};
-  Mass above = 0, total = 0;
-  if (a.top_k > 0 && how_many(drawable, shared) > static_cast<Mass>(a.top_k)) {
-    const Mass wanted = a.top_k;
-    select_key(
-        drawable, wanted, [](Mass weight) { return Mass{weight > 0}; }, shared, lowest.key, above);
-    lowest.ties = wanted - above;
-    Mass own = 0;
-    for (int64_t id = threadIdx.x; id < a.vocabulary; id += kSampleThreads)
-      if (sort_key(a.logits[id]) > lowest.key) own += drawable.weight(a.logits[id]);
-    total = scan_of_block(own, shared).total + lowest.ties * drawable.weight(logit_of(lowest.key));
-  } else {
-    total = whole_weight(drawable, shared);
+  Mass above = 0;
+  const auto weight_of = [&](float logit) { return drawable.weight(logit); };
+  const auto has_weight = [&](float logit) { return Mass{drawable.weight(logit) > 0}; };
+  if (a.top_k > 0 && total_mass(a, has_weight, shared) > static_cast<Mass>(a.top_k)) {
+    const auto one_each = [](Mass weight) { return Mass{weight > 0}; };
+    select_key(drawable, a.top_k, one_each, shared, lowest.key, above);
+    lowest.ties = a.top_k - above;
   }
   if (a.top_p < 1) {
+    const auto kept_weight_of = [&](float logit) {
+      return sort_key(logit) > lowest.key ? drawable.weight(logit) : Mass{0};
+    };
+    Mass total = total_mass(a, kept_weight_of, shared);
+    if (lowest.ties > 0) total += lowest.ties * weight_of(logit_of(lowest.key));
     const Mass share = static_cast<Mass>(ceil(a.top_p * static_cast<double>(total)));
     const Mass wanted = share > 1 ? share : 1;
     select_key(
         drawable, wanted, [](Mass weight) { return weight; }, shared, lowest.key, above);
-    const Mass weight = drawable.weight(logit_of(lowest.key));
+    const Mass weight = weight_of(logit_of(lowest.key));
     lowest.ties = (wanted - above + weight - 1) / weight;
   }
   return lowest;
+}
+
+// The ids that a warp looks at, 32 at a time, of which each lane has one.
+struct WarpShare {
+  int64_t begin;
+  int64_t end;
+};
+
+__device__ inline WarpShare warp_share(int64_t vocabulary) {
+  constexpr int64_t kWarps = kSampleThreads / kWarpSize;
+  const int64_t steps = (vocabulary + kWarps * kWarpSize - 1) / (kWarps * kWarpSize);
+  const int64_t begin = threadIdx.x / kWarpSize * steps * kWarpSize;
+  const int64_t end = begin + steps * kWarpSize;
+  return {begin, end < vocabulary ? end : vocabulary};
+}
+
+// Calls visit(id, weight) in all lanes of a warp for each 32 ids of its share, the weight 0 where
+// an id may not be drawn, until it says true. ties: of the warps before.
+template <typename Visit>
+__device__ void visit_share(const Drawable& drawable,
+                            const Threshold& lowest,
+                            Mass ties,
+                            const Visit& visit) {
+  const SampleArguments& a = drawable.a;
+  const Mass lightest = static_cast<Mass>(ceil(a.min_p * static_cast<double>(Drawable::kHeaviest)));
+  const WarpShare share = warp_share(a.vocabulary);
+  const int lane = threadIdx.x % kWarpSize;
+  for (int64_t first = share.begin; first < share.end; first += kWarpSize) {
+    const int64_t id = first + lane;
+    const float logit = id < share.end ? a.logits[id] : 0;
+    const unsigned key = sort_key(logit);
+    const bool tie = id < share.end && key == lowest.key;
+    const unsigned tied = __ballot_sync(kWholeWarp, tie);
+    const Mass before = ties + __popc(tied & ((1u << lane) - 1));
+    ties += __popc(tied);
+    const bool kept = id < share.end && (key > lowest.key || (tie && before < lowest.ties));
+    const Mass weight = kept ? drawable.weight(logit) : 0;
+    if (visit(id, weight >= lightest ? weight : 0)) return;
+  }
+}
+
+// How many of the ids before a warp's share have the key of which only some are kept.
+__device__ inline Mass ties_before(const Drawable& drawable,
+                                   const Threshold& lowest,
+                                   SampleShared& shared) {
+  if (lowest.ties == 0) return 0;
+  const WarpShare share = warp_share(drawable.a.vocabulary);
+  Mass own = 0;
+  for (int64_t id = share.begin + threadIdx.x % kWarpSize; id < share.end; id += kWarpSize)
+    own += sort_key(drawable.a.logits[id]) == lowest.key;
+  const Mass before = scan_of_block(own, shared).before;
+  return __shfl_sync(kWholeWarp, before, 0);
 }
 
 // The id on which the random number falls: weights of all that may be drawn lie one after the
@@ -186,37 +275,21 @@ __device__ inline Threshold threshold(const Drawable& drawable, SampleShared& sh
 __device__ inline void draw(const Drawable& drawable,
                             const Threshold& lowest,
                             SampleShared& shared) {
-  const SampleArguments& a = drawable.a;
-  const Mass lightest = static_cast<Mass>(ceil(a.min_p * static_cast<double>(Drawable::kHeaviest)));
-  const int64_t share = (a.vocabulary + kSampleThreads - 1) / kSampleThreads;
-  const int64_t first = threadIdx.x * share, after = first + share;
-  const int64_t begin = first < a.vocabulary ? first : a.vocabulary;
-  const int64_t end = after < a.vocabulary ? after : a.vocabulary;
-  Mass ties = 0;
-  for (int64_t id = begin; id < end; ++id) ties += sort_key(a.logits[id]) == lowest.key;
-  const Mass ties_before = scan_of_block(ties, shared).before;
-  // Calls visit(id, weight) for each of this thread's that may be drawn, until it says true.
-  const auto visit_own = [&](const auto& visit) {
-    Mass seen = ties_before;
-    for (int64_t id = begin; id < end; ++id) {
-      const unsigned key = sort_key(a.logits[id]);
-      const bool kept = key > lowest.key || (key == lowest.key && seen++ < lowest.ties);
-      const Mass weight = drawable.weight(a.logits[id]);
-      if (kept && weight >= lightest && visit(id, weight)) return;
-    }
-  };
+  const Mass ties = ties_before(drawable, lowest, shared);
   Mass own = 0;
-  visit_own([&](int64_t, Mass weight) {
+  visit_share(drawable, lowest, ties, [&](int64_t, Mass weight) {
     own += weight;
     return false;
   });
   const Scanned scanned = scan_of_block(own, shared);
-  const Mass place = __umul64hi(a.random, scanned.total);
-  if (place < scanned.before || place >= scanned.before + own) return;
-  Mass upto = scanned.before;
-  visit_own([&](int64_t id, Mass weight) {
-    upto += weight;
-    if (place < upto) *a.id = id;
+  const Mass place = __umul64hi(drawable.a.random, scanned.total);
+  Mass upto = __shfl_sync(kWholeWarp, scanned.before, 0);
+  const Mass after = __shfl_sync(kWholeWarp, scanned.before + own, kWarpSize - 1);
+  if (place < upto || place >= after) return;
+  visit_share(drawable, lowest, ties, [&](int64_t id, Mass weight) {
+    const Mass end = upto + sum_upto_lane(weight);
+    if (place >= end - weight && place < end) *drawable.a.id = id;
+    upto = __shfl_sync(kWholeWarp, end, kWarpSize - 1);
     return place < upto;
   });
 }

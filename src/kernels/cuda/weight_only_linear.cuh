@@ -14,76 +14,79 @@ constexpr int kLinearThreads = 128;
 constexpr int kOutputsOfWarp = 2;
 constexpr int kOutputsOfBlock = kLinearThreads / kWarpSize * kOutputsOfWarp;
 
-// How a lane reads kNumbers neighbours of an output's row of the weight; their sum times
-// scale(output) is the product.
+// Numbers of an output's row of the weight that a lane reads at a time.
+constexpr int kOwnNumbers = 8;
+
+// How it reads them: kPieces pieces of neighbours, of which those of the next lane are the next, so
+// that a warp reads x in one stretch. Their sum times scale(output) is the product.
 
 struct Int8Weight {
-  static constexpr int kNumbers = 16;
+  static constexpr int kPieces = 1;
 
-  __device__ static void read(const WeightOnlyLinearArguments& a,
-                              int64_t output,
-                              int64_t i,
-                              float* out) {
-    const auto codes =
-        load<kNumbers>(static_cast<const int8_t*>(a.weight.codes) + output * a.weight.width + i);
+  __device__ static int64_t column(int64_t unit, int) { return unit * kOwnNumbers; }
+  __device__ static void read(const QuantizedMatrix& w, int64_t output, int64_t unit, float* out) {
+    const auto codes = load<kOwnNumbers>(static_cast<const int8_t*>(w.codes) + output * w.width +
+                                         unit * kOwnNumbers);
 #pragma unroll
-    for (int k = 0; k < kNumbers; ++k) out[k] = static_cast<float>(codes.of[k]);
+    for (int k = 0; k < kOwnNumbers; ++k) out[k] = static_cast<float>(codes.of[k]);
   }
-  __device__ static float scale(const WeightOnlyLinearArguments& a, int64_t output) {
-    return a.weight.scales[output];
+  __device__ static float scale(const QuantizedMatrix& w, int64_t output) {
+    return w.scales[output];
   }
 };
 
-// A lane reads a group.
+// Four bytes of a group: four codes of its first half and four of its second.
 struct Int4Weight {
-  static constexpr int kNumbers = kQuantizedGroup;
+  static constexpr int kPieces = 2;
+  static constexpr int kUnits = kQuantizedGroup / kOwnNumbers;  // of a group
 
-  __device__ static void read(const WeightOnlyLinearArguments& a,
-                              int64_t output,
-                              int64_t i,
-                              float* out) {
-    const int64_t group = (output * a.weight.width + i) / kQuantizedGroup;
+  __device__ static int64_t column(int64_t unit, int piece) {
+    return unit / kUnits * kQuantizedGroup + unit % kUnits * (kOwnNumbers / 2) +
+           piece * (kQuantizedGroup / 2);
+  }
+  __device__ static void read(const QuantizedMatrix& w, int64_t output, int64_t unit, float* out) {
+    const int64_t own = output * (w.width / kOwnNumbers) + unit, group = own / kUnits;
     const auto codes =
-        load<kNumbers / 2>(static_cast<const uint8_t*>(a.weight.codes) + group * kNumbers / 2);
-    const float scale = __half2float(__ushort_as_half(a.weight.group_scales[group]));
-    const float minimum = __half2float(__ushort_as_half(a.weight.group_minima[group]));
+        load<kOwnNumbers / 2>(static_cast<const uint8_t*>(w.codes) + own * (kOwnNumbers / 2));
+    const float scale = __half2float(__ushort_as_half(w.group_scales[group]));
+    const float minimum = __half2float(__ushort_as_half(w.group_minima[group]));
 #pragma unroll
-    for (int k = 0; k < kNumbers / 2; ++k) {
+    for (int k = 0; k < kOwnNumbers / 2; ++k) {
       out[k] = scale * static_cast<float>(codes.of[k] & 15) + minimum;
-      out[k + kNumbers / 2] = scale * static_cast<float>(codes.of[k] >> 4) + minimum;
+      out[k + kOwnNumbers / 2] = scale * static_cast<float>(codes.of[k] >> 4) + minimum;
     }
   }
-  __device__ static float scale(const WeightOnlyLinearArguments&, int64_t) { return 1; }
+  __device__ static float scale(const QuantizedMatrix&, int64_t) { return 1; }
 };
 
 // A warp kOutputsOfWarp outputs of up to kRows rows: all of a weight is read once. x, bias and out:
-// of T. Weight::kNumbers divides the width and aligns its rows, kPack the same of x.
+// of T. kPack: numbers of x that one instruction reads, where pieces have so many.
 template <typename T, typename Weight, int kPack, int kRows>
 __device__ void weight_only_outputs(const WeightOnlyLinearArguments& a) {
-  constexpr int kNumbers = Weight::kNumbers;
+  constexpr int kPiece = kOwnNumbers / Weight::kPieces, kRead = kPack < kPiece ? kPack : kPiece;
   const int lane = threadIdx.x % kWarpSize, warp = threadIdx.x / kWarpSize;
   const int64_t first = static_cast<int64_t>(blockIdx.x) * kOutputsOfBlock + warp * kOutputsOfWarp;
   const T* x = static_cast<const T*>(a.x);
   float sums[kRows][kOutputsOfWarp] = {};
-  for (int64_t i = lane * kNumbers; i < a.weight.width; i += kWarpSize * kNumbers) {
-    float weights[kOutputsOfWarp][kNumbers];
+#pragma unroll(kRows > 8 ? 1 : 2)
+  for (int64_t unit = lane; unit < a.weight.width / kOwnNumbers; unit += kWarpSize) {
+    float weights[kOutputsOfWarp][kOwnNumbers];
 #pragma unroll
     for (int output = 0; output < kOutputsOfWarp; ++output)
-      if (first + output < a.outputs) Weight::read(a, first + output, i, weights[output]);
+      if (first + output < a.outputs) Weight::read(a.weight, first + output, unit, weights[output]);
 #pragma unroll
     for (int row = 0; row < kRows; ++row) {
       if (row >= a.rows) break;
+      float numbers[kOwnNumbers];
 #pragma unroll
-      for (int pack = 0; pack < kNumbers; pack += kPack) {
-        float numbers[kPack];
-        load<kPack>(x + row * a.weight.width + i + pack, numbers);
+      for (int k = 0; k < kOwnNumbers; k += kRead)
+        load<kRead>(x + row * a.weight.width + Weight::column(unit, k / kPiece) + k % kPiece,
+                    numbers + k);
 #pragma unroll
-        for (int output = 0; output < kOutputsOfWarp; ++output) {
-          if (first + output >= a.outputs) break;
+      for (int output = 0; output < kOutputsOfWarp; ++output) {
+        if (first + output >= a.outputs) break;
 #pragma unroll
-          for (int k = 0; k < kPack; ++k)
-            sums[row][output] += numbers[k] * weights[output][pack + k];
-        }
+        for (int k = 0; k < kOwnNumbers; ++k) sums[row][output] += numbers[k] * weights[output][k];
       }
     }
   }
@@ -93,7 +96,7 @@ __device__ void weight_only_outputs(const WeightOnlyLinearArguments& a) {
 #pragma unroll
     for (int output = 0; output < kOutputsOfWarp; ++output) {
       if (first + output >= a.outputs) break;
-      const float sum = sum_of_lanes(sums[row][output]) * Weight::scale(a, first + output);
+      const float sum = sum_of_lanes(sums[row][output]) * Weight::scale(a.weight, first + output);
       const T* bias = static_cast<const T*>(a.bias);
       if (lane == 0) {
         store(static_cast<T*>(a.out) + row * a.outputs + first + output,
