@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs device code on the CPU, so that a kernel's logic is tested where there is no GPU: the threads
-// of a block are fibers, which take turns in an order that the seed decides. They change at barriers
-// and warp operations only: what should be atomic and is not, and blocks that disturb each other, do
-// not show.
+// Runs device code on the CPU, so that a kernel's logic is tested where there is no GPU: the
+// threads of a block are fibers, which take turns in an order that the seed decides. They change at
+// barriers and warp operations only: what should be atomic and is not, and blocks that disturb each
+// other, do not show.
 #pragma once
 
 #include <cstdint>
