@@ -92,9 +92,12 @@ TEST_P(OnGpu, DecodeAttention) {
     for (const int64_t width : {33, 64, 128, 256}) {
       std::vector<ops::CachedKeysValues> own, here;
       for (const int64_t num_keys : {1, 257, 3000}) {
-        const auto rows = [&] { return random({kv_heads, num_keys + 8, width}); };
-        here.push_back({rows().narrow(1, 0, num_keys), rows().narrow(1, 0, num_keys)});
-        own.push_back({on_gpu(here.back().keys), on_gpu(here.back().values)});
+        // With room to spare: the heads of its rows lie apart.
+        const at::Tensor keys = random({kv_heads, num_keys + 8, width});
+        const at::Tensor values = random(keys.sizes());
+        const auto used = [&](const at::Tensor& rows) { return rows.narrow(1, 0, num_keys); };
+        here.push_back({used(keys), used(values)});
+        own.push_back({used(on_gpu(keys)), used(on_gpu(values))});
       }
       const at::Tensor q = random({3, heads, width});
       for (const int64_t window : {0, 300}) {

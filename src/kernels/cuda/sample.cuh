@@ -78,6 +78,7 @@ struct Threshold {
   Mass ties;
 };
 
+// Logits beside the largest one.
 struct Drawable {
   const SampleArguments& a;
   float largest;
