@@ -15,6 +15,8 @@ struct KvShape {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
 
+  bool operator==(const KvShape&) const = default;
+
   // Bytes of the keys and values of one row, over all layers.
   int64_t bytes_per_row(int64_t bytes_per_element) const {
     return 2 * num_layers * num_kv_heads * head_dim * bytes_per_element;
@@ -59,6 +61,13 @@ class KvCache {
                                            int64_t sequence,
                                            const at::Tensor& keys,
                                            const at::Tensor& values);
+
+  // For decoders that write rows themselves: counts `count` more rows of a sequence as held, in
+  // every layer, with room for them. What they hold is then the caller's to write.
+  void extend(int64_t sequence, int64_t count);
+  // Where the rows of a layer lie: keys and values, [num_kv_heads, capacity, head_dim] each,
+  // contiguous after extend().
+  std::pair<at::Tensor, at::Tensor> buffers(int64_t layer, int64_t sequence) const;
 
  private:
   struct LayerRows {

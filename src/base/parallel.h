@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <vector>
 
 namespace precis {
+
+class TeamMember;
 
 namespace detail {
 void for_ranges(int64_t count,
                 int64_t grain,
                 void (*work)(const void* context, int64_t first, int64_t last),
                 const void* context);
-}
+void run_team(void (*body)(const void* context, TeamMember& member), const void* context);
+}  // namespace detail
 
 // Runs work(first, last) over ranges that make up 0 .. count, all but the last of at least `grain`
 // (1 or more), on as many threads as ATen uses (at::set_num_threads), the caller's among them.
@@ -27,6 +32,75 @@ void for_ranges(int64_t count, int64_t grain, const Work& work) {
         (*static_cast<const Work*>(context))(first, last);
       },
       &work);
+}
+
+// Threads that do one thing after the other together (run_team): what lies between is cheaper than
+// a parallel region each, of which a pass over all layers would have hundreds.
+class Team {
+ public:
+  explicit Team(int64_t threads) : threads_(threads), taken_(threads) {}
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+ private:
+  friend class TeamMember;
+
+  // How much of a member's part has been taken, apart in memory from the others'.
+  struct alignas(64) Taken {
+    std::atomic<int64_t> count{0};
+  };
+
+  void wait();
+
+  int64_t threads_;
+  std::vector<Taken> taken_;  // [threads]
+  alignas(64) std::atomic<int64_t> arrived_{0};
+  alignas(64) std::atomic<int64_t> round_{0};
+};
+
+class TeamMember {
+ public:
+  TeamMember(Team& team, int64_t index) : team_(team), index_(index) {}
+
+  // As precis::for_ranges, but called by all members, with the same count and grain: each works
+  // through its own part, the same of equal counts, from its beginning on, then takes ranges of
+  // what others have left; each returns when all is done. What was written may then be read by all.
+  // Ranges are of `grain` or a little more, but for those that end a part. REQUIRES: work does not
+  // throw.
+  template <typename Work>
+  void for_ranges(int64_t count, int64_t grain, const Work& work) {
+    const int64_t threads = team_.threads_;
+    if (threads == 1) {
+      if (count > 0) work(0, count);
+      return;
+    }
+    const int64_t step = range(count, grain);
+    for (int64_t i = 0; i < threads; ++i) {
+      const int64_t whose = (index_ + i) % threads;
+      const int64_t begin = count * whose / threads, end = count * (whose + 1) / threads;
+      std::atomic<int64_t>& taken = team_.taken_[whose].count;
+      for (int64_t first = begin + taken.fetch_add(step, std::memory_order_relaxed); first < end;
+           first = begin + taken.fetch_add(step, std::memory_order_relaxed)) {
+        work(first, first + step < end ? first + step : end);
+      }
+    }
+    team_.wait();
+  }
+
+ private:
+  int64_t range(int64_t count, int64_t grain) const;
+
+  Team& team_;
+  int64_t index_;
+};
+
+// Runs body(member) on as many threads as ATen uses at once; in a parallel region, on the caller's
+// alone. REQUIRES: body does not throw.
+template <typename Body>
+void run_team(const Body& body) {
+  detail::run_team(
+      [](const void* context, TeamMember& member) { (*static_cast<const Body*>(context))(member); },
+      &body);
 }
 
 }  // namespace precis

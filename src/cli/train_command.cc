@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // precis train: a compressor for one's own model and text.
 #include <c10/core/GradMode.h>
-#include <malloc.h>
 
 #include <chrono>
 #include <cmath>
@@ -71,14 +70,6 @@ ObjectiveWeights weights_of(const std::vector<std::string>& objectives) {
   return weights;
 }
 
-// Freed memory stays with the program. A training step allocates and frees the same large blocks
-// again and again: given back to the system each time, they would be zeroed anew each time.
-void keep_freed_memory() {
-  ::mallopt(M_MMAP_MAX, 0);
-  ::mallopt(M_TRIM_THRESHOLD, -1);
-  ::mallopt(M_TOP_PAD, 64 << 20);
-}
-
 std::string note(const TrainingStep& step) {
   char text[96];
   std::snprintf(text,
@@ -113,7 +104,6 @@ void write_recipe(const CLI::App& command, const std::filesystem::path& out) {
 void run(Flags& flags, CLI::App& command) {
   const auto start = std::chrono::steady_clock::now();
   PRECIS_CHECK(!std::isnan(flags.minutes), kInvalidArgument, "train: --minutes is not a number");
-  keep_freed_memory();
   if (!flags.recipe.empty()) apply_recipe(command, flags.recipe);
   PRECIS_CHECK(flags.model.weights != "int8" && flags.model.weights != "int4",
                kUnsupported,

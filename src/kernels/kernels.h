@@ -65,11 +65,13 @@ struct CachedRows {
   int64_t num_keys;
 };
 
-// Keys of a part: always as many, so that what a sequence gets does not depend on its neighbours.
-inline constexpr int64_t kKeysPerPart = 256;
+// Keys of a part, on the CPU and on a GPU: always as many, so that what a sequence gets does not
+// depend on its neighbours.
+inline constexpr int64_t kKeysPerPart = 64;
+inline constexpr int64_t kKeysPerGpuPart = 256;
 
 // One row each of several sequences over its own cached rows. q, out: float32 [sequences, heads,
-// head_dim]; the cache is of the kernel's element. Keys are read in parts of kKeysPerPart: task
+// head_dim]; the cache is of the kernel's element. Keys are read in parts: task
 // (sequence * kv_heads + kv_head) * parts + part leaves for each head that shares the keys its
 // weighted sum, total weight and largest score. states: scratch for these, float32 [sequences *
 // kv_heads, parts, heads / kv_heads, head_dim + 2]. parts: as many as the longest sequence has.
@@ -85,14 +87,41 @@ struct DecodeAttentionArguments {
   float scale;
 };
 
-// Few rows times a matrix: x: [rows, width]; weight: [outputs, width]; bias: [outputs] or null;
-// out: [rows, outputs]. x is float32, the others are of the kernel's element. For bfloat16, width
-// is even and each row of x holds its even elements first, then the odd ones.
+// What a product leaves of a row, [(heads + 2 * kv_heads) * head_dim] float32: queries, keys and
+// values. Each row is the next of a sequence: its queries are turned, its keys too and, with the
+// values, put where the sequence keeps them, in the kernel's element. Queries and keys may have a
+// norm of their own before.
+struct RotaryAppendArguments {
+  float* qkv;           // [rows, ...], whose queries and keys are overwritten
+  const float* q_gain;  // [head_dim], or null: no norm
+  const float* k_gain;
+  const float* cos;  // [rows, head_dim / 2]
+  const float* sin;
+  float* q;           // [rows, heads, head_dim]
+  void* const* keys;  // [rows] place of the row in the first head
+  void* const* values;
+  const int64_t* stride;  // [rows] elements from a head to the next
+  int64_t heads;
+  int64_t kv_heads;
+  int64_t head_dim;
+  float epsilon;
+};
+
+// Rows of `width` (even) elements; those of `out` hold the even elements first, then the odd ones.
+struct SeparatePairsArguments {
+  const float* x;
+  float* out;
+  int64_t width;
+};
+
+// Few rows times a matrix: x: float32 [rows, width]; weight: [outputs, width], of the kernel's
+// element; bias: float32 [outputs] or null; out: float32 [rows, outputs]. For bfloat16, width is
+// even and x comes from separate_pairs.
 struct LinearArguments {
   const float* x;
   const void* weight;
-  const void* bias;
-  void* out;
+  const float* bias;
+  float* out;
   int64_t rows;
   int64_t width;
   int64_t outputs;
@@ -149,6 +178,7 @@ struct QuantizedLinearArguments {
   const int16_t* x_codes;  // [rows, width]
   const float* x_scales;   // [rows, width / block]
   const float* x_sums;     // bits 4: of the rows' numbers over each group, [rows, groups]
+  const float* bias;       // [outputs], or null
   float* out;              // [rows, outputs]
   int64_t rows;
   int64_t outputs;
@@ -206,6 +236,8 @@ struct KernelTable {
   void (*merge_decode_attention)(const DecodeAttentionArguments&,
                                  int64_t first_sequence,
                                  int64_t last_sequence);
+  void (*rotary_append)(Element, const RotaryAppendArguments&, int64_t first_row, int64_t last_row);
+  void (*separate_pairs)(const SeparatePairsArguments&, int64_t first_row, int64_t last_row);
   void (*linear)(Element, const LinearArguments&, int64_t first_output, int64_t last_output);
   void (*quantize_int4)(const QuantizeInt4Arguments&, int64_t first_row, int64_t last_row);
   void (*dequantize)(Element,

@@ -2,15 +2,19 @@
 #include "models/transformer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "base/check.h"
 #include "nn/adapter.h"
 #include "nn/decoder_layer.h"
 #include "nn/linear.h"
+#include "nn/weight_arena.h"
+#include "ops/decode_step.h"
 #include "ops/quantized_weight.h"
 #include "ops/rms_norm.h"
 
@@ -48,8 +52,10 @@ class Transformer final : public Decoder {
               c10::TensorOptions options,
               int64_t bits)
       : config_(config), options_(options), fingerprint_(weights.source().fingerprint()) {
+    nn::WeightArena arena;
     const auto stored = [&](const nn::Linear& linear, int64_t own_bits) {
-      return own_bits > 0 ? quantized(linear, own_bits, weights.source().origin()) : linear;
+      const std::string& origin = weights.source().origin();
+      return nn::moved(own_bits > 0 ? quantized(linear, own_bits, origin) : linear, arena);
     };
     // Four bits are too few for what is looked up, and for what every token goes through at last.
     const int64_t table_bits = bits > 0 ? 8 : 0;
@@ -74,6 +80,7 @@ class Transformer final : public Decoder {
           ops::rotary_frequencies(*config.local_rope, config.head_dim).to(options_.device());
     }
     refuse_leftovers(weights);
+    step_model_ = nn::step_model(layers_, final_norm_, config_);
   }
 
   const DecoderConfig& config() const override { return config_; }
@@ -101,6 +108,7 @@ class Transformer final : public Decoder {
                   local_frequencies_, input.positions, config_.local_rope->attention_factor)
             : table;
     const nn::DecoderPass pass{config_, input, cache, table, local_table, adapter};
+    if (adapter == nullptr && is_step(input)) return nn::decode_step(step_model_, pass);
     at::Tensor x = input.embeddings;
     for (const nn::DecoderLayer& layer : layers_) x = layer.forward(x, pass);
     return ops::rms_norm(x, final_norm_, config_.rms_norm_epsilon);
@@ -124,6 +132,15 @@ class Transformer final : public Decoder {
     } catch (const Error& error) {
       fail(ErrorKind::kBadWeights, origin, ": ", error.what());
     }
+  }
+
+  // Whether the pass is one row each of different sequences, as decode_step() wants it.
+  bool is_step(const DecoderInput& input) const {
+    const std::vector<int64_t>& sequences = input.cache_sequences;
+    if (c10::GradMode::is_enabled() || input.embeddings.size(0) != std::ssize(sequences) ||
+        !ops::decode_step_applies(step_model_, input.embeddings))
+      return false;
+    return std::set<int64_t>(sequences.begin(), sequences.end()).size() == sequences.size();
   }
 
   static void refuse_leftovers(const Weights& weights) {
@@ -168,6 +185,7 @@ class Transformer final : public Decoder {
   at::Tensor frequencies_;
   at::Tensor local_frequencies_;
   std::vector<nn::DecoderLayer> layers_;
+  ops::StepModel step_model_;  // the same weights
 };
 
 }  // namespace

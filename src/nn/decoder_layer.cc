@@ -147,6 +147,56 @@ at::Tensor DecoderLayer::feed_forward(const at::Tensor& x, const DecoderConfig& 
   return mlp_out_norm.defined() ? ops::rms_norm(fed, mlp_out_norm, epsilon) : fed;
 }
 
+ops::StepModel step_model(const std::vector<DecoderLayer>& layers,
+                          const at::Tensor& final_norm,
+                          const DecoderConfig& config) {
+  const auto linear = [](const Linear& own) {
+    const at::Tensor bias = own.bias.defined() ? own.bias.to(at::kFloat).contiguous() : own.bias;
+    return ops::StepLinear{own.weight, own.quantized, bias};
+  };
+  ops::StepModel model{config, {}, final_norm};
+  for (const DecoderLayer& layer : layers) {
+    model.layers.push_back({layer.attention_norm,
+                            layer.attention_out_norm,
+                            layer.mlp_norm,
+                            layer.mlp_out_norm,
+                            layer.q_norm,
+                            layer.k_norm,
+                            linear(layer.qkv),
+                            linear(layer.output),
+                            linear(layer.gate_up),
+                            linear(layer.down),
+                            config.windowed[layer.index]});
+  }
+  return model;
+}
+
+at::Tensor decode_step(const ops::StepModel& model, const DecoderPass& pass) {
+  const std::vector<int64_t>& sequences = pass.input.cache_sequences;
+  PRECIS_CHECK(pass.cache.shape() == pass.config.kv_shape(),
+               kInvalidArgument,
+               "decoder: the cache is one of ",
+               pass.cache.shape().num_layers,
+               " layers, ",
+               pass.cache.shape().num_kv_heads,
+               " heads of ",
+               pass.cache.shape().head_dim,
+               ", not of this model");
+  std::vector<int64_t> lengths;
+  for (const int64_t sequence : sequences) {
+    lengths.push_back(pass.cache.length(sequence));
+    pass.cache.extend(sequence, 1);
+  }
+  ops::StepInput input{pass.input.embeddings, pass.rotary, pass.local_rotary, {}};
+  for (int64_t layer = 0; layer < std::ssize(model.layers); ++layer) {
+    for (size_t i = 0; i < sequences.size(); ++i) {
+      const auto [keys, values] = pass.cache.buffers(layer, sequences[i]);
+      input.cached.push_back({keys, values, lengths[i]});
+    }
+  }
+  return ops::decode_step(model, input);
+}
+
 at::Tensor load_gain(const Weights& weights,
                      std::string_view name,
                      int64_t size,

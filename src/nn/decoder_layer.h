@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "nn/linear.h"
+#include "ops/decode_step.h"
 #include "ops/rotary.h"
 #include "precis/decoder.h"
 #include "precis/weights.h"
@@ -41,6 +42,15 @@ struct DecoderLayer {
   at::Tensor attend(const at::Tensor& x, const DecoderPass& pass) const;
   at::Tensor feed_forward(const at::Tensor& x, const DecoderConfig& config) const;
 };
+
+// The layers and the final norm as one step of decoding reads them. REQUIRES: weights on the CPU.
+ops::StepModel step_model(const std::vector<DecoderLayer>& layers,
+                          const at::Tensor& final_norm,
+                          const DecoderConfig& config);
+
+// One step of decoding: forward() of all layers and the final norm over one row of each sequence.
+// REQUIRES: ops::decode_step_applies, gradients off, no adapter, caches of x's dtype.
+at::Tensor decode_step(const ops::StepModel& model, const DecoderPass& pass);
 
 // Reads "self_attn.*", "mlp.*" and the norms below `weights`.
 DecoderLayer load_decoder_layer(const Weights& weights, const DecoderConfig& config, int64_t index);

@@ -105,6 +105,22 @@ void KvCache::reserve(int64_t sequence, int64_t num_rows) {
   }
 }
 
+void KvCache::extend(int64_t sequence, int64_t count) {
+  for (LayerRows& rows : sequences_.at(sequence)) {
+    const int64_t total = rows.length + count;
+    // Rows that were concatenated under gradients may lie in any order.
+    const bool room = rows.keys.defined() && rows.keys.size(1) >= total &&
+                      rows.keys.is_contiguous() && rows.values.is_contiguous();
+    if (!room) grow(rows, grown_capacity(total, rows.length));
+    rows.length = total;
+  }
+}
+
+std::pair<at::Tensor, at::Tensor> KvCache::buffers(int64_t layer, int64_t sequence) const {
+  const LayerRows& rows = sequences_.at(sequence).at(layer);
+  return {rows.keys, rows.values};
+}
+
 void KvCache::copy_sequence(const KvCache& other, int64_t from, int64_t to) {
   const std::vector<LayerRows> source = other.sequences_.at(from);
   auto& target = sequences_.at(to);

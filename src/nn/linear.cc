@@ -26,6 +26,13 @@ Linear quantized(const Linear& linear, int64_t bits) {
   return {{}, linear.bias, ops::quantize(linear.weight, bits)};
 }
 
+Linear moved(const Linear& linear, WeightArena& arena) {
+  const ops::QuantizedWeight& own = linear.quantized;
+  return {arena.move(linear.weight),
+          linear.bias,
+          {own.bits, arena.move(own.codes), arena.move(own.scales), arena.move(own.minima)}};
+}
+
 Linear load_linear(const Weights& weights, std::string_view name, LinearShape shape) {
   const Weights own = weights.scope(name);
   Linear linear;

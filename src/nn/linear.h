@@ -5,6 +5,7 @@
 
 #include <string_view>
 
+#include "nn/weight_arena.h"
 #include "ops/quantized_weight.h"
 #include "precis/weights.h"
 
@@ -33,6 +34,9 @@ Linear load_linear(const Weights& weights, std::string_view name, LinearShape sh
 
 // The same with its weight in `bits` (4 or 8).
 Linear quantized(const Linear& linear, int64_t bits);
+
+// The same with its matrix in the arena.
+Linear moved(const Linear& linear, WeightArena& arena);
 
 // Stacks the outputs of layers that read the same input: one product instead of several.
 Linear fuse(at::TensorList weights, at::TensorList biases);

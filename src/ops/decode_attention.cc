@@ -98,7 +98,8 @@ at::Tensor by_kernel(const at::Tensor& q,
   int64_t most_keys = 0;
   for (const auto& own : rows) most_keys = std::max(most_keys, own.num_keys - own.first_key);
   const int64_t heads = q.size(1), kv_heads = cached[0].keys.size(0), width = q.size(2);
-  const int64_t parts = (most_keys + kernels::kKeysPerPart - 1) / kernels::kKeysPerPart;
+  const int64_t of_part = q.is_cuda() ? kernels::kKeysPerGpuPart : kernels::kKeysPerPart;
+  const int64_t parts = (most_keys + of_part - 1) / of_part;
   const at::Tensor query = q.to(at::kFloat).contiguous();
   const at::Tensor out = at::empty(q.sizes(), query.options());
   const at::Tensor states = at::empty({q.size(0) * heads * parts * (width + 2)}, query.options());
@@ -115,7 +116,7 @@ at::Tensor by_kernel(const at::Tensor& q,
     attend_on_gpu(query, rows, element_of(cached[0].keys), arguments);
     return out.to(q.scalar_type());
   }
-  const int64_t most_of_part = std::min(most_keys, kernels::kKeysPerPart);
+  const int64_t most_of_part = std::min(most_keys, of_part);
   for_row_ranges(q.size(0) * kv_heads * parts,
                  heads / kv_heads * most_of_part * width,
                  [&](int64_t first, int64_t last) {

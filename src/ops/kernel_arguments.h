@@ -42,13 +42,16 @@ void on_gpu(const at::Tensor& x, const char* kernel, const Launch& launch) {
   check_launch(kernel);
 }
 
+// As many rows as are worth a thread.
+inline int64_t row_grain(int64_t elements_per_row) {
+  constexpr int64_t kElementsPerTask = 16384;
+  return std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(1, elements_per_row));
+}
+
 // Runs `work(first, last)` over 0 .. rows, in parallel where the rows are worth it.
 template <typename Work>
 void for_row_ranges(int64_t rows, int64_t elements_per_row, const Work& work) {
-  constexpr int64_t kElementsPerTask = 16384;
-  const int64_t grain =
-      std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(1, elements_per_row));
-  for_ranges(rows, grain, work);
+  for_ranges(rows, row_grain(elements_per_row), work);
 }
 
 }  // namespace precis::ops

@@ -43,32 +43,33 @@ bool all_of_one_dtype(const at::Tensor& x, const at::Tensor& weight, const at::T
 
 // As the kernel wants its rows.
 at::Tensor arranged(const at::Tensor& x) {
-  if (x.scalar_type() == at::kFloat) return x;
-  return x.unflatten(1, {x.size(1) / 2, 2}).transpose(1, 2).flatten(1);
+  const at::Tensor rows = x.to(at::kFloat).contiguous();
+  if (x.scalar_type() == at::kFloat) return rows;
+  at::Tensor out = at::empty_like(rows);
+  kernels::cpu().separate_pairs(
+      {rows.const_data_ptr<float>(), out.mutable_data_ptr<float>(), rows.size(1)}, 0, rows.size(0));
+  return out;
 }
 
-bool few_rows_apply(const at::Tensor& x, const at::Tensor& weight) {
-  if (!weight.is_contiguous()) return false;
-  if (x.scalar_type() == at::kFloat) return x.size(0) <= kFewRows;
-  const int64_t most = processor_has_bfloat16() ? kFewRowsBesideBFloat16 : kFewRows;
-  return x.size(0) <= most && x.size(1) % 2 == 0;
+at::Tensor wide(const at::Tensor& bias) {
+  return bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
 }
 
 at::Tensor few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const at::Tensor rows = arranged(x).to(at::kFloat).contiguous();
+  const at::Tensor rows = arranged(x), own = wide(bias);
   const int64_t num_rows = x.size(0), width = x.size(1), outputs = weight.size(0);
-  at::Tensor out = at::empty({num_rows, outputs}, x.options());
+  const at::Tensor out = at::empty({num_rows, outputs}, rows.options());
   const kernels::LinearArguments arguments{rows.const_data_ptr<float>(),
                                            weight.const_data_ptr(),
-                                           bias.defined() ? bias.const_data_ptr() : nullptr,
-                                           out.mutable_data_ptr(),
+                                           own.defined() ? own.const_data_ptr<float>() : nullptr,
+                                           out.mutable_data_ptr<float>(),
                                            num_rows,
                                            width,
                                            outputs};
   for_row_ranges(outputs, width, [&](int64_t first, int64_t last) {
     kernels::cpu().linear(element_of(weight), arguments, first, last);
   });
-  return out;
+  return out.to(x.scalar_type());
 }
 
 // In float32, a block of outputs after the other: for bfloat16 where the processor has no products
@@ -96,12 +97,19 @@ at::Tensor reference::linear(const at::Tensor& x,
   return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
+bool linear_by_kernel(const at::Tensor& x, const at::Tensor& weight) {
+  if (!weight.is_contiguous()) return false;
+  if (x.scalar_type() == at::kFloat) return x.size(0) <= kFewRows;
+  const int64_t most = processor_has_bfloat16() ? kFewRowsBesideBFloat16 : kFewRows;
+  return x.size(0) <= most && weight.size(1) % 2 == 0;
+}
+
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   check_shapes(x, weight, bias);
   if (!all_of_one_dtype(x, weight, bias) || !kernel_applies(x, {weight, bias})) {
     return reference::linear(x, weight, bias);
   }
-  if (few_rows_apply(x, weight)) return few_rows(x, weight, bias);
+  if (linear_by_kernel(x, weight)) return few_rows(x, weight, bias);
   if (x.scalar_type() == at::kBFloat16 && x.size(0) > 1 && !processor_has_bfloat16()) {
     return widened(x, weight, bias);
   }

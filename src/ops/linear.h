@@ -9,6 +9,9 @@ namespace precis::ops {
 // all of one dtype. -> [n, out] of that dtype
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
+// Whether linear() multiplies so few rows by a kernel that reads the weight once.
+bool linear_by_kernel(const at::Tensor& x, const at::Tensor& weight);
+
 namespace reference {
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 }

@@ -13,10 +13,6 @@
 namespace precis::ops {
 namespace {
 
-// Up to so many rows are multiplied as codes: with more, widening the weight costs less than it
-// saves.
-constexpr int64_t kFewRows = 16;
-
 // Elements of a weight that are widened at a time: 4 MB in float32, which stay in the cache until
 // the product has read them.
 constexpr int64_t kWidenedElements = 1 << 20;
@@ -39,13 +35,6 @@ void check_shapes(const at::Tensor& x, const QuantizedWeight& weight, const at::
                " outputs");
 }
 
-// Numbers of a row that share a scale.
-int64_t block_of(int64_t width) {
-  for (const int64_t block : {128, 64})
-    if (width % block == 0) return block;
-  return kernels::kQuantizedGroup;
-}
-
 // What quantize_rows makes of some rows, in one allocation.
 struct QuantizedRows {
   at::Tensor scratch;
@@ -66,24 +55,27 @@ QuantizedRows room_for(int64_t rows, int64_t width, int64_t block, int64_t bits)
           reinterpret_cast<int16_t*>(begin + scales + sums)};
 }
 
-at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight) {
-  const int64_t rows = x.size(0), width = x.size(1), block = block_of(width);
+at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
+  const int64_t rows = x.size(0), width = x.size(1), block = block_of_codes(width);
   const at::Tensor numbers = x.contiguous();
   const QuantizedRows own = room_for(rows, width, block, weight.bits);
   const at::Tensor out = at::empty({rows, weight.outputs()}, at::kFloat);
+  const at::Tensor wide = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
   kernels::cpu().quantize_rows(
       element_of(x),
       {numbers.const_data_ptr(), own.codes, own.scales, own.sums, width, block},
       0,
       rows);
-  const kernels::QuantizedLinearArguments arguments{kernel_matrix(weight),
-                                                    own.codes,
-                                                    own.scales,
-                                                    own.sums,
-                                                    out.mutable_data_ptr<float>(),
-                                                    rows,
-                                                    weight.outputs(),
-                                                    block};
+  const kernels::QuantizedLinearArguments arguments{
+      kernel_matrix(weight),
+      own.codes,
+      own.scales,
+      own.sums,
+      wide.defined() ? wide.const_data_ptr<float>() : nullptr,
+      out.mutable_data_ptr<float>(),
+      rows,
+      weight.outputs(),
+      block};
   for_row_ranges(weight.outputs(), width, [&](int64_t first, int64_t last) {
     kernels::cpu().quantized_linear(arguments, first, last);
   });
@@ -137,6 +129,12 @@ at::Tensor few_rows_on_gpu(const at::Tensor& x,
 
 }  // namespace
 
+int64_t block_of_codes(int64_t width) {
+  for (const int64_t block : {128, 64})
+    if (width % block == 0) return block;
+  return kernels::kQuantizedGroup;
+}
+
 at::Tensor reference::linear(const at::Tensor& x,
                              const QuantizedWeight& weight,
                              const at::Tensor& bias) {
@@ -149,7 +147,8 @@ at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::
     return few_rows_on_gpu(x, weight, bias);
   if (!kernel_applies(x, {weight.codes, weight.scales, weight.minima, bias}))
     return reference::linear(x, weight, bias);
-  const at::Tensor out = x.size(0) <= kFewRows ? few_rows(x, weight) : many_rows(x, weight);
+  if (x.size(0) <= kFewQuantizedRows) return few_rows(x, weight, bias);
+  const at::Tensor out = many_rows(x, weight);
   return bias.defined() ? out + bias : out;
 }
 

@@ -13,6 +13,13 @@ namespace precis::ops {
 // undefined. -> [n, outputs] of x's dtype
 at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias = {});
 
+// Up to so many rows are multiplied as codes: with more, widening the weight costs less than it
+// saves.
+inline constexpr int64_t kFewQuantizedRows = 16;
+
+// Numbers of a row of codes that share a scale.
+int64_t block_of_codes(int64_t width);
+
 namespace reference {
 at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias = {});
 }

@@ -67,5 +67,30 @@ TEST_F(Parallel, WhatTheWorkThrowsArrives) {
                std::runtime_error);
 }
 
+// Each range reads what all wrote before it.
+TEST_F(Parallel, ATeamDoesOneThingAfterTheOther) {
+  constexpr int64_t kCount = 100;
+  std::vector<int64_t> numbers(kCount, 0);
+  std::atomic<int> wrong{0}, members{0};
+  run_team([&](TeamMember& team) {
+    ++members;
+    for (int64_t round = 0; round < 200; ++round) {
+      team.for_ranges(kCount, 1 + round % 60, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) numbers[i] += i + 1;
+      });
+      for (int64_t i = 0; i < kCount; ++i) wrong += numbers[i] != (round + 1) * (i + 1);
+      team.for_ranges(0, 1, [](int64_t, int64_t) {});  // all have looked
+    }
+  });
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(members, 2);
+}
+
+TEST_F(Parallel, WithinAParallelRegionATeamIsOneThread) {
+  std::atomic<int> members{0};
+  for_ranges(2, 1, [&](int64_t, int64_t) { run_team([&](TeamMember&) { ++members; }); });
+  EXPECT_EQ(members, 2);
+}
+
 }  // namespace
 }  // namespace precis

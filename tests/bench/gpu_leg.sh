@@ -17,7 +17,7 @@ result=15M   # on the way back
 fail() { printf 'gpu_leg.sh: %s\n' "$*" >&2; exit 2; }
 
 # Libraries that no machine has by itself. Those of torch and CUDA are there.
-own_libraries() { ldd "$1" | awk '/sentencepiece|utf8proc|xxhash|zstd|spdlog|libfmt|protobuf|libhwy/ {print $3}'; }
+own_libraries() { ldd "$1" | awk '/sentencepiece|utf8proc|xxhash|zstd|spdlog|libfmt|protobuf|libhwy|tcmalloc/ {print $3}'; }
 
 pack() {
   local directory=$1 program=$2 scratch

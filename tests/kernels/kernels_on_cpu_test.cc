@@ -133,7 +133,7 @@ class KernelsOnCpu : public testing::Test {
     }
     const int64_t sequences = q.size(0), heads = q.size(1), width = q.size(2);
     const int64_t kv_heads = own[0].keys.size(0);
-    const int64_t parts = (most + kKeysPerPart - 1) / kKeysPerPart;
+    const int64_t parts = (most + kKeysPerGpuPart - 1) / kKeysPerGpuPart;
     const at::Tensor query = q.to(at::kFloat);
     const double nan = std::numeric_limits<double>::quiet_NaN();
     const at::Tensor out = at::full(q.sizes(), nan, at::kFloat);

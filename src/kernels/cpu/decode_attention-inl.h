@@ -30,6 +30,32 @@ HWY_INLINE hn::Vec<Floats> load(const BFloat16* x) {
 // Rows that share what is loaded of the query.
 constexpr int64_t kKeysTogether = 4;
 
+// out[k] = the sum of sums[k]. Four are added up together: neighbours in each block of four lanes
+// first, so that a block holds a sum of each vector, then the blocks. (Names are looked up by their
+// arguments: what has one lane knows none of these.)
+template <int64_t kVectors, class D>
+HWY_INLINE void store_sums(D d, const hn::Vec<D>* sums, float* out) {
+  if constexpr (kVectors == 4 && hn::MaxLanes(D()) >= 4) {
+    const hn::Repartition<double, D> pairs;
+    const auto two = [&](auto a, auto b) HWY_ATTR {
+      return Add(InterleaveLower(d, a, b), InterleaveUpper(d, a, b));
+    };
+    const auto first = BitCast(pairs, two(sums[0], sums[1]));
+    const auto second = BitCast(pairs, two(sums[2], sums[3]));
+    const auto blocks = Add(BitCast(d, InterleaveLower(pairs, first, second)),
+                            BitCast(d, InterleaveUpper(pairs, first, second)));
+    HWY_ALIGN float lanes[hn::MaxLanes(D())];
+    Store(blocks, d, lanes);
+    for (int64_t k = 0; k < 4; ++k) {
+      float sum = lanes[k];
+      for (int64_t block = 4; block < kLanes; block += 4) sum += lanes[block + k];
+      out[k] = sum;
+    }
+  } else {
+    for (int64_t k = 0; k < kVectors; ++k) out[k] = hn::GetLane(hn::SumOfLanes(d, sums[k]));
+  }
+}
+
 // scores[k] = q . keys[k], of kKeys rows of `width`.
 template <int64_t kKeys, typename T>
 HWY_INLINE void dots(const float* q, const T* keys, int64_t width, float* scores) {
@@ -41,7 +67,7 @@ HWY_INLINE void dots(const float* q, const T* keys, int64_t width, float* scores
     for (int64_t k = 0; k < kKeys; ++k)
       sums[k] = hn::MulAdd(query, load(keys + k * width + i), sums[k]);
   }
-  for (int64_t k = 0; k < kKeys; ++k) scores[k] = hn::GetLane(hn::SumOfLanes(kFloats, sums[k]));
+  store_sums<kKeys>(kFloats, sums, scores);
   for (; i < width; ++i)
     for (int64_t k = 0; k < kKeys; ++k) scores[k] += q[i] * to_float(keys[k * width + i]);
 }
@@ -74,46 +100,43 @@ HWY_INLINE void add_weighted(
     for (int64_t k = 0; k < count; ++k) sums[i] += weights[k] * to_float(values[k * width + i]);
 }
 
-// Keys whose scores are held at a time.
-constexpr int64_t kKeysPerBlock = 64;
-
-// Adds keys and values of up to kKeysPerBlock rows to a head's state: [width] weighted sum, total
-// weight, largest score; weights are relative to the largest.
+// A head's state of up to kKeysPerPart keys: [width] weighted sum, total weight, largest score;
+// weights are relative to the largest.
 template <typename T>
-HWY_INLINE void add_block(const float* q,
-                          const T* keys,
-                          const T* values,
-                          int64_t count,
-                          int64_t width,
-                          float scale,
-                          float* state) {
-  HWY_ALIGN float scores[kKeysPerBlock];
+HWY_INLINE void attend_part(const float* q,
+                            const T* keys,
+                            const T* values,
+                            int64_t count,
+                            int64_t width,
+                            float scale,
+                            float* state) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  HWY_ALIGN float scores[kKeysPerPart];
   int64_t k = 0;
   for (; k + kKeysTogether <= count; k += kKeysTogether)
     dots<kKeysTogether>(q, keys + k * width, width, scores + k);
   for (; k < count; ++k) dots<1>(q, keys + k * width, width, scores + k);
-  float &total = state[width], &largest = state[width + 1];
-  float block_largest = largest, not_finite = 0;
-  for (k = 0; k < count; ++k) {
-    scores[k] *= scale;
-    not_finite += scores[k] * 0.0f;  // 0, or not a number: hn::Exp makes 0 of that
-    block_largest = std::max(block_largest, scores[k]);
-  }
-  std::fill(scores + count, scores + kKeysPerBlock, -std::numeric_limits<float>::infinity());
-  if (block_largest > largest && total > 0) {
-    const float rescale = hn::GetLane(hn::Exp(kFloats, hn::Set(kFloats, largest - block_largest)));
-    for (int64_t i = 0; i <= width; ++i) state[i] *= rescale;
-  }
-  largest = block_largest;
-  auto weights = hn::Zero(kFloats);
+  std::fill(scores + count, scores + kKeysPerPart, scores[0]);  // changes neither of these
+  auto not_finite = hn::Zero(kFloats), highest = hn::Set(kFloats, -kInfinity);
   for (k = 0; k < count; k += kLanes) {
-    const auto relative = hn::Sub(hn::Load(kFloats, scores + k), hn::Set(kFloats, largest));
-    const auto weight = hn::Exp(kFloats, relative);
+    const auto scaled = hn::Mul(hn::Load(kFloats, scores + k), hn::Set(kFloats, scale));
+    hn::Store(scaled, kFloats, scores + k);
+    // 0, or not a number: hn::Exp makes 0 of that.
+    not_finite = hn::MulAdd(scaled, hn::Zero(kFloats), not_finite);
+    highest = hn::Max(highest, scaled);
+  }
+  const auto largest = hn::MaxOfLanes(kFloats, highest);
+  std::fill(scores + count, scores + kKeysPerPart, -kInfinity);
+  auto weights = not_finite;
+  for (k = 0; k < count; k += kLanes) {
+    const auto weight = hn::Exp(kFloats, hn::Sub(hn::Load(kFloats, scores + k), largest));
     hn::Store(weight, kFloats, scores + k);
     weights = hn::Add(weights, weight);
   }
-  total += hn::GetLane(hn::SumOfLanes(kFloats, weights)) + not_finite;
+  std::fill(state, state + width, 0.0f);
   add_weighted(scores, values, count, width, state);
+  state[width] = hn::GetLane(hn::SumOfLanes(kFloats, weights));
+  state[width + 1] = hn::GetLane(largest);
 }
 
 template <typename T>
@@ -121,28 +144,24 @@ HWY_INLINE void attend(const DecodeAttentionArguments& a, int64_t task) {
   const int64_t group = a.heads / a.kv_heads, width = a.head_dim;
   const int64_t head = task / a.parts;  // of keys, over all sequences
   const CachedRows& cached = a.cached[head / a.kv_heads];
-  const T* keys = static_cast<const T*>(cached.keys) + head % a.kv_heads * cached.stride;
-  const T* values = static_cast<const T*>(cached.values) + head % a.kv_heads * cached.stride;
   const int64_t begin = cached.first_key + task % a.parts * kKeysPerPart;
-  const int64_t end = std::min(begin + kKeysPerPart, cached.num_keys);
+  const int64_t count = std::min(kKeysPerPart, cached.num_keys - begin);
+  const int64_t offset = head % a.kv_heads * cached.stride + begin * width;
   float* states = a.states + task * group * (width + 2);
   for (int64_t i = 0; i < group; ++i) {
     float* state = states + i * (width + 2);
-    std::fill(state, state + width + 1, 0.0f);
-    state[width + 1] = -std::numeric_limits<float>::infinity();
-  }
-  // All heads of the group over one block after the other, which stays in the nearest cache.
-  for (int64_t first = begin; first < end; first += kKeysPerBlock) {
-    const int64_t count = std::min(kKeysPerBlock, end - first);
-    for (int64_t i = 0; i < group; ++i) {
-      add_block(a.q + (head * group + i) * width,
-                keys + first * width,
-                values + first * width,
+    if (count <= 0) {  // a part that another sequence has and this has not
+      std::fill(state, state + width + 1, 0.0f);
+      state[width + 1] = -std::numeric_limits<float>::infinity();
+      continue;
+    }
+    attend_part(a.q + (head * group + i) * width,
+                static_cast<const T*>(cached.keys) + offset,
+                static_cast<const T*>(cached.values) + offset,
                 count,
                 width,
                 a.scale,
-                states + i * (width + 2));
-    }
+                state);
   }
 }
 

@@ -87,6 +87,55 @@ template <typename T>
   }
 }
 
+[[gnu::always_inline]] inline void norm_in_place(float* x,
+                                                 const float* gain,
+                                                 int64_t width,
+                                                 float epsilon) {
+  rms_norm_rows<float>({x, gain, x, width, epsilon}, 0, 1);
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void store_heads(
+    const float* x, T* out, int64_t stride, int64_t heads, int64_t head_dim) {
+  for (int64_t head = 0; head < heads; ++head)
+    for (int64_t i = 0; i < head_dim; ++i) store(out + head * stride + i, x[head * head_dim + i]);
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void rotary_append_rows(const RotaryAppendArguments& a,
+                                                      int64_t first,
+                                                      int64_t last) {
+  const int64_t q_size = a.heads * a.head_dim, kv_size = a.kv_heads * a.head_dim;
+  for (int64_t row = first; row < last; ++row) {
+    float* q = a.qkv + row * (q_size + 2 * kv_size);
+    float* k = q + q_size;
+    for (int64_t i = 0; a.q_gain != nullptr && i < q_size; i += a.head_dim)
+      norm_in_place(q + i, a.q_gain, a.head_dim, a.epsilon);
+    for (int64_t i = 0; a.k_gain != nullptr && i < kv_size; i += a.head_dim)
+      norm_in_place(k + i, a.k_gain, a.head_dim, a.epsilon);
+    const float* cos = a.cos + row * a.head_dim / 2;
+    const float* sin = a.sin + row * a.head_dim / 2;
+    rotary_rows<float>({q, cos, sin, a.q + row * q_size, 0, a.heads, a.head_dim}, 0, 1);
+    rotary_rows<float>({k, cos, sin, k, 0, a.kv_heads, a.head_dim}, 0, 1);
+    store_heads(k, static_cast<T*>(a.keys[row]), a.stride[row], a.kv_heads, a.head_dim);
+    store_heads(k + kv_size, static_cast<T*>(a.values[row]), a.stride[row], a.kv_heads, a.head_dim);
+  }
+}
+
+[[gnu::always_inline]] inline void separate_pairs_rows(const SeparatePairsArguments& a,
+                                                       int64_t first,
+                                                       int64_t last) {
+  const int64_t half = a.width / 2;
+  for (int64_t row = first; row < last; ++row) {
+    const float* x = a.x + row * a.width;
+    float* out = a.out + row * a.width;
+    for (int64_t i = 0; i < half; ++i) {
+      out[i] = x[2 * i];
+      out[half + i] = x[2 * i + 1];
+    }
+  }
+}
+
 [[gnu::always_inline]] inline float silu(float x) { return x / (1.0f + exp_approximate(-x)); }
 // gelu's tanh form, with tanh(u) = 1 - 2 / (exp(2u) + 1).
 [[gnu::always_inline]] inline float gelu_tanh(float x) {
@@ -201,6 +250,18 @@ template <typename T>
     const GatedActivationBackwardArguments& a, int64_t first, int64_t last) {
   gated_backward<BFloat16>(a, first, last);
 }
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rotary_append_f32(
+    const RotaryAppendArguments& a, int64_t first, int64_t last) {
+  rotary_append_rows<float>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rotary_append_bf16(
+    const RotaryAppendArguments& a, int64_t first, int64_t last) {
+  rotary_append_rows<BFloat16>(a, first, last);
+}
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void separate_pairs(
+    const SeparatePairsArguments& a, int64_t first, int64_t last) {
+  separate_pairs_rows(a, first, last);
+}
 void rms_norm(Element element, const RmsNormArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? rms_norm_f32 : rms_norm_bf16)(a, first, last);
 }
@@ -212,6 +273,9 @@ void rms_norm_backward(Element element,
 }
 void rotary(Element element, const RotaryArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? rotary_f32 : rotary_bf16)(a, first, last);
+}
+void rotary_append(Element element, const RotaryAppendArguments& a, int64_t first, int64_t last) {
+  (element == Element::kFloat32 ? rotary_append_f32 : rotary_append_bf16)(a, first, last);
 }
 void gated_activation(Element element,
                       const GatedActivationArguments& a,
@@ -233,6 +297,8 @@ constexpr KernelTable kTable{rms_norm,
                              gated_activation_backward,
                              decode_attention,
                              merge_decode_attention,
+                             rotary_append,
+                             separate_pairs,
                              linear,
                              quantize_int4,
                              dequantize,

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/elements.h"
+#include "kernels/cpu/fetched_ahead.h"
 #include "kernels/kernels.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -43,12 +44,13 @@ struct Sums {
   }
 };
 
-// Asks for what the next kOutputs rows of the weight hold, in the order in which it lies, while
-// these are read: the processor follows one stream of memory, not one for each of short rows.
+// Asks for what is read some microseconds later, in the order in which the weight lies, while
+// kOutputs rows of it are read: the processor follows one stream of memory, not one for each of
+// short rows, and only to the end of a page.
 template <int64_t kOutputs, typename T>
-HWY_INLINE void fetch_ahead(const T* weight, int64_t width, int64_t i) {
+HWY_INLINE void fetch_ahead(const T* weight, int64_t i) {
   constexpr int64_t kLine = 64 / sizeof(T), kRead = kLanes * 4 / static_cast<int64_t>(sizeof(T));
-  const T* next = weight + kOutputs * (width + i);
+  const T* next = weight + kOutputs * i + kFetchedAhead / sizeof(T);
   for (int64_t line = 0; line < kOutputs * kRead; line += kLine) hwy::Prefetch(next + line);
 }
 
@@ -58,7 +60,7 @@ HWY_INLINE int64_t
 add_products(const float* x, const float* weight, int64_t width, Sums<kRows, kOutputs>& sums) {
   int64_t i = 0;
   for (; i + kLanes <= width; i += kLanes) {
-    fetch_ahead<kOutputs>(weight, width, i);
+    fetch_ahead<kOutputs>(weight, i);
     hn::Vec<Floats> weights[kOutputs];
     for (int64_t output = 0; output < kOutputs; ++output)
       weights[output] = hn::LoadU(kFloats, weight + output * width + i);
@@ -75,7 +77,7 @@ add_products(const float* x, const BFloat16* weight, int64_t width, Sums<kRows, 
   const hn::RebindToUnsigned<Floats> kWords;
   int64_t i = 0;
   for (; i + kLanes <= width / 2; i += kLanes) {
-    fetch_ahead<kOutputs>(weight, width, 2 * i);
+    fetch_ahead<kOutputs>(weight, 2 * i);
     hn::Vec<Floats> even[kOutputs], odd[kOutputs];
     for (int64_t output = 0; output < kOutputs; ++output) {
       const auto words =
@@ -99,17 +101,16 @@ HWY_INLINE float product(const float* x, const BFloat16* weight, int64_t width, 
 template <int64_t kRows, int64_t kOutputs, typename T>
 HWY_INLINE void tile(const LinearArguments& a, int64_t first_row, int64_t first_output) {
   const T* weight = static_cast<const T*>(a.weight) + first_output * a.width;
-  const T* bias = static_cast<const T*>(a.bias);
   const float* x = a.x + first_row * a.width;
   Sums<kRows, kOutputs> sums;
   const int64_t done = add_products(x, weight, a.width, sums);
   for (int64_t row = 0; row < kRows; ++row) {
-    T* out = static_cast<T*>(a.out) + (first_row + row) * a.outputs + first_output;
+    float* out = a.out + (first_row + row) * a.outputs + first_output;
     for (int64_t output = 0; output < kOutputs; ++output) {
       float sum = sums.total(row, output);
       for (int64_t i = done; i < a.width; ++i)
         sum += product(x + row * a.width, weight + output * a.width, a.width, i);
-      store(out + output, bias == nullptr ? sum : sum + to_float(bias[first_output + output]));
+      out[output] = a.bias == nullptr ? sum : sum + a.bias[first_output + output];
     }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kernels that make codes of numbers and numbers of codes; compiled as those in kernels_cpu.cc are.
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -99,13 +100,15 @@ template <typename T>
                                                   int16_t* codes,
                                                   float* scale) {
   constexpr float kLargestCode = 32767.0f;
-  float largest = 0, total = 0;  // only a sum keeps what is not a number
+  // Bits of magnitudes are ordered as these are, with what is not finite above all others; unlike
+  // the largest of floats, that of integers vectorises.
+  int32_t bits = 0;
   for (int64_t i = 0; i < size; ++i) {
-    const float magnitude = __builtin_fabsf(to_float(x[i]));
-    largest = magnitude > largest ? magnitude : largest;
-    total += magnitude;
+    const int32_t magnitude = std::bit_cast<int32_t>(to_float(x[i])) & 0x7fffffff;
+    bits = magnitude > bits ? magnitude : bits;
   }
-  const bool finite = total <= std::numeric_limits<float>::max();
+  const float largest = std::bit_cast<float>(bits);
+  const bool finite = bits < std::bit_cast<int32_t>(std::numeric_limits<float>::infinity());
   const float inverse = finite && largest > 1e-30f ? kLargestCode / largest : 0.0f;
   *scale = finite ? largest / kLargestCode : std::numeric_limits<float>::quiet_NaN();
   for (int64_t i = 0; i < size; ++i) {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of few rows with int8 and int4 weights, for one instruction set: included once for each
 // by quantized_linear.cc, so that there is no guard.
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/cpu/fetched_ahead.h"
 #include "kernels/kernels.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -13,17 +15,27 @@ namespace precis::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// At most what 16 codes fill, so that a group is one or more vectors whatever the processor has.
-using Short = hn::CappedTag<int16_t, 16>;
-using Int = hn::RepartitionToWide<Short>;
-using Float = hn::RebindToFloat<Int>;
-constexpr Short kShort;
-constexpr Int kInt;
-constexpr Float kFloat;
-constexpr int64_t kShortLanes = hn::MaxLanes(kShort), kFloatLanes = hn::MaxLanes(kFloat);
+// Vectors of codes, and of their sums. At most what is read of a group at a time, so that a group
+// is one or more vectors whatever the processor has.
+template <int64_t kMost>
+struct Vectors {
+  using Short = hn::CappedTag<int16_t, kMost>;
+  using Int = hn::RepartitionToWide<Short>;
+  using Float = hn::RebindToFloat<Int>;
+  static constexpr int64_t kLanes = hn::MaxLanes(Short());
+};
+using Int8Vectors = Vectors<kQuantizedGroup>;
+using Int4Vectors = Vectors<kQuantizedGroup / 2>;
 
 // Rows that share what is unpacked of a weight.
 constexpr int64_t kRowsTogether = 4;
+
+// Asks for the line of the weight that is read some microseconds later.
+HWY_INLINE void fetch_ahead(const void* codes) {
+  hwy::Prefetch(static_cast<const char*>(codes) + kFetchedAhead);
+}
+constexpr int64_t kFetchedTogether = 64;  // bytes
+constexpr int64_t kGroupsOfLine = kFetchedTogether / (kQuantizedGroup / 2);
 
 struct RowsOfBlock {
   const int16_t* codes;
@@ -31,31 +43,42 @@ struct RowsOfBlock {
 };
 
 // Adds codes [kShort lanes] times each row's to the row's sums.
-template <int64_t kRows, class V>
-HWY_INLINE void add_products(V codes, RowsOfBlock x, hn::Vec<Int>* sums) {
+template <int64_t kRows, class Own, class V>
+HWY_INLINE void add_products(V codes, RowsOfBlock x, hn::Vec<typename Own::Int>* sums) {
+  const typename Own::Short kShort;
+  const typename Own::Int kInt;
   for (int64_t row = 0; row < kRows; ++row) {
-    hn::Vec<Int> others = hn::Zero(kInt);  // some processors sum every other product apart
+    auto others = hn::Zero(kInt);  // some processors sum every other product apart
     sums[row] = hn::ReorderWidenMulAccumulate(
         kInt, codes, hn::LoadU(kShort, x.codes + row * x.stride), sums[row], others);
     sums[row] = hn::Add(sums[row], others);
   }
 }
 
+HWY_INLINE void put(const QuantizedLinearArguments& a, int64_t row, int64_t output, float sum) {
+  a.out[row * a.outputs + output] = a.bias == nullptr ? sum : sum + a.bias[output];
+}
+
 // out[row] for kRows rows from `first_row` on, of one output with int8 codes.
 template <int64_t kRows>
 HWY_INLINE void int8_output(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
-  const hn::Rebind<int8_t, Short> kByte;
+  using Own = Int8Vectors;
+  const typename Own::Short kShort;
+  const typename Own::Int kInt;
+  const typename Own::Float kFloat;
+  const hn::Rebind<int8_t, typename Own::Short> kByte;
   const int64_t blocks = a.weight.width / a.block;
   const int8_t* weight = static_cast<const int8_t*>(a.weight.codes) + output * a.weight.width;
   const float* scales = a.x_scales + first_row * blocks;
-  hn::Vec<Float> totals[kRows];
+  hn::Vec<typename Own::Float> totals[kRows];
   for (int64_t row = 0; row < kRows; ++row) totals[row] = hn::Zero(kFloat);
   for (int64_t block = 0; block < blocks; ++block) {
-    hn::Vec<Int> sums[kRows];
+    hn::Vec<typename Own::Int> sums[kRows];
     for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
-    for (int64_t i = block * a.block; i < (block + 1) * a.block; i += kShortLanes) {
+    for (int64_t i = block * a.block; i < (block + 1) * a.block; i += Own::kLanes) {
+      if (i % kFetchedTogether == 0) fetch_ahead(weight + i);
       const auto codes = hn::PromoteTo(kShort, hn::LoadU(kByte, weight + i));
-      add_products<kRows>(
+      add_products<kRows, Own>(
           codes, {a.x_codes + first_row * a.weight.width + i, a.weight.width}, sums);
     }
     for (int64_t row = 0; row < kRows; ++row) {
@@ -65,14 +88,17 @@ HWY_INLINE void int8_output(const QuantizedLinearArguments& a, int64_t first_row
     }
   }
   for (int64_t row = 0; row < kRows; ++row) {
-    a.out[(first_row + row) * a.outputs + output] =
-        a.weight.scales[output] * hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
+    const float sum = hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
+    put(a, first_row + row, output, a.weight.scales[output] * sum);
   }
 }
 
 // float16 numbers as floats. out: room for kGroupsTogether.
 constexpr int64_t kGroupsTogether = 64;
 HWY_INLINE void widen(const uint16_t* in, int64_t count, float* out) {
+  using Float = Int4Vectors::Float;
+  const Float kFloat;
+  constexpr int64_t kFloatLanes = hn::MaxLanes(Float());
   const hn::Rebind<hwy::float16_t, Float> kHalf;
   int64_t i = 0;
   for (; i + kFloatLanes <= count; i += kFloatLanes) {
@@ -89,17 +115,20 @@ HWY_INLINE void widen(const uint16_t* in, int64_t count, float* out) {
 // Sums of one group's int4 codes times each row's. Byte i holds code i in its lower and code i + 16
 // in its upper half.
 template <int64_t kRows>
-HWY_INLINE void int4_group(const uint8_t* weight, RowsOfBlock x, hn::Vec<Int>* sums) {
-  const hn::RebindToUnsigned<Short> kUnsigned;
-  const hn::Rebind<uint8_t, Short> kByte;
+HWY_INLINE void int4_group(const uint8_t* weight, RowsOfBlock x, hn::Vec<Int4Vectors::Int>* sums) {
+  using Own = Int4Vectors;
+  const Own::Short kShort;
+  const Own::Int kInt;
+  const hn::RebindToUnsigned<Own::Short> kUnsigned;
+  const hn::Rebind<uint8_t, Own::Short> kByte;
   constexpr int64_t kHalf = kQuantizedGroup / 2;
   for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
-  for (int64_t i = 0; i < kHalf; i += kShortLanes) {
+  for (int64_t i = 0; i < kHalf; i += Own::kLanes) {
     const auto both = hn::PromoteTo(kUnsigned, hn::LoadU(kByte, weight + i));
     const auto lower = hn::BitCast(kShort, hn::And(both, hn::Set(kUnsigned, 15)));
     const auto upper = hn::BitCast(kShort, hn::ShiftRight<4>(both));
-    add_products<kRows>(lower, {x.codes + i, x.stride}, sums);
-    add_products<kRows>(upper, {x.codes + kHalf + i, x.stride}, sums);
+    add_products<kRows, Own>(lower, {x.codes + i, x.stride}, sums);
+    add_products<kRows, Own>(upper, {x.codes + kHalf + i, x.stride}, sums);
   }
 }
 
@@ -109,8 +138,9 @@ HWY_INLINE void int4_output(const QuantizedLinearArguments& a, int64_t first_row
   const int64_t groups = a.weight.width / kQuantizedGroup, blocks = a.weight.width / a.block;
   const int64_t groups_per_block = a.block / kQuantizedGroup;
   const uint8_t* weight = static_cast<const uint8_t*>(a.weight.codes) + output * a.weight.width / 2;
+  const Int4Vectors::Float kFloat;
   float scales[kGroupsTogether], minima[kGroupsTogether];
-  hn::Vec<Float> totals[kRows];
+  hn::Vec<Int4Vectors::Float> totals[kRows];
   float offsets[kRows] = {};
   for (int64_t row = 0; row < kRows; ++row) totals[row] = hn::Zero(kFloat);
   for (int64_t first = 0; first < groups; first += kGroupsTogether) {
@@ -119,7 +149,8 @@ HWY_INLINE void int4_output(const QuantizedLinearArguments& a, int64_t first_row
     widen(a.weight.group_minima + output * groups + first, count, minima);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t group = first + i;
-      hn::Vec<Int> sums[kRows];
+      hn::Vec<Int4Vectors::Int> sums[kRows];
+      if (group % kGroupsOfLine == 0) fetch_ahead(weight + group * kQuantizedGroup / 2);
       const int16_t* x = a.x_codes + first_row * a.weight.width + group * kQuantizedGroup;
       int4_group<kRows>(weight + group * kQuantizedGroup / 2, {x, a.weight.width}, sums);
       for (int64_t row = 0; row < kRows; ++row) {
@@ -131,8 +162,8 @@ HWY_INLINE void int4_output(const QuantizedLinearArguments& a, int64_t first_row
     }
   }
   for (int64_t row = 0; row < kRows; ++row) {
-    a.out[(first_row + row) * a.outputs + output] =
-        offsets[row] + hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
+    const float sum = hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
+    put(a, first_row + row, output, offsets[row] + sum);
   }
 }
 

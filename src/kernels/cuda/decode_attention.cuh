@@ -19,7 +19,7 @@ constexpr int64_t kWidestHead = kOwnColumns * kWarpSize;
 // kHeads: of those that share keys, how many are computed from one reading of them.
 template <int kHeads>
 struct DecodeAttentionShared {
-  float weights[kHeads][kKeysPerPart];  // scores, then their exponentials
+  float weights[kHeads][kKeysPerGpuPart];  // scores, then their exponentials
   float largest[kHeads];
   float totals[kHeads];
   float sums[kDecodeWarps][kHeads][kWidestHead];
@@ -210,7 +210,7 @@ __device__ void decode_attention_task(const DecodeAttentionArguments& a,
                                       DecodeAttentionShared<kHeads>& shared) {
   const int64_t task = blockIdx.x, group = a.heads / a.kv_heads, head = task / a.parts;
   const CachedRows& cached = a.cached[head / a.kv_heads];
-  const int64_t begin = cached.first_key + task % a.parts * kKeysPerPart;
+  const int64_t begin = cached.first_key + task % a.parts * kKeysPerGpuPart;
   const int64_t left = cached.num_keys - begin;
   const int64_t offset = head % a.kv_heads * cached.stride + begin * a.head_dim;
   const RowReader reader = row_reader<kPack>(a.head_dim);
@@ -218,9 +218,9 @@ __device__ void decode_attention_task(const DecodeAttentionArguments& a,
     const int64_t heads = group - first;
     const DecodePart<T> part{static_cast<const T*>(cached.keys) + offset,
                              static_cast<const T*>(cached.values) + offset,
-                             static_cast<int>(left < 0              ? 0
-                                              : left < kKeysPerPart ? left
-                                                                    : kKeysPerPart),
+                             static_cast<int>(left < 0                 ? 0
+                                              : left < kKeysPerGpuPart ? left
+                                                                       : kKeysPerGpuPart),
                              a.q + (head * group + first) * a.head_dim,
                              a.states + (task * group + first) * (a.head_dim + 2),
                              static_cast<int>(heads < kHeads ? heads : kHeads)};
