@@ -64,6 +64,7 @@ class KvCache {
 
   // For decoders that write rows themselves: counts `count` more rows of a sequence as held, in
   // every layer, with room for them. What they hold is then the caller's to write.
+  // REQUIRES: gradients off, and no rows that a way back still needs.
   void extend(int64_t sequence, int64_t count);
   // Where the rows of a layer lie: keys and values, [num_kv_heads, capacity, head_dim] each,
   // contiguous after extend().

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <optional>
 #include <thread>
 
 namespace precis {
@@ -17,9 +16,9 @@ namespace {
 // More ranges than threads, so that a slow thread takes fewer of them.
 constexpr int64_t kRangesPerThread = 4;
 
-// Looks at what others have done before a waiting thread lets go of its core: some 50 us, longer
-// than a range takes unless its thread is kept from running.
-constexpr int kLooks = 1000;
+// How long a member waits at a barrier before it lets go of its core, and before it sleeps: phases
+// take microseconds, unless a member is kept from running.
+constexpr int kSpins = 1000, kYields = 100;
 
 int64_t range_size(int64_t count, int64_t grain, int64_t threads) {
   const int64_t wanted = threads * kRangesPerThread;
@@ -47,34 +46,41 @@ int64_t TeamMember::range(int64_t count, int64_t grain) const {
   return range_size(count, grain, team_.threads_);
 }
 
-void Team::wait() {
-  const int64_t round = round_.load(std::memory_order_relaxed);
+void Team::barrier() {
+  const int phase = phase_.load(std::memory_order_relaxed);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
     arrived_.store(0, std::memory_order_relaxed);
-    for (Taken& taken : taken_) taken.count.store(0, std::memory_order_relaxed);
-    round_.store(round + 1, std::memory_order_release);
+    phase_.store(phase + 1, std::memory_order_release);
+    phase_.notify_all();
     return;
   }
-  for (int looks = 0; round_.load(std::memory_order_acquire) == round; ++looks) {
-    if (looks < kLooks)
+  for (int i = 0; i < kSpins + kYields; ++i) {
+    if (phase_.load(std::memory_order_acquire) != phase) return;
+    if (i < kSpins)
       hwy::Pause();
     else
       std::this_thread::yield();
   }
+  phase_.wait(phase, std::memory_order_acquire);
 }
 
-void detail::run_team(void (*body)(const void* context, TeamMember& member), const void* context) {
-  const int threads = at::get_num_threads();
-  std::optional<Team> team;
-  if (threads <= 1 || at::in_parallel_region()) {
-    TeamMember alone(team.emplace(1), 0);
+void detail::run_team(int64_t most,
+                      void (*body)(const void* context, TeamMember& member),
+                      const void* context) {
+  const int64_t threads =
+      at::in_parallel_region()
+          ? 1
+          : std::clamp<int64_t>(most, 1, std::max<int64_t>(1, at::get_num_threads()));
+  Team team(threads);
+  if (threads == 1) {
+    TeamMember alone(team, 0);
     return body(context, alone);
   }
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(static_cast <int>(threads))
   {
 #pragma omp single
-    team.emplace(omp_get_num_threads());
-    TeamMember member(*team, omp_get_thread_num());
+    team.threads_ = omp_get_num_threads();  // which may be fewer
+    TeamMember member(team, omp_get_thread_num());
     body(context, member);
   }
 }

@@ -14,7 +14,9 @@ void for_ranges(int64_t count,
                 int64_t grain,
                 void (*work)(const void* context, int64_t first, int64_t last),
                 const void* context);
-void run_team(void (*body)(const void* context, TeamMember& member), const void* context);
+void run_team(int64_t most,
+              void (*body)(const void* context, TeamMember& member),
+              const void* context);
 }  // namespace detail
 
 // Runs work(first, last) over ranges that make up 0 .. count, all but the last of at least `grain`
@@ -34,28 +36,31 @@ void for_ranges(int64_t count, int64_t grain, const Work& work) {
       &work);
 }
 
-// Threads that do one thing after the other together (run_team): what lies between is cheaper than
-// a parallel region each, of which a pass over all layers would have hundreds.
+// Threads that go through the same phases together (run_team): a barrier between two of them is
+// cheaper than a parallel region each, of which a pass over all layers would have hundreds.
 class Team {
  public:
-  explicit Team(int64_t threads) : threads_(threads), taken_(threads) {}
+  explicit Team(int64_t threads) : threads_(threads), taken_(2 * threads) {}
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
  private:
   friend class TeamMember;
+  friend void detail::run_team(int64_t most,
+                               void (*body)(const void* context, TeamMember& member),
+                               const void* context);
 
   // How much of a member's part has been taken, apart in memory from the others'.
   struct alignas(64) Taken {
     std::atomic<int64_t> count{0};
   };
 
-  void wait();
+  void barrier();
 
   int64_t threads_;
-  std::vector<Taken> taken_;  // [threads]
-  alignas(64) std::atomic<int64_t> arrived_{0};
-  alignas(64) std::atomic<int64_t> round_{0};
+  std::vector<Taken> taken_;  // of each member, for even and for odd phases
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<int> phase_{0};
 };
 
 class TeamMember {
@@ -64,9 +69,9 @@ class TeamMember {
 
   // As precis::for_ranges, but called by all members, with the same count and grain: each works
   // through its own part, the same of equal counts, from its beginning on, then takes ranges of
-  // what others have left; each returns when all is done. What was written may then be read by all.
-  // Ranges are of `grain` or a little more, but for those that end a part. REQUIRES: work does not
-  // throw.
+  // what others have left (work stealing); each returns when all is done. What was written may then
+  // be read by all. Ranges are of `grain` or, where there are many, of a share of a member's part.
+  // REQUIRES: work does not throw.
   template <typename Work>
   void for_ranges(int64_t count, int64_t grain, const Work& work) {
     const int64_t threads = team_.threads_;
@@ -75,30 +80,37 @@ class TeamMember {
       return;
     }
     const int64_t step = range(count, grain);
+    taken(index_, phase_ + 1).store(0, std::memory_order_relaxed);  // nobody reads it before then
     for (int64_t i = 0; i < threads; ++i) {
       const int64_t whose = (index_ + i) % threads;
       const int64_t begin = count * whose / threads, end = count * (whose + 1) / threads;
-      std::atomic<int64_t>& taken = team_.taken_[whose].count;
-      for (int64_t first = begin + taken.fetch_add(step, std::memory_order_relaxed); first < end;
-           first = begin + taken.fetch_add(step, std::memory_order_relaxed)) {
-        work(first, first + step < end ? first + step : end);
+      std::atomic<int64_t>& own = taken(whose, phase_);
+      while (begin + own.load(std::memory_order_relaxed) < end) {
+        const int64_t first = begin + own.fetch_add(step, std::memory_order_relaxed);
+        if (first < end) work(first, first + step < end ? first + step : end);
       }
     }
-    team_.wait();
+    ++phase_;
+    team_.barrier();
   }
 
  private:
   int64_t range(int64_t count, int64_t grain) const;
+  std::atomic<int64_t>& taken(int64_t member, int64_t phase) {
+    return team_.taken_[2 * member + phase % 2].count;
+  }
 
   Team& team_;
   int64_t index_;
+  int64_t phase_ = 0;
 };
 
-// Runs body(member) on as many threads as ATen uses at once; in a parallel region, on the caller's
-// alone. REQUIRES: body does not throw.
+// Runs body(member) on as many threads as ATen uses at once, at most `most`; in a parallel region,
+// on the caller's alone. REQUIRES: body does not throw.
 template <typename Body>
-void run_team(const Body& body) {
+void run_team(int64_t most, const Body& body) {
   detail::run_team(
+      most,
       [](const void* context, TeamMember& member) { (*static_cast<const Body*>(context))(member); },
       &body);
 }

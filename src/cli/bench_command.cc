@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "cli/commands.h"
+#include "cli/compression_sweep.h"
 #include "cli/model_options.h"
 #include "cli/progress_bar.h"
 #include "io/translate_errors.h"
@@ -23,6 +24,7 @@ namespace {
 struct Flags {
   ModelOptions model;
   std::vector<int64_t> prefill{512};
+  std::vector<int64_t> sweep;  // context lengths to compress
   int64_t decode = 128;
   int64_t context = 16;  // tokens read before those that are decoded
   int64_t batch = 1;     // sequences decoded together
@@ -113,6 +115,9 @@ double tokens_per_second(const char* title, int64_t tokens, int64_t runs, const 
 }
 
 void check(const Flags& flags, int64_t window) {
+  PRECIS_CHECK(flags.sweep.empty() == flags.model.engine.compressor.empty(),
+               kInvalidArgument,
+               "bench: --sweep and --compressor go together");
   PRECIS_CHECK(flags.runs >= 1, kInvalidArgument, "bench: --runs is ", flags.runs);
   PRECIS_CHECK(flags.batch >= 1 && flags.batch <= kLargestBatch,
                kInvalidArgument,
@@ -148,6 +153,8 @@ nlohmann::json measure(const Flags& flags) {
   const double load_s = seconds_since(start);
   const c10::InferenceMode inference;
   check(flags, engine.decoder().config().context_length);
+  nlohmann::json sweep;
+  if (!flags.sweep.empty()) sweep = compression_sweep(engine, flags.sweep, flags.runs);
   const Benchmark benchmark(engine.decoder());
   nlohmann::json result = {{"load_s", load_s}, {"prefill", nlohmann::json::object()}};
   for (const int64_t n : flags.prefill) {
@@ -166,6 +173,7 @@ nlohmann::json measure(const Flags& flags) {
   result["weights"] = flags.model.weights.empty() ? dtype : flags.model.weights;
   result["weight_bytes"] = engine.decoder().weight_bytes();
   result["peak_bytes"] = peak_bytes();
+  if (!sweep.is_null()) result["sweep"] = std::move(sweep);
   return result;
 }
 
@@ -178,17 +186,25 @@ void show(const nlohmann::json& result) {
             << " at a time, after " << result["context"] << " tokens)\n"
             << "peak     " << result["peak_bytes"].get<int64_t>() / 1000000 << " MB (weights "
             << result["weight_bytes"].get<int64_t>() / 1000000 << " MB)" << std::endl;
+  if (result.contains("sweep")) show_sweep(result["sweep"]);
 }
 
 }  // namespace
 
 void add_bench(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("bench", "Measure loading, prefill and decoding");
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure loading, prefill, decoding and compression");
   auto flags = std::make_shared<Flags>();
-  add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
+  add_model_options(*command, flags->model, CompressorUse::kOptional, "auto");
   command->add_option("--prefill", flags->prefill, "prompt lengths")
       ->delimiter(',')
       ->capture_default_str();
+  command
+      ->add_option("--sweep",
+                   flags->sweep,
+                   "lengths of contexts that --compressor compresses: time, first token from full "
+                   "context and memory, and after how many uses a memory has paid")
+      ->delimiter(',');
   command->add_option("--decode", flags->decode, "tokens to generate")->capture_default_str();
   command->add_option("--context", flags->context, "tokens read before those")
       ->capture_default_str();

@@ -108,7 +108,7 @@ struct RotaryAppendArguments {
 };
 
 // Rows of `width` (even) elements; those of `out` hold the even elements first, then the odd ones.
-struct SeparatePairsArguments {
+struct DeinterleavePairsArguments {
   const float* x;
   float* out;
   int64_t width;
@@ -116,7 +116,7 @@ struct SeparatePairsArguments {
 
 // Few rows times a matrix: x: float32 [rows, width]; weight: [outputs, width], of the kernel's
 // element; bias: float32 [outputs] or null; out: float32 [rows, outputs]. For bfloat16, width is
-// even and x comes from separate_pairs.
+// even and x comes from deinterleave_pairs.
 struct LinearArguments {
   const float* x;
   const void* weight;
@@ -172,7 +172,7 @@ struct DequantizeArguments {
 };
 
 // Few rows times a matrix. A row is int16 codes, of which `block` neighbours share a scale: a
-// multiple of kQuantizedGroup that divides width, at most 128.
+// multiple of kQuantizedGroup that divides width, at most 128; for bits 4 kQuantizedGroup itself.
 struct QuantizedLinearArguments {
   QuantizedMatrix weight;
   const int16_t* x_codes;  // [rows, width]
@@ -232,12 +232,14 @@ struct KernelTable {
                            const DecodeAttentionArguments&,
                            int64_t first_task,
                            int64_t last_task);
-  // After all tasks of a sequence: their states into its row of the output.
+  // After all tasks: their states into the output of each head, sequence * heads + head.
   void (*merge_decode_attention)(const DecodeAttentionArguments&,
-                                 int64_t first_sequence,
-                                 int64_t last_sequence);
+                                 int64_t first_head,
+                                 int64_t last_head);
   void (*rotary_append)(Element, const RotaryAppendArguments&, int64_t first_row, int64_t last_row);
-  void (*separate_pairs)(const SeparatePairsArguments&, int64_t first_row, int64_t last_row);
+  void (*deinterleave_pairs)(const DeinterleavePairsArguments&,
+                             int64_t first_row,
+                             int64_t last_row);
   void (*linear)(Element, const LinearArguments&, int64_t first_output, int64_t last_output);
   void (*quantize_int4)(const QuantizeInt4Arguments&, int64_t first_row, int64_t last_row);
   void (*dequantize)(Element,

@@ -80,7 +80,7 @@ class Transformer final : public Decoder {
           ops::rotary_frequencies(*config.local_rope, config.head_dim).to(options_.device());
     }
     refuse_leftovers(weights);
-    step_model_ = nn::step_model(layers_, final_norm_, config_);
+    if (options_.device().is_cpu()) step_model_ = nn::step_model(layers_, final_norm_, config_);
   }
 
   const DecoderConfig& config() const override { return config_; }
@@ -185,7 +185,7 @@ class Transformer final : public Decoder {
   at::Tensor frequencies_;
   at::Tensor local_frequencies_;
   std::vector<nn::DecoderLayer> layers_;
-  ops::StepModel step_model_;  // the same weights
+  ops::StepModel step_model_;  // the same weights; empty on a GPU
 };
 
 }  // namespace

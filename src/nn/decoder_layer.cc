@@ -183,18 +183,21 @@ at::Tensor decode_step(const ops::StepModel& model, const DecoderPass& pass) {
                pass.cache.shape().head_dim,
                ", not of this model");
   std::vector<int64_t> lengths;
-  for (const int64_t sequence : sequences) {
-    lengths.push_back(pass.cache.length(sequence));
-    pass.cache.extend(sequence, 1);
-  }
-  ops::StepInput input{pass.input.embeddings, pass.rotary, pass.local_rotary, {}};
-  for (int64_t layer = 0; layer < std::ssize(model.layers); ++layer) {
-    for (size_t i = 0; i < sequences.size(); ++i) {
-      const auto [keys, values] = pass.cache.buffers(layer, sequences[i]);
-      input.cached.push_back({keys, values, lengths[i]});
+  for (const int64_t sequence : sequences) lengths.push_back(pass.cache.length(sequence));
+  try {
+    for (const int64_t sequence : sequences) pass.cache.extend(sequence, 1);
+    ops::StepInput input{pass.input.embeddings, pass.rotary, pass.local_rotary, {}};
+    for (int64_t layer = 0; layer < std::ssize(model.layers); ++layer) {
+      for (size_t i = 0; i < sequences.size(); ++i) {
+        const auto [keys, values] = pass.cache.buffers(layer, sequences[i]);
+        input.cached.push_back({keys, values, lengths[i]});
+      }
     }
+    return ops::decode_step(model, input);
+  } catch (...) {  // rows that were never written are not held
+    for (size_t i = 0; i < sequences.size(); ++i) pass.cache.truncate(sequences[i], lengths[i]);
+    throw;
   }
-  return ops::decode_step(model, input);
 }
 
 at::Tensor load_gain(const Weights& weights,

@@ -123,7 +123,7 @@ at::Tensor by_kernel(const at::Tensor& q,
                    kernels::cpu().decode_attention(
                        element_of(cached[0].keys), arguments, first, last);
                  });
-  for_row_ranges(q.size(0), heads * parts * width, [&](int64_t first, int64_t last) {
+  for_row_ranges(q.size(0) * heads, parts * width, [&](int64_t first, int64_t last) {
     kernels::cpu().merge_decode_attention(arguments, first, last);
   });
   return out.to(q.scalar_type());

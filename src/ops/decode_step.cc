@@ -67,20 +67,24 @@ void check(const StepModel& model, const StepInput& input) {
                input.cached.size(),
                " layers of sequences");
   for (const RotaryTable* table : {&input.rotary, &input.local_rotary}) {
-    PRECIS_CHECK(table->cos.dim() == 2 && table->cos.size(0) == x.size(0) &&
-                     table->cos.size(1) == config.head_dim / 2,
-                 kInvalidArgument,
-                 "decode_step: rows ",
-                 x.sizes(),
-                 " against a table ",
-                 table->cos.sizes());
+    for (const at::Tensor& half : {table->cos, table->sin}) {
+      PRECIS_CHECK(half.dim() == 2 && half.size(0) == x.size(0) &&
+                       2 * half.size(1) == config.head_dim && half.is_contiguous() &&
+                       half.scalar_type() == at::kFloat && half.is_cpu(),
+                   kInvalidArgument,
+                   "decode_step: rows ",
+                   x.sizes(),
+                   " against a table ",
+                   half.sizes());
+    }
   }
   for (const StepCache& own : input.cached) {
     for (const at::Tensor& buffer : {own.keys, own.values}) {
       PRECIS_CHECK(buffer.dim() == 3 && buffer.size(0) == config.num_kv_heads &&
                        buffer.size(2) == config.head_dim && own.length >= 0 &&
-                       own.length < buffer.size(1) && buffer.is_contiguous() &&
-                       buffer.scalar_type() == x.scalar_type() && buffer.is_cpu(),
+                       own.length < buffer.size(1) && buffer.size(1) == own.keys.size(1) &&
+                       buffer.is_contiguous() && buffer.scalar_type() == x.scalar_type() &&
+                       buffer.is_cpu(),
                    kInvalidArgument,
                    "decode_step: a cache ",
                    buffer.sizes(),
@@ -114,7 +118,7 @@ class Step {
   at::Tensor run() {
     const at::Tensor first = input_.x.to(at::kFloat).contiguous();
     std::copy_n(first.const_data_ptr<float>(), first.numel(), x_);
-    run_team([this](TeamMember& team) {
+    run_team(most_ranges(), [this](TeamMember& team) {
       for (size_t i = 0; i < model_.layers.size(); ++i) layer(static_cast<int64_t>(i), team);
       add_and_norm(team, final_change_norm(), model_.final_norm, nullptr);
     });
@@ -132,6 +136,12 @@ class Step {
     int64_t most = 1;
     for (const StepCache& own : cached) most = std::max(most, own.length + 1);
     return most;
+  }
+
+  // More threads than the longest product has ranges would have nothing to do.
+  int64_t most_ranges() const {
+    const StepLinear& widest = model_.layers.front().gate_up;
+    return outputs_of(widest) / row_grain(width_of(widest)) + 1;
   }
 
   // 0: none.
@@ -265,8 +275,11 @@ class Step {
     team.for_ranges(rows_ * config_.num_kv_heads * parts, 1, [&](int64_t first, int64_t last) {
       kernels::cpu().decode_attention(element_, attention, first, last);
     });
-    team.for_ranges(rows_, 1, [&](int64_t first, int64_t last) {
+    const int64_t merged = parts * config_.head_dim;  // elements
+    team.for_ranges(rows_ * config_.num_heads, row_grain(merged), [&](int64_t first, int64_t last) {
       kernels::cpu().merge_decode_attention(attention, first, last);
+    });
+    team.for_ranges(rows_, 1, [&](int64_t first, int64_t last) {
       prepare(own.output, attended_, first, last);
     });
   }
@@ -276,13 +289,17 @@ class Step {
     const int64_t width = width_of(linear);
     if (linear.quantized.defined()) {
       float* const sums = linear.quantized.bits == 4 ? product_rows_.sums : nullptr;
-      kernels::cpu().quantize_rows(
-          Element::kFloat32,
-          {x, product_rows_.codes, product_rows_.scales, sums, width, block_of_codes(width)},
-          first,
-          last);
+      kernels::cpu().quantize_rows(Element::kFloat32,
+                                   {x,
+                                    product_rows_.codes,
+                                    product_rows_.scales,
+                                    sums,
+                                    width,
+                                    block_of_codes(linear.quantized)},
+                                   first,
+                                   last);
     } else if (linear.weight.scalar_type() == at::kBFloat16) {
-      kernels::cpu().separate_pairs({x, product_rows_.pairs, width}, first, last);
+      kernels::cpu().deinterleave_pairs({x, product_rows_.pairs, width}, first, last);
     }
   }
 
@@ -297,7 +314,7 @@ class Step {
                                                         out,
                                                         rows_,
                                                         outputs,
-                                                        block_of_codes(width)};
+                                                        block_of_codes(linear.quantized)};
       team.for_ranges(outputs, row_grain(width), [&](int64_t first, int64_t last) {
         kernels::cpu().quantized_linear(arguments, first, last);
       });
@@ -334,13 +351,15 @@ class Step {
 }  // namespace
 
 bool decode_step_applies(const StepModel& model, const at::Tensor& x) {
-  if (!kernel_applies(x) || model.layers.empty()) return false;
+  if (model.layers.empty()) return false;
   const StepLayer& layer = model.layers.front();  // the others are alike
   for (const StepLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
-    const bool few = linear->quantized.defined() ? x.size(0) <= kFewQuantizedRows
-                                                 : linear_by_kernel(x, linear->weight);
-    if (!few || (linear->weight.defined() && linear->weight.scalar_type() != x.scalar_type()))
-      return false;
+    const at::Tensor &weight = linear->weight, &codes = linear->quantized.codes;
+    if (!kernel_applies(x, {weight, codes, linear->bias})) return false;
+    const bool few = weight.defined()
+                         ? weight.scalar_type() == x.scalar_type() && linear_by_kernel(x, weight)
+                         : x.size(0) <= kFewQuantizedRows;
+    if (!few) return false;
   }
   return true;
 }

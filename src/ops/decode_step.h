@@ -62,7 +62,7 @@ bool decode_step_applies(const StepModel& model, const at::Tensor& x);
 
 // All layers and the final norm over the next row of each sequence, whose keys and values are
 // written behind those held: [sequences, hidden], of x's dtype. Numbers between are float32. One
-// team of threads goes through all of it, and there is one allocation: op by op, calls and waiting
+// team of threads goes through all of it, in one scratch buffer: op by op, calls and waiting
 // take as long as reading small weights. REQUIRES: decode_step_applies, gradients off.
 at::Tensor decode_step(const StepModel& model, const StepInput& input);
 

@@ -46,7 +46,7 @@ at::Tensor arranged(const at::Tensor& x) {
   const at::Tensor rows = x.to(at::kFloat).contiguous();
   if (x.scalar_type() == at::kFloat) return rows;
   at::Tensor out = at::empty_like(rows);
-  kernels::cpu().separate_pairs(
+  kernels::cpu().deinterleave_pairs(
       {rows.const_data_ptr<float>(), out.mutable_data_ptr<float>(), rows.size(1)}, 0, rows.size(0));
   return out;
 }

@@ -56,7 +56,7 @@ QuantizedRows room_for(int64_t rows, int64_t width, int64_t block, int64_t bits)
 }
 
 at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
-  const int64_t rows = x.size(0), width = x.size(1), block = block_of_codes(width);
+  const int64_t rows = x.size(0), width = x.size(1), block = block_of_codes(weight);
   const at::Tensor numbers = x.contiguous();
   const QuantizedRows own = room_for(rows, width, block, weight.bits);
   const at::Tensor out = at::empty({rows, weight.outputs()}, at::kFloat);
@@ -129,7 +129,9 @@ at::Tensor few_rows_on_gpu(const at::Tensor& x,
 
 }  // namespace
 
-int64_t block_of_codes(int64_t width) {
+int64_t block_of_codes(const QuantizedWeight& weight) {
+  if (weight.bits == 4) return kernels::kQuantizedGroup;  // whose scales are the weight's groups'
+  const int64_t width = weight.width();
   for (const int64_t block : {128, 64})
     if (width % block == 0) return block;
   return kernels::kQuantizedGroup;

@@ -18,7 +18,7 @@ at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::
 inline constexpr int64_t kFewQuantizedRows = 16;
 
 // Numbers of a row of codes that share a scale.
-int64_t block_of_codes(int64_t width);
+int64_t block_of_codes(const QuantizedWeight& weight);
 
 namespace reference {
 at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias = {});

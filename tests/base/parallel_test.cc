@@ -72,7 +72,7 @@ TEST_F(Parallel, ATeamDoesOneThingAfterTheOther) {
   constexpr int64_t kCount = 100;
   std::vector<int64_t> numbers(kCount, 0);
   std::atomic<int> wrong{0}, members{0};
-  run_team([&](TeamMember& team) {
+  run_team(8, [&](TeamMember& team) {
     ++members;
     for (int64_t round = 0; round < 200; ++round) {
       team.for_ranges(kCount, 1 + round % 60, [&](int64_t first, int64_t last) {
@@ -86,9 +86,19 @@ TEST_F(Parallel, ATeamDoesOneThingAfterTheOther) {
   EXPECT_EQ(members, 2);
 }
 
+TEST_F(Parallel, ATeamHasNoMoreMembersThanItsWorkIsWorth) {
+  std::atomic<int> members{0}, worked{0};
+  run_team(1, [&](TeamMember& team) {
+    ++members;
+    team.for_ranges(7, 1, [&](int64_t first, int64_t last) { worked += last - first; });
+  });
+  EXPECT_EQ(members, 1);
+  EXPECT_EQ(worked, 7);
+}
+
 TEST_F(Parallel, WithinAParallelRegionATeamIsOneThread) {
   std::atomic<int> members{0};
-  for_ranges(2, 1, [&](int64_t, int64_t) { run_team([&](TeamMember&) { ++members; }); });
+  for_ranges(2, 1, [&](int64_t, int64_t) { run_team(8, [&](TeamMember&) { ++members; }); });
   EXPECT_EQ(members, 2);
 }
 

@@ -211,6 +211,7 @@ TEST_F(BadInput, BenchKeepsToTheContextLimit) {
   refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode 4 --context 512", "expected 1 to 511");
   refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode 4 --context 0", "expected 1 to 511");
   refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode 4 --batch 0", "expected 1 to 1024");
+  refuse("bench" + kLlama + "--sweep 8", "--sweep and --compressor go together");
 }
 
 TEST_F(BadInput, AFailedWriteLeavesNoDraft) {

@@ -221,6 +221,22 @@ TEST_F(Cli, BenchGivesRates) {
   EXPECT_EQ(batched.at("dtype"), "bfloat16");
 }
 
+TEST_F(Cli, BenchSweepsOverLengthsOfContexts) {
+  const json sweep = succeed("bench --model " + kModels + "llama --compressor " + import_selfcp() +
+                             " --sweep 16,64 --prefill 8 --decode 4 --runs 1 --json")
+                         .at("sweep");
+  ASSERT_EQ(sweep.size(), 2);
+  for (const json& own : sweep) {
+    EXPECT_GT(own.at("compress_s"), 0);
+    EXPECT_GT(own.at("first_token_full_s"), 0);
+    EXPECT_GT(own.at("first_token_memory_s"), 0);
+    EXPECT_LT(own.at("rows"), own.at("tokens"));
+    const double full = own.at("kv_bytes_full"), rows = own.at("rows"), tokens = own.at("tokens");
+    EXPECT_DOUBLE_EQ(own.at("kv_bytes_memory"), full * rows / tokens);
+  }
+  EXPECT_EQ(sweep[1].at("tokens"), 64);
+}
+
 // Half the bytes, and nearly the same memories.
 TEST_F(Cli, ConvertsACompressor) {
   const std::string wide = import_selfcp(), narrow = path("narrow");

@@ -2,6 +2,7 @@
 #include "precis/kv_cache.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
@@ -62,6 +63,25 @@ TEST(KvCache, RefusesRowsOfAnotherShape) {
   refuse(at::ones({3, 4}), at::ones({3, 4}));
   refuse(rows, rows.narrow(1, 0, 1));
   EXPECT_EQ(cache.length(0), 0);
+}
+
+// Rows that were concatenated under gradients lie anyhow; after extend() there is room, and what
+// was held is where it was.
+TEST(KvCache, MakesRoomForRowsThatOthersWrite) {
+  KvCache cache(kShape, at::TensorOptions(at::kFloat));
+  const at::Tensor keys = rows_of(5, true, at::kFloat).requires_grad_(),
+                   values = at::randn({3, 5, 4});
+  for (int64_t layer = 0; layer < 2; ++layer) cache.append(layer, 0, keys, values);
+  const c10::NoGradGuard no_grad;
+  cache.extend(0, 2);
+  EXPECT_EQ(cache.length(0), 7);
+  for (int64_t layer = 0; layer < 2; ++layer) {
+    const auto [k, v] = cache.buffers(layer, 0);
+    EXPECT_TRUE(k.is_contiguous() && v.is_contiguous());
+    EXPECT_GE(k.size(1), 7);
+    EXPECT_TRUE(at::equal(k.narrow(1, 0, 5), keys));
+    EXPECT_TRUE(at::equal(v.narrow(1, 0, 5), values));
+  }
 }
 
 }  // namespace

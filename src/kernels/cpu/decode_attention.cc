@@ -48,7 +48,7 @@ void decode_attention(Element element,
 
 void merge_decode_attention(const DecodeAttentionArguments& a, int64_t first, int64_t last) {
   const int64_t group = a.heads / a.kv_heads, state = a.head_dim + 2;
-  for (int64_t row = first * a.heads; row < last * a.heads; ++row) {
+  for (int64_t row = first; row < last; ++row) {
     const float* states = a.states + (row / group * a.parts * group + row % group) * state;
     merge(states, a.parts, group * state, a.head_dim, a.out + row * a.head_dim);
   }

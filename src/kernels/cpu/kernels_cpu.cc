@@ -122,9 +122,9 @@ template <typename T>
   }
 }
 
-[[gnu::always_inline]] inline void separate_pairs_rows(const SeparatePairsArguments& a,
-                                                       int64_t first,
-                                                       int64_t last) {
+[[gnu::always_inline]] inline void deinterleave_pairs_rows(const DeinterleavePairsArguments& a,
+                                                           int64_t first,
+                                                           int64_t last) {
   const int64_t half = a.width / 2;
   for (int64_t row = first; row < last; ++row) {
     const float* x = a.x + row * a.width;
@@ -258,9 +258,9 @@ template <typename T>
     const RotaryAppendArguments& a, int64_t first, int64_t last) {
   rotary_append_rows<BFloat16>(a, first, last);
 }
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void separate_pairs(
-    const SeparatePairsArguments& a, int64_t first, int64_t last) {
-  separate_pairs_rows(a, first, last);
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void deinterleave_pairs(
+    const DeinterleavePairsArguments& a, int64_t first, int64_t last) {
+  deinterleave_pairs_rows(a, first, last);
 }
 void rms_norm(Element element, const RmsNormArguments& a, int64_t first, int64_t last) {
   (element == Element::kFloat32 ? rms_norm_f32 : rms_norm_bf16)(a, first, last);
@@ -298,7 +298,7 @@ constexpr KernelTable kTable{rms_norm,
                              decode_attention,
                              merge_decode_attention,
                              rotary_append,
-                             separate_pairs,
+                             deinterleave_pairs,
                              linear,
                              quantize_int4,
                              dequantize,

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/elements.h"
-#include "kernels/cpu/fetched_ahead.h"
+#include "kernels/cpu/prefetch_distance.h"
 #include "kernels/kernels.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -48,9 +48,9 @@ struct Sums {
 // kOutputs rows of it are read: the processor follows one stream of memory, not one for each of
 // short rows, and only to the end of a page.
 template <int64_t kOutputs, typename T>
-HWY_INLINE void fetch_ahead(const T* weight, int64_t i) {
+HWY_INLINE void prefetch(const T* weight, int64_t i) {
   constexpr int64_t kLine = 64 / sizeof(T), kRead = kLanes * 4 / static_cast<int64_t>(sizeof(T));
-  const T* next = weight + kOutputs * i + kFetchedAhead / sizeof(T);
+  const T* next = weight + kOutputs * i + kPrefetchDistance / sizeof(T);
   for (int64_t line = 0; line < kOutputs * kRead; line += kLine) hwy::Prefetch(next + line);
 }
 
@@ -60,7 +60,7 @@ HWY_INLINE int64_t
 add_products(const float* x, const float* weight, int64_t width, Sums<kRows, kOutputs>& sums) {
   int64_t i = 0;
   for (; i + kLanes <= width; i += kLanes) {
-    fetch_ahead<kOutputs>(weight, i);
+    prefetch<kOutputs>(weight, i);
     hn::Vec<Floats> weights[kOutputs];
     for (int64_t output = 0; output < kOutputs; ++output)
       weights[output] = hn::LoadU(kFloats, weight + output * width + i);
@@ -77,7 +77,7 @@ add_products(const float* x, const BFloat16* weight, int64_t width, Sums<kRows, 
   const hn::RebindToUnsigned<Floats> kWords;
   int64_t i = 0;
   for (; i + kLanes <= width / 2; i += kLanes) {
-    fetch_ahead<kOutputs>(weight, 2 * i);
+    prefetch<kOutputs>(weight, 2 * i);
     hn::Vec<Floats> even[kOutputs], odd[kOutputs];
     for (int64_t output = 0; output < kOutputs; ++output) {
       const auto words =

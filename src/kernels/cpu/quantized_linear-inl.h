@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/cpu/fetched_ahead.h"
+#include "kernels/cpu/prefetch_distance.h"
 #include "kernels/kernels.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -31,11 +31,11 @@ using Int4Vectors = Vectors<kQuantizedGroup / 2>;
 constexpr int64_t kRowsTogether = 4;
 
 // Asks for the line of the weight that is read some microseconds later.
-HWY_INLINE void fetch_ahead(const void* codes) {
-  hwy::Prefetch(static_cast<const char*>(codes) + kFetchedAhead);
+HWY_INLINE void prefetch(const void* codes) {
+  hwy::Prefetch(static_cast<const char*>(codes) + kPrefetchDistance);
 }
-constexpr int64_t kFetchedTogether = 64;  // bytes
-constexpr int64_t kGroupsOfLine = kFetchedTogether / (kQuantizedGroup / 2);
+constexpr int64_t kLineBytes = 64;  // bytes
+constexpr int64_t kGroupsOfLine = kLineBytes / (kQuantizedGroup / 2);
 
 struct RowsOfBlock {
   const int16_t* codes;
@@ -76,7 +76,7 @@ HWY_INLINE void int8_output(const QuantizedLinearArguments& a, int64_t first_row
     hn::Vec<typename Own::Int> sums[kRows];
     for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
     for (int64_t i = block * a.block; i < (block + 1) * a.block; i += Own::kLanes) {
-      if (i % kFetchedTogether == 0) fetch_ahead(weight + i);
+      if (i % kLineBytes == 0) prefetch(weight + i);
       const auto codes = hn::PromoteTo(kShort, hn::LoadU(kByte, weight + i));
       add_products<kRows, Own>(
           codes, {a.x_codes + first_row * a.weight.width + i, a.weight.width}, sums);
@@ -132,14 +132,38 @@ HWY_INLINE void int4_group(const uint8_t* weight, RowsOfBlock x, hn::Vec<Int4Vec
   }
 }
 
+// factors[i] = scales[i] * x_scales[i]; returns the sum of minima[i] * x_sums[i].
+HWY_INLINE float group_factors(const float* scales,
+                               const float* minima,
+                               const float* x_scales,
+                               const float* x_sums,
+                               int64_t count,
+                               float* factors) {
+  using Float = Int4Vectors::Float;
+  const Float kFloat;
+  constexpr int64_t kFloatLanes = hn::MaxLanes(Float());
+  auto offsets = hn::Zero(kFloat);
+  int64_t i = 0;
+  for (; i + kFloatLanes <= count; i += kFloatLanes) {
+    const auto factor = hn::Mul(hn::LoadU(kFloat, scales + i), hn::LoadU(kFloat, x_scales + i));
+    hn::StoreU(factor, kFloat, factors + i);
+    offsets = hn::MulAdd(hn::LoadU(kFloat, minima + i), hn::LoadU(kFloat, x_sums + i), offsets);
+  }
+  float offset = hn::GetLane(hn::SumOfLanes(kFloat, offsets));
+  for (; i < count; ++i) {
+    factors[i] = scales[i] * x_scales[i];
+    offset += minima[i] * x_sums[i];
+  }
+  return offset;
+}
+
 // out[row] for kRows rows from `first_row` on, of one output with int4 codes.
 template <int64_t kRows>
 HWY_INLINE void int4_output(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
-  const int64_t groups = a.weight.width / kQuantizedGroup, blocks = a.weight.width / a.block;
-  const int64_t groups_per_block = a.block / kQuantizedGroup;
+  const int64_t groups = a.weight.width / kQuantizedGroup;
   const uint8_t* weight = static_cast<const uint8_t*>(a.weight.codes) + output * a.weight.width / 2;
   const Int4Vectors::Float kFloat;
-  float scales[kGroupsTogether], minima[kGroupsTogether];
+  float scales[kGroupsTogether], minima[kGroupsTogether], factors[kRows][kGroupsTogether];
   hn::Vec<Int4Vectors::Float> totals[kRows];
   float offsets[kRows] = {};
   for (int64_t row = 0; row < kRows; ++row) totals[row] = hn::Zero(kFloat);
@@ -147,17 +171,20 @@ HWY_INLINE void int4_output(const QuantizedLinearArguments& a, int64_t first_row
     const int64_t count = std::min(kGroupsTogether, groups - first);
     widen(a.weight.group_scales + output * groups + first, count, scales);
     widen(a.weight.group_minima + output * groups + first, count, minima);
+    for (int64_t row = 0; row < kRows; ++row) {
+      const int64_t own = (first_row + row) * groups + first;
+      offsets[row] +=
+          group_factors(scales, minima, a.x_scales + own, a.x_sums + own, count, factors[row]);
+    }
     for (int64_t i = 0; i < count; ++i) {
       const int64_t group = first + i;
       hn::Vec<Int4Vectors::Int> sums[kRows];
-      if (group % kGroupsOfLine == 0) fetch_ahead(weight + group * kQuantizedGroup / 2);
+      if (group % kGroupsOfLine == 0) prefetch(weight + group * kQuantizedGroup / 2);
       const int16_t* x = a.x_codes + first_row * a.weight.width + group * kQuantizedGroup;
       int4_group<kRows>(weight + group * kQuantizedGroup / 2, {x, a.weight.width}, sums);
       for (int64_t row = 0; row < kRows; ++row) {
-        const float* x_scales = a.x_scales + (first_row + row) * blocks;
-        const auto scale = hn::Set(kFloat, scales[i] * x_scales[group / groups_per_block]);
-        totals[row] = hn::MulAdd(hn::ConvertTo(kFloat, sums[row]), scale, totals[row]);
-        offsets[row] += minima[i] * a.x_sums[(first_row + row) * groups + group];
+        totals[row] = hn::MulAdd(
+            hn::ConvertTo(kFloat, sums[row]), hn::Set(kFloat, factors[row][i]), totals[row]);
       }
     }
   }

@@ -9,6 +9,6 @@ namespace precis::kernels {
 // themselves, but only to the end of a page, and not far enough where memory answers late: of 512
 // bytes to 8 KB, the most was best (AVX-512 server, two cores: int8 codes at 16 GB/s without, 18 at
 // 512 bytes, 37 at 8 KB).
-inline constexpr int64_t kFetchedAhead = 8192;
+inline constexpr int64_t kPrefetchDistance = 8192;
 
 }  // namespace precis::kernels
