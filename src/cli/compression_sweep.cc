@@ -111,10 +111,11 @@ void show_sweep(const nlohmann::json& sweep) {
                   1e3 * number("first_token_memory_s"),
                   number("kv_bytes_full") / 1e6,
                   number("kv_bytes_memory") / 1e6);
-    const auto uses = own.find("break_even_uses");
+    const int64_t uses = own.value("break_even_uses", int64_t{0});
     std::cout << line
-              << (uses == own.end() ? std::string("never")
-                                    : std::to_string(uses->get<int64_t>()) + " uses")
+              << (uses == 0   ? std::string("never")
+                  : uses == 1 ? std::string("1 use")
+                              : std::to_string(uses) + " uses")
               << "\n";
   }
   std::cout << std::flush;

@@ -253,10 +253,10 @@ std::vector<WideCase> wide_cases() {
 INSTANTIATE_TEST_SUITE_P(Rows,
                          WideStep,
                          testing::ValuesIn(wide_cases()),
-                         [](const testing::TestParamInfo<WideCase>& info) {
-                           return std::to_string(info.param.rows) + "_rows_" +
-                                  std::to_string(info.param.bits) + "_bits_" +
-                                  std::to_string(info.param.threads) + "_threads";
+                         [](const testing::TestParamInfo<WideCase>& test) {
+                           return std::to_string(test.param.rows) + "_rows_" +
+                                  std::to_string(test.param.bits) + "_bits_" +
+                                  std::to_string(test.param.threads) + "_threads";
                          });
 
 // What was made room for and never written is not held.
