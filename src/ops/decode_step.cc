@@ -120,7 +120,8 @@ class Step {
     std::copy_n(first.const_data_ptr<float>(), first.numel(), x_);
     run_team(most_ranges(), [this](TeamMember& team) {
       for (size_t i = 0; i < model_.layers.size(); ++i) layer(static_cast<int64_t>(i), team);
-      add_and_norm(team, final_change_norm(), model_.final_norm, nullptr);
+      const int64_t last = std::ssize(model_.layers) - 1;
+      add_and_norm(team, change_of_mlp(last), model_.final_norm, nullptr);
     });
     return at::from_blob(normed_, {rows_, config_.hidden_size}, at::kFloat)
         .to(input_.x.options(), /*non_blocking=*/false, /*copy=*/true);
@@ -175,10 +176,7 @@ class Step {
       keys_.push_back(place(own.keys));
       values_.push_back(place(own.values));
       strides_.push_back(own.keys.stride(0));
-    }
-    for (size_t i = 0; i < input_.cached.size(); ++i) {
-      const StepCache& own = input_.cached[i];
-      const int64_t window = window_of(model_.layers[i / rows_]);
+      const int64_t window = window_of(model_.layers[seen_.size() / rows_]);
       seen_.push_back({own.keys.const_data_ptr(),
                        own.values.const_data_ptr(),
                        own.keys.stride(0),
@@ -189,12 +187,7 @@ class Step {
 
   void layer(int64_t index, TeamMember& team) {
     const StepLayer& own = model_.layers[index];
-    const StepLayer* const before = index > 0 ? &model_.layers[index - 1] : nullptr;
-    add_and_norm(team,
-                 {before == nullptr ? nullptr : change_,
-                  before == nullptr ? nullptr : data(before->mlp_out_norm)},
-                 own.attention_norm,
-                 &own.qkv);
+    add_and_norm(team, change_of_mlp(index - 1), own.attention_norm, &own.qkv);
     multiply(team, own.qkv, normed_, qkv_);
     attend(index, team);
     multiply(team, own.output, attended_, change_);
@@ -216,9 +209,10 @@ class Step {
     const float* gain;  // null: no norm of its own
   };
 
-  Change final_change_norm() const {
-    if (model_.layers.empty()) return {nullptr, nullptr};
-    return {change_, data(model_.layers.back().mlp_out_norm)};
+  // Of the layer's MLP; before the first layer there is none.
+  Change change_of_mlp(int64_t layer) const {
+    if (layer < 0) return {nullptr, nullptr};
+    return {change_, data(model_.layers[layer].mlp_out_norm)};
   }
 
   // x += change, then its norm, made ready for the product that reads it (null: none).
