@@ -5,16 +5,16 @@
 #include <c10/core/InferenceMode.h>
 #include <sys/resource.h>
 
-#include <algorithm>
-#include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/compression_sweep.h"
 #include "cli/model_options.h"
 #include "cli/progress_bar.h"
+#include "cli/timing.h"
 #include "io/translate_errors.h"
 #include "precis/decoder.h"
 
@@ -33,17 +33,6 @@ struct Flags {
 };
 
 constexpr int64_t kLargestBatch = 1024;
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 int64_t peak_bytes() {
   rusage usage{};

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/compression_sweep.h"
 
-#include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/check.h"
 #include "cli/progress_bar.h"
+#include "cli/timing.h"
 #include "precis/decoder.h"
 
 namespace precis::cli {
@@ -29,13 +29,11 @@ double median_seconds(int64_t runs, const Work& work) {
   work();  // warms caches and allocators
   std::vector<double> seconds;
   for (int64_t i = 0; i < runs; ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     work();
-    seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    seconds.push_back(seconds_since(start));
   }
-  std::ranges::nth_element(seconds, seconds.begin() + std::ssize(seconds) / 2);
-  return seconds[seconds.size() / 2];
+  return median(std::move(seconds));
 }
 
 void check(const std::vector<int64_t>& lengths, int64_t window) {
