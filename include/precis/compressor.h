@@ -25,7 +25,7 @@ struct CompressorInfo {
   bool divides = true;        // whether it divides longer segments; otherwise they are refused
   bool any_chaining = false;  // whether CompressOptions::chaining is obeyed
   bool reads_prefix = false;  // whether Segment::prefix takes part
-  bool cached = false;        // memories are keys and values, which nothing can stand before
+  bool cached = false;  // memories are keys and values: only kept text and others can stand before
   std::vector<TokenId> reserved_ids;  // of the vocabulary, but no word of any text: never drawn
   int64_t num_parameters = 0;
   std::string fingerprint;  // hash of its own weights

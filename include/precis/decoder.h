@@ -69,6 +69,10 @@ struct DecoderInput {
   std::vector<int64_t> sequence_starts;  // [num_sequences + 1], e.g. lengths 2, 3, 4 -> 0, 2, 5, 9
   std::vector<int64_t> cache_sequences;  // [num_sequences] sequence of the cache each one continues
   at::Tensor adapted_rows = {};  // [num_tokens] bool: rows on which an adapter acts; undefined: all
+  // [num_tokens] int64: how many of the cached rows of its sequence a row sees, from the first; of
+  // the pass it then sees itself alone, so that it stands where the first row that it does not see
+  // stood. Undefined: all cached rows, and the rows of its sequence up to itself.
+  at::Tensor seen_rows = {};
 };
 
 // While one is alive in a thread, decoders that run there under gradients keep nothing of what
@@ -99,8 +103,9 @@ class Decoder {
 
   // Hidden states after the final norm, [num_tokens, hidden]. `adapter`, if any, changes the
   // projections of this pass. Each row attends to the cached rows
-  // of its sequence and to the rows of its sequence up to itself; the new rows join the cache.
-  // Throws kInvalidArgument for shapes that do not fit each other or the model.
+  // of its sequence and to the rows of its sequence up to itself, or to what `seen_rows` says; the
+  // new rows join the cache. Throws kInvalidArgument for shapes that do not fit each other or the
+  // model.
   virtual at::Tensor forward(const DecoderInput& input,
                              KvCache& cache,
                              const Adapter* adapter = nullptr) const = 0;

@@ -8,6 +8,8 @@
 
 namespace precis {
 
+struct DecoderConfig;
+
 // Memory that is read as input embeddings (SelfCP, ICAE, IC-Former): free of position.
 struct SoftTokens {
   at::Tensor embeddings;  // [num_memory, hidden]
@@ -26,5 +28,14 @@ using MemoryTensors = std::variant<SoftTokens, CachedTokens>;
 
 // Number of memory tokens.
 int64_t num_memory_tokens(const MemoryTensors& memory);
+
+// The same memory with its first token at another position. Attention sees differences of positions
+// only, so keys are turned by the difference, each layer with its own rotary embedding; values
+// stay. The result is what the model would have computed with all of its rows that much further on,
+// up to rounding. Differentiable. Throws kInvalidArgument for keys of another model's shape and for
+// positions outside its window.
+CachedTokens rebase(const CachedTokens& memory,
+                    const DecoderConfig& config,
+                    int64_t new_first_position);
 
 }  // namespace precis

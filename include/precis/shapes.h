@@ -40,6 +40,7 @@ struct GistingShape {
   int64_t num_gists = 1;
   // Frozen form: text tokens for each gist, in place of num_gists.
   std::optional<double> ratio = {};
+  bool spread = false;  // frozen form: over the text; then its first row is handed over besides
   int64_t max_segment = 512;
   bool tuned = false;       // the model itself was trained with gists
   int64_t rank = 16;        // frozen form: of the LoRA on q, k and v of the gists' rows; 0: none

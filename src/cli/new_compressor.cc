@@ -59,7 +59,6 @@ std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& e
 // The frozen form. Where the model wants a BOS, it stands before the text, since nothing can be put
 // before a cached memory later.
 std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine& engine) {
-  refuse(flags.slot_positions.has_value(), flags, "--slot-positions");
   PRECIS_CHECK(!flags.ratio || !flags.slots,
                kInvalidArgument,
                "train: --ratio of gisting stands in place of --slots");
@@ -70,6 +69,7 @@ std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine
   if (special.add_bos && special.bos) config.before_text = {*special.bos};
   set(config.num_gists, flags.slots);
   config.ratio = flags.ratio;
+  config.spread_positions = flags.slot_positions.value_or("spread") == "spread";
   set(config.max_segment, flags.max_segment);
   set(config.rank, flags.rank);
   set(config.alpha, flags.alpha);
@@ -120,8 +120,8 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
   add("--layers", flags.layers, "ic-former: of the net (default: 3)");
   add("--slot-positions",
       flags.slot_positions,
-      "icae, ic-former: of the memory tokens, after the text or spread over it (default: spread; "
-      "icae: where the model's window allows)")
+      "icae, gisting, ic-former: of the memory tokens, after the text or spread over it (default: "
+      "spread; icae: where the model's window allows)")
       ->check(CLI::IsMember({"after", "spread"}));
 }
 

@@ -38,6 +38,7 @@ CompressorShape read_gisting(const CompressorFiles& files) {
   shape.tuned = settings.choice("form", "tuned", "frozen");
   shape.num_gists = settings.integer("num_gists");
   if (settings.has("ratio")) shape.ratio = settings.number("ratio");
+  shape.spread = settings.choice("gist_positions", "spread", "after");
   shape.max_segment = settings.integer("max_segment");
   shape.rank = shape.tuned ? 0 : settings.integer("rank");
   shape.rows_before = std::ssize(settings.ids("before_text"));

@@ -150,10 +150,14 @@ PartCost part_cost(const IcaeShape& shape, const DecoderConfig& model, double to
 }
 
 PartCost part_cost(const GistingShape& shape, const DecoderConfig& model, double tokens) {
-  const double gists =
+  double gists =
       shape.ratio ? memory_tokens(tokens, *shape.ratio) : static_cast<double>(shape.num_gists);
+  if (shape.spread) gists = std::min(gists, tokens);
   const double rows = static_cast<double>(shape.rows_before) + tokens + gists;
-  return {pass_flops(model, rows, rows), 2 * gists * lora_parameters(shape, Sizes(model)), gists};
+  const bool first_row = shape.spread && (shape.rows_before > 0 || tokens >= 2 * gists);
+  return {pass_flops(model, rows, rows),
+          2 * gists * lora_parameters(shape, Sizes(model)),
+          gists + (first_row ? 1 : 0)};
 }
 
 // Queries, outputs and the MLP are of the digests only, keys and values of all rows.

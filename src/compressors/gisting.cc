@@ -5,6 +5,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -43,6 +44,11 @@ std::vector<AdaptedProjection> projections(Adapter& adapter, const DecoderConfig
     all.push_back({concat("layers.", i, ".v_proj"), layer.value, kv_size});
   }
   return all;
+}
+
+// The token in whose place spread gist `index` of `count` stands: the last of its share.
+constexpr int64_t gist_place(int64_t index, int64_t count, int64_t num_tokens) {
+  return (index + 1) * num_tokens / count - 1;
 }
 
 // An adapter whose tensors are still to be filled in.
@@ -85,7 +91,8 @@ class Gisting final : public Compressor {
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
     check_length(num_tokens, options);
-    return num_gists(num_tokens, options);
+    const int64_t gists = num_gists(num_tokens, options);
+    return gists + (keeps_first_row(num_tokens, gists) ? 1 : 0);
   }
 
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
@@ -123,6 +130,7 @@ class Gisting final : public Compressor {
                              {"form", name_of(config_.form)},
                              {"base", describe_base(decoder_)},
                              {"num_gists", config_.num_gists},
+                             {"gist_positions", config_.spread_positions ? "spread" : "after"},
                              {"max_segment", config_.max_segment},
                              {"before_text", config_.before_text},
                              {"after", config_.after},
@@ -146,6 +154,7 @@ class Gisting final : public Compressor {
     // Memories of another ratio are other memories; without one there was none to be hashed.
     if (config_.ratio) hasher.add(concat("ratio ", *config_.ratio));
     hasher.add(config_.gist_id.value_or(-1));
+    if (config_.spread_positions) hasher.add("spread");
     if (!weights_.adapter.layers.empty()) hasher.add(concat(config_.alpha));
     for (const TokenId id : config_.before_text) hasher.add(id);
     return hasher.hex();
@@ -153,8 +162,8 @@ class Gisting final : public Compressor {
 
   // REQUIRES: options that check_length() lets pass.
   int64_t num_gists(int64_t num_tokens, const CompressOptions& options) const {
-    if (!config_.ratio) return config_.num_gists;
-    return tokens_at_ratio(num_tokens, options.ratio.value_or(*config_.ratio));
+    if (config_.ratio) return tokens_at_ratio(num_tokens, options.ratio.value_or(*config_.ratio));
+    return config_.spread_positions ? std::min(config_.num_gists, num_tokens) : config_.num_gists;
   }
 
   int64_t num_rows(int64_t num_tokens, const CompressOptions& options) const {
@@ -176,10 +185,20 @@ class Gisting final : public Compressor {
                  " tokens is over the limit of ",
                  limit,
                  "; a cached memory cannot be made of parts");
-    check_window(num_rows(num_tokens, options),
+    // Spread gists stand where the text does.
+    const int64_t gists = config_.spread_positions ? 0 : num_gists(num_tokens, options);
+    check_window(std::ssize(config_.before_text) + num_tokens + gists,
                  decoder_,
                  kMethod,
                  "the text before the segment, the segment and its gists");
+  }
+
+  // Whether the first row of what is read is handed over with the spread gists, because none of
+  // them stands there: a model rests its attention on the first position of whatever it reads (Xiao
+  // et al., 2024, arXiv 2309.17453), and is at a loss where nothing of that kind is left.
+  bool keeps_first_row(int64_t num_tokens, int64_t gists) const {
+    if (!config_.spread_positions) return false;
+    return !config_.before_text.empty() || gist_place(0, gists, num_tokens) > 0;
   }
 
   void check(const Segment& segment, const CompressOptions& options) const {
@@ -194,10 +213,16 @@ class Gisting final : public Compressor {
     }
   }
 
-  // One packed pass. With gradients on, the text before the gists of the frozen form runs first and
-  // without them: nothing there is trained, so that only the gists' rows are kept for the way back.
   std::vector<CachedTokens> read_pass(std::span<const Segment> segments,
                                       const CompressOptions& options) const {
+    return config_.spread_positions ? read_spread(segments, options)
+                                    : read_behind(segments, options);
+  }
+
+  // One packed pass. With gradients on, the text before the gists of the frozen form runs first and
+  // without them: nothing there is trained, so that only the gists' rows are kept for the way back.
+  std::vector<CachedTokens> read_behind(std::span<const Segment> segments,
+                                        const CompressOptions& options) const {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(segments));
     const bool text_is_constant = c10::GradMode::is_enabled() && config_.form == Form::kFrozen;
     std::vector<at::Tensor> text, gists, whole;
@@ -206,17 +231,55 @@ class Gisting final : public Compressor {
       gists.push_back(gist_rows(num_gists(std::ssize(segment.tokens), options)));
       whole.push_back(at::cat({text.back(), gists.back()}, 0));
     }
-    if (text_is_constant) {
-      const c10::NoGradGuard no_grad;
-      decoder_.forward(pack(decoder_, text, cache), cache);
-    }
+    if (text_is_constant) read_text(text, cache);
     DecoderInput input = pack(decoder_, text_is_constant ? gists : whole, cache);
     if (!text_is_constant) input.adapted_rows = gist_marks(text, gists);  // else all are gists
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
-    for (int64_t i = 0; i < std::ssize(segments); ++i)
-      memories.push_back(gist_columns(cache, i, gists[i].size(0)));
+    for (int64_t i = 0; i < std::ssize(segments); ++i) {
+      const int64_t first = text[i].size(0), count = gists[i].size(0);
+      memories.push_back(columns(cache, i, {{first, count}}, {first, first + count}));
+    }
     return memories;
+  }
+
+  // The text, then its gists, each of which sees the text before its own place and itself.
+  std::vector<CachedTokens> read_spread(std::span<const Segment> segments,
+                                        const CompressOptions& options) const {
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(segments));
+    std::vector<at::Tensor> text, gists, places;
+    for (const Segment& segment : segments) {
+      text.push_back(text_rows(segment));
+      const int64_t count = num_gists(std::ssize(segment.tokens), options);
+      places.push_back(gist_places(count, std::ssize(segment.tokens)));
+      gists.push_back(text.back().index_select(0, places.back()) + gist_rows(count));
+    }
+    read_text(text, cache);
+    DecoderInput input = pack(decoder_, gists, cache);
+    input.seen_rows = input.positions = at::cat(places, 0);
+    decoder_.forward(input, cache, adapter());
+    std::vector<CachedTokens> memories;
+    for (int64_t i = 0; i < std::ssize(segments); ++i) {
+      const int64_t read = text[i].size(0), count = gists[i].size(0);
+      std::vector<TokenRange> kept{{read, count}};
+      if (keeps_first_row(std::ssize(segments[i].tokens), count)) kept.insert(kept.begin(), {0, 1});
+      memories.push_back(columns(cache, i, kept, {0, read}));
+    }
+    return memories;
+  }
+
+  // Nothing is trained of what becomes of the text.
+  void read_text(const std::vector<at::Tensor>& text, KvCache& cache) const {
+    const c10::NoGradGuard no_grad;
+    decoder_.forward(pack(decoder_, text, cache), cache);
+  }
+
+  // Where the gists stand in before_text and segment, [count] int64.
+  at::Tensor gist_places(int64_t count, int64_t num_tokens) const {
+    std::vector<int64_t> places;
+    for (int64_t i = 0; i < count; ++i)
+      places.push_back(std::ssize(config_.before_text) + gist_place(i, count, num_tokens));
+    return at::tensor(places, at::kLong).to(decoder_.options().device());
   }
 
   // True for the gists, which stand behind the text of each sequence, [num_rows].
@@ -241,23 +304,30 @@ class Gisting final : public Compressor {
     if (config_.form == Form::kTuned)
       return embed(decoder_, std::vector<TokenId>(count, *config_.gist_id));
     const at::Tensor rows = as_rows(weights_.embeddings, decoder_);
-    return config_.ratio ? rows.expand({count, rows.size(1)}) : rows;
+    return config_.ratio ? rows.expand({count, rows.size(1)}) : rows.narrow(0, 0, count);
   }
 
   const Adapter* adapter() const {
     return weights_.adapter.layers.empty() ? nullptr : &weights_.adapter;
   }
 
-  // The last rows of a sequence, copied, so that the rest of the cache can go.
-  CachedTokens gist_columns(const KvCache& cache, int64_t sequence, int64_t size) const {
-    const int64_t first = cache.length(sequence) - size;
+  // Ranges of a sequence's rows, copied, so that the rest of the cache can go.
+  CachedTokens columns(const KvCache& cache,
+                       int64_t sequence,
+                       const std::vector<TokenRange>& kept,
+                       std::pair<int64_t, int64_t> positions) const {
     std::vector<at::Tensor> keys, values;
     for (int64_t layer = 0; layer < decoder_.config().num_layers; ++layer) {
-      const auto [k, v] = cache.rows(layer, sequence, first, size);
-      keys.push_back(k);
-      values.push_back(v);
+      std::vector<at::Tensor> k, v;
+      for (const TokenRange& range : kept) {
+        const auto rows = cache.rows(layer, sequence, range.first, range.size);
+        k.push_back(rows.first);
+        v.push_back(rows.second);
+      }
+      keys.push_back(k.size() == 1 ? k[0] : at::cat(k, 1));
+      values.push_back(v.size() == 1 ? v[0] : at::cat(v, 1));
     }
-    return {at::stack(keys), at::stack(values), first, first + size};
+    return {at::stack(keys), at::stack(values), positions.first, positions.second};
   }
 
   GistingConfig config_;
@@ -329,6 +399,7 @@ std::unique_ptr<Compressor> create_gisting(const GistingConfig& config,
   const auto options = parameter_options(decoder);
   const int64_t hidden = decoder.config().hidden_size;
   weights.embeddings = embedding_statistics(decoder).mean.repeat({config.num_gists, 1});
+  if (config.spread_positions) weights.embeddings.zero_();
   const double bound = 1.0 / std::sqrt(static_cast<double>(hidden));
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   for (const AdaptedProjection& one : projections(weights.adapter, decoder.config())) {

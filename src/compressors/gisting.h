@@ -35,8 +35,14 @@ struct GistingConfig {
   // trained embedding is every gist's, as in the paper, and num_gists is 1.
   std::optional<double> ratio;
   std::optional<TokenId> gist_id;  // tuned form: 32000 in the published models; frozen form: none
-  int64_t rank = 16;               // frozen form: of the LoRA; 0: there is none
-  double alpha = 32.0;             // frozen form: the LoRA is scaled by alpha / rank
+  // Frozen form. As published, gists stand behind the text. Spread over it (as in Zhang et al.,
+  // 2024, arXiv 2401.03462), each stands in the place of the last token of its share: its row is
+  // that token's embedding and its own trained one, which starts at zero, and it sees what that
+  // token saw. Untrained, a gist then is its token, which the model can read. One row is handed
+  // over besides: the first that was read, on which models rest their attention.
+  bool spread_positions = false;
+  int64_t rank = 16;    // frozen form: of the LoRA; 0: there is none
+  double alpha = 32.0;  // frozen form: the LoRA is scaled by alpha / rank
   int64_t max_segment = 512;
   // Ids of this model's vocabulary, as the template has them. Text before the gists is read with
   // the segment: BOS, "Instruction:". The rest is the frame of MemoryUse::kInstruct.
@@ -57,8 +63,8 @@ struct GistingWeights {
 // methods, and there is no doubt whether a file got lost.
 std::unique_ptr<Compressor> load_gisting(const CompressorFiles& files, const Decoder& decoder);
 
-// Weights to start training from: every gist is the mean embedding; the LoRA's A is drawn uniformly
-// with the bound 1 / sqrt(hidden), its B is zero.
+// Weights to start training from: every gist is the mean embedding, or zero where gists are spread;
+// the LoRA's A is drawn uniformly with the bound 1 / sqrt(hidden), its B is zero.
 std::unique_ptr<Compressor> create_gisting(const GistingConfig& config,
                                            const Decoder& decoder,
                                            uint64_t seed = 1);

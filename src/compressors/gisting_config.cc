@@ -26,6 +26,8 @@ void check_numbers(const GistingConfig& config,
     if (config.form == Form::kTuned || config.num_gists != 1)
       fail(kind, origin, ": a ratio needs the frozen form and num_gists of 1");
   }
+  if (config.form == Form::kTuned && config.spread_positions)
+    fail(kind, origin, ": the tuned form has its gists behind the text, not spread over it");
   if (config.max_segment < 1)
     fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
   if (config.rank < 0 || config.rank > decoder.hidden_size)
@@ -77,6 +79,7 @@ GistingConfig read_gisting_config(const CompressorFiles& files, const Decoder& d
   config.num_gists = settings.integer("num_gists");
   config.max_segment = settings.integer("max_segment");
   if (settings.has("ratio")) config.ratio = settings.number("ratio");
+  config.spread_positions = settings.choice("gist_positions", "spread", "after");
   if (config.form == Form::kFrozen) {
     config.rank = settings.integer("rank");
     config.alpha = settings.number("alpha");

@@ -13,7 +13,8 @@ namespace precis {
 const char* name_of(GistingConfig::Form form);
 
 // Throws `kind`, naming `origin`, for numbers out of range, ids outside the vocabulary, a tuned
-// form without a gist id or with a ratio, and a gist that stands in the template.
+// form without a gist id, with a ratio or with spread gists, and a gist that stands in the
+// template.
 void check_gisting_config(const GistingConfig& config,
                           const Decoder& decoder,
                           ErrorKind kind,

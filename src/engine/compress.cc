@@ -20,15 +20,26 @@ std::string hash_of(std::span<const TokenId> ids) {
 
 bool to_compress(const PromptPart& part) { return part.treatment == Prompt::Treatment::kCompress; }
 
+bool is_cached(const PromptPart& part) {
+  return part.memory && std::holds_alternative<CachedTokens>(part.memory->contents().tensors);
+}
+
 // Before the work is done, rather than when its result finds no place.
 void check_places(const std::vector<PromptPart>& parts, const CompressorInfo& info) {
   if (!info.cached) return;
-  PRECIS_CHECK(std::none_of(parts.begin() + 1, parts.end(), to_compress),
-               kInvalidArgument,
-               "prompt: a cached memory has to stand first, and ",
-               info.method,
-               " makes cached memories; chat templates put text before it, so use a prompt without "
-               "turns");
+  const auto is_kept = [](const PromptPart& part) { return !part.memory && !to_compress(part); };
+  const auto becomes_cached = [](const PromptPart& part) {
+    return to_compress(part) || is_cached(part);
+  };
+  const auto first = std::ranges::find_if_not(parts, is_kept);
+  const auto behind = std::find_if_not(first, parts.end(), becomes_cached);
+  PRECIS_CHECK(
+      std::none_of(behind, parts.end(), to_compress),
+      kInvalidArgument,
+      "prompt: ",
+      info.method,
+      " makes cached memories, and these have to stand before everything but kept text and "
+      "each other");
 }
 
 // Compressors may come from outside the library, and weights from anywhere: neither is to make a

@@ -9,7 +9,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "compressors/rebase.h"
 #include "engine/compress.h"
 #include "engine/decode.h"
 #include "engine/device.h"
@@ -18,6 +17,7 @@
 #include "io/memory_contents.h"
 #include "io/translate_errors.h"
 #include "models/load_decoder.h"
+#include "precis/memory_tensors.h"
 #include "precis/registry.h"
 #include "prompt/frame_parts.h"
 #include "text/chat_template.h"

@@ -35,8 +35,7 @@ Prompt user_turn(const std::string& instruction) { return Prompt().turn("user").
 }  // namespace
 
 InstructPrompts::InstructPrompts(const Engine& engine, bool framed)
-    : engine_(engine),
-      chat_(!framed && !engine.compressor()->info().cached && reads_chats(engine)) {
+    : engine_(engine), chat_(!framed && reads_chats(engine)) {
   if (!chat_) frame_ = engine.compressor()->frame(MemoryUse::kInstruct);
 }
 

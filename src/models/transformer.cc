@@ -43,6 +43,13 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
           std::adjacent_find(starts.begin(), starts.end(), std::greater_equal<>()) == starts.end(),
       kInvalidArgument,
       "decoder: sequences of at least one row each have to cover the rows");
+  const at::Tensor& seen = input.seen_rows;
+  PRECIS_CHECK(!seen.defined() || (seen.scalar_type() == at::kLong && seen.dim() == 1 &&
+                                   seen.size(0) == input.embeddings.size(0)),
+               kInvalidArgument,
+               "decoder: seen_rows do not name each of the ",
+               input.embeddings.size(0),
+               " rows");
 }
 
 class Transformer final : public Decoder {
@@ -137,7 +144,8 @@ class Transformer final : public Decoder {
   // Whether the pass is one row each of different sequences, as decode_step() wants it.
   bool is_step(const DecoderInput& input) const {
     const std::vector<int64_t>& sequences = input.cache_sequences;
-    if (c10::GradMode::is_enabled() || input.embeddings.size(0) != std::ssize(sequences) ||
+    if (c10::GradMode::is_enabled() || input.seen_rows.defined() ||
+        input.embeddings.size(0) != std::ssize(sequences) ||
         !ops::decode_step_applies(step_model_, input.embeddings))
       return false;
     return std::set<int64_t>(sequences.begin(), sequences.end()).size() == sequences.size();

@@ -87,12 +87,15 @@ at::Tensor attend_each(const HeadRows& rows,
   const auto own_k = rows.k.split_with_sizes(lengths, 0);
   const auto own_v = rows.v.split_with_sizes(lengths, 0);
   const auto heads_first = [](const at::Tensor& x) { return x.transpose(0, 1); };
+  ops::AttentionOptions own = options;
   std::vector<at::Tensor> outputs;
   for (size_t i = 0; i < lengths.size(); ++i) {
     const auto [k, v] = pass.cache.append(
         layer, pass.input.cache_sequences[i], heads_first(own_k[i]), heads_first(own_v[i]));
+    if (pass.input.seen_rows.defined())
+      own.seen = pass.input.seen_rows.narrow(0, starts[i], lengths[i]);
     outputs.push_back(
-        ops::attention(heads_first(own_q[i]).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), options)
+        ops::attention(heads_first(own_q[i]).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), own)
             .squeeze(0)
             .transpose(0, 1)
             .flatten(1, 2));
@@ -121,6 +124,7 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) co
   const ops::AttentionOptions options{config.attention_scale, windowed ? config.window : 0};
   // As many rows as sequences, none of which is empty (check_input): one each.
   const int64_t sequences = std::ssize(pass.input.cache_sequences);
+  if (pass.input.seen_rows.defined()) return output(attend_each(rows, index, pass, options));
   if (rows.q.size(0) == sequences) return output(attend_decode(rows, index, pass, options));
   const int64_t length = sequences > 1 ? uniform_fresh_length(pass) : 0;
   return output(length > 0 ? attend_uniform(rows, length, index, pass, options)

@@ -11,14 +11,20 @@
 namespace precis::ops {
 namespace {
 
-// True where a query may look, [n, m]: rows up to its own, and no further back than the window.
-at::Tensor allowed(int64_t n, int64_t m, int64_t window, c10::Device device) {
-  const at::Tensor query =
-      at::arange(m - n, m, at::TensorOptions(at::kLong).device(device)).unsqueeze(1);
-  const at::Tensor key = at::arange(m, at::TensorOptions(at::kLong).device(device)).unsqueeze(0);
-  at::Tensor mask = key <= query;
-  if (window > 0) mask = mask.logical_and(key > query - window);
-  return mask;
+// True where a query may look, [n, m]: rows up to its own, or those that it sees and its own, and
+// no further back than the window.
+at::Tensor allowed(int64_t n, int64_t m, const AttentionOptions& options, c10::Device device) {
+  const auto index = at::TensorOptions(at::kLong).device(device);
+  const at::Tensor own = at::arange(m - n, m, index).unsqueeze(1);
+  const at::Tensor key = at::arange(m, index).unsqueeze(0);
+  if (!options.seen.defined()) {
+    const at::Tensor mask = key <= own;
+    return options.window > 0 ? mask.logical_and(key > own - options.window) : mask;
+  }
+  const at::Tensor place = options.seen.unsqueeze(1);  // as if the query's key stood there
+  at::Tensor mask = key < place.clamp_max(m - n);
+  if (options.window > 0) mask = mask.logical_and(key > place - options.window);
+  return mask.logical_or(key == own);
 }
 
 // [batch, kv_heads, m, d] -> [batch, heads, m, d], each head repeated for the queries that share
@@ -31,7 +37,10 @@ at::Tensor repeat_heads(const at::Tensor& x, int64_t heads) {
       .reshape({x.size(0), heads, x.size(2), x.size(3)});
 }
 
-void check_shapes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+void check_shapes(const at::Tensor& q,
+                  const at::Tensor& k,
+                  const at::Tensor& v,
+                  const AttentionOptions& options) {
   PRECIS_CHECK(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes(),
                kInvalidArgument,
                "attention: expected q, k, v of 4 dimensions, got [",
@@ -55,6 +64,13 @@ void check_shapes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)
                "] do not fit keys [",
                k.sizes(),
                "]");
+  const at::Tensor& seen = options.seen;
+  PRECIS_CHECK(!seen.defined() || (seen.scalar_type() == at::kLong && seen.dim() == 1 &&
+                                   seen.size(0) == q.size(2)),
+               kInvalidArgument,
+               "attention: `seen` does not name each of the ",
+               q.size(2),
+               " queries");
   const auto dtype = q.scalar_type();
   PRECIS_CHECK(k.scalar_type() == dtype && v.scalar_type() == dtype,
                kInvalidArgument,
@@ -78,9 +94,9 @@ at::Tensor prefill(const at::Tensor& q,
                    const AttentionOptions& options) {
   const int64_t n = q.size(2), m = k.size(2);
   const bool windowed = options.window > 0 && options.window < m;
-  const bool plain_causal = n == m && !windowed;
+  const bool plain_causal = n == m && !windowed && !options.seen.defined();
   std::optional<at::Tensor> mask;
-  if (!plain_causal) mask = allowed(n, m, windowed ? options.window : 0, q.device());
+  if (!plain_causal) mask = allowed(n, m, options, q.device());
   return at::scaled_dot_product_attention(q,
                                           repeat_heads(k, q.size(1)),
                                           repeat_heads(v, q.size(1)),
@@ -97,7 +113,7 @@ at::Tensor reference::attention(const at::Tensor& q,
                                 const at::Tensor& v,
                                 const AttentionOptions& options) {
   const at::Tensor keys = repeat_heads(k, q.size(1));
-  const at::Tensor mask = allowed(q.size(2), k.size(2), options.window, q.device());
+  const at::Tensor mask = allowed(q.size(2), k.size(2), options, q.device());
   const at::Tensor scores =
       (at::matmul(q, keys.transpose(-2, -1)) * options.scale)
           .to(q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
@@ -109,7 +125,7 @@ at::Tensor attention(const at::Tensor& q,
                      const at::Tensor& k,
                      const at::Tensor& v,
                      const AttentionOptions& options) {
-  check_shapes(q, k, v);
+  check_shapes(q, k, v, options);
   if (products_are_slow(q)) {
     return prefill(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), options)
         .to(q.scalar_type());

@@ -10,6 +10,9 @@ namespace precis::ops {
 struct AttentionOptions {
   double scale = 1.0;
   int64_t window = 0;  // keys that a query sees, itself included; 0: all up to itself
+  // [n] int64: instead of all keys up to its own, query i sees the first seen[i] of the m - n keys
+  // before the queries' own, and its own alone, as if that stood behind them. Undefined: all.
+  at::Tensor seen = {};
 };
 
 // Causal grouped-query attention of one or more sequences of equal lengths. The queries are the

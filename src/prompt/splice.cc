@@ -20,7 +20,10 @@ at::Tensor token_rows(std::span<const TokenId> ids, const Decoder& decoder) {
 
 at::Tensor memory_rows(const Memory& memory, const Decoder& decoder) {
   const auto* soft = std::get_if<SoftTokens>(&memory.contents().tensors);
-  PRECIS_CHECK(soft != nullptr, kInvalidArgument, "prompt: a cached memory has to stand first");
+  PRECIS_CHECK(soft != nullptr,
+               kInvalidArgument,
+               "prompt: behind other memories, and behind text that follows a memory, no cached "
+               "memory can stand");
   PRECIS_CHECK(soft->embeddings.size(1) == decoder.config().hidden_size,
                kInvalidArgument,
                "prompt: a memory has rows of ",
@@ -46,10 +49,26 @@ void check_cached(const CachedTokens& cached, const DecoderConfig& config) {
                shape.head_dim);
 }
 
+// The tokens in front of a cached memory, as a prefix; null: there is no cached memory, or nothing
+// in front of it.
+std::shared_ptr<const SharedPrefix> prefix_of_cached(std::span<const PromptPart> parts) {
+  std::vector<TokenId> tokens;
+  for (const PromptPart& part : parts) {
+    if (part.memory) {
+      if (tokens.empty() || cached_of(part) == nullptr) return nullptr;
+      return std::make_shared<SharedPrefix>(std::move(tokens));
+    }
+    tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 int64_t SplicedPrompt::num_rows() const {
-  return embeddings.size(0) + (prefix ? prefix->size() : 0) + (cached ? cached->keys.size(2) : 0);
+  int64_t rows = embeddings.size(0) + (prefix ? prefix->size() : 0);
+  for (const CachedTokens& memory : cached) rows += memory.keys.size(2);
+  return rows;
 }
 
 SplicedPrompt splice(std::span<const PromptPart> parts,
@@ -59,18 +78,20 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
   SplicedPrompt spliced;
   std::vector<at::Tensor> rows;
   int64_t start = 0;  // position of the first row
-  int64_t covered = prefix ? prefix->size() : 0;
-  if (prefix) start = covered;
-  spliced.prefix = std::move(prefix);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    if (i == 0 && cached_of(parts[i]) != nullptr) {
-      spliced.cached = *cached_of(parts[i]);
-      check_cached(*spliced.cached, decoder.config());
-      start = spliced.cached->next_position;
-    } else if (parts[i].memory) {
-      rows.push_back(memory_rows(*parts[i].memory, decoder));
+  spliced.prefix = prefix ? std::move(prefix) : prefix_of_cached(parts);
+  int64_t covered = spliced.prefix ? spliced.prefix->size() : 0;
+  if (spliced.prefix) start = covered;
+  for (const PromptPart& part : parts) {
+    const CachedTokens* cached = rows.empty() ? cached_of(part) : nullptr;
+    if (cached != nullptr) {
+      check_cached(*cached, decoder.config());
+      const bool stands_first = !spliced.prefix && spliced.cached.empty();
+      spliced.cached.push_back(stands_first ? *cached : rebase(*cached, decoder.config(), start));
+      start = spliced.cached.back().next_position;
+    } else if (part.memory) {
+      rows.push_back(memory_rows(*part.memory, decoder));
     } else {
-      const std::vector<TokenId>& ids = parts[i].tokens;
+      const std::vector<TokenId>& ids = part.tokens;
       spliced.tokens.insert(spliced.tokens.end(), ids.begin(), ids.end());
       const int64_t skipped = std::min<int64_t>(covered, std::ssize(ids));
       covered -= skipped;
@@ -103,12 +124,13 @@ void preload(const SplicedPrompt& prompt,
              KvCache& cache,
              int64_t sequence) {
   if (prompt.prefix) cache.copy_sequence(prompt.prefix->keys_and_values(decoder), 0, sequence);
-  if (!prompt.cached) return;
-  // Taken apart at once, so that the way back is one stack.
-  const auto keys = prompt.cached->keys.to(decoder.options()).unbind(0);
-  const auto values = prompt.cached->values.to(decoder.options()).unbind(0);
-  for (size_t layer = 0; layer < keys.size(); ++layer)
-    cache.append(static_cast<int64_t>(layer), sequence, keys[layer], values[layer]);
+  for (const CachedTokens& memory : prompt.cached) {
+    // Taken apart at once, so that the way back is one stack.
+    const auto keys = memory.keys.to(decoder.options()).unbind(0);
+    const auto values = memory.values.to(decoder.options()).unbind(0);
+    for (size_t layer = 0; layer < keys.size(); ++layer)
+      cache.append(static_cast<int64_t>(layer), sequence, keys[layer], values[layer]);
+  }
 }
 
 }  // namespace precis

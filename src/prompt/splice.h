@@ -4,7 +4,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,18 +19,19 @@ struct SplicedPrompt {
   at::Tensor embeddings;  // [n, hidden]
   at::Tensor positions;   // [n] int64
   std::shared_ptr<const SharedPrefix>
-      prefix;                          // tokens whose keys and values are there already; null: none
-  std::optional<CachedTokens> cached;  // a cached memory in front of everything
-  std::vector<TokenId> tokens;         // all token ids of the prompt, for the repetition penalty
+      prefix;                        // tokens whose keys and values are there already; null: none
+  std::vector<CachedTokens> cached;  // memories behind the prefix, in front of everything else
+  std::vector<TokenId> tokens;       // all token ids of the prompt, for the repetition penalty
 
-  int64_t num_rows() const;  // that attention sees: prefix and cached memory too
+  int64_t num_rows() const;  // that attention sees: prefix and cached memories too
 };
 
 // The third stage: token rows and memory rows in one sequence. Every part is kept text or a memory
 // by now. `prefix`, if any, is what the first parts start with; its tokens are left out of the
-// rows. Throws kInvalidArgument for a cached memory that is not the first part, for rows of another
-// hidden size, and for positions, with `to_follow` more, that go beyond the model's window: after a
-// cached memory they go on where its text ended.
+// rows. Cached memories keep their positions where they stand first; behind tokens, which then
+// become the prefix, and behind each other they are moved. Throws kInvalidArgument for a cached
+// memory behind anything else, for rows of another hidden size, and for positions, with `to_follow`
+// more, that go beyond the model's window: after a cached memory they go on where its text ended.
 SplicedPrompt splice(std::span<const PromptPart> parts,
                      const Decoder& decoder,
                      std::shared_ptr<const SharedPrefix> prefix = nullptr,

@@ -16,7 +16,8 @@ struct PromptTokenizer {
   const Tokenizer* tokenizer;
   const ChatTemplate* chat;
   std::string chat_problem = "the model has no chat template";  // what to say where chat is null
-  bool cached_memories = false;  // text to be compressed becomes what nothing can stand before
+  // Text to be compressed becomes a memory that was read with a BOS of its own.
+  bool cached_memories = false;
 };
 
 // The first stage: text to ids. Texts that are kept and stand next to each other are tokenized as

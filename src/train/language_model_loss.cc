@@ -49,14 +49,33 @@ std::span<const TokenId> predicted_targets(const TrainingExample& example, int64
   return std::span(example.targets).last(count);
 }
 
+// `prefix`: what is read already of the example's chat; null: nothing.
 SplicedPrompt splice_example(const TrainingExample& example,
                              MemoryTensors memory,
                              const Compressor& compressor,
-                             const Decoder& decoder) {
+                             const Decoder& decoder,
+                             std::shared_ptr<const SharedPrefix> prefix) {
   PRECIS_CHECK(!example.targets.empty(), kInvalidArgument, "training: an example has no targets");
   const MemoryFrame frame = example.chat ? MemoryFrame{} : compressor.frame(example.use);
-  return splice(parts_of(example, std::move(memory), frame, decoder), decoder);
+  return splice(parts_of(example, std::move(memory), frame, decoder), decoder, std::move(prefix));
 }
+
+// What a chat begins with, read once for all examples that have it: cached memories stand behind
+// nothing else.
+class ChatPrefixes {
+ public:
+  std::shared_ptr<const SharedPrefix> operator()(const TrainingExample& example,
+                                                 const MemoryTensors& memory) {
+    if (!example.chat || example.chat->empty() || !std::holds_alternative<CachedTokens>(memory))
+      return nullptr;
+    if (!prefix_ || prefix_->tokens() != *example.chat)
+      prefix_ = std::make_shared<SharedPrefix>(*example.chat);
+    return prefix_;
+  }
+
+ private:
+  std::shared_ptr<const SharedPrefix> prefix_;
+};
 
 // What the teacher reads: all text, none of it compressed.
 SplicedPrompt splice_in_full(const TrainingExample& example, const Decoder& decoder) {
@@ -131,11 +150,13 @@ PredictedBatch predict(const Decoder& decoder,
   std::vector<MemoryTensors> memories = compressor.compress(segments, options);
   KvCache cache(decoder.config().kv_shape(), decoder.options(), std::ssize(examples));
   PackedPass pass(decoder, cache);
+  ChatPrefixes chat_prefix;
   std::vector<TokenId> targets;
   std::vector<int64_t> counts;
   for (int64_t i = 0; i < std::ssize(examples); ++i) {
+    std::shared_ptr<const SharedPrefix> prefix = chat_prefix(examples[i], memories[i]);
     const SplicedPrompt prompt =
-        splice_example(examples[i], std::move(memories[i]), compressor, decoder);
+        splice_example(examples[i], std::move(memories[i]), compressor, decoder, std::move(prefix));
     const auto wanted = predicted_targets(examples[i], prompt.embeddings.size(0));
     pass.add(prompt, i, std::ssize(wanted));
     targets.insert(targets.end(), wanted.begin(), wanted.end());

@@ -82,9 +82,6 @@ void check_options(const TrainerOptions& options, const Compressor& compressor) 
   if (objectives.autoencode > 0) compressor.frame(MemoryUse::kAutoencode);
   if (objectives.go_on > 0 || objectives.distil > 0) compressor.frame(MemoryUse::kContinue);
   if (objectives.instruct > 0 && !options.examples.chat) compressor.frame(MemoryUse::kInstruct);
-  demand(!options.examples.chat || !info.cached,
-         info.method,
-         " makes cached memories, which stand first: they cannot be trained inside a chat");
 }
 
 double learning_rate(const TrainerOptions& options, int64_t step) {

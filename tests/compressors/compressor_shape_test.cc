@@ -70,6 +70,13 @@ std::unique_ptr<Compressor> make_gisting_by_ratio(const Decoder& decoder) {
   return create_gisting(config, decoder);
 }
 
+std::unique_ptr<Compressor> make_spread_gisting_behind_a_text(const Decoder& decoder) {
+  GistingConfig config = small_gisting();
+  config.spread_positions = true;
+  config.before_text = {3, 4};
+  return create_gisting(config, decoder);
+}
+
 std::unique_ptr<Compressor> make_tuned_gisting(const Decoder& decoder) {
   GistingConfig config = small_gisting();
   config.form = GistingConfig::Form::kTuned;
@@ -86,6 +93,8 @@ const RealCase kReal[] = {{"selfcp_without_norm", make_selfcp_without_norm},
                           {"gisting_behind_a_text", make_gisting_behind_a_text},
                           {"gisting_without_lora", make_gisting_without_lora},
                           {"gisting_by_ratio", make_gisting_by_ratio},
+                          {"gisting_spread", make_small_spread_gisting},
+                          {"gisting_spread_behind_a_text", make_spread_gisting_behind_a_text},
                           {"gisting_tuned", make_tuned_gisting}};
 
 std::unique_ptr<Decoder> small_decoder(at::ScalarType dtype) {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cached rows taken out of a cache, and moved to other positions.
-#include "compressors/rebase.h"
-
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prompts whose text becomes keys and values: nothing stands before them, positions go on after the
-// text, and the gist is no word of an answer.
+// Prompts whose text becomes keys and values: only kept text and others stand before them,
+// positions go on after the text, and the gist is no word of an answer.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -82,13 +82,34 @@ TEST_F(CachedMemory, TextToBeCompressedStandsFirstWithoutABosOfThePrompt) {
   EXPECT_EQ(at_once.savings.memory_rows, 2);
 }
 
-TEST_F(CachedMemory, NothingStandsBeforeIt) {
+TEST_F(CachedMemory, KeptTextAndOtherCachedMemoriesMayStandBeforeIt) {
   const Engine engine = load(frozen());
+  const Memory memory = engine.compress(kText);
+  const auto same = [&](const Prompt& compressed, const Prompt& ready, int64_t memory_rows) {
+    const Completion at_once = engine.generate(compressed, short_answer());
+    EXPECT_EQ(at_once.ids, engine.generate(ready, short_answer()).ids);
+    EXPECT_EQ(at_once.savings.memory_rows, memory_rows);
+  };
+  same(Prompt().keep("first").compress(kText).keep("and then"),
+       Prompt().keep("first").memory(memory).keep("and then"),
+       2);
+  same(Prompt().keep("first").compress(kText).compress(kText).keep("and then"),
+       Prompt().keep("first").memory(memory).memory(memory).keep("and then"),
+       4);
+  same(Prompt().memory(memory).compress(kText).keep("and then"),
+       Prompt().memory(memory).memory(memory).keep("and then"),
+       4);
+}
+
+TEST_F(CachedMemory, NothingElseStandsBeforeIt) {
+  const Engine engine = load(frozen());
+  const Memory memory = engine.compress(kText);
   expect_error(ErrorKind::kInvalidArgument, "gisting makes cached memories", [&] {
-    engine.generate(Prompt().keep("first").compress(kText).keep("and then"), short_answer());
+    engine.generate(Prompt().memory(memory).keep("first").compress(kText).keep("and then"),
+                    short_answer());
   });
-  expect_error(ErrorKind::kInvalidArgument, "has to stand first", [&] {
-    engine.generate(Prompt().keep("first").memory(engine.compress(kText)).keep("and then"),
+  expect_error(ErrorKind::kInvalidArgument, "no cached memory can stand", [&] {
+    engine.generate(Prompt().memory(memory).keep("first").memory(memory).keep("and then"),
                     short_answer());
   });
   expect_error(ErrorKind::kInvalidArgument, "nothing follows the memory", [&] {

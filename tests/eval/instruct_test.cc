@@ -62,7 +62,7 @@ TEST_F(InstructTest, WithoutAChatTheyStandInTheCompressorsFrame) {
         return create_gisting(config, decoder);
       },
       chat_model());
-  const InstructPrompts prompts(engine);
+  const InstructPrompts prompts(engine, /*framed=*/true);
   EXPECT_FALSE(prompts.chat());
   const auto source = context(engine, 1);
   const Memory memory = engine.compress_ids(source);
@@ -73,6 +73,12 @@ TEST_F(InstructTest, WithoutAChatTheyStandInTheCompressorsFrame) {
   Prompt compressed = Prompt().memory(memory).ids({11, 12}).keep("which town").ids({13});
   EXPECT_NEAR(answer_nll(engine, prompts.of_memory(memory, "which town").prompt, 1),
               answer_nll(engine, compressed, 1),
+              kTolerance);
+  const InstructPrompts in_chat(engine);
+  EXPECT_TRUE(in_chat.chat());
+  const Prompt turn = Prompt().turn("user").memory(memory).keep("\n\nwhich town");
+  EXPECT_NEAR(answer_nll(engine, in_chat.of_memory(memory, "which town").prompt, 1),
+              answer_nll(engine, turn, 1),
               kTolerance);
 }
 

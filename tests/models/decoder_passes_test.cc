@@ -54,6 +54,19 @@ TEST_F(DecoderPasses, EverySequenceHasARow) {
   EXPECT_EQ(cache.length(0), 0);
 }
 
+TEST_F(DecoderPasses, SeenRowsNameEachRow) {
+  KvCache cache(decoder_->config().kv_shape(), decoder_->options());
+  DecoderInput input{decoder_->embed(at::tensor({5, 6}, at::kLong)), at::arange(2), {0, 2}, {0}};
+  for (const at::Tensor& seen :
+       {at::zeros({1}, at::kLong), at::zeros({2}), at::zeros({2, 1}, at::kLong)}) {
+    input.seen_rows = seen;
+    expect_error(ErrorKind::kInvalidArgument, "seen_rows do not name each of the 2 rows", [&] {
+      decoder_->forward(input, cache);
+    });
+  }
+  EXPECT_EQ(cache.length(0), 0);
+}
+
 TEST(DecoderLoading, OnSeveralThreadsInInferenceMode) {
   const auto model = std::filesystem::path(PRECIS_TEST_MODEL_DIR) / "smollm2-135m-instruct.gguf";
   if (!std::filesystem::exists(model)) GTEST_SKIP() << "third_party/install.sh brings the model";

@@ -133,6 +133,22 @@ TEST_P(Ops, PrefillAttentionEqualsItsReference) {
   }
 }
 
+// Queries in the places of keys that are there already, as a causal pass has them.
+TEST_P(Ops, QueriesThatSeeUpToTheirPlaceEqualThoseOfAPass) {
+  const at::Tensor q = random({2, 6, 20, 32}), k = random({2, 3, 20, 32}),
+                   v = random({2, 3, 20, 32});
+  const at::Tensor seen = at::tensor({0, 3, 4, 13, 19}, at::kLong);
+  const auto own = [&](const at::Tensor& x) { return x.index_select(2, seen); };
+  for (const int64_t window : {0, 8}) {
+    ops::AttentionOptions options{0.2, window};
+    const at::Tensor pass = ops::reference::attention(q, k, v, options);
+    options.seen = seen;
+    const at::Tensor keys = at::cat({k, own(k)}, 2), values = at::cat({v, own(v)}, 2);
+    expect_close(ops::attention(own(q), keys, values, options), own(pass));
+    expect_close(ops::reference::attention(own(q), keys, values, options), own(pass));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Cpu,
                          Ops,
                          testing::Values(Precision{at::kFloat, 2e-6},
@@ -154,6 +170,18 @@ TEST(OpErrors, NameWhatDoesNotFit) {
   expect_error(ErrorKind::kInvalidArgument, "attention", [] {
     ops::attention(at::ones({1, 3, 1, 4}), at::ones({1, 2, 1, 4}), at::ones({1, 2, 1, 4}), {});
   });
+}
+
+TEST(OpErrors, AttentionRefusesWhatDoesNotNameEachQuery) {
+  const at::Tensor x = at::ones({1, 2, 3, 4});
+  for (const at::Tensor& seen :
+       {at::ones({2}, at::kLong), at::ones({3}), at::ones({3, 1}, at::kLong)}) {
+    ops::AttentionOptions options;
+    options.seen = seen;
+    expect_error(ErrorKind::kInvalidArgument, "each of the 3 queries", [&] {
+      ops::attention(x, x, x, options);
+    });
+  }
 }
 
 // A cache of another dtype than the decoder's: a kernel would read beyond its end.

@@ -211,6 +211,20 @@ class Splice : public testing::Test {
     return decoder->embed(at::tensor(ids, at::kLong));
   }
 
+  // Of a text that stands first.
+  CachedTokens states_of(const std::vector<TokenId>& ids) const {
+    const int64_t size = std::ssize(ids);
+    KvCache cache(decoder->config().kv_shape(), decoder->options());
+    decoder->forward({rows(ids), at::arange(size), {0, size}, {0}}, cache);
+    std::vector<at::Tensor> keys, values;
+    for (int64_t layer = 0; layer < decoder->config().num_layers; ++layer) {
+      const auto [k, v] = cache.rows(layer, 0, 0, size);
+      keys.push_back(k);
+      values.push_back(v);
+    }
+    return {at::stack(keys), at::stack(values), 0, size};
+  }
+
   static PromptPart ids(std::vector<TokenId> tokens) {
     return {std::move(tokens), Treatment::kKeep, std::nullopt};
   }
@@ -234,23 +248,38 @@ TEST_F(Splice, AMemoryOfTheEmbeddingsThemselvesReadsLikeTheText) {
 }
 
 TEST_F(Splice, ACachedMemoryOfTheTextReadsLikeTheText) {
-  KvCache cache(decoder->config().kv_shape(), decoder->options());
-  decoder->forward({rows({10, 11, 12}), at::arange(3), {0, 3}, {0}}, cache);
-  std::vector<at::Tensor> keys, values;
-  for (int64_t layer = 0; layer < decoder->config().num_layers; ++layer) {
-    const KvShape shape = decoder->config().kv_shape();
-    const at::Tensor none = at::empty({shape.num_kv_heads, 0, shape.head_dim});
-    const auto [k, v] = cache.append(layer, 0, none, none);
-    keys.push_back(k.clone());
-    values.push_back(v.clone());
-  }
-  const CachedTokens cached{at::stack(keys), at::stack(values), 0, 3};
+  const CachedTokens cached = states_of({10, 11, 12});
   const auto prompt = splice(std::vector{memory(cached), ids({13, 14})}, *decoder);
   EXPECT_TRUE(at::equal(prompt.positions, at::tensor({3, 4}, at::kLong)));
   EXPECT_TRUE(at::allclose(answer(prompt),
                            answer(splice(std::vector{ids({10, 11, 12, 13, 14})}, *decoder)),
                            1e-4,
                            1e-5));
+}
+
+// Made as if nothing stood before them, they are moved to where they stand.
+TEST_F(Splice, CachedMemoriesStandBehindTextAndEachOther) {
+  const CachedTokens first = states_of({10, 11, 12}), second = states_of({13, 14});
+  const auto prompt = splice(
+      std::vector{ids({7, 8}), ids({9}), memory(first), memory(second), ids({15, 16})}, *decoder);
+  EXPECT_EQ(prompt.prefix->tokens(), (std::vector<TokenId>{7, 8, 9}));
+  EXPECT_TRUE(at::equal(prompt.positions, at::tensor({8, 9}, at::kLong)));
+  EXPECT_EQ(prompt.num_rows(), 10);
+  EXPECT_EQ(prompt.tokens, (std::vector<TokenId>{7, 8, 9, 15, 16}));
+  KvCache cache(decoder->config().kv_shape(), decoder->options());
+  preload(prompt, *decoder, cache, 0);
+  const CachedTokens moved[] = {rebase(first, decoder->config(), 3),
+                                rebase(second, decoder->config(), 6)};
+  for (int64_t layer = 0; layer < decoder->config().num_layers; ++layer) {
+    const auto [keys, values] = cache.rows(layer, 0, 3, 5);
+    EXPECT_TRUE(at::equal(keys, at::cat({moved[0].keys[layer], moved[1].keys[layer]}, 1)));
+    EXPECT_TRUE(at::equal(values, at::cat({first.values[layer], second.values[layer]}, 1)));
+  }
+  const auto prefix = std::make_shared<SharedPrefix>(std::vector<TokenId>{7, 8, 9});
+  const auto shared = splice(
+      std::vector{ids({7, 8, 9}), memory(first), memory(second), ids({15, 16})}, *decoder, prefix);
+  EXPECT_EQ(shared.prefix, prefix);
+  EXPECT_TRUE(at::equal(answer(shared), answer(prompt)));
 }
 
 TEST_F(Splice, ASharedPrefixIsNotReadAgain) {
@@ -263,9 +292,20 @@ TEST_F(Splice, ASharedPrefixIsNotReadAgain) {
 }
 
 TEST_F(Splice, RefusesACachedMemoryBehindOthersAndForeignRows) {
-  const at::Tensor kv = at::zeros({3, 1, 1, 16});
-  expect_error(ErrorKind::kInvalidArgument, "stand first", [&] {
-    splice(std::vector{ids({1}), memory(CachedTokens{kv, kv, 0, 1}), ids({2})}, *decoder);
+  const auto refuse = [&](const std::vector<PromptPart>& parts) {
+    expect_error(ErrorKind::kInvalidArgument, "no cached memory can stand", [&] {
+      splice(parts, *decoder);
+    });
+  };
+  const CachedTokens cached = states_of({5});
+  const SoftTokens soft{rows({3})};
+  refuse({memory(soft), memory(cached), ids({2})});
+  refuse({ids({1}), memory(soft), memory(cached), ids({2})});
+  refuse({memory(cached), ids({1}), memory(cached), ids({2})});
+  refuse({ids({1}), memory(cached), memory(soft), memory(cached), ids({2})});
+  const int64_t window = decoder->config().context_length;
+  expect_error(ErrorKind::kInvalidArgument, "outside the model's window", [&] {
+    splice(std::vector{ids(std::vector<TokenId>(window, 1)), memory(cached), ids({2})}, *decoder);
   });
   expect_error(ErrorKind::kInvalidArgument, "rows of 7", [&] {
     splice(std::vector{memory(SoftTokens{at::ones({2, 7})}), ids({2})}, *decoder);

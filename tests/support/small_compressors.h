@@ -64,4 +64,12 @@ inline std::unique_ptr<Compressor> make_small_gisting(const Decoder& decoder) {
   return create_gisting(small_gisting(), decoder);
 }
 
+inline std::unique_ptr<Compressor> make_small_spread_gisting(const Decoder& decoder) {
+  GistingConfig config = small_gisting();
+  config.num_gists = 1;
+  config.ratio = 4;
+  config.spread_positions = true;
+  return create_gisting(config, decoder);
+}
+
 }  // namespace precis

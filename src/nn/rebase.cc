@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compressors/rebase.h"
-
 #include <ATen/ATen.h>
 
 #include <vector>
 
 #include "base/check.h"
 #include "ops/rotary.h"
+#include "precis/decoder.h"
+#include "precis/memory_tensors.h"
 
 namespace precis {
 namespace {

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gists that are spread over the text: each stands in the place of a token, and is that token until
+// it is trained.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include "gisting_fixture.h"
+#include "prompt/splice.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
+
+namespace precis {
+namespace {
+
+constexpr double kTolerance = 1e-4;
+
+// Models with and without windows.
+class SpreadGisting : public testing::TestWithParam<const char*> {
+ protected:
+  SpreadGisting() : decoder(load_model(GetParam(), at::kFloat)) {
+    config.ratio = 4;
+    config.spread_positions = true;
+    config.rank = 4;
+    config.max_segment = 400;
+    fresh = create_gisting(config, *decoder);
+    trained = create_gisting(config, *decoder);
+    at::manual_seed(3);
+    for (const NamedTensor& named : trained->parameters()) named.tensor.normal_(0, 0.3);
+  }
+
+  static CachedTokens compress(const Compressor& compressor,
+                               int64_t num_tokens,
+                               std::optional<double> ratio = {}) {
+    const Segment segment = segment_of(num_tokens);
+    CompressOptions options;
+    options.ratio = ratio;
+    return cached_of(compressor.compress({&segment, 1}, options).front());
+  }
+
+  // Keys and values of the model itself, [layers, kv_heads, rows, 2 * head_dim].
+  at::Tensor states_of(const std::vector<TokenId>& ids) const {
+    KvCache cache(decoder->config().kv_shape(), decoder->options());
+    const at::Tensor index = at::tensor(ids, at::kLong);
+    const int64_t size = std::ssize(ids);
+    decoder->forward({decoder->embed(index), at::arange(size), {0, size}, {0}}, cache);
+    std::vector<at::Tensor> states;
+    for (int64_t layer = 0; layer < decoder->config().num_layers; ++layer) {
+      const auto [keys, values] = cache.rows(layer, 0, 0, size);
+      states.push_back(at::cat({keys, values}, 2));
+    }
+    return at::stack(states);
+  }
+
+  static at::Tensor states_of(const CachedTokens& memory) {
+    return at::cat({memory.keys, memory.values}, 3);
+  }
+
+  static at::Tensor places(const std::vector<int64_t>& of) { return at::tensor(of, at::kLong); }
+
+  c10::NoGradGuard no_grad;
+  std::unique_ptr<Decoder> decoder;
+  GistingConfig config;
+  std::unique_ptr<Compressor> fresh, trained;
+};
+
+TEST_P(SpreadGisting, UntrainedTheyAreTheTokensInWhosePlaceTheyStand) {
+  const at::Tensor whole = states_of(segment_of(40).tokens);
+  const CachedTokens memory = compress(*fresh, 40);
+  EXPECT_EQ(memory.first_position, 0);
+  EXPECT_EQ(memory.next_position, 40);
+  const at::Tensor wanted =
+      whole.index_select(2, places({0, 3, 7, 11, 15, 19, 23, 27, 31, 35, 39}));
+  EXPECT_LT(largest_difference(states_of(memory), wanted), kTolerance);
+}
+
+TEST_P(SpreadGisting, SharesThatDoNotComeOutEvenEndWhereTheTextDoes) {
+  const at::Tensor whole = states_of(segment_of(11).tokens);
+  const CachedTokens memory = compress(*fresh, 11);
+  EXPECT_LT(largest_difference(states_of(memory), whole.index_select(2, places({0, 4, 10}))),
+            kTolerance);
+}
+
+TEST_P(SpreadGisting, AtARatioOfOneTheMemoryIsTheTextItself) {
+  EXPECT_LT(
+      largest_difference(states_of(compress(*fresh, 30, 1.0)), states_of(segment_of(30).tokens)),
+      kTolerance);
+}
+
+TEST_P(SpreadGisting, TheFirstRowIsHandedOverWhereNoGistStands) {
+  for (const auto& [tokens, ratio, rows] : std::vector<std::tuple<int64_t, double, int64_t>>{
+           {1, 4, 1}, {3, 4, 2}, {4, 4, 2}, {8, 4, 3}, {9, 1, 9}, {9, 1.5, 6}, {9, 2, 5}}) {
+    EXPECT_EQ(compress(*fresh, tokens, ratio).keys.size(2), rows) << tokens << " at " << ratio;
+    CompressOptions options;
+    options.ratio = ratio;
+    EXPECT_EQ(fresh->memory_size(tokens, options), rows) << tokens << " at " << ratio;
+  }
+}
+
+TEST_P(SpreadGisting, WhatIsReadBeforeTheTextMovesThemOn) {
+  config.before_text = {1, 2};
+  const auto compressor = create_gisting(config, *decoder);
+  std::vector<TokenId> ids{1, 2};
+  const Segment segment = segment_of(8);
+  ids.insert(ids.end(), segment.tokens.begin(), segment.tokens.end());
+  const CachedTokens memory = compress(*compressor, 8);
+  EXPECT_EQ(memory.next_position, 10);
+  EXPECT_LT(
+      largest_difference(states_of(memory), states_of(ids).index_select(2, places({0, 5, 9}))),
+      kTolerance);
+  EXPECT_EQ(compressor->memory_size(8, {}), 3);
+}
+
+TEST_P(SpreadGisting, AsManyAsAreSetWhereThereIsNoRatio) {
+  config.ratio.reset();
+  config.num_gists = 3;
+  const auto compressor = create_gisting(config, *decoder);
+  EXPECT_EQ(compress(*compressor, 30).keys.size(2), 4);
+  EXPECT_EQ(compressor->memory_size(30, {}), 4);
+  // Fewer where the text has fewer tokens.
+  EXPECT_EQ(compress(*compressor, 2).keys.size(2), 2);
+  EXPECT_EQ(compressor->memory_size(2, {}), 2);
+}
+
+// A gist sees the text up to its place: what follows cannot change it, nor can other gists.
+TEST_P(SpreadGisting, TrainedTheyStillSeeNothingOfWhatFollows) {
+  Segment segment = segment_of(40);
+  const CachedTokens before = cached_of(trained->compress({&segment, 1}, {}).front());
+  segment.tokens[30] = 4;
+  const CachedTokens after = cached_of(trained->compress({&segment, 1}, {}).front());
+  const auto difference = [&](int64_t first, int64_t count) {
+    return largest_difference(states_of(before).narrow(2, first, count),
+                              states_of(after).narrow(2, first, count));
+  };
+  EXPECT_EQ(difference(0, 8), 0);  // the first row and gists in the places 3 to 27
+  EXPECT_GT(difference(8, 3), 1e-3);
+}
+
+TEST_P(SpreadGisting, ABatchOfRaggedSegmentsEqualsSinglesWithAndWithoutGradients) {
+  const std::vector<Segment> segments{
+      segment_of(1, 60), segment_of(7), segment_of(40, 9), segment_of(40, 12), segment_of(3)};
+  for (const bool gradients : {false, true}) {
+    const c10::AutoGradMode mode(gradients);
+    for (const NamedTensor& named : trained->parameters()) named.tensor.requires_grad_(gradients);
+    const auto together = trained->compress(segments, {});
+    for (size_t i = 0; i < segments.size(); ++i) {
+      const c10::NoGradGuard single;
+      expect_alike(together[i], trained->compress({&segments[i], 1}, {}).front(), kTolerance);
+    }
+  }
+}
+
+// One row each is what a step of decoding reads, too: it must not be taken for one.
+TEST_P(SpreadGisting, SingleGistsSideBySideEqualSingles) {
+  const std::vector<Segment> segments{segment_of(4), segment_of(5, 9), segment_of(6, 12)};
+  const auto together = trained->compress(segments, {});
+  for (size_t i = 0; i < segments.size(); ++i)
+    expect_alike(together[i], trained->compress({&segments[i], 1}, {}).front(), kTolerance);
+  config.rank = 0;
+  const auto bare = create_gisting(config, *decoder);
+  const auto memories = bare->compress(segments, {});
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const int64_t last = std::ssize(segments[i].tokens) - 1;
+    EXPECT_LT(largest_difference(states_of(cached_of(memories[i])),
+                                 states_of(segments[i].tokens).index_select(2, places({0, last}))),
+              kTolerance);
+  }
+}
+
+TEST_P(SpreadGisting, EveryParameterTakesAGradient) {
+  const c10::AutoGradMode with(true);
+  for (const NamedTensor& named : trained->parameters()) named.tensor.requires_grad_(true);
+  const CachedTokens memory = compress(*trained, 20);
+  (memory.keys.square().sum() + memory.values.square().sum()).backward();
+  for (const NamedTensor& named : trained->parameters()) {
+    ASSERT_TRUE(named.tensor.grad().defined()) << named.name;
+    EXPECT_GT(named.tensor.grad().abs().max().item<double>(), 0.0) << named.name;
+  }
+}
+
+TEST_P(SpreadGisting, ComesBackFromItsFilesUnchanged) {
+  const TemporaryDirectory directory;
+  trained->save(directory.path());
+  const auto loaded = load_gisting(open_compressor(directory.path()), *decoder);
+  EXPECT_EQ(loaded->info().fingerprint, trained->info().fingerprint);
+  const Segment segment = segment_of(50);
+  expect_alike(loaded->compress({&segment, 1}, {}).front(), compress(*trained, 50), 0);
+}
+
+// The same weights behind the text make other memories.
+TEST_P(SpreadGisting, WhereTheyStandIsInTheFingerprint) {
+  config.spread_positions = false;
+  const auto behind = create_gisting(config, *decoder);
+  const auto from = trained->parameters(), to = behind->parameters();
+  for (size_t i = 0; i < from.size(); ++i) to[i].tensor.copy_(from[i].tensor);
+  EXPECT_NE(behind->info().fingerprint, trained->info().fingerprint);
+}
+
+// Keys are turned to where the memory then stands, as if the text had stood there.
+TEST_P(SpreadGisting, MovedItIsReadAsWhereItWasMade) {
+  const CachedTokens memory = compress(*trained, 40);
+  const auto answer = [&](const CachedTokens& one) {
+    return read(splice(std::vector{memory_part(one), text_part({21, 22, 23})}, *decoder), *decoder);
+  };
+  EXPECT_LT(largest_difference(answer(memory), answer(rebase(memory, decoder->config(), 57))),
+            1e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         SpreadGisting,
+                         testing::Values("llama", "mistral_window", "gemma3_text"));
+
+TEST(SpreadGistingConfig, IsOfTheFrozenForm) {
+  const auto decoder = load_model("llama", at::kFloat);
+  GistingConfig config = golden_config(GistingConfig::Form::kTuned, 2);
+  config.spread_positions = true;
+  expect_error(
+      ErrorKind::kInvalidArgument, "not spread over it", [&] { create_gisting(config, *decoder); });
+}
+
+}  // namespace
+}  // namespace precis
