@@ -5,9 +5,9 @@
     questions_from_texts.py TEXTS.jsonl[.zst] --rows 4000 > questions.jsonl
 
 Each row holds a passage, a question about one of its sentences, and the words that answer it: who did it, what it is, where
-and when, which words are missing, how the sentence ends. Patterns make them, no model: some read awkwardly, but all are
-answered by the passage, word for word, which is what a memory has to learn to keep. Other rows (of question data sets, or of
-`precis distil-answers`) can stand in the same file.
+and when, which words are missing, how the sentence ends; or the passage is to be said again, whole or in part. Patterns make
+them, no model: some read awkwardly, but all are answered by the passage, word for word, which is what a memory has to learn to
+keep. Other rows (of question data sets, or of `precis distil-answers`) can stand in the same file.
 """
 import argparse
 import json
@@ -31,6 +31,7 @@ NUMBER = re.compile(r"(?<![\w.])(\d[\d,.]*\d|\d|two|three|four|five|six|seven|ei
 INNER_NAME = re.compile(rf"(?<=[a-z,] )({NAME})")
 WORD = re.compile(r"(?<=[a-z,] )([a-z]{5,})(?=[ ,.;])")
 PROSE = re.compile(r"[A-Za-z0-9 ,;:'’%$£.-]+[.]")
+AGAIN = 0.4  # of all rows
 COMMON = {"about", "after", "again", "being", "could", "every", "first", "other", "shall", "should", "since", "their", "there",
           "these", "thing", "those", "under", "until", "where", "which", "while", "whose", "would", "through", "between"}
 
@@ -43,9 +44,9 @@ def lower_start(text):
 def blank(sentence, span, kind, rng):
     gap = sentence[:span[0]] + "____" + sentence[span[1]:]
     words = sentence[span[0]:span[1]]
-    asked = {"name": ["Which name is missing", "Fill in the name"], "number": ["Which number is missing", "Fill in the number"],
-             "word": ["Which word is missing", "Fill in the blank"]}[kind]
-    return f'{rng.choice(asked)}: "{gap}"', words
+    ways = {"name": ["Which name is missing", "Fill in the name"], "number": ["Which number is missing", "Fill in the number"],
+            "word": ["Which word is missing", "Fill in the blank"]}[kind]
+    return f'{rng.choice(ways)}: "{gap}"', words
 
 
 def asked(sentence):
@@ -82,6 +83,16 @@ def gaps(sentence, rng):
     return ways
 
 
+def said_again(passage, rng):
+    """The whole passage, or what follows some words of it: the densest lesson in keeping words."""
+    words = " ".join(passage).split()
+    if len(words) < 12 or rng.random() < 0.5:
+        return rng.choice(["Repeat the text.", "Say the text again, word for word.", "Write down the text exactly."]), " ".join(passage)
+    start = rng.randrange(len(words) - 8)
+    return (f'What follows the words "{" ".join(words[start:start + 4])}" in the text?',
+            " ".join(words[start + 4:start + 4 + rng.randint(4, 24)]))
+
+
 def row_of(text, least, most, rng):
     sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z])", " ".join(text.split()))
     first = rng.randrange(len(sentences))
@@ -94,6 +105,9 @@ def row_of(text, least, most, rng):
     usable = [s for s in passage if 6 <= len(s.split()) <= 35 and PROSE.fullmatch(s)]
     if size < least or len(usable) < len(passage) / 2:
         return None
+    if rng.random() < AGAIN:
+        prompt, answer = said_again(passage, rng)
+        return {"context": " ".join(passage), "prompt": prompt, "answer": answer}
     ways = [way for sentence in usable for way in asked(sentence)]
     if not ways or rng.random() < 0.3:
         ways = gaps(rng.choice(usable), rng)
@@ -116,15 +130,18 @@ def main():
         unpacked = subprocess.run(["zstd", "-dc", options.texts], capture_output=True, check=True).stdout.decode()
     else:
         unpacked = open(options.texts, encoding="utf-8").read()
-    texts = [json.loads(line)["text"] for line in unpacked.splitlines() if line.strip()]
+    rows = [json.loads(line) for line in unpacked.splitlines() if line.strip()]
+    texts = [row["text"] for row in rows if row.get("text")]
+    if not texts or options.rows < 1 or not 1 <= options.min_words <= options.max_words:
+        parser.error("it takes at least one row to make, one text, and --min-words up to --max-words")
     made = 0
     for _ in range(50 * options.rows):
-        if made == options.rows:
-            return
         row = row_of(rng.choice(texts), options.min_words, options.max_words, rng)
         if row is not None:
             print(json.dumps(row, ensure_ascii=False))
             made += 1
+        if made == options.rows:
+            return
     sys.exit(f"questions_from_texts.py: these texts gave {made} questions only")
 
 

@@ -71,7 +71,8 @@ struct DecoderInput {
   at::Tensor adapted_rows = {};  // [num_tokens] bool: rows on which an adapter acts; undefined: all
   // [num_tokens] int64: how many of the cached rows of its sequence a row sees, from the first; of
   // the pass it then sees itself alone, so that it stands where the first row that it does not see
-  // stood. Undefined: all cached rows, and the rows of its sequence up to itself.
+  // stood. REQUIRES: 0 to the number of those rows. Undefined: all cached rows, and the rows of its
+  // sequence up to itself.
   at::Tensor seen_rows = {};
 };
 

@@ -96,6 +96,7 @@ json describe(const GistingShape& shape) {
                  {"max_segment", shape.max_segment}};
   if (!shape.tuned) result["rank"] = shape.rank;
   if (shape.ratio) result["ratio"] = *shape.ratio;
+  if (!shape.tuned) result["gist_positions"] = shape.spread ? "spread" : "after";
   return result;
 }
 
@@ -192,6 +193,7 @@ GistingShape gisting_shape(const Flags& flags) {
                "info: --ratio is of gisting's frozen form, and stands in place of --slots");
   GistingShape shape;
   shape.ratio = flags.ratio;
+  shape.spread = flags.ratio.has_value();  // as `train` makes them
   shape.num_gists = flags.slots.value_or(shape.num_gists);
   shape.tuned = flags.tuned;
   shape.rank = flags.tuned ? 0 : flags.rank.value_or(shape.rank);

@@ -56,8 +56,8 @@ std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& e
   return create_icae(config, engine.decoder(), flags.seed);
 }
 
-// The frozen form. Where the model wants a BOS, it stands before the text, since nothing can be put
-// before a cached memory later.
+// The frozen form. Where the model wants a BOS, it stands before the text: a memory that stands
+// first has none otherwise.
 std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine& engine) {
   PRECIS_CHECK(!flags.ratio || !flags.slots,
                kInvalidArgument,
@@ -69,7 +69,10 @@ std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine
   if (special.add_bos && special.bos) config.before_text = {*special.bos};
   set(config.num_gists, flags.slots);
   config.ratio = flags.ratio;
-  config.spread_positions = flags.slot_positions.value_or("spread") == "spread";
+  // As many gists as --slots says stand behind the text; by a ratio they are spread over it.
+  config.spread_positions =
+      flags.slot_positions.value_or(flags.slots ? "after" : "spread") == "spread";
+  if (config.spread_positions && !flags.slots) config.ratio = flags.ratio.value_or(4);
   set(config.max_segment, flags.max_segment);
   set(config.rank, flags.rank);
   set(config.alpha, flags.alpha);
@@ -109,10 +112,10 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
   const auto add = [&](const char* name, auto& field, const char* text) {
     return command.add_option(name, field, text)->excludes(other);
   };
-  add("--ratio",
-      flags.ratio,
-      "selfcp: text tokens per memory token (default: 4); gisting: the same, in place of --slots");
-  add("--slots", flags.slots, "others: memory tokens of every part (default: 128; gisting: 1)");
+  add("--ratio", flags.ratio, "selfcp, gisting: text tokens per memory token (default: 4)");
+  add("--slots",
+      flags.slots,
+      "icae, ic-former: memory tokens of every part (default: 128); gisting: in place of --ratio");
   add("--max-segment", flags.max_segment, "text tokens in one pass (default: 512)");
   add("--separator", flags.separator, "selfcp: id of a token to read before the text");
   add("--rank", flags.rank, "icae, gisting: of the LoRA (default: 128, 16)");
@@ -121,7 +124,7 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
   add("--slot-positions",
       flags.slot_positions,
       "icae, gisting, ic-former: of the memory tokens, after the text or spread over it (default: "
-      "spread; icae: where the model's window allows)")
+      "spread; icae: where the model's window allows; gisting: where --slots is not given)")
       ->check(CLI::IsMember({"after", "spread"}));
 }
 

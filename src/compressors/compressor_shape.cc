@@ -98,6 +98,8 @@ struct SizeCheck {
   void operator()(const GistingShape& shape) const {
     at_least(1, "num_gists", shape.num_gists);
     if (shape.ratio) check_ratio(*shape.ratio);
+    if (shape.spread && (shape.tuned || !shape.ratio))
+      fail(kind, origin, ": spread gists are of the frozen form and need a ratio");
     at_least(1, "max_segment", shape.max_segment);
     at_least(0, "rank", shape.rank);
     at_least(0, "rows_before", shape.rows_before);

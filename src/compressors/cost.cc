@@ -150,9 +150,8 @@ PartCost part_cost(const IcaeShape& shape, const DecoderConfig& model, double to
 }
 
 PartCost part_cost(const GistingShape& shape, const DecoderConfig& model, double tokens) {
-  double gists =
+  const double gists =
       shape.ratio ? memory_tokens(tokens, *shape.ratio) : static_cast<double>(shape.num_gists);
-  if (shape.spread) gists = std::min(gists, tokens);
   const double rows = static_cast<double>(shape.rows_before) + tokens + gists;
   const bool first_row = shape.spread && (shape.rows_before > 0 || tokens >= 2 * gists);
   return {pass_flops(model, rows, rows),
@@ -227,9 +226,9 @@ PartCost text_cost(const Shape& shape, const DecoderConfig& model, int64_t num_t
 
 void check_divides(const CompressorShape& compressor, int64_t num_tokens) {
   const auto* gisting = std::get_if<GistingShape>(&compressor);
-  PRECIS_CHECK(gisting == nullptr || num_tokens <= gisting->max_segment,
+  PRECIS_CHECK(gisting == nullptr || gisting->spread || num_tokens <= gisting->max_segment,
                kInvalidArgument,
-               "cost: gisting does not divide texts, and ",
+               "cost: gisting with gists behind the text does not divide it, and ",
                num_tokens,
                " tokens are over its limit of ",
                gisting->max_segment);

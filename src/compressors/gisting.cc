@@ -14,6 +14,7 @@
 #include "compressors/divide.h"
 #include "compressors/gisting_config.h"
 #include "compressors/parameters.h"
+#include "compressors/parts.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
 
@@ -81,7 +82,7 @@ class Gisting final : public Compressor {
           static_cast<double>(config_.max_segment) / static_cast<double>(config_.num_gists);
       info.slots = config_.num_gists;
     }
-    info.divides = false;
+    info.divides = config_.spread_positions;
     info.cached = true;
     if (config_.gist_id) info.reserved_ids = {*config_.gist_id};
     for (const NamedTensor& named : tensors_) info.num_parameters += named.tensor.numel();
@@ -90,28 +91,32 @@ class Gisting final : public Compressor {
   }
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
-    check_length(num_tokens, options);
-    const int64_t gists = num_gists(num_tokens, options);
-    return gists + (keeps_first_row(num_tokens, gists) ? 1 : 0);
+    int64_t rows = 0;
+    for (const TokenRange& part : divide(num_tokens, checked_limit(num_tokens, options))) {
+      const int64_t gists = num_gists(part.size, options);
+      rows += gists + (keeps_first_row(part.size, gists) ? 1 : 0);
+    }
+    return rows;
   }
 
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
     for (const Segment& segment : segments) check(segment, options);
-    std::vector<MemoryTensors> memories;
+    const Parts divided = divide_segments(segments, limit_of(options));
+    const std::span<const Part> parts = divided.parts;
+    std::vector<CachedTokens> memories;
     read_in_passes(
-        std::ssize(segments),
-        [&](int64_t segment) { return num_rows(std::ssize(segments[segment].tokens), options); },
+        std::ssize(parts),
+        [&](int64_t part) { return num_rows(std::ssize(parts[part]), options); },
         [&](int64_t first, int64_t last) {
-          for (CachedTokens& memory : read_pass(segments.subspan(first, last - first), options))
-            memories.emplace_back(std::move(memory));
+          for (CachedTokens& memory : read_pass(parts.subspan(first, last - first), options))
+            memories.push_back(std::move(memory));
         },
         options.progress);
-    return memories;
+    return join_cached(memories, divided.ends, decoder_.config());
   }
 
-  // What stands before a memory was read with the segment, so that nothing may stand before it
-  // again.
+  // What stands before a memory was read with the segment, and is not read again.
   MemoryFrame frame(MemoryUse use) const override {
     PRECIS_CHECK(use != MemoryUse::kAutoencode,
                  kUnsupported,
@@ -160,37 +165,50 @@ class Gisting final : public Compressor {
     return hasher.hex();
   }
 
-  // REQUIRES: options that check_length() lets pass.
+  // REQUIRES: options that limit_of() lets pass.
   int64_t num_gists(int64_t num_tokens, const CompressOptions& options) const {
-    if (config_.ratio) return tokens_at_ratio(num_tokens, options.ratio.value_or(*config_.ratio));
-    return config_.spread_positions ? std::min(config_.num_gists, num_tokens) : config_.num_gists;
+    return config_.ratio ? tokens_at_ratio(num_tokens, options.ratio.value_or(*config_.ratio))
+                         : config_.num_gists;
   }
 
   int64_t num_rows(int64_t num_tokens, const CompressOptions& options) const {
     return std::ssize(config_.before_text) + num_tokens + num_gists(num_tokens, options);
   }
 
-  void check_length(int64_t num_tokens, const CompressOptions& options) const {
+  int64_t limit_of(const CompressOptions& options) const {
     if (config_.ratio)
       ratio_of(options, *config_.ratio, kMethod);
     else
       refuse_ratio(options, config_.num_gists, kMethod);
     refuse_chaining(options, kMethod);
+    return part_limit(options, config_.max_segment, kMethod);
+  }
+
+  // Tokens of a part. Gists behind the text are read as published: of one text, which stands first.
+  int64_t checked_limit(int64_t num_tokens, const CompressOptions& options) const {
+    const int64_t limit = limit_of(options);
     check_not_empty(num_tokens, kMethod);
-    const int64_t limit = part_limit(options, config_.max_segment, kMethod);
-    PRECIS_CHECK(num_tokens <= limit,
+    PRECIS_CHECK(config_.spread_positions || num_tokens <= limit,
                  kInvalidArgument,
                  "gisting: a segment of ",
                  num_tokens,
                  " tokens is over the limit of ",
                  limit,
-                 "; a cached memory cannot be made of parts");
-    // Spread gists stand where the text does.
-    const int64_t gists = config_.spread_positions ? 0 : num_gists(num_tokens, options);
-    check_window(std::ssize(config_.before_text) + num_tokens + gists,
+                 "; a memory of gists behind the text cannot be made of parts");
+    check_window(num_rows(std::min(num_tokens, limit), options),
                  decoder_,
                  kMethod,
                  "the text before the segment, the segment and its gists");
+    const int64_t before = std::ssize(config_.before_text),
+                  window = decoder_.config().context_length;
+    const int64_t positions = num_tokens + std::ssize(divide(num_tokens, limit)) * before;
+    PRECIS_CHECK(!config_.spread_positions || positions <= window,
+                 kInvalidArgument,
+                 "gisting: spread gists keep the positions of their text, and the ",
+                 positions,
+                 " of this one are over the model's window of ",
+                 window);
+    return limit;
   }
 
   // Whether the first row of what is read is handed over with the spread gists, because none of
@@ -202,7 +220,7 @@ class Gisting final : public Compressor {
   }
 
   void check(const Segment& segment, const CompressOptions& options) const {
-    check_length(std::ssize(segment.tokens), options);
+    checked_limit(std::ssize(segment.tokens), options);
     check_segment(segment, decoder_, kMethod);
     for (const TokenId id : segment.tokens) {
       PRECIS_CHECK(id != config_.gist_id,
@@ -213,22 +231,21 @@ class Gisting final : public Compressor {
     }
   }
 
-  std::vector<CachedTokens> read_pass(std::span<const Segment> segments,
+  std::vector<CachedTokens> read_pass(std::span<const Part> parts,
                                       const CompressOptions& options) const {
-    return config_.spread_positions ? read_spread(segments, options)
-                                    : read_behind(segments, options);
+    return config_.spread_positions ? read_spread(parts, options) : read_behind(parts, options);
   }
 
   // One packed pass. With gradients on, the text before the gists of the frozen form runs first and
   // without them: nothing there is trained, so that only the gists' rows are kept for the way back.
-  std::vector<CachedTokens> read_behind(std::span<const Segment> segments,
+  std::vector<CachedTokens> read_behind(std::span<const Part> parts,
                                         const CompressOptions& options) const {
-    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(segments));
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(parts));
     const bool text_is_constant = c10::GradMode::is_enabled() && config_.form == Form::kFrozen;
     std::vector<at::Tensor> text, gists, whole;
-    for (const Segment& segment : segments) {
-      text.push_back(text_rows(segment));
-      gists.push_back(gist_rows(num_gists(std::ssize(segment.tokens), options)));
+    for (const Part& part : parts) {
+      text.push_back(text_rows(part));
+      gists.push_back(gist_rows(num_gists(std::ssize(part), options)));
       whole.push_back(at::cat({text.back(), gists.back()}, 0));
     }
     if (text_is_constant) read_text(text, cache);
@@ -236,7 +253,7 @@ class Gisting final : public Compressor {
     if (!text_is_constant) input.adapted_rows = gist_marks(text, gists);  // else all are gists
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
-    for (int64_t i = 0; i < std::ssize(segments); ++i) {
+    for (int64_t i = 0; i < std::ssize(parts); ++i) {
       const int64_t first = text[i].size(0), count = gists[i].size(0);
       memories.push_back(columns(cache, i, {{first, count}}, {first, first + count}));
     }
@@ -244,14 +261,14 @@ class Gisting final : public Compressor {
   }
 
   // The text, then its gists, each of which sees the text before its own place and itself.
-  std::vector<CachedTokens> read_spread(std::span<const Segment> segments,
+  std::vector<CachedTokens> read_spread(std::span<const Part> parts,
                                         const CompressOptions& options) const {
-    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(segments));
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(parts));
     std::vector<at::Tensor> text, gists, places;
-    for (const Segment& segment : segments) {
-      text.push_back(text_rows(segment));
-      const int64_t count = num_gists(std::ssize(segment.tokens), options);
-      places.push_back(gist_places(count, std::ssize(segment.tokens)));
+    for (const Part& part : parts) {
+      text.push_back(text_rows(part));
+      const int64_t count = num_gists(std::ssize(part), options);
+      places.push_back(gist_places(count, std::ssize(part)));
       gists.push_back(text.back().index_select(0, places.back()) + gist_rows(count));
     }
     read_text(text, cache);
@@ -259,10 +276,10 @@ class Gisting final : public Compressor {
     input.seen_rows = input.positions = at::cat(places, 0);
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
-    for (int64_t i = 0; i < std::ssize(segments); ++i) {
+    for (int64_t i = 0; i < std::ssize(parts); ++i) {
       const int64_t read = text[i].size(0), count = gists[i].size(0);
       std::vector<TokenRange> kept{{read, count}};
-      if (keeps_first_row(std::ssize(segments[i].tokens), count)) kept.insert(kept.begin(), {0, 1});
+      if (keeps_first_row(std::ssize(parts[i]), count)) kept.insert(kept.begin(), {0, 1});
       memories.push_back(columns(cache, i, kept, {0, read}));
     }
     return memories;
@@ -293,10 +310,10 @@ class Gisting final : public Compressor {
     return at::cat(marks, 0).to(decoder_.options().device());
   }
 
-  // [before_text, segment]
-  at::Tensor text_rows(const Segment& segment) const {
+  // [before_text, part]
+  at::Tensor text_rows(const Part& part) const {
     std::vector<TokenId> ids = config_.before_text;
-    ids.insert(ids.end(), segment.tokens.begin(), segment.tokens.end());
+    ids.insert(ids.end(), part.begin(), part.end());
     return embed(decoder_, ids);
   }
 
@@ -304,7 +321,7 @@ class Gisting final : public Compressor {
     if (config_.form == Form::kTuned)
       return embed(decoder_, std::vector<TokenId>(count, *config_.gist_id));
     const at::Tensor rows = as_rows(weights_.embeddings, decoder_);
-    return config_.ratio ? rows.expand({count, rows.size(1)}) : rows.narrow(0, 0, count);
+    return config_.ratio ? rows.expand({count, rows.size(1)}) : rows;
   }
 
   const Adapter* adapter() const {
@@ -398,8 +415,9 @@ std::unique_ptr<Compressor> create_gisting(const GistingConfig& config,
   if (config.form == Form::kTuned) return make_gisting(config, std::move(weights), decoder);
   const auto options = parameter_options(decoder);
   const int64_t hidden = decoder.config().hidden_size;
-  weights.embeddings = embedding_statistics(decoder).mean.repeat({config.num_gists, 1});
-  if (config.spread_positions) weights.embeddings.zero_();
+  weights.embeddings = config.spread_positions
+                           ? at::zeros({1, hidden}, options)
+                           : embedding_statistics(decoder).mean.repeat({config.num_gists, 1});
   const double bound = 1.0 / std::sqrt(static_cast<double>(hidden));
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   for (const AdaptedProjection& one : projections(weights.adapter, decoder.config())) {

@@ -18,7 +18,8 @@ namespace precis {
 //   before_text, segment, gist x k
 // leaves what attention needs of the k gists, their keys and values in every layer; the model reads
 // these where the text stood and goes on at the position after them. Nothing else is kept: the rule
-// that rows behind the gists see no further back (gist_mask.h) is then a matter of course.
+// that rows behind the gists see no further back (gist_mask.h) is then a matter of course. Where
+// the gists are spread over the text, they are read in a second pass over its keys and values.
 struct GistingConfig {
   enum class Form {
     // Over a model that knows nothing of gists: trained embeddings for them and a LoRA on q, k and
@@ -35,11 +36,13 @@ struct GistingConfig {
   // trained embedding is every gist's, as in the paper, and num_gists is 1.
   std::optional<double> ratio;
   std::optional<TokenId> gist_id;  // tuned form: 32000 in the published models; frozen form: none
-  // Frozen form. As published, gists stand behind the text. Spread over it (as in Zhang et al.,
-  // 2024, arXiv 2401.03462), each stands in the place of the last token of its share: its row is
-  // that token's embedding and its own trained one, which starts at zero, and it sees what that
-  // token saw. Untrained, a gist then is its token, which the model can read. One row is handed
-  // over besides: the first that was read, on which models rest their attention.
+  // Frozen form with a ratio. As published, gists stand behind the text. Spread over it (as in
+  // Zhang et al., 2024, arXiv 2401.03462), each stands in the place of the last token of its share:
+  // its row is that token's embedding and the trained one, which starts at zero, and it sees what
+  // that token saw. Untrained, a gist is its token, which the model can read. One row is handed
+  // over besides: the first that was read, on which models rest their attention. Longer texts are
+  // read in parts. The memory keeps the positions of its text: it saves rows, not room in the
+  // window.
   bool spread_positions = false;
   int64_t rank = 16;    // frozen form: of the LoRA; 0: there is none
   double alpha = 32.0;  // frozen form: the LoRA is scaled by alpha / rank
@@ -70,7 +73,8 @@ std::unique_ptr<Compressor> create_gisting(const GistingConfig& config,
                                            uint64_t seed = 1);
 
 // Throws kInvalidArgument for numbers out of range, for ids outside the vocabulary, for a tuned
-// form without a gist id and for weights of another shape.
+// form without a gist id, for spread gists of that form or without a ratio, and for weights of
+// another shape.
 std::unique_ptr<Compressor> make_gisting(const GistingConfig& config,
                                          GistingWeights weights,
                                          const Decoder& decoder);

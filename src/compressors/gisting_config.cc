@@ -28,6 +28,7 @@ void check_numbers(const GistingConfig& config,
   }
   if (config.form == Form::kTuned && config.spread_positions)
     fail(kind, origin, ": the tuned form has its gists behind the text, not spread over it");
+  if (config.spread_positions && !config.ratio) fail(kind, origin, ": spread gists need a ratio");
   if (config.max_segment < 1)
     fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
   if (config.rank < 0 || config.rank > decoder.hidden_size)

@@ -27,4 +27,9 @@ Parts divide_segments(std::span<const Segment> segments, int64_t max_part);
 std::vector<MemoryTensors> join_slots(const std::vector<at::Tensor>& slots,
                                       std::span<const int64_t> ends);
 
+// The memory of each segment out of those of its parts, one behind the other.
+std::vector<MemoryTensors> join_cached(const std::vector<CachedTokens>& parts,
+                                       std::span<const int64_t> ends,
+                                       const DecoderConfig& config);
+
 }  // namespace precis

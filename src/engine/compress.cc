@@ -39,7 +39,8 @@ void check_places(const std::vector<PromptPart>& parts, const CompressorInfo& in
       "prompt: ",
       info.method,
       " makes cached memories, and these have to stand before everything but kept text and "
-      "each other");
+      "each other; text in several places, as in the turns of a chat, needs a compressor "
+      "that makes rows");
 }
 
 // Compressors may come from outside the library, and weights from anywhere: neither is to make a

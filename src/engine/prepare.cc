@@ -39,16 +39,12 @@ void add_continuation_mark(const Stages& stages, std::vector<PromptPart>& parts)
     parts.push_back(std::move(mark));
 }
 
-// Before context stands a BOS, which nothing is to stand before a cached memory: only now it is
-// known that the context becomes one.
+// Before context stands a BOS, but not before text that becomes a cached memory, which was read
+// with the BOS that its compressor wants: only now it is known which of the two it is.
 void drop_bos_before_cached(const Stages& stages, std::vector<PromptPart>& parts) {
-  if (!stages.tokenizer.cached_memories || parts.size() < 2 ||
-      stages.tokenizer.tokenizer == nullptr)
-    return;
-  const SpecialTokens special = stages.tokenizer.tokenizer->special_tokens();
-  const bool lone_bos = special.add_bos && special.bos && !parts[0].memory &&
-                        parts[0].tokens == std::vector<TokenId>{*special.bos};
-  if (lone_bos && parts[1].treatment == Prompt::Treatment::kCompress) parts.erase(parts.begin());
+  if (stages.tokenizer.cached_memories && parts.size() > 1 && parts[0].implied_bos &&
+      parts[1].treatment == Prompt::Treatment::kCompress)
+    parts.erase(parts.begin());
 }
 
 std::vector<PromptPart> fit_window(std::vector<PromptPart> parts,

@@ -87,15 +87,16 @@ at::Tensor attend_each(const HeadRows& rows,
   const auto own_k = rows.k.split_with_sizes(lengths, 0);
   const auto own_v = rows.v.split_with_sizes(lengths, 0);
   const auto heads_first = [](const at::Tensor& x) { return x.transpose(0, 1); };
-  ops::AttentionOptions own = options;
   std::vector<at::Tensor> outputs;
   for (size_t i = 0; i < lengths.size(); ++i) {
     const auto [k, v] = pass.cache.append(
         layer, pass.input.cache_sequences[i], heads_first(own_k[i]), heads_first(own_v[i]));
-    if (pass.input.seen_rows.defined())
-      own.seen = pass.input.seen_rows.narrow(0, starts[i], lengths[i]);
+    const at::Tensor& all_seen = pass.input.seen_rows;
+    const at::Tensor seen =
+        all_seen.defined() ? all_seen.narrow(0, starts[i], lengths[i]) : at::Tensor();
     outputs.push_back(
-        ops::attention(heads_first(own_q[i]).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), own)
+        ops::attention(
+            heads_first(own_q[i]).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), options, seen)
             .squeeze(0)
             .transpose(0, 1)
             .flatten(1, 2));

@@ -29,8 +29,9 @@ void check_memory(const CachedTokens& memory, const DecoderConfig& config) {
 
 // The rotation that leads from what the decoder uses at the old positions to what it uses at the
 // new ones, [k, head_dim / 2] float64. Not the rotation by the difference itself: the decoder
-// rounds its angles to float32, which at large positions is coarser than a key may be off. A
-// quotient also leaves an attention factor in the keys as it is.
+// rounds its angles to float32, which at large positions is coarser than a key may be off (rows
+// that do not follow each other, as spread gists, are off by that rounding). A quotient also leaves
+// an attention factor in the keys as it is.
 ops::RotaryTable turn(const RopeConfig& rope,
                       int64_t head_dim,
                       const at::Tensor& from,

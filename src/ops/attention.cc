@@ -13,17 +13,18 @@ namespace {
 
 // True where a query may look, [n, m]: rows up to its own, or those that it sees and its own, and
 // no further back than the window.
-at::Tensor allowed(int64_t n, int64_t m, const AttentionOptions& options, c10::Device device) {
+at::Tensor allowed(
+    int64_t n, int64_t m, int64_t window, const at::Tensor& seen, c10::Device device) {
   const auto index = at::TensorOptions(at::kLong).device(device);
   const at::Tensor own = at::arange(m - n, m, index).unsqueeze(1);
   const at::Tensor key = at::arange(m, index).unsqueeze(0);
-  if (!options.seen.defined()) {
+  if (!seen.defined()) {
     const at::Tensor mask = key <= own;
-    return options.window > 0 ? mask.logical_and(key > own - options.window) : mask;
+    return window > 0 ? mask.logical_and(key > own - window) : mask;
   }
-  const at::Tensor place = options.seen.unsqueeze(1);  // as if the query's key stood there
-  at::Tensor mask = key < place.clamp_max(m - n);
-  if (options.window > 0) mask = mask.logical_and(key > place - options.window);
+  const at::Tensor place = seen.unsqueeze(1);  // as if the query's key stood there
+  at::Tensor mask = key < place;
+  if (window > 0) mask = mask.logical_and(key > place - window);
   return mask.logical_or(key == own);
 }
 
@@ -40,7 +41,7 @@ at::Tensor repeat_heads(const at::Tensor& x, int64_t heads) {
 void check_shapes(const at::Tensor& q,
                   const at::Tensor& k,
                   const at::Tensor& v,
-                  const AttentionOptions& options) {
+                  const at::Tensor& seen) {
   PRECIS_CHECK(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes(),
                kInvalidArgument,
                "attention: expected q, k, v of 4 dimensions, got [",
@@ -64,7 +65,6 @@ void check_shapes(const at::Tensor& q,
                "] do not fit keys [",
                k.sizes(),
                "]");
-  const at::Tensor& seen = options.seen;
   PRECIS_CHECK(!seen.defined() || (seen.scalar_type() == at::kLong && seen.dim() == 1 &&
                                    seen.size(0) == q.size(2)),
                kInvalidArgument,
@@ -91,12 +91,13 @@ bool products_are_slow(const at::Tensor& x) {
 at::Tensor prefill(const at::Tensor& q,
                    const at::Tensor& k,
                    const at::Tensor& v,
-                   const AttentionOptions& options) {
+                   const AttentionOptions& options,
+                   const at::Tensor& seen) {
   const int64_t n = q.size(2), m = k.size(2);
   const bool windowed = options.window > 0 && options.window < m;
-  const bool plain_causal = n == m && !windowed && !options.seen.defined();
+  const bool plain_causal = n == m && !windowed && !seen.defined();
   std::optional<at::Tensor> mask;
-  if (!plain_causal) mask = allowed(n, m, options, q.device());
+  if (!plain_causal) mask = allowed(n, m, windowed ? options.window : 0, seen, q.device());
   return at::scaled_dot_product_attention(q,
                                           repeat_heads(k, q.size(1)),
                                           repeat_heads(v, q.size(1)),
@@ -111,9 +112,10 @@ at::Tensor prefill(const at::Tensor& q,
 at::Tensor reference::attention(const at::Tensor& q,
                                 const at::Tensor& k,
                                 const at::Tensor& v,
-                                const AttentionOptions& options) {
+                                const AttentionOptions& options,
+                                const at::Tensor& seen) {
   const at::Tensor keys = repeat_heads(k, q.size(1));
-  const at::Tensor mask = allowed(q.size(2), k.size(2), options, q.device());
+  const at::Tensor mask = allowed(q.size(2), k.size(2), options.window, seen, q.device());
   const at::Tensor scores =
       (at::matmul(q, keys.transpose(-2, -1)) * options.scale)
           .to(q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
@@ -124,13 +126,14 @@ at::Tensor reference::attention(const at::Tensor& q,
 at::Tensor attention(const at::Tensor& q,
                      const at::Tensor& k,
                      const at::Tensor& v,
-                     const AttentionOptions& options) {
-  check_shapes(q, k, v, options);
+                     const AttentionOptions& options,
+                     const at::Tensor& seen) {
+  check_shapes(q, k, v, seen);
   if (products_are_slow(q)) {
-    return prefill(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), options)
+    return prefill(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), options, seen)
         .to(q.scalar_type());
   }
-  return prefill(q, k, v, options);
+  return prefill(q, k, v, options, seen);
 }
 
 }  // namespace precis::ops

@@ -140,7 +140,7 @@ at::Tensor one_after_the_other(const at::Tensor& q,
   for (size_t i = 0; i < cached.size(); ++i) {
     const auto& [keys, values] = cached[i];
     const at::Tensor query = queries[i].unsqueeze(1).unsqueeze(0);
-    rows.push_back(attend(query, keys.unsqueeze(0), values.unsqueeze(0), options)
+    rows.push_back(attend(query, keys.unsqueeze(0), values.unsqueeze(0), options, at::Tensor())
                        .view({q.size(1), q.size(2)}));
   }
   return at::stack(rows);

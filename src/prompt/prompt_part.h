@@ -16,6 +16,7 @@ struct PromptPart {
   std::vector<TokenId> tokens;
   Prompt::Treatment treatment = Prompt::Treatment::kKeep;
   std::optional<Memory> memory;  // then there are no tokens
+  bool implied_bos = false;      // the BOS that no prompt asked for
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
 };

@@ -78,7 +78,10 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
   SplicedPrompt spliced;
   std::vector<at::Tensor> rows;
   int64_t start = 0;  // position of the first row
-  spliced.prefix = prefix ? std::move(prefix) : prefix_of_cached(parts);
+  spliced.prefix = std::move(prefix);
+  if (auto longer = prefix_of_cached(parts);
+      longer && (!spliced.prefix || spliced.prefix->size() < longer->size()))
+    spliced.prefix = std::move(longer);
   int64_t covered = spliced.prefix ? spliced.prefix->size() : 0;
   if (spliced.prefix) start = covered;
   for (const PromptPart& part : parts) {
@@ -112,7 +115,8 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
                " rows (with those to be generated) from position ",
                start,
                " on do not fit the model's window of ",
-               window);
+               window,
+               spliced.cached.empty() ? "" : "; cached memories keep the positions of their texts");
   spliced.positions = at::arange(start,
                                  start + spliced.embeddings.size(0),
                                  at::TensorOptions(at::kLong).device(decoder.options().device()));

@@ -45,6 +45,11 @@ class PartBuilder {
     if (!ids.empty()) parts_.push_back({std::move(ids), treatment, std::nullopt});
   }
 
+  void add_implied_bos(TokenId bos) {
+    add_tokens({bos}, Prompt::Treatment::kKeep);
+    parts_.back().implied_bos = true;
+  }
+
   std::vector<PromptPart> finish() {
     flush();
     return std::move(parts_);
@@ -83,7 +88,7 @@ std::vector<PromptPart> tokenize_plain(const Prompt& prompt, const PromptTokeniz
   PartBuilder builder(tokenizer);
   const SpecialTokens special = tokenizer ? tokenizer->special_tokens() : SpecialTokens{};
   if (special.add_bos && special.bos && begins_with_bos(pieces, with)) {
-    builder.add_tokens({*special.bos}, Prompt::Treatment::kKeep);
+    builder.add_implied_bos(*special.bos);
   }
   for (const Prompt::Piece& piece : pieces) builder.add(piece);
   return builder.finish();

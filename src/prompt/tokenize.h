@@ -16,7 +16,7 @@ struct PromptTokenizer {
   const Tokenizer* tokenizer;
   const ChatTemplate* chat;
   std::string chat_problem = "the model has no chat template";  // what to say where chat is null
-  // Text to be compressed becomes a memory that was read with a BOS of its own.
+  // Text to be compressed becomes a cached memory, read with the BOS that its compressor wants.
   bool cached_memories = false;
 };
 

@@ -60,8 +60,8 @@ SplicedPrompt splice_example(const TrainingExample& example,
   return splice(parts_of(example, std::move(memory), frame, decoder), decoder, std::move(prefix));
 }
 
-// What a chat begins with, read once for all examples that have it: cached memories stand behind
-// nothing else.
+// What a chat begins with, read once for examples of one chat that follow each other: cached
+// memories stand behind what is read already.
 class ChatPrefixes {
  public:
   std::shared_ptr<const SharedPrefix> operator()(const TrainingExample& example,

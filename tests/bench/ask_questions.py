@@ -3,7 +3,7 @@
 """Answers to questions about documents, from the full text, from its memory and from nothing, as a Markdown table.
 
 The table of a compressor's card: whether an answer is right is for a reader to say. Memories stand in a turn of the
-model's chat; --use instruct puts around them what their compressor was trained with, which is the only way for Gisting.
+model's chat; --use instruct puts around them what their compressor was trained with.
 """
 import argparse
 import json
@@ -32,6 +32,7 @@ def main():
     parser.add_argument("--compressor", required=True)
     parser.add_argument("--questions", default="examples/documents/questions.jsonl",
                         help='JSON Lines: "context", "prompt", "answers"')
+    parser.add_argument("--ratio", type=float, help="of a compressor that obeys one")
     parser.add_argument("--use", choices=["instruct"])
     parser.add_argument("--max-tokens", type=int, default=40)
     options = parser.parse_args()
@@ -39,6 +40,8 @@ def main():
     if not rows:
         parser.error(f"{options.questions}: holds no questions")
     use = ["--use", options.use] if options.use else []
+    if options.ratio:
+        use += ["--ratio", str(options.ratio)]
     print("| question | wanted | from the full text | from the memory | from nothing |")
     print("|---|---|---|---|---|")
     tokens = memory_rows = 0

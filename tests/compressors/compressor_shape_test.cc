@@ -72,6 +72,8 @@ std::unique_ptr<Compressor> make_gisting_by_ratio(const Decoder& decoder) {
 
 std::unique_ptr<Compressor> make_spread_gisting_behind_a_text(const Decoder& decoder) {
   GistingConfig config = small_gisting();
+  config.num_gists = 1;
+  config.ratio = 2.5;
   config.spread_positions = true;
   config.before_text = {3, 4};
   return create_gisting(config, decoder);

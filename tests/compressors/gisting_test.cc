@@ -151,7 +151,8 @@ TEST_P(GistingForms, RefusesSegmentsThatItCannotRead) {
   };
   refuse("an empty segment", Segment());
   refuse(
-      "a segment of 501 tokens is over the limit of 500; a cached memory cannot be made of parts",
+      "a segment of 501 tokens is over the limit of 500; a memory of gists behind the text cannot "
+      "be made of parts",
       segment_of(501));
   refuse("id 320 is outside the vocabulary of 320", Segment{{1, 320}, nullptr});
   refuse("id -1 is outside", Segment{{-1}, nullptr});

@@ -111,17 +111,6 @@ TEST_P(SpreadGisting, WhatIsReadBeforeTheTextMovesThemOn) {
   EXPECT_EQ(compressor->memory_size(8, {}), 3);
 }
 
-TEST_P(SpreadGisting, AsManyAsAreSetWhereThereIsNoRatio) {
-  config.ratio.reset();
-  config.num_gists = 3;
-  const auto compressor = create_gisting(config, *decoder);
-  EXPECT_EQ(compress(*compressor, 30).keys.size(2), 4);
-  EXPECT_EQ(compressor->memory_size(30, {}), 4);
-  // Fewer where the text has fewer tokens.
-  EXPECT_EQ(compress(*compressor, 2).keys.size(2), 2);
-  EXPECT_EQ(compressor->memory_size(2, {}), 2);
-}
-
 // A gist sees the text up to its place: what follows cannot change it, nor can other gists.
 TEST_P(SpreadGisting, TrainedTheyStillSeeNothingOfWhatFollows) {
   Segment segment = segment_of(40);
@@ -206,12 +195,43 @@ TEST_P(SpreadGisting, MovedItIsReadAsWhereItWasMade) {
             1e-3);
 }
 
+// Each part is read as if it stood first, and its memory then moved behind that of the one before.
+TEST_P(SpreadGisting, LongTextsAreReadInParts) {
+  Segment whole = segment_of(43);
+  CompressOptions options;
+  options.segment = 16;  // 15, 15 and 13 tokens
+  const CachedTokens memory = cached_of(trained->compress({&whole, 1}, options).front());
+  EXPECT_EQ(memory.first_position, 0);
+  EXPECT_EQ(memory.next_position, 43);
+  EXPECT_EQ(memory.keys.size(2), 12);
+  EXPECT_EQ(trained->memory_size(43, options), 12);
+  for (const auto& [first, count] :
+       std::vector<std::pair<int64_t, int64_t>>{{0, 15}, {15, 15}, {30, 13}}) {
+    const auto begin = whole.tokens.begin() + first;
+    const Segment part{{begin, begin + count}, nullptr};
+    const CachedTokens own =
+        rebase(cached_of(trained->compress({&part, 1}, {}).front()), decoder->config(), first);
+    EXPECT_LT(largest_difference(states_of(memory).narrow(2, first / 15 * 4, 4), states_of(own)),
+              kTolerance);
+  }
+  EXPECT_TRUE(trained->info().divides);
+  EXPECT_EQ(trained->memory_size(500, {}), 126);  // two parts of 250
+  expect_error(ErrorKind::kInvalidArgument, "the 513 of this one are over the model's window", [&] {
+    trained->memory_size(513, {});
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(Models,
                          SpreadGisting,
                          testing::Values("llama", "mistral_window", "gemma3_text"));
 
-TEST(SpreadGistingConfig, IsOfTheFrozenForm) {
+TEST(SpreadGistingConfig, IsOfTheFrozenFormWithARatio) {
   const auto decoder = load_model("llama", at::kFloat);
+  GistingConfig counted;
+  counted.spread_positions = true;
+  expect_error(ErrorKind::kInvalidArgument, "spread gists need a ratio", [&] {
+    create_gisting(counted, *decoder);
+  });
   GistingConfig config = golden_config(GistingConfig::Form::kTuned, 2);
   config.spread_positions = true;
   expect_error(

@@ -101,6 +101,41 @@ TEST_F(CachedMemory, KeptTextAndOtherCachedMemoriesMayStandBeforeIt) {
        4);
 }
 
+// A BOS that the prompt names is read; only the one that nobody asked for is left out.
+TEST_F(CachedMemory, ABosOfThePromptIsKept) {
+  const Engine engine = load(frozen());
+  const Completion at_once =
+      engine.generate(Prompt().ids({1}).compress(kText).keep("and then"), short_answer());
+  const Completion ready = engine.generate(
+      Prompt().ids({1}).memory(engine.compress(kText)).keep("and then"), short_answer());
+  EXPECT_EQ(at_once.ids, ready.ids);
+  EXPECT_EQ(at_once.savings.prompt_rows, ready.savings.prompt_rows);
+}
+
+// The only sequence of parts in which context over the limit leaves kept text on both sides.
+TEST_F(CachedMemory, ContextBehindKeptTextBecomesOneThere) {
+  GistingConfig config;
+  config.ratio = 4;
+  config.spread_positions = true;
+  const Engine engine = load(config);
+  const std::vector<TokenId> ids = engine.tokenizer().encode(kText);
+  GenerationOptions options = short_answer(4);
+  options.overflow = Overflow::kCompressFormer;
+  options.context_limit = 4 + 2 + std::ssize(ids) - 3;
+  const Prompt over = Prompt().ids({5}).context(kText).ids({6});
+  const Completion answer = engine.generate(over, options);
+  const auto compressed = answer.savings.compressed_tokens;
+  ASSERT_GT(compressed, 3);
+  ASSERT_LT(compressed, std::ssize(ids));
+  const std::span<const TokenId> all(ids);
+  const auto first = all.first(compressed), rest = all.subspan(compressed);
+  Prompt by_hand = Prompt().ids({5}).memory(engine.compress_ids(first));
+  by_hand.ids({rest.begin(), rest.end()}).ids({6});
+  EXPECT_EQ(answer.ids, engine.generate(by_hand, short_answer(4)).ids);
+  const std::vector<Prompt> both{over, by_hand};
+  for (const Completion& one : engine.generate_batch(both, options)) EXPECT_EQ(one.ids, answer.ids);
+}
+
 TEST_F(CachedMemory, NothingElseStandsBeforeIt) {
   const Engine engine = load(frozen());
   const Memory memory = engine.compress(kText);

@@ -140,12 +140,11 @@ TEST_P(Ops, QueriesThatSeeUpToTheirPlaceEqualThoseOfAPass) {
   const at::Tensor seen = at::tensor({0, 3, 4, 13, 19}, at::kLong);
   const auto own = [&](const at::Tensor& x) { return x.index_select(2, seen); };
   for (const int64_t window : {0, 8}) {
-    ops::AttentionOptions options{0.2, window};
+    const ops::AttentionOptions options{0.2, window};
     const at::Tensor pass = ops::reference::attention(q, k, v, options);
-    options.seen = seen;
     const at::Tensor keys = at::cat({k, own(k)}, 2), values = at::cat({v, own(v)}, 2);
-    expect_close(ops::attention(own(q), keys, values, options), own(pass));
-    expect_close(ops::reference::attention(own(q), keys, values, options), own(pass));
+    expect_close(ops::attention(own(q), keys, values, options, seen), own(pass));
+    expect_close(ops::reference::attention(own(q), keys, values, options, seen), own(pass));
   }
 }
 
@@ -177,9 +176,8 @@ TEST(OpErrors, AttentionRefusesWhatDoesNotNameEachQuery) {
   for (const at::Tensor& seen :
        {at::ones({2}, at::kLong), at::ones({3}), at::ones({3, 1}, at::kLong)}) {
     ops::AttentionOptions options;
-    options.seen = seen;
     expect_error(ErrorKind::kInvalidArgument, "each of the 3 queries", [&] {
-      ops::attention(x, x, x, options);
+      ops::attention(x, x, x, {}, seen);
     });
   }
 }

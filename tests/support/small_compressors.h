@@ -39,7 +39,7 @@ inline IcFormerConfig small_ic_former() {
   return config;
 }
 
-// Takes whole texts: a cached memory cannot be made of parts.
+// Takes whole texts: its gists stand behind them.
 inline GistingConfig small_gisting() {
   GistingConfig config;
   config.num_gists = 3;

@@ -165,6 +165,33 @@ TEST_F(Predict, ReadsTheFirstTargetAfterACachedMemory) {
   EXPECT_TRUE(at::equal(batch.targets, at::tensor({8, 9, 10}, at::kLong)));
 }
 
+// Each behind the beginning of its own chat, which is read before.
+TEST_F(Predict, CachedMemoriesStandInTheirChats) {
+  const auto gisting = make_small_spread_gisting(*decoder);
+  at::manual_seed(5);
+  for (const NamedTensor& named : gisting->parameters()) named.tensor.normal_(0, 0.2);
+  std::vector<TrainingExample> examples;
+  for (const std::vector<TokenId>& chat : {std::vector<TokenId>{30, 31, 32}, {33}, {}}) {
+    TrainingExample& example = examples.emplace_back();
+    example.segment.tokens = {5, 6, 7, 8, 9};
+    example.use = MemoryUse::kInstruct;
+    example.chat = chat;
+    example.prompt = {4};
+    example.targets = {8, 9, 10};
+  }
+  const at::Tensor together = predict(*decoder, *gisting, examples, {}).hidden;
+  for (int64_t i = 0; i < 3; ++i) {
+    const at::Tensor alone = predict(*decoder, *gisting, {&examples[i], 1}, {}).hidden;
+    EXPECT_TRUE(at::allclose(together.narrow(0, 3 * i, 3), alone, 1e-4, 1e-5)) << i;
+  }
+  EXPECT_FALSE(at::allclose(together.narrow(0, 0, 3), together.narrow(0, 3, 3), 1e-2, 1e-2));
+  const c10::AutoGradMode with(true);
+  for (const NamedTensor& named : gisting->parameters()) named.tensor.requires_grad_(true);
+  predict(*decoder, *gisting, examples, {}).hidden.square().sum().backward();
+  for (const NamedTensor& named : gisting->parameters())
+    EXPECT_GT(named.tensor.grad().abs().max().item<double>(), 0.0) << named.name;
+}
+
 TEST_F(Predict, PredictsAllTargetsAfterASoftMemory) {
   const auto icae = make_small_icae(*decoder);
   const TrainingExample example{{{5, 6, 7}, nullptr}, {8, 9, 10}, MemoryUse::kAutoencode};
