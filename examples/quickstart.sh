@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 document=${document:-examples/documents/harrow_bay_lighthouse.txt}
 question=${2:-"What is this text about? Answer in two sentences."}
 model=.deps/models/smollm2-135m-instruct.gguf
-compressor=examples/compressors/smollm2-135m-instruct/selfcp
+compressor=examples/compressors/smollm2-135m-instruct/gisting_4x
 
 third_party/install.sh
 cmake --preset release -DPRECIS_TESTS=OFF >/dev/null
