@@ -103,10 +103,9 @@ class Decoder {
   virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
 
   // Hidden states after the final norm, [num_tokens, hidden]. `adapter`, if any, changes the
-  // projections of this pass. Each row attends to the cached rows
-  // of its sequence and to the rows of its sequence up to itself, or to what `seen_rows` says; the
-  // new rows join the cache. Throws kInvalidArgument for shapes that do not fit each other or the
-  // model.
+  // projections of this pass. Each row attends to the cached rows of its sequence and to the rows
+  // of its sequence up to itself, or to what `seen_rows` says; the new rows join the cache. Throws
+  // kInvalidArgument for shapes that do not fit each other or the model.
   virtual at::Tensor forward(const DecoderInput& input,
                              KvCache& cache,
                              const Adapter* adapter = nullptr) const = 0;

@@ -195,14 +195,18 @@ class Gisting final : public Compressor {
                  " tokens is over the limit of ",
                  limit,
                  "; a memory of gists behind the text cannot be made of parts");
-    check_window(num_rows(std::min(num_tokens, limit), options),
-                 decoder_,
-                 kMethod,
-                 "the text before the segment, the segment and its gists");
+    if (!config_.spread_positions) {
+      check_window(num_rows(num_tokens, options),
+                   decoder_,
+                   kMethod,
+                   "the text before the segment, the segment and its gists");
+      return limit;
+    }
+    // Gists in the places of tokens take no positions of their own.
     const int64_t before = std::ssize(config_.before_text),
                   window = decoder_.config().context_length;
     const int64_t positions = num_tokens + std::ssize(divide(num_tokens, limit)) * before;
-    PRECIS_CHECK(!config_.spread_positions || positions <= window,
+    PRECIS_CHECK(positions <= window,
                  kInvalidArgument,
                  "gisting: spread gists keep the positions of their text, and the ",
                  positions,

@@ -87,6 +87,13 @@ TEST_P(SpreadGisting, AtARatioOfOneTheMemoryIsTheTextItself) {
       kTolerance);
 }
 
+// Gists take no positions of their own, so that twice the window's rows fit it.
+TEST_P(SpreadGisting, ATextMayFillTheWindow) {
+  config.max_segment = 512;
+  const auto compressor = create_gisting(config, *decoder);
+  EXPECT_EQ(compress(*compressor, 512, 1.0).keys.size(2), 512);
+}
+
 TEST_P(SpreadGisting, TheFirstRowIsHandedOverWhereNoGistStands) {
   for (const auto& [tokens, ratio, rows] : std::vector<std::tuple<int64_t, double, int64_t>>{
            {1, 4, 1}, {3, 4, 2}, {4, 4, 2}, {8, 4, 3}, {9, 1, 9}, {9, 1.5, 6}, {9, 2, 5}}) {
