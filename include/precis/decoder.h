@@ -74,6 +74,10 @@ struct DecoderInput {
   // stood. REQUIRES: 0 to the number of those rows. Undefined: all cached rows, and the rows of its
   // sequence up to itself.
   at::Tensor seen_rows = {};
+  // [num_wanted] int64: the rows whose hidden states are asked for, in this order; the last layer
+  // computes no others (keys and values, which stay in the cache, it computes for all). REQUIRES:
+  // 0 to num_tokens - 1. Undefined: all rows.
+  at::Tensor wanted_rows = {};
 };
 
 // While one is alive in a thread, decoders that run there under gradients keep nothing of what
@@ -102,10 +106,11 @@ class Decoder {
   // results are of the decoder's dtype, on its device.
   virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
 
-  // Hidden states after the final norm, [num_tokens, hidden]. `adapter`, if any, changes the
-  // projections of this pass. Each row attends to the cached rows of its sequence and to the rows
-  // of its sequence up to itself, or to what `seen_rows` says; the new rows join the cache. Throws
-  // kInvalidArgument for shapes that do not fit each other or the model.
+  // Hidden states after the final norm, [num_tokens, hidden], or of `wanted_rows` alone. `adapter`,
+  // if any, changes the projections of this pass. Each row attends to the cached rows of its
+  // sequence and to the rows of its sequence up to itself, or to what `seen_rows` says; the new
+  // rows join the cache. Throws kInvalidArgument for shapes that do not fit each other or the
+  // model.
   virtual at::Tensor forward(const DecoderInput& input,
                              KvCache& cache,
                              const Adapter* adapter = nullptr) const = 0;

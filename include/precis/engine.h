@@ -35,6 +35,13 @@ class Engine {
   // Throws kNotFound, kBadWeights or kUnsupported, naming the file; kUnsupported for a device that
   // is not there.
   static Engine load(const EngineOptions& options);
+  // Of parts made elsewhere, for those who extend Precis: a decoder, a compressor over that very
+  // decoder (null: none), a tokenizer (null: prompts and answers are ids). There is no chat
+  // template. Throws kInvalidArgument without a decoder, kBadWeights for a tokenizer of more ids
+  // than the decoder has.
+  static Engine assemble(std::unique_ptr<Decoder> decoder,
+                         std::unique_ptr<Compressor> compressor = nullptr,
+                         std::unique_ptr<Tokenizer> tokenizer = nullptr);
 
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
@@ -47,6 +54,15 @@ class Engine {
   Memory compress_ids(std::span<const TokenId> ids, const CompressOptions& options = {}) const;
   std::vector<Memory> compress_batch(std::span<const std::string> texts,
                                      const CompressOptions& options = {}) const;
+
+  // A memory of input embeddings as keys and values: what the model makes of its rows when it reads
+  // them first. Prompts then take these as they are, so that a question about a stored document
+  // waits for its own tokens only; they are larger than embeddings (by 2 * layers * kv_heads *
+  // head_dim / hidden) and can stand where cached memories can. At the beginning of a prompt the
+  // answer is that of the embeddings, up to rounding; behind kept text its rows have not read that
+  // text. A memory that is cached already is returned as it is. Throws kInvalidArgument for a
+  // memory of another model and one that does not fit its window.
+  Memory prefill(const Memory& memory) const;
 
   // The same memory of cached keys and values with its first memory token at another position: keys
   // are turned by the difference of the positions, values stay (RoPE, arXiv 2104.09864). For a text

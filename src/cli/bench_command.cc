@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis bench: how fast a model is read into and out of, on this machine.
+// precis bench: how fast a model, or one of its shape, is read into and out of, on this machine.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <sys/resource.h>
 
+#include <fstream>
+#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -13,16 +15,21 @@
 #include "cli/commands.h"
 #include "cli/compression_sweep.h"
 #include "cli/model_options.h"
+#include "cli/new_compressor.h"
 #include "cli/progress_bar.h"
 #include "cli/timing.h"
+#include "engine/random_engine.h"
 #include "io/translate_errors.h"
 #include "precis/decoder.h"
+#include "precis/shapes.h"
 
 namespace precis::cli {
 namespace {
 
 struct Flags {
   ModelOptions model;
+  std::string shape;    // in place of a model: random weights
+  NewCompressor fresh;  // over them
   std::vector<int64_t> prefill{512};
   std::vector<int64_t> sweep;  // context lengths to compress
   int64_t decode = 128;
@@ -34,7 +41,14 @@ struct Flags {
 
 constexpr int64_t kLargestBatch = 1024;
 
+// Of the resident memory. The system's own count (getrusage) begins with what the process held that
+// started this one.
 int64_t peak_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    int64_t kilobytes = 0;
+    if (word == "VmHWM:" && status >> kilobytes) return kilobytes * 1024;
+  }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_maxrss * int64_t{1024};
@@ -81,9 +95,9 @@ class Benchmark {
         (at::arange(n, index) * 7919 + 13).remainder(decoder_.config().vocab_size);
     std::vector<at::Tensor> last;
     for (int64_t sequence = 0; sequence < cache.num_sequences(); ++sequence) {
-      const at::Tensor hidden =
-          decoder_.forward({decoder_.embed(ids), at::arange(n, index), {0, n}, {sequence}}, cache);
-      last.push_back(hidden.narrow(0, n - 1, 1));
+      DecoderInput input{decoder_.embed(ids), at::arange(n, index), {0, n}, {sequence}};
+      input.wanted_rows = at::full({1}, n - 1, index);
+      last.push_back(decoder_.forward(input, cache));
     }
     return best(at::cat(last, 0));
   }
@@ -103,10 +117,19 @@ double tokens_per_second(const char* title, int64_t tokens, int64_t runs, const 
   return static_cast<double>(tokens) / median(seconds);
 }
 
+// A model of a shape alone, with a compressor that was never trained.
+Engine engine_of_shape(const Flags& flags) {
+  std::function<std::unique_ptr<Compressor>(const Decoder&)> make_compressor;
+  if (!flags.fresh.method.empty())
+    make_compressor = [&](const Decoder& decoder) { return create(flags.fresh, decoder, nullptr); };
+  return random_engine(model_shape(flags.shape), flags.model.options(), make_compressor);
+}
+
 void check(const Flags& flags, int64_t window) {
-  PRECIS_CHECK(flags.sweep.empty() == flags.model.engine.compressor.empty(),
+  const bool compresses = !flags.model.engine.compressor.empty() || !flags.fresh.method.empty();
+  PRECIS_CHECK(flags.sweep.empty() != compresses,
                kInvalidArgument,
-               "bench: --sweep and --compressor go together");
+               "bench: --sweep and --compressor (or, with --shape, --method) go together");
   PRECIS_CHECK(flags.runs >= 1, kInvalidArgument, "bench: --runs is ", flags.runs);
   PRECIS_CHECK(flags.batch >= 1 && flags.batch <= kLargestBatch,
                kInvalidArgument,
@@ -137,8 +160,11 @@ void check(const Flags& flags, int64_t window) {
 }
 
 nlohmann::json measure(const Flags& flags) {
+  PRECIS_CHECK(!flags.model.engine.model.empty() || !flags.shape.empty(),
+               kInvalidArgument,
+               "bench: give --model or --shape");
   const auto start = Clock::now();
-  const Engine engine = flags.model.load();
+  const Engine engine = flags.shape.empty() ? flags.model.load() : engine_of_shape(flags);
   const double load_s = seconds_since(start);
   const c10::InferenceMode inference;
   check(flags, engine.decoder().config().context_length);
@@ -185,6 +211,20 @@ void add_bench(CLI::App& app) {
       app.add_subcommand("bench", "Measure loading, prefill, decoding and compression");
   auto flags = std::make_shared<Flags>();
   add_model_options(*command, flags->model, CompressorUse::kOptional, "auto");
+  CLI::Option* model = command->get_option("--model")->required(false);
+  CLI::Option* shape = command
+                           ->add_option("--shape",
+                                        flags->shape,
+                                        "in place of --model: random weights of the shape "
+                                        "llama-2-7b, llama-2-13b, mistral-7b, smollm2-135m, "
+                                        "qwen2.5-0.5b, or of a config.json or a model")
+                           ->excludes(model);
+  command
+      ->add_option("--method",
+                   flags->fresh.method,
+                   "with --shape: an untrained compressor, selfcp, icae, gisting or ic-former")
+      ->needs(shape);
+  add_new_compressor_flags(*command, flags->fresh, model);
   command->add_option("--prefill", flags->prefill, "prompt lengths")
       ->delimiter(',')
       ->capture_default_str();

@@ -112,6 +112,7 @@ void add_compress(CLI::App& app) {
     ModelOptions model;
     CompressionFlags compression;
     std::filesystem::path file, ids, out;
+    bool prefill = false;
   };
   auto flags = std::make_shared<Flags>();
   add_model_options(*command, flags->model, CompressorUse::kRequired, "float32");
@@ -120,8 +121,14 @@ void add_compress(CLI::App& app) {
   command->add_option("--ids", flags->ids, "JSON array of token ids")->excludes(file);
   command
       ->add_option(
-          "--out", flags->out, "safetensors: embeddings [k, hidden]; of gisting: keys and values")
+          "--out",
+          flags->out,
+          "safetensors: embeddings [k, hidden]; of gisting, or with --prefill: keys and values")
       ->required();
+  command->add_flag("--prefill",
+                    flags->prefill,
+                    "let the model read the memory and keep the keys and values: a larger file, "
+                    "and no reading when it is used");
   command->callback([flags] {
     PRECIS_CHECK(!flags->file.empty() || !flags->ids.empty(),
                  kInvalidArgument,
@@ -133,8 +140,9 @@ void add_compress(CLI::App& app) {
     CompressOptions options = flags->compression.options();
     ProgressBar bar("compressing");
     options.progress = [&](double done) { bar.update(done); };
-    const Memory memory =
+    Memory memory =
         ids.empty() ? engine.compress(text, options) : engine.compress_ids(ids, options);
+    if (flags->prefill) memory = engine.prefill(memory);
     memory.save(flags->out);
     print({{"source_tokens", memory.provenance().source_tokens},
            {"memory_tokens", memory.num_tokens()},

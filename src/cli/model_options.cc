@@ -23,14 +23,16 @@ std::optional<Dtype> dtype_named(const std::string& name) {
 
 }  // namespace
 
-Engine ModelOptions::load() const {
+EngineOptions ModelOptions::options() const {
   EngineOptions options = engine;
   options.dtype = dtype_named(dtype_named(weights) ? weights : dtype);
   if (weights == "int8") options.weights = WeightFormat::kInt8;
   if (weights == "int4") options.weights = WeightFormat::kInt4;
   options.device = device == "cuda" ? DeviceKind::kCuda : DeviceKind::kCpu;
-  return Engine::load(options);
+  return options;
 }
+
+Engine ModelOptions::load() const { return Engine::load(options()); }
 
 void add_model_options(CLI::App& command,
                        ModelOptions& options,

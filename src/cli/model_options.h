@@ -19,6 +19,7 @@ struct ModelOptions {
   std::string weights;  // empty: in the dtype
   std::string device = "cpu";
 
+  EngineOptions options() const;  // with what the texts say
   Engine load() const;
 };
 

@@ -19,11 +19,12 @@ void set(T& field, const std::optional<U>& flag) {
 }
 
 void refuse(bool given, const NewCompressor& flags, const char* flag) {
-  PRECIS_CHECK(
-      !given, kInvalidArgument, "train: ", flag, " means nothing to method ", flags.method);
+  PRECIS_CHECK(!given, kInvalidArgument, flag, " means nothing to method ", flags.method);
 }
 
-std::unique_ptr<Compressor> new_selfcp(const NewCompressor& flags, const Engine& engine) {
+std::unique_ptr<Compressor> new_selfcp(const NewCompressor& flags,
+                                       const Decoder& decoder,
+                                       const Tokenizer*) {
   refuse(flags.slot_positions.has_value(), flags, "--slot-positions");
   refuse(flags.slots.has_value(), flags, "--slots");
   refuse(flags.rank.has_value(), flags, "--rank");
@@ -34,11 +35,13 @@ std::unique_ptr<Compressor> new_selfcp(const NewCompressor& flags, const Engine&
   config.reads_prefix = false;
   set(config.max_segment, flags.max_segment);
   set(config.separator, flags.separator);
-  return create_selfcp(config, engine.decoder());
+  return create_selfcp(config, decoder);
 }
 
 // Published ICAEs have no connector; models as small as can be trained at home need one.
-std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& engine) {
+std::unique_ptr<Compressor> new_icae(const NewCompressor& flags,
+                                     const Decoder& decoder,
+                                     const Tokenizer*) {
   refuse(flags.ratio.has_value(), flags, "--ratio");
   refuse(flags.separator.has_value(), flags, "--separator");
   refuse(flags.layers.has_value(), flags, "--layers");
@@ -47,25 +50,27 @@ std::unique_ptr<Compressor> new_icae(const NewCompressor& flags, const Engine& e
   set(config.slots, flags.slots);
   set(config.max_segment, flags.max_segment);
   // A window counts rows, not positions: past it a memory token would not see its own share.
-  const int64_t window = engine.decoder().config().window;
+  const int64_t window = decoder.config().window;
   const bool sees_all = window == 0 || config.max_segment <= window;
   config.spread_positions =
       flags.slot_positions.value_or(sees_all ? "spread" : "after") == "spread";
   set(config.rank, flags.rank);
   set(config.alpha, flags.alpha);
-  return create_icae(config, engine.decoder(), flags.seed);
+  return create_icae(config, decoder, flags.seed);
 }
 
 // The frozen form. Where the model wants a BOS, it stands before the text: a memory that stands
 // first has none otherwise.
-std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine& engine) {
+std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags,
+                                        const Decoder& decoder,
+                                        const Tokenizer* tokenizer) {
   PRECIS_CHECK(!flags.ratio || !flags.slots,
                kInvalidArgument,
                "train: --ratio of gisting stands in place of --slots");
   refuse(flags.separator.has_value(), flags, "--separator");
   refuse(flags.layers.has_value(), flags, "--layers");
   GistingConfig config;
-  const SpecialTokens& special = engine.tokenizer().special_tokens();
+  const SpecialTokens special = tokenizer ? tokenizer->special_tokens() : SpecialTokens{};
   if (special.add_bos && special.bos) config.before_text = {*special.bos};
   set(config.num_gists, flags.slots);
   config.ratio = flags.ratio;
@@ -76,17 +81,19 @@ std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags, const Engine
   set(config.max_segment, flags.max_segment);
   set(config.rank, flags.rank);
   set(config.alpha, flags.alpha);
-  return create_gisting(config, engine.decoder(), flags.seed);
+  return create_gisting(config, decoder, flags.seed);
 }
 
 // Heads and width of the feed-forward layers as the model has them, heads fewer where theirs do not
 // divide its width.
-std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags, const Engine& engine) {
+std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags,
+                                          const Decoder& decoder,
+                                          const Tokenizer*) {
   refuse(flags.ratio.has_value(), flags, "--ratio");
   refuse(flags.separator.has_value(), flags, "--separator");
   refuse(flags.rank.has_value(), flags, "--rank");
   refuse(flags.alpha.has_value(), flags, "--alpha");
-  const DecoderConfig& model = engine.decoder().config();
+  const DecoderConfig& model = decoder.config();
   IcFormerConfig config;
   config.connector = true;
   config.ffn_size = model.ffn_size;
@@ -97,10 +104,12 @@ std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags, const Engi
   set(config.max_segment, flags.max_segment);
   set(config.num_layers, flags.layers);
   config.spread_positions = flags.slot_positions.value_or("spread") == "spread";
-  return create_ic_former(config, engine.decoder(), flags.seed);
+  return create_ic_former(config, decoder, flags.seed);
 }
 
-using Create = std::unique_ptr<Compressor> (*)(const NewCompressor&, const Engine&);
+using Create = std::unique_ptr<Compressor> (*)(const NewCompressor&,
+                                               const Decoder&,
+                                               const Tokenizer*);
 const std::map<std::string, Create> kMethods{{"selfcp", new_selfcp},
                                              {"icae", new_icae},
                                              {"gisting", new_gisting},
@@ -128,14 +137,16 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
       ->check(CLI::IsMember({"after", "spread"}));
 }
 
-std::unique_ptr<Compressor> create(const NewCompressor& flags, const Engine& engine) {
+std::unique_ptr<Compressor> create(const NewCompressor& flags,
+                                   const Decoder& decoder,
+                                   const Tokenizer* tokenizer) {
   const auto method = kMethods.find(flags.method);
   PRECIS_CHECK(method != kMethods.end(),
                kUnsupported,
-               "train: method \"",
+               "method \"",
                flags.method,
-               "\" cannot be trained (known: selfcp, icae, gisting, ic-former)");
-  return method->second(flags, engine);
+               "\" is unknown (known: selfcp, icae, gisting, ic-former)");
+  return method->second(flags, decoder, tokenizer);
 }
 
 }  // namespace precis::cli

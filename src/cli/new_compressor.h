@@ -7,7 +7,8 @@
 #include <string>
 
 #include "precis/compressor.h"
-#include "precis/engine.h"
+#include "precis/decoder.h"
+#include "precis/tokenizer.h"
 
 namespace precis::cli {
 
@@ -29,7 +30,10 @@ struct NewCompressor {
 // Adds its flags, but for the method; they exclude `other`.
 void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Option* other);
 
-// Throws kUnsupported for an unknown method, kInvalidArgument for a flag that it does not have.
-std::unique_ptr<Compressor> create(const NewCompressor& flags, const Engine& engine);
+// `tokenizer`, if any, is the decoder's. Throws kUnsupported for an unknown method,
+// kInvalidArgument for a flag that it does not have.
+std::unique_ptr<Compressor> create(const NewCompressor& flags,
+                                   const Decoder& decoder,
+                                   const Tokenizer* tokenizer);
 
 }  // namespace precis::cli

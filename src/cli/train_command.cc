@@ -93,7 +93,7 @@ TokenDataset read_data(const std::filesystem::path& data,
 // The compressor that training starts from: given, or new.
 std::unique_ptr<Compressor> first_compressor(const Flags& flags, const Engine& engine) {
   const c10::NoGradGuard no_grad;
-  if (flags.start.empty()) return create(flags.fresh, engine);
+  if (flags.start.empty()) return create(flags.fresh, engine.decoder(), &engine.tokenizer());
   return load_compressor(flags.start, engine.decoder());
 }
 

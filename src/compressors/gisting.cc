@@ -2,17 +2,16 @@
 #include "compressors/gisting.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/check.h"
 #include "base/hash.h"
 #include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
 #include "compressors/gisting_config.h"
+#include "compressors/gisting_weights.h"
 #include "compressors/parameters.h"
 #include "compressors/parts.h"
 #include "compressors/passes.h"
@@ -25,37 +24,9 @@ using Form = GistingConfig::Form;
 
 constexpr const char* kMethod = "gisting";
 
-// One projection that the LoRA changes.
-struct AdaptedProjection {
-  std::string name;  // "layers.0.q_proj"
-  LowRank& change;
-  int64_t outputs;
-};
-
-std::vector<AdaptedProjection> projections(Adapter& adapter, const DecoderConfig& config) {
-  const int64_t kv_size = config.num_kv_heads * config.head_dim;
-  std::vector<AdaptedProjection> all;
-  for (size_t i = 0; i < adapter.layers.size(); ++i) {
-    AdapterLayer& layer = adapter.layers[i];
-    if (i + 1 < adapter.layers.size()) {
-      all.push_back(
-          {concat("layers.", i, ".q_proj"), layer.query, config.num_heads * config.head_dim});
-    }
-    all.push_back({concat("layers.", i, ".k_proj"), layer.key, kv_size});
-    all.push_back({concat("layers.", i, ".v_proj"), layer.value, kv_size});
-  }
-  return all;
-}
-
 // The token in whose place spread gist `index` of `count` stands: the last of its share.
 constexpr int64_t gist_place(int64_t index, int64_t count, int64_t num_tokens) {
   return (index + 1) * num_tokens / count - 1;
-}
-
-// An adapter whose tensors are still to be filled in.
-Adapter empty_adapter(const GistingConfig& config, const Decoder& decoder) {
-  const bool none = config.form == Form::kTuned || config.rank == 0;
-  return {std::vector<AdapterLayer>(none ? 0 : decoder.config().num_layers)};
 }
 
 class Gisting final : public Compressor {
@@ -63,7 +34,7 @@ class Gisting final : public Compressor {
   Gisting(const GistingConfig& config, GistingWeights weights, const Decoder& decoder)
       : config_(config), weights_(std::move(weights)), decoder_(decoder) {
     if (config.form == Form::kFrozen) tensors_.push_back({"gist_embeddings", weights_.embeddings});
-    for (const AdaptedProjection& one : projections(weights_.adapter, decoder.config())) {
+    for (const AdaptedProjection& one : adapted_projections(weights_.adapter, decoder.config())) {
       one.change.scale = config.alpha / static_cast<double>(config.rank);
       tensors_.push_back({one.name + ".lora_A.weight", one.change.down});
       tensors_.push_back({one.name + ".lora_B.weight", one.change.up});
@@ -255,6 +226,7 @@ class Gisting final : public Compressor {
     if (text_is_constant) read_text(text, cache);
     DecoderInput input = pack(decoder_, text_is_constant ? gists : whole, cache);
     if (!text_is_constant) input.adapted_rows = gist_marks(text, gists);  // else all are gists
+    input.wanted_rows = last_rows(input, std::vector<int64_t>(parts.size(), 0));
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
     for (int64_t i = 0; i < std::ssize(parts); ++i) {
@@ -278,6 +250,7 @@ class Gisting final : public Compressor {
     read_text(text, cache);
     DecoderInput input = pack(decoder_, gists, cache);
     input.seen_rows = input.positions = at::cat(places, 0);
+    input.wanted_rows = last_rows(input, std::vector<int64_t>(parts.size(), 0));
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
     for (int64_t i = 0; i < std::ssize(parts); ++i) {
@@ -292,7 +265,7 @@ class Gisting final : public Compressor {
   // Nothing is trained of what becomes of the text.
   void read_text(const std::vector<at::Tensor>& text, KvCache& cache) const {
     const c10::NoGradGuard no_grad;
-    decoder_.forward(pack(decoder_, text, cache), cache);
+    fill_cache(decoder_, text, cache);
   }
 
   // Where the gists stand in before_text and segment, [count] int64.
@@ -357,79 +330,14 @@ class Gisting final : public Compressor {
   std::vector<NamedTensor> tensors_;
 };
 
-void check_shape(const at::Tensor& tensor, at::IntArrayRef expected, const std::string& name) {
-  PRECIS_CHECK(tensor.defined() && tensor.sizes() == expected,
-               kInvalidArgument,
-               "gisting: ",
-               name,
-               " is ",
-               tensor.defined() ? tensor.sizes() : at::IntArrayRef(),
-               ", expected ",
-               expected);
-}
-
-void check_weights(GistingWeights& weights, const GistingConfig& config, const Decoder& decoder) {
-  const int64_t hidden = decoder.config().hidden_size;
-  if (config.form == Form::kFrozen)
-    check_shape(weights.embeddings, {config.num_gists, hidden}, "gist_embeddings");
-  const size_t expected = empty_adapter(config, decoder).layers.size();
-  PRECIS_CHECK(weights.adapter.layers.size() == expected,
-               kInvalidArgument,
-               "gisting: the LoRA has ",
-               weights.adapter.layers.size(),
-               " layers, expected ",
-               expected);
-  for (const AdaptedProjection& one : projections(weights.adapter, decoder.config())) {
-    check_shape(one.change.down, {config.rank, hidden}, one.name + ".lora_A.weight");
-    check_shape(one.change.up, {one.outputs, config.rank}, one.name + ".lora_B.weight");
-  }
-}
-
 }  // namespace
 
 std::unique_ptr<Compressor> make_gisting(const GistingConfig& config,
                                          GistingWeights weights,
                                          const Decoder& decoder) {
   check_gisting_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
-  check_weights(weights, config, decoder);
+  check_gisting_weights(weights, config, decoder);
   return std::make_unique<Gisting>(config, std::move(weights), decoder);
-}
-
-std::unique_ptr<Compressor> load_gisting(const CompressorFiles& files, const Decoder& decoder) {
-  check_base(files, decoder);
-  const GistingConfig config = read_gisting_config(files, decoder);
-  const Weights stored = files.weights(parameter_options(decoder));
-  const int64_t hidden = decoder.config().hidden_size;
-  GistingWeights weights{{}, empty_adapter(config, decoder)};
-  if (config.form == Form::kFrozen)
-    weights.embeddings = stored.take("gist_embeddings", {config.num_gists, hidden});
-  for (const AdaptedProjection& one : projections(weights.adapter, decoder.config())) {
-    one.change.down = stored.take(one.name + ".lora_A.weight", {config.rank, hidden});
-    one.change.up = stored.take(one.name + ".lora_B.weight", {one.outputs, config.rank});
-  }
-  stored.check_all_taken();
-  return make_gisting(config, std::move(weights), decoder);
-}
-
-std::unique_ptr<Compressor> create_gisting(const GistingConfig& config,
-                                           const Decoder& decoder,
-                                           uint64_t seed) {
-  check_gisting_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
-  GistingWeights weights{{}, empty_adapter(config, decoder)};
-  if (config.form == Form::kTuned) return make_gisting(config, std::move(weights), decoder);
-  const auto options = parameter_options(decoder);
-  const int64_t hidden = decoder.config().hidden_size;
-  weights.embeddings = config.spread_positions
-                           ? at::zeros({1, hidden}, options)
-                           : embedding_statistics(decoder).mean.repeat({config.num_gists, 1});
-  const double bound = 1.0 / std::sqrt(static_cast<double>(hidden));
-  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  for (const AdaptedProjection& one : projections(weights.adapter, decoder.config())) {
-    at::Tensor drawn = at::empty({config.rank, hidden}, at::kFloat);
-    one.change.down = drawn.uniform_(-bound, bound, generator).to(options);
-    one.change.up = at::zeros({one.outputs, config.rank}, options);
-  }
-  return make_gisting(config, std::move(weights), decoder);
 }
 
 }  // namespace precis

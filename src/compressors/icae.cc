@@ -189,14 +189,9 @@ class Icae final : public Compressor {
       sequences.push_back(at::cat({embed(decoder_, part), memory_tokens}, 0));
     DecoderInput input = pack(decoder_, sequences, cache);
     if (config_.spread_positions) input.positions = spread_positions(parts);
+    input.wanted_rows = last_rows(input, std::vector(parts.size(), config_.slots));
     const at::Tensor hidden = decoder_.forward(input, cache, &weights_.adapter);
-    std::vector<at::Tensor> slots;
-    int64_t end = 0;
-    for (const Part& part : parts) {
-      end += num_rows(part);
-      slots.push_back(hidden.narrow(0, end - config_.slots, config_.slots));
-    }
-    return connect(weights_.connector, at::stack(slots));
+    return connect(weights_.connector, hidden.unflatten(0, {-1, config_.slots}));
   }
 
   // Of all rows of a pass, [num_rows].

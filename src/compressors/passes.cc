@@ -45,4 +45,19 @@ DecoderInput pack(const Decoder& decoder,
   return input;
 }
 
+void fill_cache(const Decoder& decoder, std::span<const at::Tensor> sequences, KvCache& cache) {
+  DecoderInput input = pack(decoder, sequences, cache);
+  input.wanted_rows = at::empty({0}, input.positions.options());
+  decoder.forward(input, cache);
+}
+
+at::Tensor last_rows(const DecoderInput& input, std::span<const int64_t> sizes) {
+  std::vector<at::Tensor> rows;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const int64_t end = input.sequence_starts[i + 1];
+    rows.push_back(at::arange(end - sizes[i], end, input.positions.options()));
+  }
+  return at::cat(rows, 0);
+}
+
 }  // namespace precis

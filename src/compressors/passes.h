@@ -28,4 +28,10 @@ DecoderInput pack(const Decoder& decoder,
                   std::span<const at::Tensor> sequences,
                   const KvCache& cache);
 
+// Reads such sequences into the cache; no hidden states are asked for.
+void fill_cache(const Decoder& decoder, std::span<const at::Tensor> sequences, KvCache& cache);
+
+// The last sizes[i] rows of each sequence of a pass, [n] int64, for DecoderInput::wanted_rows.
+at::Tensor last_rows(const DecoderInput& input, std::span<const int64_t> sizes);
+
 }  // namespace precis

@@ -217,25 +217,11 @@ class SelfCp final : public Compressor {
     }
     if (text_is_constant) {
       const c10::NoGradGuard no_grad;
-      decoder_.forward(pack(decoder_, text, cache), cache);
+      fill_cache(decoder_, text, cache);
     }
-    const at::Tensor hidden =
-        decoder_.forward(pack(decoder_, text_is_constant ? tags : whole, cache), cache);
-    return connect(weights_.connector, text_is_constant ? hidden : last_rows(hidden, whole, sizes))
-        .split_with_sizes(sizes, 0);
-  }
-
-  // The last sizes[i] rows of each sequence.
-  static at::Tensor last_rows(const at::Tensor& hidden,
-                              std::span<const at::Tensor> sequences,
-                              std::span<const int64_t> sizes) {
-    std::vector<at::Tensor> rows;
-    int64_t end = 0;
-    for (size_t i = 0; i < sequences.size(); ++i) {
-      end += sequences[i].size(0);
-      rows.push_back(hidden.narrow(0, end - sizes[i], sizes[i]));
-    }
-    return at::cat(rows, 0);
+    DecoderInput input = pack(decoder_, text_is_constant ? tags : whole, cache);
+    input.wanted_rows = last_rows(input, sizes);
+    return connect(weights_.connector, decoder_.forward(input, cache)).split_with_sizes(sizes, 0);
   }
 
   // Copies the shared prefix into a sequence of the cache.

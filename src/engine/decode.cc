@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <chrono>
+#include <optional>
 #include <set>
 
 #include "base/check.h"
@@ -22,6 +23,11 @@ double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
+// Ids that stand for something; models may have room for more.
+int64_t num_words(const DecodeStage& stage) {
+  return stage.tokenizer ? stage.tokenizer->vocab_size() : stage.decoder.config().vocab_size;
+}
+
 // One answer in the making.
 class Answer {
  public:
@@ -32,8 +38,8 @@ class Answer {
       : sequence_(sequence),
         position_(prompt.positions[-1].item<int64_t>() + 1),
         max_tokens_(options.max_tokens),
-        sampler_(options, stage.tokenizer.vocab_size(), prompt.tokens),
-        stream_(stage.tokenizer),
+        sampler_(options, num_words(stage), prompt.tokens),
+        stream_(stage.tokenizer ? std::optional<TextStream>(*stage.tokenizer) : std::nullopt),
         stop_(options.stop) {}
 
   bool running() const { return running_; }
@@ -52,7 +58,7 @@ class Answer {
     }
     if (stops.contains(id)) return finish(Completion::Finish::kStop, on_text);
     completion_.ids.push_back(id);
-    emit(stop_.push(stream_.push(id)), on_text);
+    if (stream_) emit(stop_.push(stream_->push(id)), on_text);
     if (stop_.stopped()) return finish(Completion::Finish::kStop, on_text);
     if (running_ && std::ssize(completion_.ids) >= max_tokens_)
       finish(Completion::Finish::kLength, on_text);
@@ -79,8 +85,8 @@ class Answer {
   void finish(Completion::Finish reason, const TextCallback& on_text) {
     running_ = false;
     completion_.finish = reason;
-    if (stop_.stopped()) return;
-    std::string rest = stop_.push(stream_.finish());
+    if (stop_.stopped() || !stream_) return;
+    std::string rest = stop_.push(stream_->finish());
     if (!stop_.stopped()) rest += stop_.finish();
     emit(rest, on_text);
   }
@@ -90,7 +96,7 @@ class Answer {
   int64_t max_tokens_;
   bool running_ = true;
   Sampler sampler_;
-  TextStream stream_;
+  std::optional<TextStream> stream_;  // none: no tokenizer
   StopMatcher stop_;
   Completion completion_;
 };
@@ -171,7 +177,10 @@ std::vector<Completion> decode(const DecodeStage& stage,
                                const GenerationOptions& options,
                                const TextCallback& on_text) {
   const auto start = Clock::now();
-  std::set<TokenId> stops = stop_ids(stage.tokenizer);
+  PRECIS_CHECK(stage.tokenizer != nullptr || options.stop.empty(),
+               kInvalidArgument,
+               "generate: the model has no tokenizer, and thus no text to find a stop text in");
+  std::set<TokenId> stops = stage.tokenizer ? stop_ids(*stage.tokenizer) : std::set<TokenId>{};
   stops.insert(options.stop_ids.begin(), options.stop_ids.end());
   KvCache cache(stage.decoder.config().kv_shape(), stage.decoder.options(), std::ssize(prompts));
   std::vector<Answer> answers;
@@ -211,10 +220,11 @@ std::vector<double> score(const Decoder& decoder,
     start = prompt->positions[0].item<int64_t>();
   }
   const at::Tensor positions = at::arange(start, start + rows.size(0), targets.options());
-  const at::Tensor hidden = decoder.forward({rows, positions, {0, rows.size(0)}, {0}}, cache);
-  const at::Tensor likelihoods = log_likelihoods(decoder,
-                                                 hidden.slice(0, hidden.size(0) - scored),
-                                                 targets.slice(0, targets.size(0) - scored));
+  DecoderInput input{rows, positions, {0, rows.size(0)}, {0}};
+  input.wanted_rows = at::arange(rows.size(0) - scored, rows.size(0), targets.options());
+  const at::Tensor hidden = decoder.forward(input, cache);
+  const at::Tensor likelihoods =
+      log_likelihoods(decoder, hidden, targets.slice(0, targets.size(0) - scored));
   PRECIS_CHECK(
       likelihoods.isfinite().all().item<bool>(),
       kBadWeights,

@@ -15,7 +15,7 @@ namespace precis {
 
 struct DecodeStage {
   const Decoder& decoder;
-  const Tokenizer& tokenizer;
+  const Tokenizer* tokenizer;  // null: answers are ids without text
 };
 
 // The last stage: answers spliced prompts in one batch. Fills text, ids, finish, prefill_ms and

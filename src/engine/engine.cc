@@ -12,6 +12,7 @@
 #include "engine/compress.h"
 #include "engine/decode.h"
 #include "engine/device.h"
+#include "engine/prefill.h"
 #include "engine/prepare.h"
 #include "engine/sampler.h"
 #include "io/memory_contents.h"
@@ -32,6 +33,24 @@ struct Engine::Parts {
   std::string chat_problem = "the model has no chat template";  // why there is no chat
   std::unique_ptr<Compressor> compressor;                       // null: none
   CompressorInfo info;                                          // of the compressor
+
+  // `origin` is for messages.
+  Parts(std::unique_ptr<Decoder> own_decoder,
+        std::unique_ptr<Tokenizer> own_tokenizer,
+        std::unique_ptr<Compressor> own_compressor,
+        const std::string& origin)
+      : decoder(std::move(own_decoder)),
+        tokenizer(std::move(own_tokenizer)),
+        compressor(std::move(own_compressor)) {
+    PRECIS_CHECK(!tokenizer || tokenizer->vocab_size() <= decoder->config().vocab_size,
+                 kBadWeights,
+                 origin,
+                 ": the tokenizer has ",
+                 tokenizer->vocab_size(),
+                 " ids, the model ",
+                 decoder->config().vocab_size);
+    if (compressor) info = compressor->info();
+  }
 
   // A template that Precis cannot read spoils chats only: the error waits for the first one.
   void load_chat(const std::filesystem::path& model) {
@@ -86,22 +105,15 @@ Engine::~Engine() = default;
 Engine Engine::load(const EngineOptions& options) {
   return translate_errors([&] {
     const c10::NoGradGuard no_grad;
-    auto parts = std::make_unique<Parts>();
-    parts->decoder = load_decoder(options.model, tensor_options(options), options.weights);
-    parts->tokenizer = load_optional_tokenizer(options.model);
-    PRECIS_CHECK(
-        !parts->tokenizer || parts->tokenizer->vocab_size() <= parts->decoder->config().vocab_size,
-        kBadWeights,
-        options.model.string(),
-        ": the tokenizer has ",
-        parts->tokenizer->vocab_size(),
-        " ids, the model ",
-        parts->decoder->config().vocab_size);
+    std::unique_ptr<Decoder> decoder =
+        load_decoder(options.model, tensor_options(options), options.weights);
+    std::unique_ptr<Compressor> compressor;
+    if (!options.compressor.empty()) compressor = load_compressor(options.compressor, *decoder);
+    auto parts = std::make_unique<Parts>(std::move(decoder),
+                                         load_optional_tokenizer(options.model),
+                                         std::move(compressor),
+                                         options.model.string());
     parts->load_chat(options.model);
-    if (!options.compressor.empty()) {
-      parts->compressor = load_compressor(options.compressor, *parts->decoder);
-      parts->info = parts->compressor->info();
-    }
     log(LogLevel::kInfo,
         concat("loaded ",
                options.model.string(),
@@ -111,6 +123,16 @@ Engine Engine::load(const EngineOptions& options) {
                parts->decoder->weight_bytes(),
                " bytes"));
     return Engine(std::move(parts));
+  });
+}
+
+Engine Engine::assemble(std::unique_ptr<Decoder> decoder,
+                        std::unique_ptr<Compressor> compressor,
+                        std::unique_ptr<Tokenizer> tokenizer) {
+  return translate_errors([&] {
+    PRECIS_CHECK(decoder != nullptr, kInvalidArgument, "engine: there is no decoder");
+    return Engine(std::make_unique<Parts>(
+        std::move(decoder), std::move(tokenizer), std::move(compressor), "engine"));
   });
 }
 
@@ -166,6 +188,17 @@ void report(Completion& completion, const Prepared& prepared) {
 
 }  // namespace
 
+Memory Engine::prefill(const Memory& memory) const {
+  return translate_errors([&] {
+    const c10::InferenceMode inference;
+    check_memory(memory, decoder());
+    const auto* soft = std::get_if<SoftTokens>(&memory.contents().tensors);
+    if (soft == nullptr) return memory;
+    return Memory(std::make_shared<const MemoryContents>(
+        MemoryContents{precis::prefill(*soft, decoder()), memory.provenance()}));
+  });
+}
+
 Memory Engine::rebase(const Memory& memory, int64_t new_first_position) const {
   return translate_errors([&] {
     const c10::InferenceMode inference;
@@ -205,7 +238,7 @@ Completion Engine::generate(const Prompt& prompt,
     const c10::InferenceMode inference;
     check_sampling(options);
     const Prepared prepared = prepare(prompt, options, parts_->stages());
-    Completion completion = decode({decoder(), tokenizer()},
+    Completion completion = decode({decoder(), parts_->tokenizer.get()},
                                    {&prepared.prompt, 1},
                                    parts_->without_reserved_ids(options),
                                    on_text)
@@ -237,8 +270,8 @@ std::vector<Completion> Engine::generate_batch(std::span<const Prompt> prompts,
       }
     }
     if (spliced.empty()) return completions;
-    std::vector<Completion> decoded =
-        decode({decoder(), tokenizer()}, spliced, parts_->without_reserved_ids(options));
+    std::vector<Completion> decoded = decode(
+        {decoder(), parts_->tokenizer.get()}, spliced, parts_->without_reserved_ids(options));
     for (size_t i = 0; i < owner.size(); ++i) {
       report(decoded[i], prepared[i]);
       completions[owner[i]] = std::move(decoded[i]);

@@ -15,9 +15,7 @@ namespace precis {
 std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
                                       c10::TensorOptions options,
                                       WeightFormat format) {
-  // Rounded once: from what the file holds to the few bits.
-  const bool narrow = format != WeightFormat::kDtype && options.dtype() == at::kBFloat16;
-  const c10::TensorOptions stored = narrow ? options.dtype(at::kFloat) : options;
+  const c10::TensorOptions stored = stored_options(options, format);
   std::error_code ignored;
   PRECIS_CHECK(std::filesystem::exists(model, ignored),
                kNotFound,

@@ -50,6 +50,10 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
                "decoder: seen_rows do not name each of the ",
                input.embeddings.size(0),
                " rows");
+  const at::Tensor& wanted = input.wanted_rows;
+  PRECIS_CHECK(!wanted.defined() || (wanted.scalar_type() == at::kLong && wanted.dim() == 1),
+               kInvalidArgument,
+               "decoder: wanted_rows are no list of rows");
 }
 
 class Transformer final : public Decoder {
@@ -117,7 +121,10 @@ class Transformer final : public Decoder {
     const nn::DecoderPass pass{config_, input, cache, table, local_table, adapter};
     if (adapter == nullptr && is_step(input)) return nn::decode_step(step_model_, pass);
     at::Tensor x = input.embeddings;
-    for (const nn::DecoderLayer& layer : layers_) x = layer.forward(x, pass);
+    for (const nn::DecoderLayer& layer : layers_) {
+      const bool last = layer.index + 1 == std::ssize(layers_);
+      x = layer.forward(x, pass, last ? input.wanted_rows : at::Tensor());
+    }
     return ops::rms_norm(x, final_norm_, config_.rms_norm_epsilon);
   }
 
@@ -144,7 +151,7 @@ class Transformer final : public Decoder {
   // Whether the pass is one row each of different sequences, as decode_step() wants it.
   bool is_step(const DecoderInput& input) const {
     const std::vector<int64_t>& sequences = input.cache_sequences;
-    if (c10::GradMode::is_enabled() || input.seen_rows.defined() ||
+    if (c10::GradMode::is_enabled() || input.seen_rows.defined() || input.wanted_rows.defined() ||
         input.embeddings.size(0) != std::ssize(sequences) ||
         !ops::decode_step_applies(step_model_, input.embeddings))
       return false;
@@ -213,6 +220,11 @@ std::unique_ptr<Decoder> load_transformer(const DecoderConfig& config,
                  " numbers; weights in int8 or int4 need multiples of 32");
   }
   return std::make_unique<Transformer>(config, weights, options, bits);
+}
+
+c10::TensorOptions stored_options(c10::TensorOptions options, WeightFormat format) {
+  const bool narrow = format != WeightFormat::kDtype && options.dtype() == at::kBFloat16;
+  return narrow ? options.dtype(at::kFloat) : options;
 }
 
 }  // namespace precis

@@ -106,6 +106,7 @@ at::Tensor attend_each(const HeadRows& rows,
 
 }  // namespace
 
+// What the heads gather, before the product that joins them. [num_tokens, heads * head_dim]
 at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) const {
   const DecoderConfig& config = pass.config;
   const bool windowed = config.windowed[index];
@@ -125,22 +126,31 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) co
   const ops::AttentionOptions options{config.attention_scale, windowed ? config.window : 0};
   // As many rows as sequences, none of which is empty (check_input): one each.
   const int64_t sequences = std::ssize(pass.input.cache_sequences);
-  if (pass.input.seen_rows.defined()) return output(attend_each(rows, index, pass, options));
-  if (rows.q.size(0) == sequences) return output(attend_decode(rows, index, pass, options));
+  if (pass.input.seen_rows.defined()) return attend_each(rows, index, pass, options);
+  if (rows.q.size(0) == sequences) return attend_decode(rows, index, pass, options);
   const int64_t length = sequences > 1 ? uniform_fresh_length(pass) : 0;
-  return output(length > 0 ? attend_uniform(rows, length, index, pass, options)
-                           : attend_each(rows, index, pass, options));
+  return length > 0 ? attend_uniform(rows, length, index, pass, options)
+                    : attend_each(rows, index, pass, options);
 }
 
-at::Tensor DecoderLayer::forward(const at::Tensor& x, const DecoderPass& pass) const {
+at::Tensor DecoderLayer::forward(const at::Tensor& x,
+                                 const DecoderPass& pass,
+                                 const at::Tensor& wanted) const {
   const double epsilon = pass.config.rms_norm_epsilon;
-  at::Tensor attended = attend(ops::rms_norm(x, attention_norm, epsilon), pass);
+  at::Tensor gathered = attend(ops::rms_norm(x, attention_norm, epsilon), pass);
+  at::Tensor rows = x;
+  if (wanted.defined()) {
+    gathered = gathered.index_select(0, wanted);
+    rows = rows.index_select(0, wanted);
+    if (wanted.numel() == 0) return rows;
+  }
+  at::Tensor attended = output(gathered);
   if (attention_out_norm.defined()) attended = ops::rms_norm(attended, attention_out_norm, epsilon);
-  const at::Tensor middle = x + attended;
+  const at::Tensor middle = rows + attended;
   if (!RecomputeActivations::is_wanted()) return middle + feed_forward(middle, pass.config);
   // Way back and layers may both outlive the pass: the configuration is the decoder's own.
   return middle + recomputed([this, &config = pass.config](
-                                 const at::Tensor& rows) { return feed_forward(rows, config); },
+                                 const at::Tensor& kept) { return feed_forward(kept, config); },
                              middle);
 }
 

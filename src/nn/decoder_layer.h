@@ -35,8 +35,10 @@ struct DecoderLayer {
   Linear down;
   int64_t index = 0;
 
-  // x: [num_tokens, hidden] -> the same
-  at::Tensor forward(const at::Tensor& x, const DecoderPass& pass) const;
+  // x: [num_tokens, hidden] -> the same, or of the rows at `wanted` [n] int64 alone.
+  at::Tensor forward(const at::Tensor& x,
+                     const DecoderPass& pass,
+                     const at::Tensor& wanted = {}) const;
 
  private:
   at::Tensor attend(const at::Tensor& x, const DecoderPass& pass) const;

@@ -12,7 +12,9 @@ const KvCache& SharedPrefix::keys_and_values(const Decoder& decoder) const {
   auto cache = std::make_unique<KvCache>(decoder.config().kv_shape(), decoder.options());
   const at::Tensor ids = at::tensor(tokens_, at::kLong).to(decoder.options().device());
   const at::Tensor positions = at::arange(size(), ids.options());
-  decoder.forward({decoder.embed(ids), positions, {0, size()}, {0}}, *cache);
+  DecoderInput input{decoder.embed(ids), positions, {0, size()}, {0}};
+  input.wanted_rows = at::empty({0}, ids.options());
+  decoder.forward(input, *cache);
   cache_ = std::move(cache);
   return *cache_;
 }

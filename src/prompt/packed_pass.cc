@@ -18,7 +18,8 @@ void PackedPass::add(const SplicedPrompt& prompt, int64_t sequence, int64_t num_
 at::Tensor PackedPass::read() {
   input_.embeddings = at::cat(rows_, 0);
   input_.positions = at::cat(positions_, 0);
-  return decoder_.forward(input_, cache_).index_select(0, at::cat(wanted_, 0));
+  input_.wanted_rows = at::cat(wanted_, 0);
+  return decoder_.forward(input_, cache_);
 }
 
 }  // namespace precis

@@ -211,7 +211,11 @@ TEST_F(BadInput, BenchKeepsToTheContextLimit) {
   refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode 4 --context 512", "expected 1 to 511");
   refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode 4 --context 0", "expected 1 to 511");
   refuse("bench" + kLlama + "--prefill 8 --runs 1 --decode 4 --batch 0", "expected 1 to 1024");
-  refuse("bench" + kLlama + "--sweep 8", "--sweep and --compressor go together");
+  refuse("bench" + kLlama + "--sweep 8",
+         "--sweep and --compressor (or, with --shape, --method) go together");
+  refuse("bench --prefill 8", "give --model or --shape");
+  refuse("bench --shape llama-3-900b", "llama-3-900b: no such");
+  refuse("bench --shape smollm2-135m --sweep 8 --method magic", "method \"magic\" is unknown");
 }
 
 TEST_F(BadInput, AFailedWriteLeavesNoDraft) {

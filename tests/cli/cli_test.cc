@@ -157,6 +157,12 @@ TEST_F(Cli, CompressesAndGenerates) {
   const json ready = succeed("generate" + model + "--memory " + path("m.safetensors") + rest);
   EXPECT_EQ(direct.at("ids"), ready.at("ids"));
   EXPECT_EQ(direct.at("memory_rows"), made.at("memory_tokens"));
+  const json read = succeed("compress" + model + "--compressor " + compressor + " --file " +
+                            document + " --prefill --out " + path("read.safetensors"));
+  EXPECT_GT(read.at("bytes"), made.at("bytes"));
+  EXPECT_EQ(SafetensorsFile::open(directory / "read.safetensors").find("keys")->shape[2], rows[0]);
+  EXPECT_EQ(succeed("generate" + model + "--memory " + path("read.safetensors") + rest).at("ids"),
+            ready.at("ids"));
   EXPECT_GT(direct.at("kv_bytes_saved"), 0);
 }
 
@@ -230,11 +236,31 @@ TEST_F(Cli, BenchSweepsOverLengthsOfContexts) {
     EXPECT_GT(own.at("compress_s"), 0);
     EXPECT_GT(own.at("first_token_full_s"), 0);
     EXPECT_GT(own.at("first_token_memory_s"), 0);
+    EXPECT_GT(own.at("first_token_prefilled_s"), 0);
     EXPECT_LT(own.at("rows"), own.at("tokens"));
     const double full = own.at("kv_bytes_full"), rows = own.at("rows"), tokens = own.at("tokens");
     EXPECT_DOUBLE_EQ(own.at("kv_bytes_memory"), full * rows / tokens);
   }
   EXPECT_EQ(sweep[1].at("tokens"), 64);
+}
+
+// No weights at hand: random ones of the shape, and an untrained compressor of each method.
+TEST_F(Cli, BenchOfAShapeNeedsNoModel) {
+  const std::string shape =
+      " --shape " + kModels + "gemma3_text/config.json --prefill 8 --decode 4 --runs 1 --json";
+  const json rates = succeed("bench" + shape + " --weights int8");
+  EXPECT_GT(rates.at("decode"), 0);
+  EXPECT_EQ(rates.at("weights"), "int8");
+  for (const char* method : {"selfcp",
+                             "icae --slots 8 --rank 4",
+                             "gisting --ratio 4",
+                             "ic-former --slots 8 --layers 2"}) {
+    const json sweep =
+        succeed("bench" + shape + " --sweep 32 --max-segment 32 --method " + method).at("sweep");
+    EXPECT_EQ(sweep[0].at("tokens"), 32) << method;
+    EXPECT_GT(sweep[0].at("compress_s"), 0) << method;
+    EXPECT_GE(sweep[0].at("rows"), 8) << method;
+  }
 }
 
 // Half the bytes, and nearly the same memories.

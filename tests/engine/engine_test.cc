@@ -16,6 +16,7 @@
 #include "precis/compressor.h"
 #include "precis/decoder.h"
 #include "precis/precis.h"
+#include "precis/registry.h"
 #include "precis/tokenizer.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
@@ -413,6 +414,85 @@ TEST_F(EngineTest, BadInputIsNamed) {
   EngineOptions nowhere;
   nowhere.model = "nowhere";
   expect_error(ErrorKind::kNotFound, "nowhere", [&] { Engine::load(nowhere); });
+}
+
+// At a prompt's beginning the answer is that of the rows; behind other text it is near it, and the
+// same memory serves both.
+TEST_F(EngineTest, PrefilledMemoriesSayWhatTheirRowsSay) {
+  const Engine engine = load(*directory / "plain");
+  const Memory rows = engine.compress("the water of the town and the old bridge over the river");
+  const Memory prefilled = engine.prefill(rows);
+  EXPECT_EQ(prefilled.num_tokens(), rows.num_tokens());
+  EXPECT_EQ(prefilled.provenance().source_hash, rows.provenance().source_hash);
+  EXPECT_GT(prefilled.bytes(), rows.bytes());
+  const auto nll = [&](const Memory& memory, const Prompt& before) {
+    return engine.score(Prompt(before).memory(memory).keep("and then"), "the boats sank").nll;
+  };
+  const std::vector<double> of_rows = nll(rows, {}), of_prefilled = nll(prefilled, {});
+  ASSERT_EQ(of_rows.size(), of_prefilled.size());
+  for (size_t i = 0; i < of_rows.size(); ++i) EXPECT_NEAR(of_rows[i], of_prefilled[i], 1e-4);
+  const Completion one = engine.generate(Prompt().memory(rows).keep("and then"), short_answer()),
+                   two =
+                       engine.generate(Prompt().memory(prefilled).keep("and then"), short_answer());
+  EXPECT_EQ(one.ids, two.ids);
+  EXPECT_EQ(one.savings.prompt_rows, two.savings.prompt_rows);
+  for (const double own : nll(prefilled, Prompt().keep("the story:")))
+    EXPECT_TRUE(std::isfinite(own));
+  EXPECT_EQ(engine.prefill(prefilled).content_hash(), prefilled.content_hash());
+  const TemporaryDirectory files;
+  prefilled.save(files / "m.safetensors");
+  EXPECT_EQ(Memory::load(files / "m.safetensors").content_hash(), prefilled.content_hash());
+}
+
+TEST_F(EngineTest, PrefillRefusesWhatTheModelCannotRead) {
+  const Engine engine = load();
+  const auto of = [&](int64_t count, int64_t width, const std::string& model) {
+    return Memory(std::make_shared<MemoryContents>(
+        MemoryContents{SoftTokens{at::zeros({count, width})}, {"x", model, "", "", 9}}));
+  };
+  const DecoderConfig& config = engine.decoder().config();
+  const std::string& model = engine.decoder().fingerprint();
+  expect_error(ErrorKind::kInvalidArgument, "made for model other", [&] {
+    engine.prefill(of(2, config.hidden_size, "other"));
+  });
+  expect_error(ErrorKind::kInvalidArgument, "rows of 5, the model", [&] {
+    engine.prefill(of(2, 5, model));
+  });
+  expect_error(ErrorKind::kInvalidArgument, "does not fit the model's window", [&] {
+    engine.prefill(of(config.context_length + 1, config.hidden_size, model));
+  });
+}
+
+// Ids in, ids out.
+TEST_F(EngineTest, AnswersWithoutATokenizer) {
+  const Engine whole = load();
+  const auto ids = whole.tokenizer().encode("the water of the town");
+  const auto stops = short_answer();
+  const Completion wanted = whole.generate(Prompt().ids(ids), stops);
+  const Engine bare = Engine::assemble(load_decoder(kModel, at::kFloat));
+  const Completion got = bare.generate(Prompt().ids(ids), stops);
+  ASSERT_GE(got.ids.size(), wanted.ids.size());  // nothing tells it which ids end an answer
+  EXPECT_TRUE(std::equal(wanted.ids.begin(), wanted.ids.end(), got.ids.begin()));
+  EXPECT_EQ(got.text, "");
+  EXPECT_EQ(bare.generate_batch(std::vector{Prompt().ids(ids)}, stops)[0].ids, got.ids);
+  GenerationOptions until = stops;
+  until.stop = {"x"};
+  expect_error(ErrorKind::kInvalidArgument, "no tokenizer", [&] {
+    bare.generate(Prompt().ids(ids), until);
+  });
+  expect_error(
+      ErrorKind::kInvalidArgument, "no tokenizer", [&] { bare.generate(Prompt().keep("the")); });
+  expect_error(ErrorKind::kNotFound, "without a tokenizer", [&] { bare.tokenizer(); });
+}
+
+TEST_F(EngineTest, OfPartsCompressesAsTheLoadedOne) {
+  const Engine loaded = load(*directory / "plain");
+  const auto ids = loaded.tokenizer().encode("the water of the town and the old bridge");
+  std::unique_ptr<Decoder> decoder = load_decoder(kModel, at::kFloat);
+  std::unique_ptr<Compressor> compressor = load_compressor(*directory / "plain", *decoder);
+  const Engine assembled = Engine::assemble(std::move(decoder), std::move(compressor));
+  EXPECT_EQ(assembled.compress_ids(ids).content_hash(), loaded.compress_ids(ids).content_hash());
+  expect_error(ErrorKind::kInvalidArgument, "no decoder", [] { Engine::assemble(nullptr); });
 }
 
 }  // namespace

@@ -67,6 +67,70 @@ TEST_F(DecoderPasses, SeenRowsNameEachRow) {
   EXPECT_EQ(cache.length(0), 0);
 }
 
+// Two sequences behind cached rows, for every architecture: the rows asked for, and the same keys
+// and values.
+TEST(WantedRows, AreThoseOfTheWholePass) {
+  const c10::InferenceMode inference;
+  for (const auto& entry : std::filesystem::directory_iterator(
+           std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models")) {
+    const auto decoder = load_decoder(entry.path(), at::kFloat);
+    const auto read = [&](const at::Tensor& wanted) {
+      KvCache cache(decoder->config().kv_shape(), decoder->options(), 2);
+      decoder->forward({decoder->embed(at::arange(4, 7)), at::arange(3), {0, 3}, {1}}, cache);
+      DecoderInput input{decoder->embed(at::arange(9, 18)),
+                         at::cat({at::arange(4), at::arange(3, 8)}),
+                         {0, 4, 9},
+                         {0, 1}};
+      input.wanted_rows = wanted;
+      const at::Tensor hidden = decoder->forward(input, cache);
+      // What follows reads the last layer's keys and values too.
+      return std::pair(hidden,
+                       decoder->forward({decoder->embed(at::tensor({3, 5}, at::kLong)),
+                                         at::tensor({4, 8}, at::kLong),
+                                         {0, 1, 2},
+                                         {0, 1}},
+                                        cache));
+    };
+    const auto [all, after_all] = read({});
+    for (const std::vector<int64_t>& rows :
+         {std::vector<int64_t>{3, 8}, {8, 0, 0}, {}, {0, 1, 2, 3, 4, 5, 6, 7, 8}}) {
+      const at::Tensor wanted = at::tensor(rows, at::kLong);
+      const auto [hidden, after] = read(wanted);
+      EXPECT_TRUE(at::allclose(hidden, all.index_select(0, wanted), 1e-5, 1e-5)) << entry.path();
+      EXPECT_TRUE(at::equal(after, after_all)) << entry.path();
+    }
+  }
+}
+
+TEST_F(DecoderPasses, GradientsOfWantedRowsAreThoseOfTheWholePass) {
+  const c10::InferenceMode gradients(false);
+  const auto decoder =
+      load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama", at::kFloat);
+  const auto gradient = [&](bool whole) {
+    const at::Tensor rows = decoder->embed(at::arange(5, 11)).detach().requires_grad_();
+    const at::Tensor wanted = at::tensor({2, 5}, at::kLong);
+    KvCache cache(decoder->config().kv_shape(), decoder->options());
+    DecoderInput input{rows, at::arange(6), {0, 6}, {0}};
+    if (!whole) input.wanted_rows = wanted;
+    const at::Tensor hidden = decoder->forward(input, cache);
+    (whole ? hidden.index_select(0, wanted) : hidden).square().sum().backward();
+    return rows.grad();
+  };
+  EXPECT_TRUE(at::allclose(gradient(false), gradient(true), 1e-4, 1e-5));
+}
+
+TEST_F(DecoderPasses, WantedRowsAreAList) {
+  KvCache cache(decoder_->config().kv_shape(), decoder_->options());
+  DecoderInput input{decoder_->embed(at::tensor({5, 6}, at::kLong)), at::arange(2), {0, 2}, {0}};
+  for (const at::Tensor& wanted : {at::zeros({1}), at::zeros({1, 1}, at::kLong)}) {
+    input.wanted_rows = wanted;
+    expect_error(ErrorKind::kInvalidArgument, "wanted_rows are no list of rows", [&] {
+      decoder_->forward(input, cache);
+    });
+  }
+  EXPECT_EQ(cache.length(0), 0);
+}
+
 TEST(DecoderLoading, OnSeveralThreadsInInferenceMode) {
   const auto model = std::filesystem::path(PRECIS_TEST_MODEL_DIR) / "smollm2-135m-instruct.gguf";
   if (!std::filesystem::exists(model)) GTEST_SKIP() << "third_party/install.sh brings the model";

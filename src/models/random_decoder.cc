@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/random_decoder.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "models/transformer.h"
+#include "precis/weights.h"
+
+namespace precis {
+namespace {
+
+using Shapes = std::map<std::string, std::vector<int64_t>>;
+
+constexpr int64_t kDrawn = (int64_t{1} << 22) - 3;  // prime: rows of no width are alike
+constexpr double kDeviation = 0.02;
+
+void add_layer(Shapes& shapes, const std::string& layer, const DecoderConfig& config) {
+  const int64_t hidden = config.hidden_size, ffn = config.ffn_size;
+  const int64_t query = config.num_heads * config.head_dim;
+  const int64_t key = config.num_kv_heads * config.head_dim;
+  const auto add = [&](const std::string& name, int64_t out, int64_t in, bool bias) {
+    shapes[concat(layer, name, ".weight")] = {out, in};
+    if (bias) shapes[concat(layer, name, ".bias")] = {out};
+  };
+  const auto add_gain = [&](const std::string& name, int64_t size) {
+    shapes[concat(layer, name, ".weight")] = {size};
+  };
+  add("self_attn.q_proj", query, hidden, config.qkv_bias);
+  add("self_attn.k_proj", key, hidden, config.qkv_bias);
+  add("self_attn.v_proj", key, hidden, config.qkv_bias);
+  add("self_attn.o_proj", hidden, query, config.output_bias);
+  add("mlp.gate_proj", ffn, hidden, config.mlp_bias);
+  add("mlp.up_proj", ffn, hidden, config.mlp_bias);
+  add("mlp.down_proj", hidden, ffn, config.mlp_bias);
+  add_gain("input_layernorm", hidden);
+  add_gain("post_attention_layernorm", hidden);
+  if (config.sandwich_norms) {
+    add_gain("pre_feedforward_layernorm", hidden);
+    add_gain("post_feedforward_layernorm", hidden);
+  }
+  if (config.qk_norm) {
+    add_gain("self_attn.q_norm", config.head_dim);
+    add_gain("self_attn.k_norm", config.head_dim);
+  }
+}
+
+class RandomWeights final : public WeightSource {
+ public:
+  RandomWeights(const DecoderConfig& config, uint64_t seed)
+      : origin_(concat("random ", config.architecture)),
+        shapes_(tensor_shapes(config)),
+        gain_(config.norm_gain_is_offset ? 0.0 : 1.0),
+        drawn_(at::randn({kDrawn}, at::make_generator<at::CPUGeneratorImpl>(seed), at::kFloat)
+                   .mul_(kDeviation)) {
+    Hasher hasher;
+    hasher.add("random");
+    hasher.add(static_cast<int64_t>(seed));
+    for (const auto& [name, shape] : shapes_) {
+      hasher.add(name);
+      for (const int64_t size : shape) hasher.add(size);
+    }
+    fingerprint_ = hasher.hex();
+  }
+
+  const std::string& origin() const override { return origin_; }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const auto& [name, shape] : shapes_) names.push_back(name);
+    return names;
+  }
+  const std::vector<int64_t>& shape(const std::string& name) const override {
+    return shapes_.at(name);
+  }
+  std::string fingerprint() const override { return fingerprint_; }
+
+  at::Tensor load(const std::string& name, c10::ScalarType dtype) const override {
+    const std::vector<int64_t>& shape = shapes_.at(name);
+    if (name.ends_with(".bias")) return at::zeros(shape, dtype);
+    if (shape.size() == 1) return at::full(shape, gain_, dtype);
+    at::Tensor weight = at::empty(shape, dtype);
+    const at::Tensor flat = weight.flatten(), drawn = drawn_.to(dtype);
+    // Tensors begin at different places of what was drawn.
+    Hasher hasher;
+    hasher.add(name);
+    int64_t from = std::stoll(hasher.hex().substr(0, 8), nullptr, 16) % kDrawn;
+    for (int64_t done = 0; done < flat.numel(); from = 0) {
+      const int64_t count = std::min(kDrawn - from, flat.numel() - done);
+      flat.narrow(0, done, count).copy_(drawn.narrow(0, from, count));
+      done += count;
+    }
+    return weight;
+  }
+
+ private:
+  std::string origin_;
+  Shapes shapes_;
+  double gain_;
+  at::Tensor drawn_;  // [kDrawn] float32
+  std::string fingerprint_;
+};
+
+}  // namespace
+
+Shapes tensor_shapes(const DecoderConfig& config) {
+  Shapes shapes{{"model.embed_tokens.weight", {config.vocab_size, config.hidden_size}},
+                {"model.norm.weight", {config.hidden_size}}};
+  if (!config.tied_head) shapes["lm_head.weight"] = {config.vocab_size, config.hidden_size};
+  for (int64_t i = 0; i < config.num_layers; ++i)
+    add_layer(shapes, concat("model.layers.", i, "."), config);
+  return shapes;
+}
+
+std::unique_ptr<Decoder> random_decoder(const DecoderConfig& config,
+                                        c10::TensorOptions options,
+                                        WeightFormat format,
+                                        uint64_t seed) {
+  const auto source = std::make_shared<const RandomWeights>(config, seed);
+  return load_transformer(
+      config, Weights(source, stored_options(options, format)), options, format);
+}
+
+}  // namespace precis
