@@ -8,17 +8,26 @@ namespace {
 
 constexpr double kLayerNormEpsilon = 1e-5;
 
+at::Tensor normed(const Connector& connector, const at::Tensor& rows) {
+  if (!connector.norm_weight.defined()) return rows;
+  return at::layer_norm(
+      rows, {rows.size(-1)}, connector.norm_weight, connector.norm_bias, kLayerNormEpsilon);
+}
+
 }  // namespace
 
 at::Tensor connect(const Connector& connector, const at::Tensor& hidden) {
   if (!connector.weight.defined()) return hidden;
   const at::Tensor wide = hidden.to(connector.weight.scalar_type());
-  at::Tensor out = at::linear(wide, connector.weight, connector.bias);
-  if (connector.norm_weight.defined()) {
-    out = at::layer_norm(
-        out, {out.size(-1)}, connector.norm_weight, connector.norm_bias, kLayerNormEpsilon);
-  }
-  return out.to(hidden.scalar_type());
+  const at::Tensor rows = at::linear(wide, connector.weight, connector.bias);
+  return normed(connector, rows).to(hidden.scalar_type());
+}
+
+at::Tensor connect(const Connector& connector,
+                   const ops::PackedWeight& weight,
+                   const at::Tensor& hidden) {
+  const at::Tensor rows = weight(hidden).to(connector.bias.scalar_type()) + connector.bias;
+  return normed(connector, rows).to(hidden.scalar_type());
 }
 
 void add_tensors(const Connector& connector, std::vector<NamedTensor>& tensors) {

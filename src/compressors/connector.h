@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compressors/parameters.h"
+#include "ops/packed_linear.h"
 #include "precis/compressor.h"
 #include "precis/weights.h"
 
@@ -26,6 +27,12 @@ enum class ConnectorNorm { kNone, kLayerNorm };
 // In the precision of its parameters; h itself where there is no connector.
 // [..., hidden] -> the same, of the dtype of `hidden`
 at::Tensor connect(const Connector& connector, const at::Tensor& hidden);
+
+// The same with the product by W in the dtype of `weight`, a copy of W that was made ready for it.
+// REQUIRES: a connector, hidden [n, hidden] of that dtype.
+at::Tensor connect(const Connector& connector,
+                   const ops::PackedWeight& weight,
+                   const at::Tensor& hidden);
 
 // Adds connector.weight, connector.bias, norm.weight and norm.bias, as far as they are defined.
 void add_tensors(const Connector& connector, std::vector<NamedTensor>& tensors);

@@ -40,6 +40,7 @@ struct Prepared {
   Versions versions;
   nn::DigestReader reader;
   at::Tensor table;  // [vocab_size + slots, row_width]: the rows of every id, then of the digests
+  ops::PackedWeight connector;  // its product, if there is one
 };
 
 struct Fingerprint {
@@ -177,8 +178,7 @@ class IcFormer final : public Compressor {
         [&](int64_t first, int64_t last) {
           std::vector<Part> pass;
           for (int64_t i = first; i < last; ++i) pass.push_back(parts[order[i]]);
-          const auto memories =
-              connect(weights_.connector, read_pass(pass)).split(config_.slots, 0);
+          const auto memories = read_pass(pass).split(config_.slots, 0);
           for (int64_t i = first; i < last; ++i) slots[order[i]] = memories[i - first];
         },
         progress);
@@ -207,7 +207,7 @@ class IcFormer final : public Compressor {
         slots.push_back(
             nn::reference::digest(net, digests, at::stack(rows, 0), digest_shape()).flatten(0, 1));
       }
-      return at::cat(slots, 0);
+      return connect(weights_.connector, at::cat(slots, 0));
     };
   }
 
@@ -220,9 +220,12 @@ class IcFormer final : public Compressor {
     return [this, state = current()](std::span<const Part> parts) {
       std::vector<int64_t> lengths;
       for (const Part& part : parts) lengths.push_back(std::ssize(part));
-      return state->reader.read(
+      const at::Tensor digests = state->reader.read(
           state->table.defined() ? look_up(parts, *state) : multiply(parts, lengths, *state),
           lengths);
+      return weights_.connector.weight.defined()
+                 ? connect(weights_.connector, state->connector, digests)
+                 : digests;
     };
   }
 
@@ -233,14 +236,18 @@ class IcFormer final : public Compressor {
     nn::for_each_tensor(weights_.net, [&](const std::string&, const at::Tensor& tensor) {
       add_version(versions, tensor);
     });
+    const at::Tensor& connector = weights_.connector.weight;
+    if (connector.defined()) add_version(versions, connector);
     const std::lock_guard lock(mutex_);
     if (prepared_ && prepared_->versions == versions) return prepared_;
     prepared_.reset();  // not both at a time: they are large
     const c10::NoGradGuard no_grad;
     nn::DigestReader reader(weights_.net, weights_.digests, digest_shape(), dtype());
     const at::Tensor table = config_.token_table ? token_table(reader) : at::Tensor();
-    prepared_ =
-        std::make_shared<const Prepared>(Prepared{std::move(versions), std::move(reader), table});
+    const ops::PackedWeight product =
+        connector.defined() ? ops::PackedWeight(connector.to(dtype())) : ops::PackedWeight();
+    prepared_ = std::make_shared<const Prepared>(
+        Prepared{std::move(versions), std::move(reader), table, product});
     return prepared_;
   }
 

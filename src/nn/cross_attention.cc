@@ -11,7 +11,6 @@
 #include "base/spread_position.h"
 #include "ops/attention.h"
 #include "ops/gated_activation.h"
-#include "ops/linear.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
 
@@ -213,26 +212,25 @@ DigestReader::DigestReader(const DigestNet& net,
       key_value.push_back((weight * layer.context_norm).to(dtype));
     layers_.push_back({layer.digest_norm,
                        layer.mlp_norm,
-                       layer.query.to(dtype),
-                       layer.output.to(dtype),
-                       at::cat({layer.gate, layer.up}, 0).to(dtype),
-                       layer.down.to(dtype)});
+                       ops::PackedWeight(layer.query.to(dtype)),
+                       ops::PackedWeight(layer.output.to(dtype)),
+                       ops::PackedWeight(at::cat({layer.gate, layer.up}, 0).to(dtype)),
+                       ops::PackedWeight(layer.down.to(dtype))});
   }
   norm_ = net.norm;
   unit_gain_ = at::ones_like(net.norm);
-  key_value_ = at::cat(key_value, 0);
+  key_value_ = ops::PackedWeight(at::cat(key_value, 0));
   digests_ = digests.to(dtype);
   digest_rows_ = context_rows(digests_);
   first_query_ = query_of(layers_[0], digests_);
 }
 
 at::Tensor DigestReader::context_rows(const at::Tensor& embeddings) const {
-  return ops::linear(ops::rms_norm(embeddings, unit_gain_, shape_.rms_norm_epsilon), key_value_);
+  return key_value_(ops::rms_norm(embeddings, unit_gain_, shape_.rms_norm_epsilon));
 }
 
 at::Tensor DigestReader::query_of(const Layer& layer, const at::Tensor& digests) const {
-  return ops::linear(ops::rms_norm(digests, layer.digest_norm, shape_.rms_norm_epsilon),
-                     layer.query);
+  return layer.query(ops::rms_norm(digests, layer.digest_norm, shape_.rms_norm_epsilon));
 }
 
 // One projection of all rows, [num_rows, heads, head_dim].
@@ -270,11 +268,11 @@ at::Tensor DigestReader::attend(const at::Tensor& q,
 at::Tensor DigestReader::after_attention(const Layer& layer,
                                          const at::Tensor& digests,
                                          const at::Tensor& attended) const {
-  const at::Tensor middle = digests + ops::linear(attended, layer.output);
+  const at::Tensor middle = digests + layer.output(attended);
   const at::Tensor y = ops::rms_norm(middle, layer.mlp_norm, shape_.rms_norm_epsilon);
   const at::Tensor gated =
-      ops::gated_activation(ops::linear(y, layer.gate_up), DecoderConfig::Activation::kSilu);
-  return middle + ops::linear(gated, layer.down);
+      ops::gated_activation(layer.gate_up(y), DecoderConfig::Activation::kSilu);
+  return middle + layer.down(gated);
 }
 
 at::Tensor DigestReader::read(const at::Tensor& rows, std::span<const int64_t> lengths) const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/packed_linear.h"
 #include "precis/weights.h"
 
 namespace precis::nn {
@@ -95,7 +96,7 @@ class DigestReader {
                c10::ScalarType dtype);
 
   // Columns of keys and values: the keys of layer 0, its values, the keys of layer 1, ...
-  int64_t row_width() const { return key_value_.size(0); }
+  int64_t row_width() const { return key_value_.plain().size(0); }
 
   // What all layers read of each token, keys not yet rotated: a function of the token alone.
   // embeddings: [n, hidden] -> [n, row_width()]
@@ -113,10 +114,10 @@ class DigestReader {
   struct Layer {
     at::Tensor digest_norm;
     at::Tensor mlp_norm;
-    at::Tensor query;
-    at::Tensor output;
-    at::Tensor gate_up;  // rows of gate, then up
-    at::Tensor down;
+    ops::PackedWeight query;
+    ops::PackedWeight output;
+    ops::PackedWeight gate_up;  // rows of gate, then up
+    ops::PackedWeight down;
   };
 
   int64_t num_digests() const { return digests_.size(0); }
@@ -133,11 +134,11 @@ class DigestReader {
   DigestShape shape_;
   std::vector<Layer> layers_;
   at::Tensor norm_;
-  at::Tensor unit_gain_;    // [hidden] ones
-  at::Tensor key_value_;    // [2 * num_layers * hidden, hidden], context gains multiplied in
-  at::Tensor digests_;      // [k, hidden]
-  at::Tensor digest_rows_;  // [k, row_width()]
-  at::Tensor first_query_;  // [k, hidden] of layer 0, before rotation
+  at::Tensor unit_gain_;         // [hidden] ones
+  ops::PackedWeight key_value_;  // [2 * num_layers * hidden, hidden], context gains multiplied in
+  at::Tensor digests_;           // [k, hidden]
+  at::Tensor digest_rows_;       // [k, row_width()]
+  at::Tensor first_query_;       // [k, hidden] of layer 0, before rotation
 };
 
 }  // namespace precis::nn

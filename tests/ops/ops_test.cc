@@ -2,15 +2,18 @@
 // Every kernel against the reference of its op, over dtypes and odd shapes.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
 
+#include "base/processor.h"
 #include "ops/attention.h"
 #include "ops/gated_activation.h"
 #include "ops/linear.h"
+#include "ops/packed_linear.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
 #include "support/expect_error.h"
@@ -320,6 +323,31 @@ TEST(GradientsOfOps, FlowThroughEveryOp) {
                                                  DecoderConfig::Activation::kSilu);
   ops::linear(gated, at::ones({3, 4})).sum().backward();
   EXPECT_GT(x.grad().abs().sum().item<float>(), 0);
+}
+
+// Of any number of rows, with a copy and without.
+TEST(PackedWeight, MultipliesAsThePlainOne) {
+  const c10::InferenceMode inference;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [outputs, width] : {std::pair{96, 64}, {33, 50}, {7, 1}}) {
+      const at::Tensor weight = at::randn({outputs, width}).to(dtype);
+      const ops::PackedWeight packed(weight);
+      EXPECT_EQ(packed.is_packed(), dtype == at::kBFloat16 && processor_has_bfloat16());
+      for (const int64_t rows : {0, 1, 5, 40, 200}) {
+        const at::Tensor x = at::randn({rows, width}).to(dtype);
+        const at::Tensor got = packed(x), wanted = ops::reference::linear(x, weight);
+        ASSERT_EQ(got.scalar_type(), dtype);
+        const double tolerance = dtype == at::kFloat ? 1e-4 : 2e-2;
+        EXPECT_TRUE(
+            at::allclose(got.to(at::kFloat), wanted.to(at::kFloat), tolerance, tolerance * 8))
+            << rows << " x " << width << " -> " << outputs;
+      }
+      // Rows that do not lie one after the other.
+      const at::Tensor wide = at::randn({20, 2 * width}).to(dtype),
+                       x = wide.narrow(1, width, width);
+      EXPECT_TRUE(at::equal(packed(x), packed(x.contiguous())));
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/packed_linear.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <optional>
+
+#include "base/processor.h"
+#include "ops/linear.h"
+
+namespace precis::ops {
+namespace {
+
+// torch.compile's own operators: in every build with oneDNN, but in no C++ header.
+std::optional<c10::OperatorHandle> find(const char* name) {
+  return c10::Dispatcher::singleton().findSchema({name, ""});
+}
+
+struct Operators {
+  std::optional<c10::OperatorHandle> pack = find("mkldnn::_reorder_linear_weight");
+  std::optional<c10::OperatorHandle> multiply = find("mkldnn::_linear_pointwise");
+};
+
+const Operators& operators() {
+  static const Operators found;
+  return found;
+}
+
+bool can_be_packed(const at::Tensor& weight) {
+  return weight.is_cpu() && weight.scalar_type() == at::kBFloat16 && processor_has_bfloat16() &&
+         at::globalContext().userEnabledMkldnn() && operators().pack && operators().multiply;
+}
+
+}  // namespace
+
+PackedWeight::PackedWeight(const at::Tensor& weight) : plain_(weight) {
+  if (!can_be_packed(weight)) return;
+  // Arguments: the weight, for how many rows (any).
+  c10::Stack stack{weight.contiguous(), c10::IValue()};
+  operators().pack->callBoxed(stack);
+  packed_ = stack.front().toTensor();
+}
+
+at::Tensor PackedWeight::operator()(const at::Tensor& x) const {
+  if (!packed_.defined() || x.scalar_type() != at::kBFloat16 || linear_by_kernel(x, plain_))
+    return ops::linear(x, plain_);
+  // Arguments: rows, weight, no bias, and no function of the result with its parameters.
+  c10::Stack stack{x.contiguous(),
+                   packed_,
+                   c10::IValue(),
+                   std::string("none"),
+                   c10::List<std::optional<at::Scalar>>(),
+                   std::string()};
+  operators().multiply->callBoxed(stack);
+  return stack.front().toTensor();
+}
+
+}  // namespace precis::ops
