@@ -6,16 +6,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=0.3.36 peers=.deps/peers model=.deps/models/smollm2-135m-instruct.gguf
-[ -x build/precis ] || { echo "build Precis first: README.md, \"Build\"" >&2; exit 1; }
+[ -x build/precis ] || { echo "build Precis first: README.md, \"Start\"" >&2; exit 1; }
 third_party/install.sh --oracles
 
 if [ ! -x $peers/build/bin/llama-bench ] || [ ! -x $peers/build/bin/llama-quantize ]; then
   mkdir -p $peers
   .deps/venv/bin/pip download --disable-pip-version-check --no-deps --no-binary :all: -d $peers "llama-cpp-python==$version"
   tar -xzf $peers/llama_cpp_python-$version.tar.gz -C $peers
+  native=()
+  if grep -qw amx_int8 /proc/cpuinfo; then
+    # Its AMX code crashes on weights of 8 and 4 bits (ggml-org/llama.cpp issue 20824): everything else that such processors have.
+    native=(-DGGML_NATIVE=OFF -DGGML_AVX512=ON -DGGML_AVX512_VBMI=ON -DGGML_AVX512_VNNI=ON -DGGML_AVX512_BF16=ON)
+  fi
   cmake -G Ninja -S $peers/llama_cpp_python-$version/vendor/llama.cpp -B $peers/build -DCMAKE_BUILD_TYPE=Release \
     -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF \
-    -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF
+    -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF "${native[@]}"
   ninja -C $peers/build -j2 llama-bench llama-quantize
 fi
 formats=()
