@@ -75,8 +75,9 @@ struct DecoderInput {
   // sequence up to itself.
   at::Tensor seen_rows = {};
   // [num_wanted] int64: the rows whose hidden states are asked for, in this order; the last layer
-  // computes no others (keys and values, which stay in the cache, it computes for all). REQUIRES:
-  // 0 to num_tokens - 1. Undefined: all rows.
+  // computes no others (keys and values, which stay in the cache, it computes for all). On the
+  // decoder's device. REQUIRES: 0 to num_tokens - 1. Undefined: all rows. Every decoder has to keep
+  // to it.
   at::Tensor wanted_rows = {};
 };
 
@@ -110,7 +111,7 @@ class Decoder {
   // if any, changes the projections of this pass. Each row attends to the cached rows of its
   // sequence and to the rows of its sequence up to itself, or to what `seen_rows` says; the new
   // rows join the cache. Throws kInvalidArgument for shapes that do not fit each other or the
-  // model.
+  // model, and on a CPU for wanted rows that are not there; the cache is then as it was.
   virtual at::Tensor forward(const DecoderInput& input,
                              KvCache& cache,
                              const Adapter* adapter = nullptr) const = 0;

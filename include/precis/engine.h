@@ -61,7 +61,8 @@ class Engine {
   // head_dim / hidden) and can stand where cached memories can. At the beginning of a prompt the
   // answer is that of the embeddings, up to rounding; behind kept text its rows have not read that
   // text. A memory that is cached already is returned as it is. Throws kInvalidArgument for a
-  // memory of another model and one that does not fit its window.
+  // memory of another model and one that does not fit its window, kBadWeights for one that is
+  // damaged.
   Memory prefill(const Memory& memory) const;
 
   // The same memory of cached keys and values with its first memory token at another position: keys

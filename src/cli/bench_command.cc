@@ -130,6 +130,7 @@ void check(const Flags& flags, int64_t window) {
   PRECIS_CHECK(flags.sweep.empty() != compresses,
                kInvalidArgument,
                "bench: --sweep and --compressor (or, with --shape, --method) go together");
+  if (!flags.fresh.method.empty()) check_method(flags.fresh);
   PRECIS_CHECK(flags.runs >= 1, kInvalidArgument, "bench: --runs is ", flags.runs);
   PRECIS_CHECK(flags.batch >= 1 && flags.batch <= kLargestBatch,
                kInvalidArgument,
@@ -163,6 +164,8 @@ nlohmann::json measure(const Flags& flags) {
   PRECIS_CHECK(!flags.model.engine.model.empty() || !flags.shape.empty(),
                kInvalidArgument,
                "bench: give --model or --shape");
+  // Of a shape, before gigabytes are drawn.
+  if (!flags.shape.empty()) check(flags, model_shape(flags.shape).context_length);
   const auto start = Clock::now();
   const Engine engine = flags.shape.empty() ? flags.model.load() : engine_of_shape(flags);
   const double load_s = seconds_since(start);
@@ -218,7 +221,8 @@ void add_bench(CLI::App& app) {
                                         "in place of --model: random weights of the shape "
                                         "llama-2-7b, llama-2-13b, mistral-7b, smollm2-135m, "
                                         "qwen2.5-0.5b, or of a config.json or a model")
-                           ->excludes(model);
+                           ->excludes(model)
+                           ->excludes(command->get_option("--compressor"));
   command
       ->add_option("--method",
                    flags->fresh.method,
@@ -231,7 +235,8 @@ void add_bench(CLI::App& app) {
   command
       ->add_option("--sweep",
                    flags->sweep,
-                   "lengths of contexts that --compressor compresses: time, first token from full "
+                   "lengths of contexts that --compressor or --method compresses: time, first "
+                   "token from full "
                    "context and memory, and after how many uses a memory has paid")
       ->delimiter(',');
   command->add_option("--decode", flags->decode, "tokens to generate")->capture_default_str();

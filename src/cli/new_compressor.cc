@@ -66,7 +66,7 @@ std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags,
                                         const Tokenizer* tokenizer) {
   PRECIS_CHECK(!flags.ratio || !flags.slots,
                kInvalidArgument,
-               "train: --ratio of gisting stands in place of --slots");
+               "--ratio of gisting stands in place of --slots");
   refuse(flags.separator.has_value(), flags, "--separator");
   refuse(flags.layers.has_value(), flags, "--layers");
   GistingConfig config;
@@ -137,16 +137,19 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
       ->check(CLI::IsMember({"after", "spread"}));
 }
 
-std::unique_ptr<Compressor> create(const NewCompressor& flags,
-                                   const Decoder& decoder,
-                                   const Tokenizer* tokenizer) {
-  const auto method = kMethods.find(flags.method);
-  PRECIS_CHECK(method != kMethods.end(),
+void check_method(const NewCompressor& flags) {
+  PRECIS_CHECK(kMethods.contains(flags.method),
                kUnsupported,
                "method \"",
                flags.method,
                "\" is unknown (known: selfcp, icae, gisting, ic-former)");
-  return method->second(flags, decoder, tokenizer);
+}
+
+std::unique_ptr<Compressor> create(const NewCompressor& flags,
+                                   const Decoder& decoder,
+                                   const Tokenizer* tokenizer) {
+  check_method(flags);
+  return kMethods.at(flags.method)(flags, decoder, tokenizer);
 }
 
 }  // namespace precis::cli

@@ -30,6 +30,9 @@ struct NewCompressor {
 // Adds its flags, but for the method; they exclude `other`.
 void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Option* other);
 
+// Throws kUnsupported for an unknown method.
+void check_method(const NewCompressor& flags);
+
 // `tokenizer`, if any, is the decoder's. Throws kUnsupported for an unknown method,
 // kInvalidArgument for a flag that it does not have.
 std::unique_ptr<Compressor> create(const NewCompressor& flags,

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "compressors/parameters.h"
-#include "ops/packed_linear.h"
+#include "ops/packed_weight.h"
 #include "precis/compressor.h"
 #include "precis/weights.h"
 

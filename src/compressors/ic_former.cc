@@ -187,11 +187,9 @@ class IcFormer final : public Compressor {
 
   bool wants_gradients() const {
     if (!c10::GradMode::is_enabled()) return false;
-    bool wanted = weights_.digests.requires_grad();
-    nn::for_each_tensor(weights_.net, [&](const std::string&, const at::Tensor& tensor) {
-      wanted = wanted || tensor.requires_grad();
-    });
-    return wanted;
+    const std::vector<NamedTensor> all = tensors();
+    return std::ranges::any_of(
+        all, [](const NamedTensor& named) { return named.tensor.requires_grad(); });
   }
 
   // Parts of one length are one batch of the reference.

@@ -17,6 +17,7 @@
 #include "compressors/parts.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
+#include "precis/wanted_states.h"
 
 namespace precis {
 namespace {
@@ -190,7 +191,7 @@ class Icae final : public Compressor {
     DecoderInput input = pack(decoder_, sequences, cache);
     if (config_.spread_positions) input.positions = spread_positions(parts);
     input.wanted_rows = last_rows(input, std::vector(parts.size(), config_.slots));
-    const at::Tensor hidden = decoder_.forward(input, cache, &weights_.adapter);
+    const at::Tensor hidden = wanted_states(decoder_, input, cache, &weights_.adapter);
     return connect(weights_.connector, hidden.unflatten(0, {-1, config_.slots}));
   }
 

@@ -12,6 +12,7 @@
 #include "compressors/divide.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
+#include "precis/wanted_states.h"
 
 namespace precis {
 namespace {
@@ -221,7 +222,8 @@ class SelfCp final : public Compressor {
     }
     DecoderInput input = pack(decoder_, text_is_constant ? tags : whole, cache);
     input.wanted_rows = last_rows(input, sizes);
-    return connect(weights_.connector, decoder_.forward(input, cache)).split_with_sizes(sizes, 0);
+    return connect(weights_.connector, wanted_states(decoder_, input, cache))
+        .split_with_sizes(sizes, 0);
   }
 
   // Copies the shared prefix into a sequence of the cache.

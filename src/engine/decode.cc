@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "engine/sampler.h"
 #include "engine/stop_matcher.h"
+#include "precis/wanted_states.h"
 #include "prompt/packed_pass.h"
 #include "text/stop_ids.h"
 #include "text/text_stream.h"
@@ -222,7 +223,7 @@ std::vector<double> score(const Decoder& decoder,
   const at::Tensor positions = at::arange(start, start + rows.size(0), targets.options());
   DecoderInput input{rows, positions, {0, rows.size(0)}, {0}};
   input.wanted_rows = at::arange(rows.size(0) - scored, rows.size(0), targets.options());
-  const at::Tensor hidden = decoder.forward(input, cache);
+  const at::Tensor hidden = wanted_states(decoder, input, cache);
   const at::Tensor likelihoods =
       log_likelihoods(decoder, hidden, targets.slice(0, targets.size(0) - scored));
   PRECIS_CHECK(

@@ -34,7 +34,12 @@ CachedTokens prefill(const SoftTokens& memory, const Decoder& decoder) {
     keys.push_back(k);
     values.push_back(v);
   }
-  return {at::stack(keys), at::stack(values), 0, n};
+  CachedTokens read{at::stack(keys), at::stack(values), 0, n};
+  PRECIS_CHECK(
+      read.keys.isfinite().all().item<bool>() && read.values.isfinite().all().item<bool>(),
+      kBadWeights,
+      "prefill: the model's keys and values are not finite; its weights or the memory are damaged");
+  return read;
 }
 
 }  // namespace precis

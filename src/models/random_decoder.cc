@@ -4,7 +4,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -47,6 +50,16 @@ void add_layer(Shapes& shapes, const std::string& layer, const DecoderConfig& co
     add_gain("self_attn.q_norm", config.head_dim);
     add_gain("self_attn.k_norm", config.head_dim);
   }
+}
+
+// Names and shapes of the tensors that load_transformer() wants.
+Shapes tensor_shapes(const DecoderConfig& config) {
+  Shapes shapes{{"model.embed_tokens.weight", {config.vocab_size, config.hidden_size}},
+                {"model.norm.weight", {config.hidden_size}}};
+  if (!config.tied_head) shapes["lm_head.weight"] = {config.vocab_size, config.hidden_size};
+  for (int64_t i = 0; i < config.num_layers; ++i)
+    add_layer(shapes, concat("model.layers.", i, "."), config);
+  return shapes;
 }
 
 class RandomWeights final : public WeightSource {
@@ -105,15 +118,6 @@ class RandomWeights final : public WeightSource {
 };
 
 }  // namespace
-
-Shapes tensor_shapes(const DecoderConfig& config) {
-  Shapes shapes{{"model.embed_tokens.weight", {config.vocab_size, config.hidden_size}},
-                {"model.norm.weight", {config.hidden_size}}};
-  if (!config.tied_head) shapes["lm_head.weight"] = {config.vocab_size, config.hidden_size};
-  for (int64_t i = 0; i < config.num_layers; ++i)
-    add_layer(shapes, concat("model.layers.", i, "."), config);
-  return shapes;
-}
 
 std::unique_ptr<Decoder> random_decoder(const DecoderConfig& config,
                                         c10::TensorOptions options,

@@ -2,18 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "precis/decoder.h"
 #include "precis/options.h"
 
 namespace precis {
-
-// Names and shapes of the tensors that load_transformer() wants for a configuration.
-std::map<std::string, std::vector<int64_t>> tensor_shapes(const DecoderConfig& config);
 
 // A decoder of that shape whose weights mean nothing: for measuring what a model costs whose files
 // are not at hand. Matrices hold numbers of deviation 0.02 that recur after some millions (drawing

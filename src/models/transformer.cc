@@ -54,6 +54,14 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
   PRECIS_CHECK(!wanted.defined() || (wanted.scalar_type() == at::kLong && wanted.dim() == 1),
                kInvalidArgument,
                "decoder: wanted_rows are no list of rows");
+  // Of those on a GPU, asking would wait for it.
+  PRECIS_CHECK(!wanted.defined() || !wanted.is_cpu() || wanted.numel() == 0 ||
+                   (wanted.min().item<int64_t>() >= 0 &&
+                    wanted.max().item<int64_t>() < input.embeddings.size(0)),
+               kInvalidArgument,
+               "decoder: wanted_rows are outside the ",
+               input.embeddings.size(0),
+               " rows");
 }
 
 class Transformer final : public Decoder {
@@ -119,7 +127,10 @@ class Transformer final : public Decoder {
                   local_frequencies_, input.positions, config_.local_rope->attention_factor)
             : table;
     const nn::DecoderPass pass{config_, input, cache, table, local_table, adapter};
-    if (adapter == nullptr && is_step(input)) return nn::decode_step(step_model_, pass);
+    if (adapter == nullptr && is_step(input)) {
+      const at::Tensor hidden = nn::decode_step(step_model_, pass);
+      return input.wanted_rows.defined() ? hidden.index_select(0, input.wanted_rows) : hidden;
+    }
     at::Tensor x = input.embeddings;
     for (const nn::DecoderLayer& layer : layers_) {
       const bool last = layer.index + 1 == std::ssize(layers_);
@@ -151,7 +162,7 @@ class Transformer final : public Decoder {
   // Whether the pass is one row each of different sequences, as decode_step() wants it.
   bool is_step(const DecoderInput& input) const {
     const std::vector<int64_t>& sequences = input.cache_sequences;
-    if (c10::GradMode::is_enabled() || input.seen_rows.defined() || input.wanted_rows.defined() ||
+    if (c10::GradMode::is_enabled() || input.seen_rows.defined() ||
         input.embeddings.size(0) != std::ssize(sequences) ||
         !ops::decode_step_applies(step_model_, input.embeddings))
       return false;

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/packed_linear.h"
+#include "ops/packed_weight.h"
 #include "precis/weights.h"
 
 namespace precis::nn {

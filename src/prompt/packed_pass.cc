@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include "precis/wanted_states.h"
+
 namespace precis {
 
 void PackedPass::add(const SplicedPrompt& prompt, int64_t sequence, int64_t num_wanted) {
@@ -19,7 +21,7 @@ at::Tensor PackedPass::read() {
   input_.embeddings = at::cat(rows_, 0);
   input_.positions = at::cat(positions_, 0);
   input_.wanted_rows = at::cat(wanted_, 0);
-  return decoder_.forward(input_, cache_);
+  return wanted_states(decoder_, input_, cache_);
 }
 
 }  // namespace precis

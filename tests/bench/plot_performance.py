@@ -31,7 +31,7 @@ def draw(summary):
     width = LABELS + len(whats) * (PANEL + VALUES)
     parts = [text(0, 16, f"Tokens a second, {summary['model']}, {summary['threads']} threads of {summary['processor']}", size=13, weight="bold"),
              text(0, 32, f"{summary['vector_instructions']}, {summary['read_bandwidth_gb_per_s']:.0f} GB/s from memory; medians of "
-                         f"{len(summary['rounds'])} rounds in which every program took its turn")]
+                         f"{len(summary['rounds'])} rounds in which every program took its turn; llama.cpp of llama-cpp-python {summary['versions']['llama-cpp-python']}")]
     for row, name in enumerate(programs):
         parts.append(text(LABELS - 8, TOP + TITLE + row * (BAR + GAP) + BAR - 3, name, "end"))
     for column, what in enumerate(whats):

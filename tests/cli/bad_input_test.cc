@@ -215,7 +215,10 @@ TEST_F(BadInput, BenchKeepsToTheContextLimit) {
          "--sweep and --compressor (or, with --shape, --method) go together");
   refuse("bench --prefill 8", "give --model or --shape");
   refuse("bench --shape llama-3-900b", "llama-3-900b: no such");
-  refuse("bench --shape smollm2-135m --sweep 8 --method magic", "method \"magic\" is unknown");
+  refuse("bench --shape llama-2-13b --sweep 8 --method magic", "method \"magic\" is unknown");
+  refuse("bench --shape llama-2-13b --sweep 8", "go together");
+  refuse("bench --shape llama-2-13b --prefill 999999", "999999 is outside 1 to 4096");
+  refuse("bench --shape llama-2-13b --compressor x --sweep 8", "--compressor");
 }
 
 TEST_F(BadInput, AFailedWriteLeavesNoDraft) {

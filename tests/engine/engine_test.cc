@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "compressors/selfcp.h"
 #include "engine/compress.h"
@@ -416,8 +417,8 @@ TEST_F(EngineTest, BadInputIsNamed) {
   expect_error(ErrorKind::kNotFound, "nowhere", [&] { Engine::load(nowhere); });
 }
 
-// At a prompt's beginning the answer is that of the rows; behind other text it is near it, and the
-// same memory serves both.
+// At a prompt's beginning the answer is that of the rows; behind other text its keys are turned as
+// far as that text is long.
 TEST_F(EngineTest, PrefilledMemoriesSayWhatTheirRowsSay) {
   const Engine engine = load(*directory / "plain");
   const Memory rows = engine.compress("the water of the town and the old bridge over the river");
@@ -436,8 +437,11 @@ TEST_F(EngineTest, PrefilledMemoriesSayWhatTheirRowsSay) {
                        engine.generate(Prompt().memory(prefilled).keep("and then"), short_answer());
   EXPECT_EQ(one.ids, two.ids);
   EXPECT_EQ(one.savings.prompt_rows, two.savings.prompt_rows);
-  for (const double own : nll(prefilled, Prompt().keep("the story:")))
-    EXPECT_TRUE(std::isfinite(own));
+  const Memory longer = engine.prefill(engine.compress("the rain is over the town and the river"));
+  const auto behind = nll(prefilled, Prompt().memory(longer)),
+             turned = nll(engine.rebase(prefilled, longer.num_tokens()), Prompt().memory(longer));
+  for (size_t i = 0; i < behind.size(); ++i) EXPECT_NEAR(behind[i], turned[i], 1e-4);
+  EXPECT_GT(std::abs(behind[0] - of_prefilled[0]), 1e-4);
   EXPECT_EQ(engine.prefill(prefilled).content_hash(), prefilled.content_hash());
   const TemporaryDirectory files;
   prefilled.save(files / "m.safetensors");
@@ -460,6 +464,12 @@ TEST_F(EngineTest, PrefillRefusesWhatTheModelCannotRead) {
   });
   expect_error(ErrorKind::kInvalidArgument, "does not fit the model's window", [&] {
     engine.prefill(of(config.context_length + 1, config.hidden_size, model));
+  });
+  const at::Tensor damaged = at::zeros({2, config.hidden_size});
+  damaged[1][3].fill_(std::numeric_limits<float>::quiet_NaN());
+  expect_error(ErrorKind::kBadWeights, "not finite", [&] {
+    engine.prefill(Memory(std::make_shared<MemoryContents>(
+        MemoryContents{SoftTokens{damaged}, {"x", model, "", "", 9}})));
   });
 }
 

@@ -128,7 +128,26 @@ TEST_F(DecoderPasses, WantedRowsAreAList) {
       decoder_->forward(input, cache);
     });
   }
+  for (const std::vector<int64_t>& outside : {std::vector<int64_t>{2}, {0, -1}}) {
+    input.wanted_rows = at::tensor(outside, at::kLong);
+    expect_error(ErrorKind::kInvalidArgument, "wanted_rows are outside the 2 rows", [&] {
+      decoder_->forward(input, cache);
+    });
+  }
   EXPECT_EQ(cache.length(0), 0);
+}
+
+// One row each of several sequences: a step of decoding.
+TEST_F(DecoderPasses, WantedRowsOfAStep) {
+  const auto step = [&](const at::Tensor& wanted) {
+    KvCache cache(decoder_->config().kv_shape(), decoder_->options(), 3);
+    DecoderInput input{
+        decoder_->embed(at::arange(5, 8)), at::zeros({3}, at::kLong), {0, 1, 2, 3}, {2, 0, 1}};
+    input.wanted_rows = wanted;
+    return decoder_->forward(input, cache);
+  };
+  const at::Tensor wanted = at::tensor({2, 0}, at::kLong);
+  EXPECT_TRUE(at::equal(step(wanted), step({}).index_select(0, wanted)));
 }
 
 TEST(DecoderLoading, OnSeveralThreadsInInferenceMode) {

@@ -29,6 +29,8 @@ using Int4Vectors = Vectors<kQuantizedGroup / 2>;
 
 // Rows that share what is unpacked of a weight.
 constexpr int64_t kRowsTogether = 4;
+// Outputs with int8 codes that share what is loaded of rows.
+constexpr int64_t kOutputsTogether = 2;
 
 // Asks for the line of the weight that is read some microseconds later.
 HWY_INLINE void prefetch(const void* codes) {
@@ -36,6 +38,20 @@ HWY_INLINE void prefetch(const void* codes) {
 }
 constexpr int64_t kLineBytes = 64;  // bytes
 constexpr int64_t kGroupsOfLine = kLineBytes / (kQuantizedGroup / 2);
+
+// sums + codes * x, neighbours added in pairs. One instruction where the processor has VNNI, which
+// Highway 1.0 makes two of: its target does not let the compiler know, so that it is named here.
+template <class Int, class Codes, class Sums>
+HWY_INLINE Sums add_pairs(Int kInt, Codes codes, Codes x, Sums sums) {
+  if constexpr (HWY_TARGET == HWY_AVX3_DL) {
+    asm("vpdpwssd %2, %1, %0" : "+v"(sums.raw) : "v"(codes.raw), "v"(x.raw));
+    return sums;
+  } else {
+    auto others = hn::Zero(kInt);  // some processors sum every other product apart
+    sums = hn::ReorderWidenMulAccumulate(kInt, codes, x, sums, others);
+    return hn::Add(sums, others);
+  }
+}
 
 struct RowsOfBlock {
   const int16_t* codes;
@@ -48,10 +64,7 @@ HWY_INLINE void add_products(V codes, RowsOfBlock x, hn::Vec<typename Own::Int>*
   const typename Own::Short kShort;
   const typename Own::Int kInt;
   for (int64_t row = 0; row < kRows; ++row) {
-    auto others = hn::Zero(kInt);  // some processors sum every other product apart
-    sums[row] = hn::ReorderWidenMulAccumulate(
-        kInt, codes, hn::LoadU(kShort, x.codes + row * x.stride), sums[row], others);
-    sums[row] = hn::Add(sums[row], others);
+    sums[row] = add_pairs(kInt, codes, hn::LoadU(kShort, x.codes + row * x.stride), sums[row]);
   }
 }
 
@@ -59,37 +72,52 @@ HWY_INLINE void put(const QuantizedLinearArguments& a, int64_t row, int64_t outp
   a.out[row * a.outputs + output] = a.bias == nullptr ? sum : sum + a.bias[output];
 }
 
-// out[row] for kRows rows from `first_row` on, of one output with int8 codes.
-template <int64_t kRows>
-HWY_INLINE void int8_output(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
+// out[row] for kRows rows from `first_row` on, of kOutputs outputs with int8 codes: what is loaded
+// of a row serves all of these.
+template <int64_t kRows, int64_t kOutputs>
+HWY_INLINE void int8_outputs(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
   using Own = Int8Vectors;
   const typename Own::Short kShort;
   const typename Own::Int kInt;
   const typename Own::Float kFloat;
   const hn::Rebind<int8_t, typename Own::Short> kByte;
-  const int64_t blocks = a.weight.width / a.block;
-  const int8_t* weight = static_cast<const int8_t*>(a.weight.codes) + output * a.weight.width;
+  const int64_t width = a.weight.width, blocks = width / a.block;
+  const int8_t* weight = static_cast<const int8_t*>(a.weight.codes) + output * width;
+  const int16_t* x = a.x_codes + first_row * width;
   const float* scales = a.x_scales + first_row * blocks;
-  hn::Vec<typename Own::Float> totals[kRows];
-  for (int64_t row = 0; row < kRows; ++row) totals[row] = hn::Zero(kFloat);
+  hn::Vec<typename Own::Float> totals[kOutputs][kRows];
+  for (auto& own : totals)
+    for (auto& total : own) total = hn::Zero(kFloat);
   for (int64_t block = 0; block < blocks; ++block) {
-    hn::Vec<typename Own::Int> sums[kRows];
-    for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
+    hn::Vec<typename Own::Int> sums[kOutputs][kRows];
+    for (auto& own : sums)
+      for (auto& sum : own) sum = hn::Zero(kInt);
     for (int64_t i = block * a.block; i < (block + 1) * a.block; i += Own::kLanes) {
-      if (i % kLineBytes == 0) prefetch(weight + i);
-      const auto codes = hn::PromoteTo(kShort, hn::LoadU(kByte, weight + i));
-      add_products<kRows, Own>(
-          codes, {a.x_codes + first_row * a.weight.width + i, a.weight.width}, sums);
+      // What lies kOutputs times as far on in the order in which it is read.
+      if (i % kLineBytes == 0)
+        for (int64_t own = 0; own < kOutputs; ++own)
+          prefetch(weight + kOutputs * i + own * kLineBytes);
+      hn::Vec<typename Own::Short> codes[kOutputs];
+      for (int64_t own = 0; own < kOutputs; ++own)
+        codes[own] = hn::PromoteTo(kShort, hn::LoadU(kByte, weight + own * width + i));
+      for (int64_t row = 0; row < kRows; ++row) {
+        const auto numbers = hn::LoadU(kShort, x + row * width + i);
+        for (int64_t own = 0; own < kOutputs; ++own)
+          sums[own][row] = add_pairs(kInt, codes[own], numbers, sums[own][row]);
+      }
     }
     for (int64_t row = 0; row < kRows; ++row) {
-      totals[row] = hn::MulAdd(hn::ConvertTo(kFloat, sums[row]),
-                               hn::Set(kFloat, scales[row * blocks + block]),
-                               totals[row]);
+      const auto scale = hn::Set(kFloat, scales[row * blocks + block]);
+      for (int64_t own = 0; own < kOutputs; ++own)
+        totals[own][row] =
+            hn::MulAdd(hn::ConvertTo(kFloat, sums[own][row]), scale, totals[own][row]);
     }
   }
-  for (int64_t row = 0; row < kRows; ++row) {
-    const float sum = hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
-    put(a, first_row + row, output, a.weight.scales[output] * sum);
+  for (int64_t own = 0; own < kOutputs; ++own) {
+    for (int64_t row = 0; row < kRows; ++row) {
+      const float sum = hn::GetLane(hn::SumOfLanes(kFloat, totals[own][row]));
+      put(a, first_row + row, output + own, a.weight.scales[output + own] * sum);
+    }
   }
 }
 
@@ -199,12 +227,15 @@ HWY_INLINE void outputs_of_rows(const QuantizedLinearArguments& a,
                                 int64_t first_row,
                                 int64_t first,
                                 int64_t last) {
-  for (int64_t output = first; output < last; ++output) {
-    if (a.weight.bits == 8)
-      int8_output<kRows>(a, first_row, output);
-    else
-      int4_output<kRows>(a, first_row, output);
+  if (a.weight.bits == 4) {
+    for (int64_t output = first; output < last; ++output) int4_output<kRows>(a, first_row, output);
+    return;
   }
+  constexpr int64_t kTogether = kRows > 1 ? kOutputsTogether : 1;
+  int64_t output = first;
+  for (; output + kTogether <= last; output += kTogether)
+    int8_outputs<kRows, kTogether>(a, first_row, output);
+  for (; output < last; ++output) int8_outputs<kRows, 1>(a, first_row, output);
 }
 
 void quantized_outputs(const QuantizedLinearArguments& a, int64_t first, int64_t last) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ops/packed_linear.h"
+#include "ops/packed_weight.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -13,13 +13,16 @@ namespace precis::ops {
 namespace {
 
 // torch.compile's own operators: in every build with oneDNN, but in no C++ header.
-std::optional<c10::OperatorHandle> find(const char* name) {
-  return c10::Dispatcher::singleton().findSchema({name, ""});
+// What takes other arguments than these is another operator.
+std::optional<c10::OperatorHandle> find(const char* name, size_t num_arguments) {
+  const auto found = c10::Dispatcher::singleton().findSchema({name, ""});
+  if (!found || found->schema().arguments().size() != num_arguments) return std::nullopt;
+  return found;
 }
 
 struct Operators {
-  std::optional<c10::OperatorHandle> pack = find("mkldnn::_reorder_linear_weight");
-  std::optional<c10::OperatorHandle> multiply = find("mkldnn::_linear_pointwise");
+  std::optional<c10::OperatorHandle> pack = find("mkldnn::_reorder_linear_weight", 2);
+  std::optional<c10::OperatorHandle> multiply = find("mkldnn::_linear_pointwise", 6);
 };
 
 const Operators& operators() {
