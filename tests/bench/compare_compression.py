@@ -20,7 +20,7 @@ import time
 import torch
 import transformers
 
-from compare_peers import cores, load, output_of, processor, read_bandwidth
+from compare_peers import cores, load, machine, output_of, read_bandwidth
 
 SEGMENT, SLOTS, RANK = 512, 128, 128  # of published ICAEs
 
@@ -129,10 +129,7 @@ def main():
         bandwidths.append(read_bandwidth())
         rounds.append({program.name: program.measure() for program in programs})
         print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
-    summary = {
-        "model": pathlib.Path(options.model).name, "threads": cores(), "processor": processor(),
-        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "read_bandwidth_gb_per_s": statistics.median(bandwidths),
+    summary = machine(options.model, bandwidths) | {
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "programs": {program.name: {str(length): median_of([r[program.name][str(length)] for r in rounds])
                                     for length in options.lengths} for program in programs},

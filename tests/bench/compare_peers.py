@@ -136,13 +136,19 @@ def processor():
     return platform.machine()
 
 
+def machine(model, bandwidths):
+    """What figures are of."""
+    return {
+        "model": pathlib.Path(model).name, "threads": cores(), "processor": processor(),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "read_bandwidth_gb_per_s": statistics.median(bandwidths),
+    }
+
+
 def summarise(options, rounds, bandwidths):
     """Medians per program; every single round is kept beside them."""
     programs = {name: {what: statistics.median(r[name][what] for r in rounds) for what in rounds[0][name]} for name in rounds[0]}
-    return {
-        "model": pathlib.Path(options.model).name, "threads": cores(), "processor": processor(),
-        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "read_bandwidth_gb_per_s": statistics.median(bandwidths),
+    return machine(options.model, bandwidths) | {
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "llama-cpp-python": options.llama_version},
         "tokens_per_second": programs, "rounds": rounds, "bandwidths": bandwidths,
     }
