@@ -19,7 +19,7 @@ namespace {
 
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-constexpr int64_t kDrawn = (int64_t{1} << 22) - 3;  // prime: rows of no width are alike
+constexpr int64_t kDrawn = (int64_t{1} << 22) - 3;  // prime: no width divides it
 constexpr double kDeviation = 0.02;
 
 void add_layer(Shapes& shapes, const std::string& layer, const DecoderConfig& config) {

@@ -22,7 +22,7 @@ import transformers
 
 from compare_peers import cores, load, machine, output_of, read_bandwidth
 
-SEGMENT, SLOTS, RANK = 512, 128, 128  # of published ICAEs
+SEGMENT, SLOTS, RANK, ALPHA = 512, 128, 128, 32  # of published ICAEs
 
 
 class Sweep:
@@ -49,7 +49,7 @@ class LowRank(torch.nn.Module):
         self.up = torch.nn.Linear(RANK, linear.out_features, bias=False, **like)
 
     def forward(self, x):
-        return self.linear(x) + self.up(self.down(x)) * 0.25
+        return self.linear(x) + self.up(self.down(x)) * (ALPHA / RANK)
 
 
 class IcaeReference:
