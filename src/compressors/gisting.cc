@@ -231,7 +231,8 @@ class Gisting final : public Compressor {
     std::vector<CachedTokens> memories;
     for (int64_t i = 0; i < std::ssize(parts); ++i) {
       const int64_t first = text[i].size(0), count = gists[i].size(0);
-      memories.push_back(columns(cache, i, {{first, count}}, {first, first + count}));
+      const TokenRange own{first, count};
+      memories.push_back(cached_rows(cache, i, {&own, 1}, {first, first + count}));
     }
     return memories;
   }
@@ -257,7 +258,7 @@ class Gisting final : public Compressor {
       const int64_t read = text[i].size(0), count = gists[i].size(0);
       std::vector<TokenRange> kept{{read, count}};
       if (keeps_first_row(std::ssize(parts[i]), count)) kept.insert(kept.begin(), {0, 1});
-      memories.push_back(columns(cache, i, kept, {0, read}));
+      memories.push_back(cached_rows(cache, i, kept, {0, read}));
     }
     return memories;
   }
@@ -303,25 +304,6 @@ class Gisting final : public Compressor {
 
   const Adapter* adapter() const {
     return weights_.adapter.layers.empty() ? nullptr : &weights_.adapter;
-  }
-
-  // Ranges of a sequence's rows, copied, so that the rest of the cache can go.
-  CachedTokens columns(const KvCache& cache,
-                       int64_t sequence,
-                       const std::vector<TokenRange>& kept,
-                       std::pair<int64_t, int64_t> positions) const {
-    std::vector<at::Tensor> keys, values;
-    for (int64_t layer = 0; layer < decoder_.config().num_layers; ++layer) {
-      std::vector<at::Tensor> k, v;
-      for (const TokenRange& range : kept) {
-        const auto rows = cache.rows(layer, sequence, range.first, range.size);
-        k.push_back(rows.first);
-        v.push_back(rows.second);
-      }
-      keys.push_back(k.size() == 1 ? k[0] : at::cat(k, 1));
-      values.push_back(v.size() == 1 ? v[0] : at::cat(v, 1));
-    }
-    return {at::stack(keys), at::stack(values), positions.first, positions.second};
   }
 
   GistingConfig config_;

@@ -51,6 +51,24 @@ void fill_cache(const Decoder& decoder, std::span<const at::Tensor> sequences, K
   decoder.forward(input, cache);
 }
 
+CachedTokens cached_rows(const KvCache& cache,
+                         int64_t sequence,
+                         std::span<const TokenRange> kept,
+                         std::pair<int64_t, int64_t> positions) {
+  std::vector<at::Tensor> keys, values;
+  for (int64_t layer = 0; layer < cache.shape().num_layers; ++layer) {
+    std::vector<at::Tensor> k, v;
+    for (const TokenRange& range : kept) {
+      const auto rows = cache.rows(layer, sequence, range.first, range.size);
+      k.push_back(rows.first);
+      v.push_back(rows.second);
+    }
+    keys.push_back(k.size() == 1 ? k[0] : at::cat(k, 1));
+    values.push_back(v.size() == 1 ? v[0] : at::cat(v, 1));
+  }
+  return {at::stack(keys), at::stack(values), positions.first, positions.second};
+}
+
 at::Tensor last_rows(const DecoderInput& input, std::span<const int64_t> sizes) {
   std::vector<at::Tensor> rows;
   for (size_t i = 0; i < sizes.size(); ++i) {

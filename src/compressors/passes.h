@@ -7,7 +7,9 @@
 #include <functional>
 #include <span>
 
+#include "compressors/divide.h"
 #include "precis/decoder.h"
+#include "precis/memory_tensors.h"
 #include "precis/tokenizer.h"
 
 namespace precis {
@@ -30,6 +32,13 @@ DecoderInput pack(const Decoder& decoder,
 
 // Reads such sequences into the cache; no hidden states are asked for.
 void fill_cache(const Decoder& decoder, std::span<const at::Tensor> sequences, KvCache& cache);
+
+// Ranges of a sequence's rows as a memory, copied, so that the rest of the cache can go.
+// positions: of the memory's first row, and of the token that follows.
+CachedTokens cached_rows(const KvCache& cache,
+                         int64_t sequence,
+                         std::span<const TokenRange> kept,
+                         std::pair<int64_t, int64_t> positions);
 
 // The last sizes[i] rows of each sequence of a pass, [n] int64, for DecoderInput::wanted_rows.
 at::Tensor last_rows(const DecoderInput& input, std::span<const int64_t> sizes);

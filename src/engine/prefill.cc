@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "compressors/passes.h"
 
 namespace precis {
 
@@ -23,18 +24,11 @@ CachedTokens prefill(const SoftTokens& memory, const Decoder& decoder) {
                n,
                " rows does not fit the model's window of ",
                config.context_length);
-  const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
   KvCache cache(config.kv_shape(), decoder.options());
-  DecoderInput input{rows.to(decoder.options()), at::arange(n, index), {0, n}, {0}};
-  input.wanted_rows = at::empty({0}, index);
-  decoder.forward(input, cache);
-  std::vector<at::Tensor> keys, values;
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    const auto [k, v] = cache.rows(layer, 0, 0, n);
-    keys.push_back(k);
-    values.push_back(v);
-  }
-  CachedTokens read{at::stack(keys), at::stack(values), 0, n};
+  const at::Tensor own = rows.to(decoder.options());
+  fill_cache(decoder, {&own, 1}, cache);
+  const TokenRange all[] = {{0, n}};
+  CachedTokens read = cached_rows(cache, 0, all, {0, n});
   PRECIS_CHECK(
       read.keys.isfinite().all().item<bool>() && read.values.isfinite().all().item<bool>(),
       kBadWeights,
