@@ -135,12 +135,15 @@ inline constexpr int64_t kQuantizedGroup = 32;
 // scale that is not finite either. block: as of QuantizedLinearArguments.
 struct QuantizeRowsArguments {
   const void* x;
-  int16_t* codes;  // [rows, width]
+  int16_t* codes;  // [rows, width], of a block those of even places before the others
   float* scales;   // [rows, width / block]
   float* sums;     // [rows, width / kQuantizedGroup], or null: not wanted
   int64_t width;
   int64_t block;
 };
+
+// Outputs that products with quantised matrices take together.
+inline constexpr int64_t kOutputsPerTile = 16;
 
 // Quantises rows of `width` floats in bits 4, as QuantizedMatrix has them: of the grids
 // from a group's smallest to its largest number in 15, 14, ... 8 steps the one with the smallest
@@ -175,7 +178,7 @@ struct DequantizeArguments {
 // multiple of kQuantizedGroup that divides width, at most 128; for bits 4 kQuantizedGroup itself.
 struct QuantizedLinearArguments {
   QuantizedMatrix weight;
-  const int16_t* x_codes;  // [rows, width]
+  const int16_t* x_codes;  // [rows, width], in the order of QuantizeRowsArguments
   const float* x_scales;   // [rows, width / block]
   const float* x_sums;     // bits 4: of the rows' numbers over each group, [rows, groups]
   const float* bias;       // [outputs], or null
@@ -183,6 +186,8 @@ struct QuantizedLinearArguments {
   int64_t rows;
   int64_t outputs;
   int64_t block;
+
+  int64_t tiles() const { return (outputs + kOutputsPerTile - 1) / kOutputsPerTile; }
 };
 
 // Few rows (at most kMostRows) times a quantised matrix, as they are: x: [rows, width]; bias:
@@ -247,9 +252,7 @@ struct KernelTable {
                      int64_t first_output,
                      int64_t last_output);
   void (*quantize_rows)(Element, const QuantizeRowsArguments&, int64_t first_row, int64_t last_row);
-  void (*quantized_linear)(const QuantizedLinearArguments&,
-                           int64_t first_output,
-                           int64_t last_output);
+  void (*quantized_linear)(const QuantizedLinearArguments&, int64_t first_tile, int64_t last_tile);
 };
 
 const KernelTable& cpu();

@@ -309,7 +309,8 @@ class Step {
                                                         rows_,
                                                         outputs,
                                                         block_of_codes(linear.quantized)};
-      team.for_ranges(outputs, row_grain(width), [&](int64_t first, int64_t last) {
+      const int64_t grain = row_grain(kernels::kOutputsPerTile * width);
+      team.for_ranges(arguments.tiles(), grain, [&](int64_t first, int64_t last) {
         kernels::cpu().quantized_linear(arguments, first, last);
       });
       return;

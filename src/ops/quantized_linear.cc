@@ -76,9 +76,10 @@ at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight, const at
       rows,
       weight.outputs(),
       block};
-  for_row_ranges(weight.outputs(), width, [&](int64_t first, int64_t last) {
-    kernels::cpu().quantized_linear(arguments, first, last);
-  });
+  for_row_ranges(
+      arguments.tiles(), kernels::kOutputsPerTile * width, [&](int64_t first, int64_t last) {
+        kernels::cpu().quantized_linear(arguments, first, last);
+      });
   return out.to(x.scalar_type());
 }
 

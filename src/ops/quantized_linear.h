@@ -15,7 +15,7 @@ at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::
 
 // Up to so many rows are multiplied as codes: with more, widening the weight costs less than it
 // saves.
-inline constexpr int64_t kFewQuantizedRows = 16;
+inline constexpr int64_t kFewQuantizedRows = 32;
 
 // Numbers of a row of codes that share a scale.
 int64_t block_of_codes(const QuantizedWeight& weight);

@@ -15,6 +15,6 @@ void quantize_rows(Element element,
                    const QuantizeRowsArguments& a,
                    int64_t first_row,
                    int64_t last_row);
-void quantized_linear(const QuantizedLinearArguments& a, int64_t first_output, int64_t last_output);
+void quantized_linear(const QuantizedLinearArguments& a, int64_t first_tile, int64_t last_tile);
 
 }  // namespace precis::kernels

@@ -111,9 +111,13 @@ template <typename T>
   const bool finite = bits < std::bit_cast<int32_t>(std::numeric_limits<float>::infinity());
   const float inverse = finite && largest > 1e-30f ? kLargestCode / largest : 0.0f;
   *scale = finite ? largest / kLargestCode : std::numeric_limits<float>::quiet_NaN();
-  for (int64_t i = 0; i < size; ++i) {
-    const float number = finite ? to_float(x[i]) : 1.0f;
-    codes[i] = static_cast<int16_t>(static_cast<int32_t>(__builtin_rintf(number * inverse)));
+  const auto code = [&](T own) {
+    const float number = finite ? to_float(own) : 1.0f;
+    return static_cast<int16_t>(static_cast<int32_t>(__builtin_rintf(number * inverse)));
+  };
+  for (int64_t i = 0; i < size / 2; ++i) {
+    codes[i] = code(x[2 * i]);
+    codes[size / 2 + i] = code(x[2 * i + 1]);
   }
 }
 

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of few rows with int8 and int4 weights, for one instruction set: included once for each
-// by quantized_linear.cc, so that there is no guard.
+// Products of few rows with int8 and int4 weights, for one instruction set: included once for
+// each by quantized_linear.cc, so that there is no guard.
+//
+// A lane is an output: what is unpacked of the weight serves all rows, and no sum goes across
+// lanes. Outputs lie apart in memory, so that 16 bytes of each are transposed first.
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <utility>
 
+#include "kernels/cpu/elements.h"
 #include "kernels/cpu/prefetch_distance.h"
 #include "kernels/kernels.h"
 
@@ -15,29 +21,8 @@ namespace precis::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Vectors of codes, and of their sums. At most what is read of a group at a time, so that a group
-// is one or more vectors whatever the processor has.
-template <int64_t kMost>
-struct Vectors {
-  using Short = hn::CappedTag<int16_t, kMost>;
-  using Int = hn::RepartitionToWide<Short>;
-  using Float = hn::RebindToFloat<Int>;
-  static constexpr int64_t kLanes = hn::MaxLanes(Short());
-};
-using Int8Vectors = Vectors<kQuantizedGroup>;
-using Int4Vectors = Vectors<kQuantizedGroup / 2>;
-
-// Rows that share what is unpacked of a weight.
-constexpr int64_t kRowsTogether = 4;
-// Outputs with int8 codes that share what is loaded of rows.
-constexpr int64_t kOutputsTogether = 2;
-
-// Asks for the line of the weight that is read some microseconds later.
-HWY_INLINE void prefetch(const void* codes) {
-  hwy::Prefetch(static_cast<const char*>(codes) + kPrefetchDistance);
-}
-constexpr int64_t kLineBytes = 64;  // bytes
-constexpr int64_t kGroupsOfLine = kLineBytes / (kQuantizedGroup / 2);
+// Rows that share what is unpacked of a weight: as many as there are registers for.
+constexpr int64_t kMostRows = hn::MaxLanes(hn::ScalableTag<uint32_t>()) >= 16 ? 8 : 4;
 
 // sums + codes * x, neighbours added in pairs. One instruction where the processor has VNNI, which
 // Highway 1.0 makes two of: its target does not let the compiler know, so that it is named here.
@@ -53,201 +38,382 @@ HWY_INLINE Sums add_pairs(Int kInt, Codes codes, Codes x, Sums sums) {
   }
 }
 
-struct RowsOfBlock {
-  const int16_t* codes;
-  int64_t stride;  // from one row to the next
+// Words: a vector of 32 bits of each of some outputs. A template, so that nothing of it is compiled
+// where there are no vectors; there Highway lacks what is found by its arguments (unqualified).
+template <class Words>
+struct Tile {
+  using Pairs = hn::Repartition<int16_t, Words>;  // two neighbours of each output
+  using Int = hn::RebindToSigned<Words>;
+  using Float = hn::RebindToFloat<Words>;
+  static constexpr int64_t kOutputs = hn::MaxLanes(Words());
+  static constexpr int64_t kStep = 16;  // bytes of each output that are transposed at a time
+  static constexpr int64_t kWords = 4;  // of a step
+  static constexpr int64_t kHalves = kStep / 2;  // float16 numbers of a step
+
+  const QuantizedLinearArguments& a;
+  int64_t first, count;  // outputs; the last stands for those that there are not
+  const uint8_t* places[kOutputs];
+
+  Tile(const QuantizedLinearArguments& a, int64_t first, int64_t last)
+      : a(a), first(first), count(std::min(kOutputs, last - first)) {
+    const int64_t bytes = a.weight.width * a.weight.bits / 8;
+    for (int64_t i = 0; i < kOutputs; ++i)
+      places[i] = static_cast<const uint8_t*>(a.weight.codes) + output(i) * bytes;
+  }
+
+  int64_t output(int64_t i) const { return first + std::min(i, count - 1); }
+
+  // 16 bytes at `offset` from every fourth place.
+  template <class D>
+  static HWY_INLINE hn::Vec<D> load(D d, const uint8_t* const* from, int64_t offset) {
+    if constexpr (hn::MaxLanes(D()) == 4) {
+      return hn::LoadU(d, reinterpret_cast<const uint32_t*>(from[0] + offset));
+    } else {
+      const hn::Half<D> half;
+      return Combine(d, load(half, from + hn::MaxLanes(D()) / 2, offset), load(half, from, offset));
+    }
+  }
+
+  // The 16 bytes at `offset` from each place: words[i] holds the i-th word of each.
+  static HWY_INLINE void transpose(const uint8_t* const* from,
+                                   int64_t offset,
+                                   hn::Vec<Words>* words) {
+    const Words kWord;
+    const hn::Repartition<uint64_t, Words> kTwo;
+    const auto a = load(kWord, from, offset), b = load(kWord, from + 1, offset),
+               c = load(kWord, from + 2, offset), d = load(kWord, from + 3, offset);
+    const auto lower_ab = hn::BitCast(kTwo, InterleaveLower(kWord, a, b)),
+               upper_ab = hn::BitCast(kTwo, InterleaveUpper(kWord, a, b)),
+               lower_cd = hn::BitCast(kTwo, InterleaveLower(kWord, c, d)),
+               upper_cd = hn::BitCast(kTwo, InterleaveUpper(kWord, c, d));
+    words[0] = hn::BitCast(kWord, InterleaveLower(kTwo, lower_ab, lower_cd));
+    words[1] = hn::BitCast(kWord, InterleaveUpper(kTwo, lower_ab, lower_cd));
+    words[2] = hn::BitCast(kWord, InterleaveLower(kTwo, upper_ab, upper_cd));
+    words[3] = hn::BitCast(kWord, InterleaveUpper(kTwo, upper_ab, upper_cd));
+  }
+
+  // Asks for what is read later, in the order in which the weight lies.
+  HWY_INLINE void prefetch(int64_t offset) const {
+    constexpr int64_t kLine = 64;
+    const char* const next =
+        reinterpret_cast<const char*>(places[0]) + kOutputs * offset + kPrefetchDistance;
+    for (int64_t i = 0; i < kOutputs * kStep; i += kLine) hwy::Prefetch(next + i);
+  }
+
+  // Sums of each row, each in parts: additions to one wait for each other.
+  template <int64_t kRows>
+  struct Sums {
+    static constexpr int64_t kParts = kRows == 1 ? 4 : (kRows < 4 ? 4 / kRows : 1);
+    hn::Vec<Int> of[kRows][kParts];
+
+    HWY_INLINE Sums() {
+      for (auto& row : of)
+        for (auto& part : row) part = hn::Zero(Int());
+    }
+
+    // Adds the products of a pair of each output with each row's, `stride` apart from x on.
+    template <int64_t kPart>
+    HWY_INLINE void add(hn::Vec<Words> pair, const int16_t* x, int64_t stride) {
+      const Pairs kPairs;
+      for (int64_t row = 0; row < kRows; ++row) {
+        int32_t both;
+        std::memcpy(&both, x + row * stride, sizeof(both));
+        auto& sum = of[row][kPart % kParts];
+        sum = add_pairs(
+            Int(), hn::BitCast(kPairs, pair), hn::BitCast(kPairs, hn::Set(Int(), both)), sum);
+      }
+    }
+
+    HWY_INLINE hn::Vec<Float> row(int64_t row) const {
+      auto sum = of[row][0];
+      for (int64_t part = 1; part < kParts; ++part) sum = hn::Add(sum, of[row][part]);
+      return hn::ConvertTo(Float(), sum);
+    }
+  };
+
+  static HWY_INLINE hn::Vec<Words> even_int8(hn::Vec<Words> words) {
+    const auto codes = hn::BitCast(Pairs(), words);
+    return hn::BitCast(Words(), hn::ShiftRight<8>(hn::ShiftLeft<8>(codes)));
+  }
+  static HWY_INLINE hn::Vec<Words> odd_int8(hn::Vec<Words> words) {
+    return hn::BitCast(Words(), hn::ShiftRight<8>(hn::BitCast(Pairs(), words)));
+  }
+
+  // 16 numbers of each output. x: of the first row, those in even places and the others.
+  template <int64_t kRows>
+  HWY_INLINE void add_int8(const hn::Vec<Words>* words,
+                           const int16_t* even,
+                           const int16_t* odd,
+                           Sums<kRows>& sums) const {
+    const int64_t stride = a.weight.width;
+    for (int64_t i = 0; i < kWords; i += 2) {
+      sums.template add<0>(even_int8(words[i]), even + 2 * i, stride);
+      sums.template add<1>(odd_int8(words[i]), odd + 2 * i, stride);
+      sums.template add<2>(even_int8(words[i + 1]), even + 2 * i + 2, stride);
+      sums.template add<3>(odd_int8(words[i + 1]), odd + 2 * i + 2, stride);
+    }
+  }
+
+  // A group of each output.
+  template <int64_t kRows>
+  HWY_INLINE void add_int4(const hn::Vec<Words>* words, const int16_t* x, Sums<kRows>& sums) const {
+    constexpr int64_t kUpper = kQuantizedGroup / 4, kOdd = kQuantizedGroup / 2;
+    const auto codes = hn::Set(Words(), 0x000f000fu);
+    const int64_t stride = a.weight.width;
+    for (int64_t i = 0; i < kWords; ++i) {
+      const auto word = words[i];
+      const int16_t* const own = x + 2 * i;
+      sums.template add<0>(hn::And(word, codes), own, stride);
+      sums.template add<1>(hn::And(hn::ShiftRight<8>(word), codes), own + kOdd, stride);
+      sums.template add<2>(hn::And(hn::ShiftRight<4>(word), codes), own + kUpper, stride);
+      sums.template add<3>(hn::And(hn::ShiftRight<12>(word), codes), own + kUpper + kOdd, stride);
+    }
+  }
+
+  template <int64_t kRows>
+  HWY_INLINE void put(int64_t first_row, const hn::Vec<Float>* totals) const {
+    const Float kFloat;
+    for (int64_t row = 0; row < kRows; ++row) {
+      float sums[kOutputs];
+      hn::StoreU(totals[row], kFloat, sums);
+      float* const out = a.out + (first_row + row) * a.outputs + first;
+      for (int64_t i = 0; i < count; ++i)
+        out[i] = a.bias == nullptr ? sums[i] : sums[i] + a.bias[first + i];
+    }
+  }
+
+  template <int64_t kRows>
+  HWY_INLINE void int8_rows(int64_t first_row) const {
+    const Float kFloat;
+    const int64_t width = a.weight.width, blocks = width / a.block;
+    const int16_t* const x = a.x_codes + first_row * width;
+    const float* const x_scales = a.x_scales + first_row * blocks;
+    hn::Vec<Float> totals[kRows];
+    for (auto& total : totals) total = hn::Zero(kFloat);
+    for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t begin = block * a.block;
+      Sums<kRows> sums;
+      for (int64_t i = 0; i < a.block; i += kStep) {
+        if (first_row == 0) prefetch(begin + i);
+        hn::Vec<Words> words[kWords];
+        transpose(places, begin + i, words);
+        const int16_t* const even = x + begin + i / 2;
+        add_int8<kRows>(words, even, even + a.block / 2, sums);
+      }
+      for (int64_t row = 0; row < kRows; ++row) {
+        const auto scale = hn::Set(kFloat, x_scales[row * blocks + block]);
+        totals[row] = hn::MulAdd(sums.row(row), scale, totals[row]);
+      }
+    }
+    float scales[kOutputs];
+    for (int64_t i = 0; i < kOutputs; ++i) scales[i] = a.weight.scales[output(i)];
+    for (auto& total : totals) total = hn::Mul(total, hn::LoadU(kFloat, scales));
+    put<kRows>(first_row, totals);
+  }
+
+  // Some groups' float16 numbers of each output, from `group` on, as floats; 0 after the last.
+  HWY_INLINE void widen(const uint16_t* halves, int64_t group, hn::Vec<Float>* out) const {
+    const Float kFloat;
+    const hn::Rebind<uint16_t, Words> kShort;
+    const hn::Rebind<hwy::float16_t, Words> kHalf;
+    const int64_t groups = a.weight.width / kQuantizedGroup;
+    const uint8_t* from[kOutputs];
+    uint16_t rest[kOutputs][kHalves];
+    for (int64_t i = 0; i < kOutputs; ++i) {
+      const uint16_t* const own = halves + output(i) * groups + group;
+      from[i] = reinterpret_cast<const uint8_t*>(own);
+      if (group + kHalves <= groups) continue;
+      for (int64_t j = 0; j < kHalves; ++j) rest[i][j] = group + j < groups ? own[j] : 0;
+      from[i] = reinterpret_cast<const uint8_t*>(rest[i]);
+    }
+    hn::Vec<Words> words[kWords];
+    transpose(from, 0, words);
+    const auto half = hn::Set(Words(), 0xffffu);
+    for (int64_t i = 0; i < kWords; ++i) {
+      const auto even = hn::And(words[i], half), odd = hn::ShiftRight<16>(words[i]);
+      out[2 * i] = hn::PromoteTo(kFloat, hn::BitCast(kHalf, hn::TruncateTo(kShort, even)));
+      out[2 * i + 1] = hn::PromoteTo(kFloat, hn::BitCast(kHalf, hn::TruncateTo(kShort, odd)));
+    }
+  }
+
+  template <int64_t kRows>
+  HWY_INLINE void int4_rows(int64_t first_row) const {
+    const Float kFloat;
+    const int64_t width = a.weight.width, groups = width / kQuantizedGroup;
+    const int16_t* const x = a.x_codes + first_row * width;
+    hn::Vec<Float> totals[kRows];
+    for (auto& total : totals) total = hn::Zero(kFloat);
+    for (int64_t begin = 0; begin < groups; begin += kHalves) {
+      hn::Vec<Float> scales[kHalves], minima[kHalves];
+      widen(a.weight.group_scales, begin, scales);
+      widen(a.weight.group_minima, begin, minima);
+      for (int64_t group = begin; group < std::min(begin + kHalves, groups); ++group) {
+        if (first_row == 0) prefetch(group * kStep);
+        Sums<kRows> sums;
+        hn::Vec<Words> words[kWords];
+        transpose(places, group * kStep, words);
+        add_int4<kRows>(words, x + group * kQuantizedGroup, sums);
+        for (int64_t row = 0; row < kRows; ++row) {
+          const int64_t own = (first_row + row) * groups + group;
+          const auto scale = hn::Mul(scales[group - begin], hn::Set(kFloat, a.x_scales[own]));
+          const auto minimum = minima[group - begin];
+          totals[row] = hn::MulAdd(minimum, hn::Set(kFloat, a.x_sums[own]), totals[row]);
+          totals[row] = hn::MulAdd(sums.row(row), scale, totals[row]);
+        }
+      }
+    }
+    put<kRows>(first_row, totals);
+  }
+
+  template <int64_t kRows>
+  HWY_INLINE void rows_from(int64_t first_row) const {
+    a.weight.bits == 4 ? int4_rows<kRows>(first_row) : int8_rows<kRows>(first_row);
+  }
 };
 
-// Adds codes [kShort lanes] times each row's to the row's sums.
-template <int64_t kRows, class Own, class V>
-HWY_INLINE void add_products(V codes, RowsOfBlock x, hn::Vec<typename Own::Int>* sums) {
-  const typename Own::Short kShort;
-  const typename Own::Int kInt;
-  for (int64_t row = 0; row < kRows; ++row) {
-    sums[row] = add_pairs(kInt, codes, hn::LoadU(kShort, x.codes + row * x.stride), sums[row]);
-  }
-}
-
-HWY_INLINE void put(const QuantizedLinearArguments& a, int64_t row, int64_t output, float sum) {
-  a.out[row * a.outputs + output] = a.bias == nullptr ? sum : sum + a.bias[output];
-}
-
-// out[row] for kRows rows from `first_row` on, of kOutputs outputs with int8 codes: what is loaded
-// of a row serves all of these.
-template <int64_t kRows, int64_t kOutputs>
-HWY_INLINE void int8_outputs(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
-  using Own = Int8Vectors;
-  const typename Own::Short kShort;
-  const typename Own::Int kInt;
-  const typename Own::Float kFloat;
-  const hn::Rebind<int8_t, typename Own::Short> kByte;
-  const int64_t width = a.weight.width, blocks = width / a.block;
-  const int8_t* weight = static_cast<const int8_t*>(a.weight.codes) + output * width;
-  const int16_t* x = a.x_codes + first_row * width;
-  const float* scales = a.x_scales + first_row * blocks;
-  hn::Vec<typename Own::Float> totals[kOutputs][kRows];
-  for (auto& own : totals)
-    for (auto& total : own) total = hn::Zero(kFloat);
+// Where there are no vectors.
+float product(const QuantizedLinearArguments& a, int64_t row, int64_t output) {
+  const QuantizedMatrix& w = a.weight;
+  const uint8_t* const codes = static_cast<const uint8_t*>(w.codes) + output * w.width * w.bits / 8;
+  const int16_t* const x = a.x_codes + row * w.width;
+  const int64_t blocks = w.width / a.block;
+  float total = 0;
   for (int64_t block = 0; block < blocks; ++block) {
-    hn::Vec<typename Own::Int> sums[kOutputs][kRows];
-    for (auto& own : sums)
-      for (auto& sum : own) sum = hn::Zero(kInt);
-    for (int64_t i = block * a.block; i < (block + 1) * a.block; i += Own::kLanes) {
-      // What lies kOutputs times as far on in the order in which it is read.
-      if (i % kLineBytes == 0)
-        for (int64_t own = 0; own < kOutputs; ++own)
-          prefetch(weight + kOutputs * i + own * kLineBytes);
-      hn::Vec<typename Own::Short> codes[kOutputs];
-      for (int64_t own = 0; own < kOutputs; ++own)
-        codes[own] = hn::PromoteTo(kShort, hn::LoadU(kByte, weight + own * width + i));
-      for (int64_t row = 0; row < kRows; ++row) {
-        const auto numbers = hn::LoadU(kShort, x + row * width + i);
-        for (int64_t own = 0; own < kOutputs; ++own)
-          sums[own][row] = add_pairs(kInt, codes[own], numbers, sums[own][row]);
+    int32_t sum = 0;
+    for (int64_t i = block * a.block; i < (block + 1) * a.block; ++i) {
+      const uint8_t both = codes[w.bits == 8 ? i : i / 32 * 16 + i % 16];
+      const int32_t code = w.bits == 8   ? static_cast<int8_t>(both)
+                           : i % 32 < 16 ? both & 15
+                                         : both >> 4;
+      const int64_t own = i - block * a.block;
+      sum += code * x[block * a.block + own / 2 + own % 2 * (a.block / 2)];
+    }
+    const float own = static_cast<float>(sum) * a.x_scales[row * blocks + block];
+    if (w.bits == 8) {
+      total += own * w.scales[output];
+      continue;
+    }
+    const int64_t group = output * blocks + block;
+    total += own * of_float16(w.group_scales[group]) +
+             a.x_sums[row * blocks + block] * of_float16(w.group_minima[group]);
+  }
+  return total;
+}
+
+// The product of one row with int8 codes: a tile's to the last bit, but the weight is read output
+// after output, as fast as memory is. Codes: a vector of at most a block's, two a lane.
+template <class Codes>
+struct Int8Row {
+  using Wide = hn::Repartition<int32_t, Codes>;
+  using Four = hn::CappedTag<int32_t, 4>;
+  using FourFloats = hn::RebindToFloat<Four>;
+  static constexpr int64_t kOutputs = 4;
+  static constexpr int64_t kRead = 2 * hn::MaxLanes(Codes());  // bytes
+  static constexpr int64_t kBlocks = 16;                       // whose sums are kept at a time
+
+  const QuantizedLinearArguments& a;
+  hn::Vec<Wide> sums[kBlocks][kOutputs];  // lanes not yet added to each other
+
+  HWY_INLINE hn::Vec<Wide> block_sums(const uint8_t* codes, const int16_t* x) const {
+    const Codes kCodes;
+    const Wide kWide;
+    const int16_t* const odd = x + a.block / 2;
+    auto sum = hn::Zero(kWide);
+    for (int64_t i = 0; i < a.block; i += kRead) {
+      hwy::Prefetch(reinterpret_cast<const char*>(codes) + i + kPrefetchDistance);
+      const auto both = hn::LoadU(kCodes, reinterpret_cast<const int16_t*>(codes + i));
+      const auto lower = hn::ShiftRight<8>(hn::ShiftLeft<8>(both)), upper = hn::ShiftRight<8>(both);
+      sum = add_pairs(kWide, lower, hn::LoadU(kCodes, x + i / 2), sum);
+      sum = add_pairs(kWide, upper, hn::LoadU(kCodes, odd + i / 2), sum);
+    }
+    return sum;
+  }
+
+  // One number for each of four outputs.
+  static HWY_INLINE hn::Vec<Four> added(const hn::Vec<Wide>* of) {
+    const Wide kWide;
+    const hn::Repartition<int64_t, Wide> kTwo;
+    const auto together = [&](auto a, auto b) HWY_ATTR {
+      const auto sum = hn::Add(InterleaveLower(kWide, a, b), InterleaveUpper(kWide, a, b));
+      return hn::BitCast(kTwo, sum);
+    };
+    const auto ab = together(of[0], of[1]), cd = together(of[2], of[3]);
+    return halves_added(kWide,
+                        hn::Add(hn::BitCast(kWide, InterleaveLower(kTwo, ab, cd)),
+                                hn::BitCast(kWide, InterleaveUpper(kTwo, ab, cd))));
+  }
+
+  template <class D>
+  static HWY_INLINE hn::Vec<Four> halves_added(D, hn::Vec<D> x) {
+    if constexpr (hn::MaxLanes(D()) == 4) {
+      return x;
+    } else {
+      const hn::Half<D> half;
+      return halves_added(half, hn::Add(LowerHalf(half, x), UpperHalf(half, x)));
+    }
+  }
+
+  // `count` outputs from `first` on, at most four.
+  HWY_INLINE void multiply(int64_t first, int64_t count) {
+    const FourFloats kFloat;
+    const int64_t width = a.weight.width, blocks = width / a.block;
+    const uint8_t* const codes = static_cast<const uint8_t*>(a.weight.codes);
+    auto total = hn::Zero(kFloat);
+    for (int64_t begin = 0; begin < blocks; begin += kBlocks) {
+      const int64_t end = std::min(begin + kBlocks, blocks);
+      for (int64_t own = 0; own < kOutputs; ++own) {
+        const uint8_t* const output = codes + (first + std::min(own, count - 1)) * width;
+        for (int64_t block = begin; block < end; ++block)
+          sums[block - begin][own] =
+              block_sums(output + block * a.block, a.x_codes + block * a.block);
+      }
+      for (int64_t block = begin; block < end; ++block) {
+        const auto sum = hn::ConvertTo(kFloat, added(sums[block - begin]));
+        total = hn::MulAdd(sum, hn::Set(kFloat, a.x_scales[block]), total);
       }
     }
-    for (int64_t row = 0; row < kRows; ++row) {
-      const auto scale = hn::Set(kFloat, scales[row * blocks + block]);
-      for (int64_t own = 0; own < kOutputs; ++own)
-        totals[own][row] =
-            hn::MulAdd(hn::ConvertTo(kFloat, sums[own][row]), scale, totals[own][row]);
-    }
-  }
-  for (int64_t own = 0; own < kOutputs; ++own) {
-    for (int64_t row = 0; row < kRows; ++row) {
-      const float sum = hn::GetLane(hn::SumOfLanes(kFloat, totals[own][row]));
-      put(a, first_row + row, output + own, a.weight.scales[output + own] * sum);
-    }
-  }
-}
-
-// float16 numbers as floats. out: room for kGroupsTogether.
-constexpr int64_t kGroupsTogether = 64;
-HWY_INLINE void widen(const uint16_t* in, int64_t count, float* out) {
-  using Float = Int4Vectors::Float;
-  const Float kFloat;
-  constexpr int64_t kFloatLanes = hn::MaxLanes(Float());
-  const hn::Rebind<hwy::float16_t, Float> kHalf;
-  int64_t i = 0;
-  for (; i + kFloatLanes <= count; i += kFloatLanes) {
-    const auto half = hn::LoadU(kHalf, reinterpret_cast<const hwy::float16_t*>(in + i));
-    hn::StoreU(hn::PromoteTo(kFloat, half), kFloat, out + i);
-  }
-  if (i == count) return;
-  uint16_t rest[kFloatLanes] = {};
-  std::copy(in + i, in + count, rest);
-  const auto half = hn::LoadU(kHalf, reinterpret_cast<const hwy::float16_t*>(rest));
-  hn::StoreU(hn::PromoteTo(kFloat, half), kFloat, out + i);
-}
-
-// Sums of one group's int4 codes times each row's. Byte i holds code i in its lower and code i + 16
-// in its upper half.
-template <int64_t kRows>
-HWY_INLINE void int4_group(const uint8_t* weight, RowsOfBlock x, hn::Vec<Int4Vectors::Int>* sums) {
-  using Own = Int4Vectors;
-  const Own::Short kShort;
-  const Own::Int kInt;
-  const hn::RebindToUnsigned<Own::Short> kUnsigned;
-  const hn::Rebind<uint8_t, Own::Short> kByte;
-  constexpr int64_t kHalf = kQuantizedGroup / 2;
-  for (int64_t row = 0; row < kRows; ++row) sums[row] = hn::Zero(kInt);
-  for (int64_t i = 0; i < kHalf; i += Own::kLanes) {
-    const auto both = hn::PromoteTo(kUnsigned, hn::LoadU(kByte, weight + i));
-    const auto lower = hn::BitCast(kShort, hn::And(both, hn::Set(kUnsigned, 15)));
-    const auto upper = hn::BitCast(kShort, hn::ShiftRight<4>(both));
-    add_products<kRows, Own>(lower, {x.codes + i, x.stride}, sums);
-    add_products<kRows, Own>(upper, {x.codes + kHalf + i, x.stride}, sums);
-  }
-}
-
-// factors[i] = scales[i] * x_scales[i]; returns the sum of minima[i] * x_sums[i].
-HWY_INLINE float group_factors(const float* scales,
-                               const float* minima,
-                               const float* x_scales,
-                               const float* x_sums,
-                               int64_t count,
-                               float* factors) {
-  using Float = Int4Vectors::Float;
-  const Float kFloat;
-  constexpr int64_t kFloatLanes = hn::MaxLanes(Float());
-  auto offsets = hn::Zero(kFloat);
-  int64_t i = 0;
-  for (; i + kFloatLanes <= count; i += kFloatLanes) {
-    const auto factor = hn::Mul(hn::LoadU(kFloat, scales + i), hn::LoadU(kFloat, x_scales + i));
-    hn::StoreU(factor, kFloat, factors + i);
-    offsets = hn::MulAdd(hn::LoadU(kFloat, minima + i), hn::LoadU(kFloat, x_sums + i), offsets);
-  }
-  float offset = hn::GetLane(hn::SumOfLanes(kFloat, offsets));
-  for (; i < count; ++i) {
-    factors[i] = scales[i] * x_scales[i];
-    offset += minima[i] * x_sums[i];
-  }
-  return offset;
-}
-
-// out[row] for kRows rows from `first_row` on, of one output with int4 codes.
-template <int64_t kRows>
-HWY_INLINE void int4_output(const QuantizedLinearArguments& a, int64_t first_row, int64_t output) {
-  const int64_t groups = a.weight.width / kQuantizedGroup;
-  const uint8_t* weight = static_cast<const uint8_t*>(a.weight.codes) + output * a.weight.width / 2;
-  const Int4Vectors::Float kFloat;
-  float scales[kGroupsTogether], minima[kGroupsTogether], factors[kRows][kGroupsTogether];
-  hn::Vec<Int4Vectors::Float> totals[kRows];
-  float offsets[kRows] = {};
-  for (int64_t row = 0; row < kRows; ++row) totals[row] = hn::Zero(kFloat);
-  for (int64_t first = 0; first < groups; first += kGroupsTogether) {
-    const int64_t count = std::min(kGroupsTogether, groups - first);
-    widen(a.weight.group_scales + output * groups + first, count, scales);
-    widen(a.weight.group_minima + output * groups + first, count, minima);
-    for (int64_t row = 0; row < kRows; ++row) {
-      const int64_t own = (first_row + row) * groups + first;
-      offsets[row] +=
-          group_factors(scales, minima, a.x_scales + own, a.x_sums + own, count, factors[row]);
-    }
+    float out[kOutputs];
+    hn::StoreU(total, kFloat, out);
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t group = first + i;
-      hn::Vec<Int4Vectors::Int> sums[kRows];
-      if (group % kGroupsOfLine == 0) prefetch(weight + group * kQuantizedGroup / 2);
-      const int16_t* x = a.x_codes + first_row * a.weight.width + group * kQuantizedGroup;
-      int4_group<kRows>(weight + group * kQuantizedGroup / 2, {x, a.weight.width}, sums);
-      for (int64_t row = 0; row < kRows; ++row) {
-        totals[row] = hn::MulAdd(
-            hn::ConvertTo(kFloat, sums[row]), hn::Set(kFloat, factors[row][i]), totals[row]);
-      }
+      const float product = out[i] * a.weight.scales[first + i];
+      a.out[first + i] = a.bias == nullptr ? product : product + a.bias[first + i];
     }
   }
-  for (int64_t row = 0; row < kRows; ++row) {
-    const float sum = hn::GetLane(hn::SumOfLanes(kFloat, totals[row]));
-    put(a, first_row + row, output, offsets[row] + sum);
-  }
+};
+
+template <int64_t kBytes>
+HWY_INLINE void int8_row(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
+  Int8Row<hn::CappedTag<int16_t, kBytes / 2>> row{a, {}};
+  for (int64_t output = first; output < last; output += row.kOutputs)
+    row.multiply(output, std::min(row.kOutputs, last - output));
 }
 
-template <int64_t kRows>
-HWY_INLINE void outputs_of_rows(const QuantizedLinearArguments& a,
-                                int64_t first_row,
-                                int64_t first,
-                                int64_t last) {
-  if (a.weight.bits == 4) {
-    for (int64_t output = first; output < last; ++output) int4_output<kRows>(a, first_row, output);
-    return;
+// As many rows as there are, at most kMostRows.
+template <class Words, size_t... kLess>
+HWY_INLINE void rows_from(const Tile<Words>& tile, int64_t row, std::index_sequence<kLess...>) {
+  const size_t rest = std::min<int64_t>(kMostRows, tile.a.rows - row);
+  ((rest == kLess + 1 ? tile.template rows_from<kLess + 1>(row) : void()), ...);
+}
+
+template <class Words>
+void outputs_by(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
+  if constexpr (hn::MaxLanes(Words()) < 4) {
+    for (int64_t row = 0; row < a.rows; ++row)
+      for (int64_t i = first; i < last; ++i)
+        a.out[row * a.outputs + i] = product(a, row, i) + (a.bias == nullptr ? 0 : a.bias[i]);
+  } else if (a.rows == 1 && a.weight.bits == 8) {
+    (a.block % 64 == 0 ? int8_row<64> : int8_row<32>)(a, first, last);
+  } else {
+    for (int64_t output = first; output < last; output += Tile<Words>::kOutputs) {
+      const Tile<Words> tile(a, output, last);
+      for (int64_t row = 0; row < a.rows; row += kMostRows)
+        rows_from(tile, row, std::make_index_sequence<kMostRows>());
+    }
   }
-  constexpr int64_t kTogether = kRows > 1 ? kOutputsTogether : 1;
-  int64_t output = first;
-  for (; output + kTogether <= last; output += kTogether)
-    int8_outputs<kRows, kTogether>(a, first_row, output);
-  for (; output < last; ++output) int8_outputs<kRows, 1>(a, first_row, output);
 }
 
 void quantized_outputs(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
-  // As many outputs at a time as stay in the nearest cache while all rows read them.
-  const int64_t outputs_together = std::max<int64_t>(1, 16384 / a.weight.width);
-  for (int64_t begin = first; begin < last; begin += outputs_together) {
-    const int64_t end = std::min(begin + outputs_together, last);
-    int64_t row = 0;
-    for (; row + kRowsTogether <= a.rows; row += kRowsTogether)
-      outputs_of_rows<kRowsTogether>(a, row, begin, end);
-    for (; row < a.rows; ++row) outputs_of_rows<1>(a, row, begin, end);
-  }
+  outputs_by<hn::CappedTag<uint32_t, kOutputsPerTile>>(a, first, last);
 }
 
 }  // namespace precis::kernels::HWY_NAMESPACE

@@ -4,6 +4,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
+
 #include "kernels/cpu/quantization.h"
 #include "kernels/cpu/quantized_linear-inl.h"
 
@@ -11,8 +13,9 @@ namespace precis::kernels {
 
 HWY_EXPORT(quantized_outputs);
 
-void quantized_linear(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
-  HWY_DYNAMIC_DISPATCH(quantized_outputs)(a, first, last);
+void quantized_linear(const QuantizedLinearArguments& a, int64_t first_tile, int64_t last_tile) {
+  HWY_DYNAMIC_DISPATCH(quantized_outputs)
+  (a, first_tile * kOutputsPerTile, std::min(last_tile * kOutputsPerTile, a.outputs));
 }
 
 }  // namespace precis::kernels
