@@ -174,8 +174,8 @@ struct DequantizeArguments {
   void* out;
 };
 
-// Few rows times a matrix. A row is int16 codes, of which `block` neighbours share a scale: a
-// multiple of kQuantizedGroup that divides width, at most 128; for bits 4 kQuantizedGroup itself.
+// Few rows times a matrix. A row is int16 codes, of which `block` neighbours share a scale: 32, 64
+// or 128, which divides width; for bits 4 kQuantizedGroup.
 struct QuantizedLinearArguments {
   QuantizedMatrix weight;
   const int16_t* x_codes;  // [rows, width], in the order of QuantizeRowsArguments

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 
 #include "kernels/cpu/elements.h"
@@ -94,16 +95,14 @@ template <typename T>
   }
 }
 
-template <typename T>
-[[gnu::always_inline]] inline void quantize_block(const T* x,
-                                                  int64_t size,
-                                                  int16_t* codes,
-                                                  float* scale) {
+// kSize: known to the compiler, so that it needs no loop.
+template <int64_t kSize, typename T>
+[[gnu::always_inline]] inline void quantize_block(const T* x, int16_t* codes, float* scale) {
   constexpr float kLargestCode = 32767.0f;
   // Bits of magnitudes are ordered as these are, with what is not finite above all others; unlike
   // the largest of floats, that of integers vectorises.
   int32_t bits = 0;
-  for (int64_t i = 0; i < size; ++i) {
+  for (int64_t i = 0; i < kSize; ++i) {
     const int32_t magnitude = std::bit_cast<int32_t>(to_float(x[i])) & 0x7fffffff;
     bits = magnitude > bits ? magnitude : bits;
   }
@@ -111,14 +110,34 @@ template <typename T>
   const bool finite = bits < std::bit_cast<int32_t>(std::numeric_limits<float>::infinity());
   const float inverse = finite && largest > 1e-30f ? kLargestCode / largest : 0.0f;
   *scale = finite ? largest / kLargestCode : std::numeric_limits<float>::quiet_NaN();
-  const auto code = [&](T own) {
-    const float number = finite ? to_float(own) : 1.0f;
-    return static_cast<int16_t>(static_cast<int32_t>(__builtin_rintf(number * inverse)));
-  };
-  for (int64_t i = 0; i < size / 2; ++i) {
-    codes[i] = code(x[2 * i]);
-    codes[size / 2 + i] = code(x[2 * i + 1]);
+  for (int64_t i = 0; i < kSize; ++i) {
+    const float number = finite ? to_float(x[i]) : 1.0f;
+    codes[i] = static_cast<int16_t>(static_cast<int32_t>(__builtin_rintf(number * inverse)));
   }
+}
+
+// Those of even places first.
+template <int64_t kSize>
+[[gnu::always_inline]] inline void deinterleave(int16_t* codes) {
+  uint32_t pairs[kSize / 2];
+  std::memcpy(pairs, codes, sizeof(pairs));
+  for (int64_t i = 0; i < kSize / 2; ++i) {
+    codes[i] = static_cast<int16_t>(pairs[i]);
+    codes[kSize / 2 + i] = static_cast<int16_t>(pairs[i] >> 16);
+  }
+}
+
+template <int64_t kBlock, typename T>
+[[gnu::always_inline]] inline void quantize_row(const T* x,
+                                                int64_t width,
+                                                int16_t* codes,
+                                                float* scales) {
+  for (int64_t block = 0; block < width / kBlock; ++block)
+    quantize_block<kBlock>(x + block * kBlock, codes + block * kBlock, scales + block);
+  // Apart: what has just been written would be waited for, and reading every other number of x
+  // would not vectorise.
+  for (int64_t block = 0; block < width / kBlock; ++block)
+    deinterleave<kBlock>(codes + block * kBlock);
 }
 
 template <typename T>
@@ -127,12 +146,11 @@ template <typename T>
                                             int64_t last) {
   for (int64_t row = first; row < last; ++row) {
     const T* x = static_cast<const T*>(a.x) + row * a.width;
-    for (int64_t block = 0; block < a.width / a.block; ++block) {
-      quantize_block(x + block * a.block,
-                     a.block,
-                     a.codes + row * a.width + block * a.block,
-                     a.scales + row * (a.width / a.block) + block);
-    }
+    int16_t* const codes = a.codes + row * a.width;
+    float* const scales = a.scales + row * (a.width / a.block);
+    if (a.block == 128) quantize_row<128>(x, a.width, codes, scales);
+    if (a.block == 64) quantize_row<64>(x, a.width, codes, scales);
+    if (a.block == 32) quantize_row<32>(x, a.width, codes, scales);
     if (a.sums == nullptr) continue;
     for (int64_t group = 0; group < a.width / kQuantizedGroup; ++group) {
       float sum = 0;
