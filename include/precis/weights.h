@@ -26,6 +26,12 @@ class WeightSource {
   virtual const std::vector<int64_t>& shape(const std::string& name) const = 0;
   // A fresh tensor on the CPU. Throws kBadWeights if it is not of a floating type.
   virtual at::Tensor load(const std::string& name, c10::ScalarType dtype) const = 0;
+  // Rows first .. first + count of a tensor, which has these, as load() gives them. Where a source
+  // can, without the memory of all the others.
+  virtual at::Tensor load_rows(const std::string& name,
+                               int64_t first,
+                               int64_t count,
+                               c10::ScalarType dtype) const;
   // Hash of names, shapes and stored bytes of all tensors: the same whatever dtype they are loaded
   // in.
   virtual std::string fingerprint() const = 0;
@@ -44,6 +50,11 @@ class Weights {
   // Throws kBadWeights if the tensor is missing or has another shape.
   at::Tensor take(std::string_view name, at::IntArrayRef shape) const;
   at::Tensor take(std::string_view name, at::IntArrayRef shape, c10::ScalarType dtype) const;
+  // A part of what take(name, shape) gives: its rows first .. first + count.
+  at::Tensor take_rows(std::string_view name,
+                       at::IntArrayRef shape,
+                       int64_t first,
+                       int64_t count) const;
   // Counts as taken without being read: for known leftovers such as stored rotary tables.
   void skip(std::string_view name) const;
 
@@ -56,6 +67,8 @@ class Weights {
 
  private:
   std::string full(std::string_view name) const;
+  // The full name of one that is there, and counts as taken from now on.
+  std::string taken(std::string_view name, at::IntArrayRef shape) const;
 
   std::shared_ptr<const WeightSource> source_;
   c10::TensorOptions options_;

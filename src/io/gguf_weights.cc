@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/parallel.h"
 #include "io/gguf_model.h"
+#include "io/mapped_file.h"
 
 namespace precis {
 namespace {
@@ -64,28 +65,36 @@ std::string hugging_face_name(const std::string& name, bool sandwich_norms) {
   return concat("model.layers", name.substr(number, part - number + 1), *found, name.substr(kind));
 }
 
-// Dequantises straight into the wanted dtype, a bounded number of rows at a time.
-at::Tensor dequantized(const GgufTensor& tensor, c10::ScalarType dtype) {
-  at::Tensor out = at::empty(tensor.shape, dtype);
+// Rows first .. first + count, dequantised straight into the wanted dtype, a bounded number of them
+// at a time. rows: of all dimensions but the last.
+at::Tensor dequantized_rows(const GgufTensor& tensor,
+                            int64_t first,
+                            int64_t count,
+                            c10::ScalarType dtype) {
   const int64_t width = tensor.shape.empty() ? 1 : tensor.shape.back();
-  const int64_t rows = tensor.num_elements() / width;
   const size_t row_bytes = gguf_bytes(tensor.type, width);
-  at::Tensor flat = out.view({rows, width});
+  const auto bytes = tensor.bytes.subspan(first * row_bytes, count * row_bytes);
+  at::Tensor out = at::empty({count, width}, dtype);
   constexpr int64_t kElementsPerTask = 1 << 16;
   const int64_t chunk = std::max<int64_t>(1, kElementsPerTask / width);
   const bool inference = c10::InferenceMode::is_enabled();
-  for_ranges(rows, chunk, [&](int64_t first, int64_t last) {
+  for_ranges(count, chunk, [&](int64_t begin, int64_t end) {
     const c10::InferenceMode mode(inference);  // `out` was made in the same
     std::vector<float> scratch(chunk * width);
-    for (int64_t row = first; row < last; row += chunk) {
-      const int64_t count = std::min(chunk, last - row);
-      const std::span<float> values(scratch.data(), count * width);
-      gguf_dequantize(
-          tensor.type, tensor.bytes.subspan(row * row_bytes, count * row_bytes), values);
-      flat.narrow(0, row, count).copy_(at::from_blob(scratch.data(), {count, width}, at::kFloat));
+    for (int64_t row = begin; row < end; row += chunk) {
+      const int64_t rows = std::min(chunk, end - row);
+      const std::span<float> values(scratch.data(), rows * width);
+      gguf_dequantize(tensor.type, bytes.subspan(row * row_bytes, rows * row_bytes), values);
+      out.narrow(0, row, rows).copy_(at::from_blob(scratch.data(), {rows, width}, at::kFloat));
     }
   });
+  release_pages(bytes);
   return out;
+}
+
+at::Tensor dequantized(const GgufTensor& tensor, c10::ScalarType dtype) {
+  const int64_t width = tensor.shape.empty() ? 1 : tensor.shape.back();
+  return dequantized_rows(tensor, 0, tensor.num_elements() / width, dtype).view(tensor.shape);
 }
 
 class GgufWeights final : public WeightSource {
@@ -119,12 +128,17 @@ class GgufWeights final : public WeightSource {
     const GgufTensor& tensor = *tensors_.at(name);
     if (gemma_ && name.ends_with("norm.weight"))
       return dequantized(tensor, at::kFloat).sub_(1.0).to(dtype);
-    const at::Tensor values = dequantized(tensor, dtype);
-    if (name.find("self_attn.q_proj.") != std::string::npos)
-      return unpermuted(values, heads_, tensor);
-    if (name.find("self_attn.k_proj.") != std::string::npos)
-      return unpermuted(values, kv_heads_, tensor);
-    return values;
+    return unpermuted(dequantized(tensor, dtype), heads_of(name), tensor);
+  }
+
+  at::Tensor load_rows(const std::string& name,
+                       int64_t first,
+                       int64_t count,
+                       c10::ScalarType dtype) const override {
+    const GgufTensor& tensor = *tensors_.at(name);
+    const bool as_stored = tensor.shape.size() == 2 && heads_of(name) == 0;
+    return as_stored ? dequantized_rows(tensor, first, count, dtype)
+                     : WeightSource::load_rows(name, first, count, dtype);
   }
 
   std::string fingerprint() const override {
@@ -134,11 +148,19 @@ class GgufWeights final : public WeightSource {
       for (const int64_t size : tensor->shape) hasher.add(size);
       hasher.add(static_cast<int64_t>(tensor->type));
       hasher.add(tensor->bytes);
+      release_pages(tensor->bytes);
     }
     return hasher.hex();
   }
 
  private:
+  // Of the rows that the file holds as interleaved pairs; 0: of none.
+  int64_t heads_of(const std::string& name) const {
+    if (name.find("self_attn.q_proj.") != std::string::npos) return heads_;
+    if (name.find("self_attn.k_proj.") != std::string::npos) return kv_heads_;
+    return 0;
+  }
+
   // Interleaved pairs (2i, 2i + 1) back to halves (i, i + head_dim / 2). heads == 0: the file has
   // them so.
   at::Tensor unpermuted(const at::Tensor& values, int64_t heads, const GgufTensor& tensor) const {

@@ -27,4 +27,8 @@ class MappedFile {
   std::shared_ptr<const Mapping> mapping_;
 };
 
+// Gives the memory of a mapped file's bytes back, as far as they fill pages. They can be read as
+// before: the system then maps them anew.
+void release_pages(std::span<const std::byte> mapped);
+
 }  // namespace precis

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "io/json_file.h"
+#include "io/mapped_file.h"
 
 namespace precis {
 namespace {
@@ -67,6 +68,41 @@ class SafetensorsWeights final : public WeightSource {
   }
 
   at::Tensor load(const std::string& name, c10::ScalarType dtype) const override {
+    const StoredTensor& stored = floating(name);
+    const at::Tensor values = to_tensor(stored).to(dtype);
+    release_pages(stored.bytes);
+    return values;
+  }
+
+  at::Tensor load_rows(const std::string& name,
+                       int64_t first,
+                       int64_t count,
+                       c10::ScalarType dtype) const override {
+    StoredTensor rows = floating(name);
+    if (rows.shape.empty() || rows.bytes.empty())
+      return WeightSource::load_rows(name, first, count, dtype);
+    const size_t row_bytes = rows.bytes.size() / rows.shape[0];
+    rows.bytes = rows.bytes.subspan(first * row_bytes, count * row_bytes);
+    rows.shape[0] = count;
+    const at::Tensor values = to_tensor(rows).to(dtype);
+    release_pages(rows.bytes);
+    return values;
+  }
+
+  std::string fingerprint() const override {
+    Hasher hasher;
+    for (const auto& [name, tensor] : tensors_) {
+      hasher.add(name);
+      for (const int64_t size : tensor->shape) hasher.add(size);
+      hasher.add(tensor->dtype);
+      hasher.add(tensor->bytes);
+      release_pages(tensor->bytes);
+    }
+    return hasher.hex();
+  }
+
+ private:
+  const StoredTensor& floating(const std::string& name) const {
     const StoredTensor& stored = *tensors_.at(name);
     PRECIS_CHECK(stored.dtype[0] == 'F' || stored.dtype == "BF16",
                  kBadWeights,
@@ -84,21 +120,9 @@ class SafetensorsWeights final : public WeightSource {
                  " is ",
                  stored.dtype,
                  ", which is not supported");
-    return to_tensor(stored).to(dtype);
+    return stored;
   }
 
-  std::string fingerprint() const override {
-    Hasher hasher;
-    for (const auto& [name, tensor] : tensors_) {
-      hasher.add(name);
-      for (const int64_t size : tensor->shape) hasher.add(size);
-      hasher.add(tensor->dtype);
-      hasher.add(tensor->bytes);
-    }
-    return hasher.hex();
-  }
-
- private:
   std::string origin_;
   std::vector<SafetensorsFile> files_;
   std::map<std::string, const StoredTensor*> tensors_;

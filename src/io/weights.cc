@@ -16,6 +16,13 @@ std::string shape_text(at::IntArrayRef shape) {
 
 }  // namespace
 
+at::Tensor WeightSource::load_rows(const std::string& name,
+                                   int64_t first,
+                                   int64_t count,
+                                   c10::ScalarType dtype) const {
+  return load(name, dtype).narrow(0, first, count);
+}
+
 Weights::Weights(std::shared_ptr<const WeightSource> source, c10::TensorOptions options)
     : source_(std::move(source)),
       options_(options),
@@ -41,6 +48,18 @@ at::Tensor Weights::take(std::string_view name, at::IntArrayRef shape) const {
 at::Tensor Weights::take(std::string_view name,
                          at::IntArrayRef shape,
                          c10::ScalarType dtype) const {
+  return source_->load(taken(name, shape), dtype).to(options_.device());
+}
+
+at::Tensor Weights::take_rows(std::string_view name,
+                              at::IntArrayRef shape,
+                              int64_t first,
+                              int64_t count) const {
+  const auto dtype = c10::typeMetaToScalarType(options_.dtype());
+  return source_->load_rows(taken(name, shape), first, count, dtype).to(options_.device());
+}
+
+std::string Weights::taken(std::string_view name, at::IntArrayRef shape) const {
   const std::string whole = full(name);
   PRECIS_CHECK(has(name), kBadWeights, source_->origin(), ": tensor ", whole, " is missing");
   const auto& stored = source_->shape(whole);
@@ -54,7 +73,7 @@ at::Tensor Weights::take(std::string_view name,
                ", expected ",
                shape_text(shape));
   taken_->insert(whole);
-  return source_->load(whole, dtype).to(options_.device());
+  return whole;
 }
 
 void Weights::skip(std::string_view name) const { taken_->insert(full(name)); }

@@ -72,26 +72,37 @@ class Transformer final : public Decoder {
               int64_t bits)
       : config_(config), options_(options), fingerprint_(weights.source().fingerprint()) {
     nn::WeightArena arena;
-    const auto stored = [&](const nn::Linear& linear, int64_t own_bits) {
-      const std::string& origin = weights.source().origin();
-      return nn::moved(own_bits > 0 ? quantized(linear, own_bits, origin) : linear, arena);
+    const std::string& origin = weights.source().origin();
+    const auto stored = [&](const nn::Linear& linear) {
+      return nn::moved(bits > 0 ? quantized(linear, bits, origin) : linear, arena);
     };
     // Four bits are too few for what is looked up, and for what every token goes through at last.
-    const int64_t table_bits = bits > 0 ? 8 : 0;
+    // The largest matrix by far: where it is quantised, it is read a part at a time.
+    const auto table = [&](const Weights& from, const char* name) {
+      const std::vector<int64_t> shape{config.vocab_size, config.hidden_size};
+      if (bits == 0) return stored({from.take(name, shape), {}});
+      const auto rows = [&](int64_t first, int64_t count) {
+        return from.take_rows(name, shape, first, count);
+      };
+      const ops::WeightRows weight{shape[0], shape[1], rows};
+      return nn::moved(naming(origin,
+                              [&] {
+                                return nn::Linear{{}, {}, ops::quantize(weight, 8)};
+                              }),
+                       arena);
+    };
     const Weights model = weights.scope("model");
-    const std::vector<int64_t> table{config.vocab_size, config.hidden_size};
-    embedding_ = stored({model.take("embed_tokens.weight", table), {}}, table_bits);
+    embedding_ = table(model, "embed_tokens.weight");
     for (int64_t i = 0; i < config.num_layers; ++i) {
       const Weights layer = model.scope(concat("layers.", i));
       nn::DecoderLayer& loaded = layers_.emplace_back(nn::load_decoder_layer(layer, config, i));
       for (nn::Linear* linear : {&loaded.qkv, &loaded.output, &loaded.gate_up, &loaded.down})
-        *linear = stored(*linear, bits);
+        *linear = stored(*linear);
       layer.skip("self_attn.rotary_emb.inv_freq");  // older checkpoints store what the
                                                     // configuration implies
     }
     final_norm_ = nn::load_gain(model, "norm", config.hidden_size, config);
-    head_ = config.tied_head ? embedding_
-                             : stored({weights.take("lm_head.weight", table), {}}, table_bits);
+    head_ = config.tied_head ? embedding_ : table(weights, "lm_head.weight");
     if (config.tied_head) weights.skip("lm_head.weight");
     frequencies_ = ops::rotary_frequencies(config.rope, config.head_dim).to(options_.device());
     if (config.local_rope) {
@@ -149,14 +160,21 @@ class Transformer final : public Decoder {
   }
 
  private:
-  nn::Linear quantized(const nn::Linear& linear, int64_t bits, const std::string& origin) const {
+  // work(), whose complaints about numbers name where they come from.
+  template <typename Work>
+  static nn::Linear naming(const std::string& origin, const Work& work) {
     try {
-      nn::Linear result = nn::quantized(linear, bits);
-      if (result.bias.defined()) result.bias = result.bias.to(options_.dtype());
-      return result;
+      return work();
     } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInvalidArgument) throw;
       fail(ErrorKind::kBadWeights, origin, ": ", error.what());
     }
+  }
+
+  nn::Linear quantized(const nn::Linear& linear, int64_t bits, const std::string& origin) const {
+    nn::Linear result = naming(origin, [&] { return nn::quantized(linear, bits); });
+    if (result.bias.defined()) result.bias = result.bias.to(options_.dtype());
+    return result;
   }
 
   // Whether the pass is one row each of different sequences, as decode_step() wants it.

@@ -102,39 +102,68 @@ at::Tensor unpacked(const at::Tensor& bytes) {
   return at::cat({halves.bitwise_and(15), halves.bitwise_right_shift(4)}, 2);
 }
 
-QuantizedWeight quantize_with(const at::Tensor& weight,
-                              int64_t bits,
-                              QuantizedWeight (*int4)(const at::Tensor& rows)) {
+using QuantizeInt4 = QuantizedWeight (*)(const at::Tensor& rows);
+
+void check(const WeightRows& weight, int64_t bits) {
   PRECIS_CHECK(bits == 4 || bits == 8,
                kInvalidArgument,
                "quantize: ",
                bits,
                " bits were asked for, 4 and 8 are known");
-  PRECIS_CHECK(weight.dim() == 2 && weight.size(0) > 0 && can_be_quantized(weight.size(1)),
+  PRECIS_CHECK(weight.outputs > 0 && can_be_quantized(weight.width),
+               kInvalidArgument,
+               "quantize: a weight [",
+               weight.outputs,
+               ", ",
+               weight.width,
+               "], expected a width that is a multiple of ",
+               kQuantizedGroup);
+}
+
+QuantizedWeight quantize_rows(const at::Tensor& rows, int64_t bits, QuantizeInt4 int4) {
+  const auto largest = rows.abs().amax().item<double>();
+  PRECIS_CHECK(std::isfinite(largest) && (bits == 8 || largest <= kLargestFloat16),
+               kInvalidArgument,
+               "quantize: the weight holds ",
+               largest,
+               ", expected finite numbers, for 4 bits up to ",
+               kLargestFloat16);
+  return bits == 8 ? quantize_int8(rows) : int4(rows);
+}
+
+QuantizedWeight quantize_with(const WeightRows& weight, int64_t bits, QuantizeInt4 int4) {
+  check(weight, bits);
+  const int64_t step = std::max<int64_t>(1, kNumbersAtATime / weight.width);
+  QuantizedWeight result{bits, {}, {}, {}};
+  const auto put = [&](at::Tensor& whole, const at::Tensor& part, int64_t first) {
+    if (!part.defined()) return;
+    if (!whole.defined()) {
+      std::vector<int64_t> shape = part.sizes().vec();
+      shape[0] = weight.outputs;
+      whole = at::empty(shape, part.options());
+    }
+    whole.narrow(0, first, part.size(0)).copy_(part);
+  };
+  for (int64_t first = 0; first < weight.outputs; first += step) {
+    const int64_t count = std::min(step, weight.outputs - first);
+    const at::Tensor rows = weight.rows(first, count).detach().to(at::kFloat);
+    const QuantizedWeight part = quantize_rows(rows, bits, int4);
+    put(result.codes, part.codes, first);
+    put(result.scales, part.scales, first);
+    put(result.minima, part.minima, first);
+  }
+  return result;
+}
+
+WeightRows rows_of(const at::Tensor& weight) {
+  PRECIS_CHECK(weight.dim() == 2,
                kInvalidArgument,
                "quantize: a weight ",
                weight.sizes(),
-               ", expected a width that is a multiple of ",
-               kQuantizedGroup);
-  const int64_t step = std::max<int64_t>(1, kNumbersAtATime / weight.size(1));
-  std::vector<at::Tensor> codes, scales, minima;
-  for (int64_t first = 0; first < weight.size(0); first += step) {
-    const int64_t count = std::min(step, weight.size(0) - first);
-    const at::Tensor rows = weight.narrow(0, first, count).detach().to(at::kFloat);
-    const auto largest = rows.abs().amax().item<double>();
-    PRECIS_CHECK(std::isfinite(largest) && (bits == 8 || largest <= kLargestFloat16),
-                 kInvalidArgument,
-                 "quantize: the weight holds ",
-                 largest,
-                 ", expected finite numbers, for 4 bits up to ",
-                 kLargestFloat16);
-    QuantizedWeight part = bits == 8 ? quantize_int8(rows) : int4(rows);
-    codes.push_back(std::move(part.codes));
-    scales.push_back(std::move(part.scales));
-    if (bits == 4) minima.push_back(std::move(part.minima));
-  }
-  return {
-      bits, at::cat(codes, 0), at::cat(scales, 0), bits == 4 ? at::cat(minima, 0) : at::Tensor()};
+               ", expected [outputs, width]");
+  return {weight.size(0), weight.size(1), [weight](int64_t first, int64_t count) {
+            return weight.narrow(0, first, count);
+          }};
 }
 
 }  // namespace
@@ -148,11 +177,17 @@ int64_t QuantizedWeight::nbytes() const {
 bool can_be_quantized(int64_t width) { return width > 0 && width % kQuantizedGroup == 0; }
 
 QuantizedWeight reference::quantize(const at::Tensor& weight, int64_t bits) {
-  return quantize_with(weight, bits, reference_int4);
+  return quantize_with(rows_of(weight), bits, reference_int4);
 }
 
 QuantizedWeight quantize(const at::Tensor& weight, int64_t bits) {
-  return quantize_with(weight, bits, weight.is_cpu() ? kernel_int4 : reference_int4);
+  return quantize(rows_of(weight), bits);
+}
+
+QuantizedWeight quantize(const WeightRows& weight, int64_t bits) {
+  return quantize_with(weight, bits, [](const at::Tensor& rows) {
+    return rows.is_cpu() ? kernel_int4(rows) : reference_int4(rows);
+  });
 }
 
 at::Tensor reference::dequantize(const QuantizedWeight& weight, c10::ScalarType dtype) {

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 
 #include "kernels/kernels.h"
 
@@ -35,6 +36,15 @@ bool can_be_quantized(int64_t width);
 // kInvalidArgument for other bits, a width that is no multiple of 32 and numbers that are not
 // finite or, for bits 4, too large for float16 scales.
 QuantizedWeight quantize(const at::Tensor& weight, int64_t bits);
+
+// A weight [outputs, width] that is read a part at a time, so that it never is in memory as a
+// whole.
+struct WeightRows {
+  int64_t outputs = 0;
+  int64_t width = 0;
+  std::function<at::Tensor(int64_t first, int64_t count)> rows;  // [count, width]
+};
+QuantizedWeight quantize(const WeightRows& weight, int64_t bits);
 
 // The numbers that stand for the weight, [outputs, width].
 at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype);

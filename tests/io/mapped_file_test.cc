@@ -41,6 +41,18 @@ TEST_F(MappedFileTest, SurvivesRemovalOfTheFile) {
   EXPECT_EQ(text_of(file), "gone");
 }
 
+TEST_F(MappedFileTest, ReleasedPagesCanBeReadAgain) {
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += std::to_string(i);
+  const MappedFile file = MappedFile::open(file_of(text));
+  EXPECT_EQ(text_of(file), text);
+  release_pages(file.bytes());
+  EXPECT_EQ(text_of(file), text);
+  for (const size_t first : {size_t{1}, size_t{4095}, size_t{4097}, text.size()})
+    release_pages(file.bytes().subspan(first));
+  EXPECT_EQ(text_of(file), text);
+}
+
 TEST_F(MappedFileTest, RefusesAMissingFile) {
   expect_error(ErrorKind::kNotFound, "nowhere", [&] { MappedFile::open(folder() / "nowhere"); });
   expect_error(ErrorKind::kNotFound, "nowhere", [&] { MappedFile::open(file_of("") / "nowhere"); });

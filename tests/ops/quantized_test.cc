@@ -101,6 +101,28 @@ TEST_F(QuantizedWeights, RowsAreThoseOfTheWhole) {
   }
 }
 
+TEST_F(QuantizedWeights, AreTheSameReadAPartAtATime) {
+  const int64_t outputs = 1200, width = 4096;
+  const at::Tensor weight = at::randn({outputs, width});
+  for (const int64_t bits : {4, 8}) {
+    int64_t calls = 0, read = 0;
+    const auto parts = ops::quantize({outputs,
+                                      width,
+                                      [&](int64_t first, int64_t count) {
+                                        EXPECT_EQ(first, read);
+                                        ++calls;
+                                        read += count;
+                                        return weight.narrow(0, first, count);
+                                      }},
+                                     bits);
+    EXPECT_EQ(read, outputs);
+    EXPECT_GT(calls, 1);
+    const auto whole = ops::quantize(weight, bits);
+    EXPECT_TRUE(at::equal(parts.codes, whole.codes) && at::equal(parts.scales, whole.scales));
+    EXPECT_LE(largest(ops::dequantize(whole, at::kFloat) - weight), bits == 8 ? 0.03 : 0.4);
+  }
+}
+
 TEST_F(QuantizedWeights, WhatCannotBeQuantizedIsRefused) {
   const auto refuse = [](const at::Tensor& weight, int64_t bits, const char* part) {
     expect_error(ErrorKind::kInvalidArgument, part, [&] { ops::quantize(weight, bits); });

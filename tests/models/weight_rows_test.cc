@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights that are read a part at a time.
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "io/gguf_model.h"
+#include "io/safetensors_weights.h"
+#include "models/config.h"
+#include "models/load_decoder.h"
+#include "models/transformer.h"
+#include "precis/shapes.h"
+
+namespace precis {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kModels = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models";
+
+std::shared_ptr<const WeightSource> weights_of(const fs::path& model) {
+  if (fs::is_directory(model)) return safetensors_weights(model);
+  return gguf_weights(std::make_shared<const GgufFile>(GgufFile::open(model)));
+}
+
+// Of every tensor of every model: those that a file holds in another order, too. What has been read
+// can be read again.
+TEST(WeightRows, AreThoseOfTheWhole) {
+  for (const auto& entry : fs::directory_iterator(kModels)) {
+    const auto source = weights_of(entry.path());
+    const std::string fingerprint = source->fingerprint();
+    for (const std::string& name : source->names()) {
+      const int64_t rows = source->shape(name)[0], middle = rows / 3;
+      for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+        const at::Tensor last = source->load_rows(name, middle, rows - middle, dtype),
+                         first = source->load_rows(name, 0, middle, dtype);
+        EXPECT_EQ(first.scalar_type(), dtype);
+        EXPECT_TRUE(at::equal(at::cat({first, last}), source->load(name, dtype)))
+            << entry.path() << " " << name;
+      }
+    }
+    EXPECT_EQ(source->fingerprint(), fingerprint) << entry.path();
+  }
+}
+
+// Refuses to give the tables of words as a whole.
+class WithoutTables final : public WeightSource {
+ public:
+  explicit WithoutTables(std::shared_ptr<const WeightSource> source) : source_(std::move(source)) {}
+
+  const std::string& origin() const override { return source_->origin(); }
+  std::vector<std::string> names() const override { return source_->names(); }
+  const std::vector<int64_t>& shape(const std::string& name) const override {
+    return source_->shape(name);
+  }
+  at::Tensor load(const std::string& name, c10::ScalarType dtype) const override {
+    EXPECT_NE(name, "model.embed_tokens.weight");
+    EXPECT_NE(name, "lm_head.weight");
+    return source_->load(name, dtype);
+  }
+  at::Tensor load_rows(const std::string& name,
+                       int64_t first,
+                       int64_t count,
+                       c10::ScalarType dtype) const override {
+    return source_->load_rows(name, first, count, dtype);
+  }
+  std::string fingerprint() const override { return source_->fingerprint(); }
+
+ private:
+  std::shared_ptr<const WeightSource> source_;
+};
+
+// In float32 they are what loading would need most memory for.
+TEST(WeightRows, TablesAreQuantisedAPartAtATime) {
+  const c10::InferenceMode inference;
+  const at::Tensor ids = at::arange(4);
+  for (const char* name : {"gemma3_text", "gemma3_text.gguf"}) {
+    const fs::path model = kModels / name;
+    const DecoderConfig config = model_shape(model);
+    const Weights parts(std::make_shared<WithoutTables>(weights_of(model)), at::kFloat);
+    const auto decoder = load_transformer(config, parts, at::kFloat, WeightFormat::kInt8),
+               whole = load_decoder(model, at::kFloat, WeightFormat::kInt8);
+    EXPECT_TRUE(at::equal(decoder->embed(ids), whole->embed(ids))) << name;
+    EXPECT_EQ(decoder->weight_bytes(), whole->weight_bytes()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace precis
