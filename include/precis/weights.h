@@ -26,8 +26,9 @@ class WeightSource {
   virtual const std::vector<int64_t>& shape(const std::string& name) const = 0;
   // A fresh tensor on the CPU. Throws kBadWeights if it is not of a floating type.
   virtual at::Tensor load(const std::string& name, c10::ScalarType dtype) const = 0;
-  // Rows first .. first + count of a tensor, which has these, as load() gives them. Where a source
-  // can, without the memory of all the others.
+  // Rows first .. first + count of a tensor of one dimension or more as load() gives them,
+  // [count, ...]; throws as load(). This one loads all of them at each call: a source that can
+  // reads no others. REQUIRES: 0 <= first, first + count <= shape(name)[0].
   virtual at::Tensor load_rows(const std::string& name,
                                int64_t first,
                                int64_t count,
@@ -50,7 +51,8 @@ class Weights {
   // Throws kBadWeights if the tensor is missing or has another shape.
   at::Tensor take(std::string_view name, at::IntArrayRef shape) const;
   at::Tensor take(std::string_view name, at::IntArrayRef shape, c10::ScalarType dtype) const;
-  // A part of what take(name, shape) gives: its rows first .. first + count.
+  // A part of what take(name, shape) gives: its rows first .. first + count, [count, ...]. Throws
+  // as take(), and kInvalidArgument if there are no such rows.
   at::Tensor take_rows(std::string_view name,
                        at::IntArrayRef shape,
                        int64_t first,

@@ -136,7 +136,8 @@ class GgufWeights final : public WeightSource {
                        int64_t count,
                        c10::ScalarType dtype) const override {
     const GgufTensor& tensor = *tensors_.at(name);
-    const bool as_stored = tensor.shape.size() == 2 && heads_of(name) == 0;
+    const bool gain = name.ends_with("norm.weight");
+    const bool as_stored = tensor.shape.size() == 2 && heads_of(name) == 0 && !gain;
     return as_stored ? dequantized_rows(tensor, first, count, dtype)
                      : WeightSource::load_rows(name, first, count, dtype);
   }

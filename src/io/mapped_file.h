@@ -28,7 +28,8 @@ class MappedFile {
 };
 
 // Gives the memory of a mapped file's bytes back, as far as they fill pages. They can be read as
-// before: the system then maps them anew.
+// before: the system then maps them anew. REQUIRES: bytes of a MappedFile; other memory would lose
+// its contents.
 void release_pages(std::span<const std::byte> mapped);
 
 }  // namespace precis

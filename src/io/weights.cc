@@ -55,6 +55,15 @@ at::Tensor Weights::take_rows(std::string_view name,
                               at::IntArrayRef shape,
                               int64_t first,
                               int64_t count) const {
+  PRECIS_CHECK(!shape.empty() && first >= 0 && count >= 0 && count <= shape[0] - first,
+               kInvalidArgument,
+               source_->origin(),
+               ": tensor ",
+               full(name),
+               " has no rows ",
+               first,
+               " to ",
+               first + count);
   const auto dtype = c10::typeMetaToScalarType(options_.dtype());
   return source_->load_rows(taken(name, shape), first, count, dtype).to(options_.device());
 }

@@ -142,7 +142,8 @@ struct QuantizeRowsArguments {
   int64_t block;
 };
 
-// Outputs that products with quantised matrices take together.
+// Outputs in a tile of products with quantised matrices, by which ranges are counted; a vector
+// holds 4, 8 or 16 of them.
 inline constexpr int64_t kOutputsPerTile = 16;
 
 // Quantises rows of `width` floats in bits 4, as QuantizedMatrix has them: of the grids

@@ -92,7 +92,15 @@ class RandomWeights final : public WeightSource {
   std::string fingerprint() const override { return fingerprint_; }
 
   at::Tensor load(const std::string& name, c10::ScalarType dtype) const override {
-    const std::vector<int64_t>& shape = shapes_.at(name);
+    return load_rows(name, 0, shapes_.at(name)[0], dtype);
+  }
+
+  at::Tensor load_rows(const std::string& name,
+                       int64_t first,
+                       int64_t count,
+                       c10::ScalarType dtype) const override {
+    std::vector<int64_t> shape = shapes_.at(name);
+    shape[0] = count;
     if (name.ends_with(".bias")) return at::zeros(shape, dtype);
     if (shape.size() == 1) return at::full(shape, gain_, dtype);
     at::Tensor weight = at::empty(shape, dtype);
@@ -100,11 +108,12 @@ class RandomWeights final : public WeightSource {
     // Tensors begin at different places of what was drawn.
     Hasher hasher;
     hasher.add(name);
-    int64_t from = std::stoll(hasher.hex().substr(0, 8), nullptr, 16) % kDrawn;
+    const int64_t begin = std::stoll(hasher.hex().substr(0, 8), nullptr, 16) % kDrawn;
+    int64_t from = (begin + first * shape[1]) % kDrawn;
     for (int64_t done = 0; done < flat.numel(); from = 0) {
-      const int64_t count = std::min(kDrawn - from, flat.numel() - done);
-      flat.narrow(0, done, count).copy_(drawn.narrow(0, from, count));
-      done += count;
+      const int64_t next = std::min(kDrawn - from, flat.numel() - done);
+      flat.narrow(0, done, next).copy_(drawn.narrow(0, from, next));
+      done += next;
     }
     return weight;
   }

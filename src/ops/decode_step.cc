@@ -142,7 +142,9 @@ class Step {
   // More threads than the longest product has ranges would have nothing to do.
   int64_t most_ranges() const {
     const StepLinear& widest = model_.layers.front().gate_up;
-    return outputs_of(widest) / row_grain(width_of(widest)) + 1;
+    const int64_t together = widest.quantized.defined() ? kernels::kOutputsPerTile : 1;
+    const int64_t parts = outputs_of(widest) / together;
+    return parts / row_grain(together * width_of(widest)) + 1;
   }
 
   // 0: none.

@@ -61,11 +61,11 @@ at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight, const at
   const QuantizedRows own = room_for(rows, width, block, weight.bits);
   const at::Tensor out = at::empty({rows, weight.outputs()}, at::kFloat);
   const at::Tensor wide = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
-  kernels::cpu().quantize_rows(
-      element_of(x),
-      {numbers.const_data_ptr(), own.codes, own.scales, own.sums, width, block},
-      0,
-      rows);
+  const kernels::QuantizeRowsArguments quantize{
+      numbers.const_data_ptr(), own.codes, own.scales, own.sums, width, block};
+  for_row_ranges(rows, width, [&](int64_t first, int64_t last) {
+    kernels::cpu().quantize_rows(element_of(x), quantize, first, last);
+  });
   const kernels::QuantizedLinearArguments arguments{
       kernel_matrix(weight),
       own.codes,

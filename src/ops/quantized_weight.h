@@ -44,6 +44,7 @@ struct WeightRows {
   int64_t width = 0;
   std::function<at::Tensor(int64_t first, int64_t count)> rows;  // [count, width]
 };
+// As quantize(weight). rows() is asked for all rows in order, of any floating dtype, on one device.
 QuantizedWeight quantize(const WeightRows& weight, int64_t bits);
 
 // The numbers that stand for the weight, [outputs, width].

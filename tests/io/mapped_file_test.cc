@@ -3,7 +3,10 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <fstream>
 #include <optional>
+#include <string>
 
 #include "file_fixture.h"
 
@@ -39,6 +42,25 @@ TEST_F(MappedFileTest, SurvivesRemovalOfTheFile) {
   const MappedFile file = MappedFile::open(path);
   std::filesystem::remove(path);
   EXPECT_EQ(text_of(file), "gone");
+}
+
+// Bytes of files that this process holds in memory.
+int64_t resident_file_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    int64_t kilobytes = 0;
+    if (word == "RssFile:" && status >> kilobytes) return kilobytes * 1024;
+  }
+  return 0;
+}
+
+TEST_F(MappedFileTest, ReleasedPagesAreNotHeld) {
+  constexpr int64_t kSize = 32 << 20;
+  const MappedFile file = MappedFile::open(file_of(std::string(kSize, 'x')));
+  EXPECT_EQ(std::ranges::count(text_of(file), 'x'), kSize);
+  const int64_t held = resident_file_bytes();
+  release_pages(file.bytes());
+  EXPECT_LT(resident_file_bytes(), held - kSize / 2);
 }
 
 TEST_F(MappedFileTest, ReleasedPagesCanBeReadAgain) {

@@ -59,6 +59,20 @@ TEST(RandomDecoder, IsTheSameForTheSameSeedInEveryFormat) {
   }
 }
 
+// The head of such a model is a table of its own.
+TEST(RandomDecoder, IsNearlyTheSameInInt8WithAHeadOfItsOwn) {
+  const c10::InferenceMode inference;
+  DecoderConfig shape = model_shape(kModels / "gemma3_text");
+  shape.tied_head = false;
+  const auto decoder = random_decoder(shape, at::kFloat, WeightFormat::kDtype),
+             narrow = random_decoder(shape, at::kFloat, WeightFormat::kInt8);
+  const at::Tensor hidden = hidden_states(*decoder), logits = decoder->logits(hidden);
+  const double distance = (narrow->logits(hidden) - logits).norm().item<double>();
+  EXPECT_LT(distance, 0.02 * logits.norm().item<double>());
+  shape.tied_head = true;
+  EXPECT_GT(decoder->num_parameters(), count_parameters(shape));
+}
+
 TEST(RandomDecoder, HasNoTwoRowsAlike) {
   const auto decoder =
       random_decoder(model_shape(kModels / "llama"), at::kFloat, WeightFormat::kDtype);

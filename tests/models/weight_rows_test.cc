@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "io/gguf_model.h"
 #include "io/safetensors_weights.h"
@@ -13,6 +15,9 @@
 #include "models/load_decoder.h"
 #include "models/transformer.h"
 #include "precis/shapes.h"
+#include "support/expect_error.h"
+#include "support/temporary_directory.h"
+#include "support/tensor_file.h"
 
 namespace precis {
 namespace {
@@ -46,7 +51,7 @@ TEST(WeightRows, AreThoseOfTheWhole) {
   }
 }
 
-// Refuses to give the tables of words as a whole.
+// Refuses to give the table of words as a whole.
 class WithoutTables final : public WeightSource {
  public:
   explicit WithoutTables(std::shared_ptr<const WeightSource> source) : source_(std::move(source)) {}
@@ -58,7 +63,6 @@ class WithoutTables final : public WeightSource {
   }
   at::Tensor load(const std::string& name, c10::ScalarType dtype) const override {
     EXPECT_NE(name, "model.embed_tokens.weight");
-    EXPECT_NE(name, "lm_head.weight");
     return source_->load(name, dtype);
   }
   at::Tensor load_rows(const std::string& name,
@@ -86,6 +90,33 @@ TEST(WeightRows, TablesAreQuantisedAPartAtATime) {
     EXPECT_TRUE(at::equal(decoder->embed(ids), whole->embed(ids))) << name;
     EXPECT_EQ(decoder->weight_bytes(), whole->weight_bytes()) << name;
   }
+}
+
+TEST(WeightRows, ThatThereAreNotAreRefused) {
+  const auto source = weights_of(kModels / "llama");
+  const std::string name = "model.embed_tokens.weight";
+  const std::vector<int64_t>& shape = source->shape(name);
+  const Weights weights(source, at::kFloat);
+  EXPECT_EQ(weights.take_rows(name, shape, shape[0] - 1, 1).size(0), 1);
+  for (const auto& [first, count] :
+       {std::pair<int64_t, int64_t>{shape[0] - 1, 2}, {-1, 1}, {0, -1}, {shape[0] + 1, 0}})
+    expect_error(ErrorKind::kInvalidArgument, "has no rows", [&, first = first, count = count] {
+      weights.take_rows(name, shape, first, count);
+    });
+}
+
+// Numbers that cannot be quantised are the file's fault, which is named.
+TEST(WeightRows, NoNumberInATableNamesTheFile) {
+  const TemporaryDirectory directory;
+  const fs::path model = directory / "model";
+  fs::copy(kModels / "gemma3_text", model, fs::copy_options::recursive);
+  TensorFile file(model / "model.safetensors");
+  std::string& bytes = file.at("model.embed_tokens.weight").bytes;
+  bytes.replace(bytes.size() - 8, 8, std::string(8, '\xff'));  // no number in any format
+  file.write(model / "model.safetensors");
+  expect_error(ErrorKind::kBadWeights, "model.safetensors: quantize: the weight holds", [&] {
+    load_decoder(model, at::kFloat, WeightFormat::kInt8);
+  });
 }
 
 }  // namespace

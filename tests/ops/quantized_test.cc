@@ -162,9 +162,11 @@ class QuantizedLinear : public testing::TestWithParam<Product> {
   // To the last bit: what a sequence is given does not depend on who is decoded beside it.
   void expect_rows_alone_equal(int64_t width) const {
     const auto weight = ops::quantize(at::randn({37, width}), GetParam().bits);
-    const at::Tensor x = random({11, width}), together = ops::linear(x, weight);
+    const at::Tensor x = random({11, width}), bias = random({37});
+    const at::Tensor together = ops::linear(x, weight, bias);
     for (int64_t row = 0; row < x.size(0); ++row)
-      EXPECT_TRUE(at::equal(ops::linear(x.narrow(0, row, 1), weight), together.narrow(0, row, 1)))
+      EXPECT_TRUE(
+          at::equal(ops::linear(x.narrow(0, row, 1), weight, bias), together.narrow(0, row, 1)))
           << "row " << row << " of width " << width;
   }
 

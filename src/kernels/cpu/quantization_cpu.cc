@@ -148,9 +148,10 @@ template <typename T>
     const T* x = static_cast<const T*>(a.x) + row * a.width;
     int16_t* const codes = a.codes + row * a.width;
     float* const scales = a.scales + row * (a.width / a.block);
-    if (a.block == 128) quantize_row<128>(x, a.width, codes, scales);
-    if (a.block == 64) quantize_row<64>(x, a.width, codes, scales);
-    if (a.block == 32) quantize_row<32>(x, a.width, codes, scales);
+    const auto row_of = a.block == 128  ? quantize_row<128, T>
+                        : a.block == 64 ? quantize_row<64, T>
+                                        : quantize_row<32, T>;
+    row_of(x, a.width, codes, scales);
     if (a.sums == nullptr) continue;
     for (int64_t group = 0; group < a.width / kQuantizedGroup; ++group) {
       float sum = 0;

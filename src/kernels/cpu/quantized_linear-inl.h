@@ -53,12 +53,14 @@ struct Tile {
   const QuantizedLinearArguments& a;
   int64_t first, count;  // outputs; the last stands for those that there are not
   const uint8_t* places[kOutputs];
+  int64_t ahead;  // outputs, to the tile that is asked for
 
   Tile(const QuantizedLinearArguments& a, int64_t first, int64_t last)
       : a(a), first(first), count(std::min(kOutputs, last - first)) {
     const int64_t bytes = a.weight.width * a.weight.bits / 8;
     for (int64_t i = 0; i < kOutputs; ++i)
       places[i] = static_cast<const uint8_t*>(a.weight.codes) + output(i) * bytes;
+    ahead = (kPrefetchDistance / (kOutputs * bytes) + 1) * kOutputs;
   }
 
   int64_t output(int64_t i) const { return first + std::min(i, count - 1); }
@@ -92,12 +94,14 @@ struct Tile {
     words[3] = hn::BitCast(kWord, InterleaveUpper(kTwo, upper_ab, upper_cd));
   }
 
-  // Asks for what is read later, in the order in which the weight lies.
-  HWY_INLINE void prefetch(int64_t offset) const {
-    constexpr int64_t kLine = 64;
-    const char* const next =
-        reinterpret_cast<const char*>(places[0]) + kOutputs * offset + kPrefetchDistance;
-    for (int64_t i = 0; i < kOutputs * kStep; i += kLine) hwy::Prefetch(next + i);
+  // Asks for what a later tile reads at `offset` from these places, of outputs of `bytes` each: for
+  // a line of some of them, and of others until the offset is a line further.
+  HWY_INLINE void prefetch(const uint8_t* const* from, int64_t offset, int64_t bytes) const {
+    constexpr int64_t kLine = 64, kSteps = kLine / kStep, kShare = kOutputs / kSteps;
+    const int64_t begin = offset / kStep % kSteps * kShare;
+    const int64_t line = ahead * bytes + offset / kLine * kLine;
+    for (int64_t i = begin; i < begin + kShare; ++i)
+      hwy::Prefetch(reinterpret_cast<const char*>(from[i]) + line);
   }
 
   // Sums of each row, each in parts: additions to one wait for each other.
@@ -194,7 +198,7 @@ struct Tile {
       const int64_t begin = block * a.block;
       Sums<kRows> sums;
       for (int64_t i = 0; i < a.block; i += kStep) {
-        if (first_row == 0) prefetch(begin + i);
+        if (first_row == 0) prefetch(places, begin + i, width);
         hn::Vec<Words> words[kWords];
         transpose(places, begin + i, words);
         const int16_t* const even = x + begin + i / 2;
@@ -217,14 +221,17 @@ struct Tile {
     const hn::Rebind<uint16_t, Words> kShort;
     const hn::Rebind<hwy::float16_t, Words> kHalf;
     const int64_t groups = a.weight.width / kQuantizedGroup;
+    const int64_t bytes = groups * static_cast<int64_t>(sizeof(uint16_t)), offset = 2 * group;
     const uint8_t* from[kOutputs];
-    uint16_t rest[kOutputs][kHalves];
+    for (int64_t i = 0; i < kOutputs; ++i)
+      from[i] = reinterpret_cast<const uint8_t*>(halves) + output(i) * bytes;
+    prefetch(from, offset, bytes);
+    uint8_t rest[kOutputs][kStep] = {};
     for (int64_t i = 0; i < kOutputs; ++i) {
-      const uint16_t* const own = halves + output(i) * groups + group;
-      from[i] = reinterpret_cast<const uint8_t*>(own);
-      if (group + kHalves <= groups) continue;
-      for (int64_t j = 0; j < kHalves; ++j) rest[i][j] = group + j < groups ? own[j] : 0;
-      from[i] = reinterpret_cast<const uint8_t*>(rest[i]);
+      from[i] += offset;
+      if (offset + kStep <= bytes) continue;
+      std::memcpy(rest[i], from[i], bytes - offset);
+      from[i] = rest[i];
     }
     hn::Vec<Words> words[kWords];
     transpose(from, 0, words);
@@ -248,7 +255,7 @@ struct Tile {
       widen(a.weight.group_scales, begin, scales);
       widen(a.weight.group_minima, begin, minima);
       for (int64_t group = begin; group < std::min(begin + kHalves, groups); ++group) {
-        if (first_row == 0) prefetch(group * kStep);
+        if (first_row == 0) prefetch(places, group * kStep, width / 2);
         Sums<kRows> sums;
         hn::Vec<Words> words[kWords];
         transpose(places, group * kStep, words);
@@ -300,94 +307,6 @@ float product(const QuantizedLinearArguments& a, int64_t row, int64_t output) {
   return total;
 }
 
-// The product of one row with int8 codes: a tile's to the last bit, but the weight is read output
-// after output, as fast as memory is. Codes: a vector of at most a block's, two a lane.
-template <class Codes>
-struct Int8Row {
-  using Wide = hn::Repartition<int32_t, Codes>;
-  using Four = hn::CappedTag<int32_t, 4>;
-  using FourFloats = hn::RebindToFloat<Four>;
-  static constexpr int64_t kOutputs = 4;
-  static constexpr int64_t kRead = 2 * hn::MaxLanes(Codes());  // bytes
-  static constexpr int64_t kBlocks = 16;                       // whose sums are kept at a time
-
-  const QuantizedLinearArguments& a;
-  hn::Vec<Wide> sums[kBlocks][kOutputs];  // lanes not yet added to each other
-
-  HWY_INLINE hn::Vec<Wide> block_sums(const uint8_t* codes, const int16_t* x) const {
-    const Codes kCodes;
-    const Wide kWide;
-    const int16_t* const odd = x + a.block / 2;
-    auto sum = hn::Zero(kWide);
-    for (int64_t i = 0; i < a.block; i += kRead) {
-      hwy::Prefetch(reinterpret_cast<const char*>(codes) + i + kPrefetchDistance);
-      const auto both = hn::LoadU(kCodes, reinterpret_cast<const int16_t*>(codes + i));
-      const auto lower = hn::ShiftRight<8>(hn::ShiftLeft<8>(both)), upper = hn::ShiftRight<8>(both);
-      sum = add_pairs(kWide, lower, hn::LoadU(kCodes, x + i / 2), sum);
-      sum = add_pairs(kWide, upper, hn::LoadU(kCodes, odd + i / 2), sum);
-    }
-    return sum;
-  }
-
-  // One number for each of four outputs.
-  static HWY_INLINE hn::Vec<Four> added(const hn::Vec<Wide>* of) {
-    const Wide kWide;
-    const hn::Repartition<int64_t, Wide> kTwo;
-    const auto together = [&](auto a, auto b) HWY_ATTR {
-      const auto sum = hn::Add(InterleaveLower(kWide, a, b), InterleaveUpper(kWide, a, b));
-      return hn::BitCast(kTwo, sum);
-    };
-    const auto ab = together(of[0], of[1]), cd = together(of[2], of[3]);
-    return halves_added(kWide,
-                        hn::Add(hn::BitCast(kWide, InterleaveLower(kTwo, ab, cd)),
-                                hn::BitCast(kWide, InterleaveUpper(kTwo, ab, cd))));
-  }
-
-  template <class D>
-  static HWY_INLINE hn::Vec<Four> halves_added(D, hn::Vec<D> x) {
-    if constexpr (hn::MaxLanes(D()) == 4) {
-      return x;
-    } else {
-      const hn::Half<D> half;
-      return halves_added(half, hn::Add(LowerHalf(half, x), UpperHalf(half, x)));
-    }
-  }
-
-  // `count` outputs from `first` on, at most four.
-  HWY_INLINE void multiply(int64_t first, int64_t count) {
-    const FourFloats kFloat;
-    const int64_t width = a.weight.width, blocks = width / a.block;
-    const uint8_t* const codes = static_cast<const uint8_t*>(a.weight.codes);
-    auto total = hn::Zero(kFloat);
-    for (int64_t begin = 0; begin < blocks; begin += kBlocks) {
-      const int64_t end = std::min(begin + kBlocks, blocks);
-      for (int64_t own = 0; own < kOutputs; ++own) {
-        const uint8_t* const output = codes + (first + std::min(own, count - 1)) * width;
-        for (int64_t block = begin; block < end; ++block)
-          sums[block - begin][own] =
-              block_sums(output + block * a.block, a.x_codes + block * a.block);
-      }
-      for (int64_t block = begin; block < end; ++block) {
-        const auto sum = hn::ConvertTo(kFloat, added(sums[block - begin]));
-        total = hn::MulAdd(sum, hn::Set(kFloat, a.x_scales[block]), total);
-      }
-    }
-    float out[kOutputs];
-    hn::StoreU(total, kFloat, out);
-    for (int64_t i = 0; i < count; ++i) {
-      const float product = out[i] * a.weight.scales[first + i];
-      a.out[first + i] = a.bias == nullptr ? product : product + a.bias[first + i];
-    }
-  }
-};
-
-template <int64_t kBytes>
-HWY_INLINE void int8_row(const QuantizedLinearArguments& a, int64_t first, int64_t last) {
-  Int8Row<hn::CappedTag<int16_t, kBytes / 2>> row{a, {}};
-  for (int64_t output = first; output < last; output += row.kOutputs)
-    row.multiply(output, std::min(row.kOutputs, last - output));
-}
-
 // As many rows as there are, at most kMostRows.
 template <class Words, size_t... kLess>
 HWY_INLINE void rows_from(const Tile<Words>& tile, int64_t row, std::index_sequence<kLess...>) {
@@ -401,8 +320,6 @@ void outputs_by(const QuantizedLinearArguments& a, int64_t first, int64_t last) 
     for (int64_t row = 0; row < a.rows; ++row)
       for (int64_t i = first; i < last; ++i)
         a.out[row * a.outputs + i] = product(a, row, i) + (a.bias == nullptr ? 0 : a.bias[i]);
-  } else if (a.rows == 1 && a.weight.bits == 8) {
-    (a.block % 64 == 0 ? int8_row<64> : int8_row<32>)(a, first, last);
   } else {
     for (int64_t output = first; output < last; output += Tile<Words>::kOutputs) {
       const Tile<Words> tile(a, output, last);
