@@ -280,6 +280,7 @@ struct Tile {
 
 // Where there are no vectors.
 float product(const QuantizedLinearArguments& a, int64_t row, int64_t output) {
+  constexpr int64_t kHalf = kQuantizedGroup / 2;
   const QuantizedMatrix& w = a.weight;
   const uint8_t* const codes = static_cast<const uint8_t*>(w.codes) + output * w.width * w.bits / 8;
   const int16_t* const x = a.x_codes + row * w.width;
@@ -288,10 +289,9 @@ float product(const QuantizedLinearArguments& a, int64_t row, int64_t output) {
   for (int64_t block = 0; block < blocks; ++block) {
     int32_t sum = 0;
     for (int64_t i = block * a.block; i < (block + 1) * a.block; ++i) {
-      const uint8_t both = codes[w.bits == 8 ? i : i / 32 * 16 + i % 16];
-      const int32_t code = w.bits == 8   ? static_cast<int8_t>(both)
-                           : i % 32 < 16 ? both & 15
-                                         : both >> 4;
+      const bool upper = i % kQuantizedGroup >= kHalf;
+      const uint8_t both = codes[w.bits == 8 ? i : i / kQuantizedGroup * kHalf + i % kHalf];
+      const int32_t code = w.bits == 8 ? static_cast<int8_t>(both) : upper ? both >> 4 : both & 15;
       const int64_t own = i - block * a.block;
       sum += code * x[block * a.block + own / 2 + own % 2 * (a.block / 2)];
     }
