@@ -88,9 +88,12 @@ class Benchmark {
 
  private:
   at::Tensor best(const at::Tensor& hidden) {
+    const std::vector<Sampler*> samplers(hidden.size(0), &greedy_);
     std::vector<int64_t> ids;
-    for (const at::Tensor& row : decoder_.logits(hidden).unbind(0))
-      ids.push_back(greedy_.sample(row));
+    for (const std::optional<TokenId>& id : sample(samplers, decoder_.logits(hidden))) {
+      if (!id) fail_not_finite();
+      ids.push_back(*id);
+    }
     return at::tensor(ids, at::kLong).to(hidden.device());
   }
 

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "engine/sampler.h"
 #include "engine/stop_matcher.h"
+#include "ops/upload.h"
 #include "precis/wanted_states.h"
 #include "prompt/packed_pass.h"
 #include "text/stop_ids.h"
@@ -48,15 +49,15 @@ class Answer {
   int64_t position() const { return position_; }
   TokenId last() const { return completion_.ids.back(); }
 
-  // Draws the next id from [vocab] logits.
-  void draw(const at::Tensor& logits, const std::set<TokenId>& stops, const TextCallback& on_text) {
+  Sampler& sampler() { return sampler_; }
+
+  // Takes the next id, or nothing where there was none to draw.
+  void take(std::optional<TokenId> drawn,
+            const std::set<TokenId>& stops,
+            const TextCallback& on_text) {
     if (!completion_.ids.empty()) ++position_;
-    TokenId id = 0;
-    try {
-      id = sampler_.sample(logits);
-    } catch (const Error&) {
-      return fail(std::current_exception());
-    }
+    if (!drawn) return fail();
+    const TokenId id = *drawn;
     if (stops.contains(id)) return finish(Completion::Finish::kStop, on_text);
     completion_.ids.push_back(id);
     if (stream_) emit(stop_.push(stream_->push(id)), on_text);
@@ -65,7 +66,7 @@ class Answer {
       finish(Completion::Finish::kLength, on_text);
   }
 
-  Completion take() { return std::move(completion_); }
+  Completion completion() { return std::move(completion_); }
 
  private:
   void emit(const std::string& text, const TextCallback& on_text) {
@@ -77,10 +78,14 @@ class Answer {
   }
 
   // The other answers of the batch go on.
-  void fail(std::exception_ptr error) {
+  void fail() {
     running_ = false;
     completion_.finish = Completion::Finish::kError;
-    completion_.error = std::move(error);
+    try {
+      fail_not_finite();
+    } catch (const Error&) {
+      completion_.error = std::current_exception();
+    }
   }
 
   void finish(Completion::Finish reason, const TextCallback& on_text) {
@@ -143,9 +148,20 @@ at::Tensor step(const Decoder& decoder, std::span<Answer* const> answers, KvCach
   }
   input.sequence_starts.push_back(std::ssize(ids));
   const c10::Device device = decoder.options().device();
-  input.embeddings = decoder.embed(at::tensor(ids, at::kLong).to(device));
-  input.positions = at::tensor(positions, at::kLong).to(device);
+  input.embeddings = decoder.embed(ops::uploaded(at::tensor(ids, at::kLong), device));
+  input.positions = ops::uploaded(at::tensor(positions, at::kLong), device);
   return decoder.forward(input, cache);
+}
+
+// The next id of every answer that goes on, from logits [answers, vocab].
+void draw(std::span<Answer* const> answers,
+          const at::Tensor& logits,
+          const std::set<TokenId>& stops,
+          const TextCallback& on_text) {
+  std::vector<Sampler*> samplers;
+  for (Answer* answer : answers) samplers.push_back(&answer->sampler());
+  const std::vector<std::optional<TokenId>> ids = sample(samplers, logits);
+  for (size_t i = 0; i < ids.size(); ++i) answers[i]->take(ids[i], stops, on_text);
 }
 
 std::vector<Answer*> running(std::vector<Answer>& answers) {
@@ -191,15 +207,14 @@ std::vector<Completion> decode(const DecodeStage& stage,
   std::vector<Answer*> active = running(answers);
   double prefill_ms = 0;
   for (bool first = true; !active.empty(); first = false) {
-    const at::Tensor logits = stage.decoder.logits(hidden);
-    for (int64_t i = 0; i < std::ssize(active); ++i) active[i]->draw(logits[i], stops, on_text);
+    draw(active, stage.decoder.logits(hidden), stops, on_text);
     if (first) prefill_ms = milliseconds_since(start);
     active = running(answers);
     if (!active.empty()) hidden = step(stage.decoder, active, cache);
   }
   std::vector<Completion> completions;
   for (Answer& answer : answers) {
-    completions.push_back(answer.take());
+    completions.push_back(answer.completion());
     completions.back().timings.prefill_ms = prefill_ms;
     completions.back().timings.decode_ms = milliseconds_since(start) - prefill_ms;
   }

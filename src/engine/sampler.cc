@@ -7,18 +7,15 @@
 #include <iterator>
 #include <limits>
 #include <optional>
-#include <string_view>
 
 #include "base/check.h"
 #include "ops/sample.h"
+#include "ops/upload.h"
 #include "text/utf8.h"
 
 namespace precis {
 namespace {
 
-constexpr std::string_view kNotFinite =
-    "generation: the model's logits are not finite; its weights or a memory in the prompt are "
-    "damaged";
 constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr double kMaxPenalty = 1000.0;
 constexpr double kMaxTemperature = 1e6;  // what is suppressed is still never drawn
@@ -63,32 +60,19 @@ void check_sampling(const GenerationOptions& options) {
 }
 
 Sampler::Sampler(const GenerationOptions& options, int64_t num_ids, std::span<const TokenId> prompt)
-    : options_(options),
-      num_ids_(num_ids),
-      suppressed_(options.suppressed_ids.begin(), options.suppressed_ids.end()),
-      random_(options.seed) {
+    : options_(options), num_ids_(num_ids), random_(options.seed) {
   if (options.repetition_penalty != 1.0) seen_.insert(prompt.begin(), prompt.end());
 }
 
 TokenId Sampler::sample(const at::Tensor& logits) {
-  const int64_t count = std::min(num_ids_, logits.size(0));
-  const bool changed = options_.repetition_penalty != 1.0 || !suppressed_.empty();
-  const at::Tensor values = logits.narrow(0, 0, count).to(at::kFloat, false, /*copy=*/changed);
-  // Before numbers are put over those of the model.
-  PRECIS_CHECK(!changed || values.isfinite().all().item<bool>(), kBadWeights, kNotFinite);
-  if (options_.repetition_penalty != 1.0) penalize(values);
-  if (!suppressed_.empty()) suppress(values);
-  const ops::SamplingOptions options{
-      options_.temperature, options_.top_k, options_.top_p, options_.min_p};
-  const uint64_t random = options_.temperature == 0 ? 0 : random_();
-  const std::optional<TokenId> chosen = ops::sample(values, options, random);
-  PRECIS_CHECK(chosen.has_value(), kBadWeights, kNotFinite);
-  if (options_.repetition_penalty != 1.0) seen_.insert(*chosen);
-  return *chosen;
+  Sampler* const self[] = {this};
+  const std::optional<TokenId> id = precis::sample(self, logits.unsqueeze(0))[0];
+  if (!id) fail_not_finite();
+  return *id;
 }
 
 void Sampler::penalize(const at::Tensor& values) const {
-  const at::Tensor ids = ids_below(values.size(0), seen_).to(values.device());
+  const at::Tensor ids = ops::uploaded(ids_below(values.size(0), seen_), values.device());
   const at::Tensor own = values.index_select(0, ids);
   const double penalty = options_.repetition_penalty;
   values.index_copy_(
@@ -96,12 +80,48 @@ void Sampler::penalize(const at::Tensor& values) const {
 }
 
 // Finite, and too far below all others to be drawn at any temperature that is allowed.
-void Sampler::suppress(const at::Tensor& values) const {
-  const at::Tensor ids = ids_below(values.size(0), suppressed_);
-  PRECIS_CHECK(ids.size(0) < values.size(0),
+void Sampler::suppress(const at::Tensor& values) {
+  if (!suppressed_.defined() || suppressed_.device() != values.device()) {
+    const std::unordered_set<TokenId> ids(options_.suppressed_ids.begin(),
+                                          options_.suppressed_ids.end());
+    suppressed_ = ops::uploaded(ids_below(values.size(1), ids), values.device());
+  }
+  PRECIS_CHECK(suppressed_.size(0) < values.size(1),
                kInvalidArgument,
                "generation options: suppressed_ids leave nothing to draw");
-  values.index_fill_(0, ids.to(values.device()), -kLargest);
+  values.index_fill_(1, suppressed_, -kLargest);
+}
+
+std::vector<std::optional<TokenId>> sample(std::span<Sampler* const> samplers,
+                                           const at::Tensor& logits) {
+  Sampler& first = *samplers.front();
+  const GenerationOptions& options = first.options_;
+  const int64_t count = std::min(first.num_ids_, logits.size(1));
+  const bool penalized = options.repetition_penalty != 1.0;
+  const bool changed = penalized || !options.suppressed_ids.empty();
+  const at::Tensor values = logits.narrow(1, 0, count).to(at::kFloat, false, /*copy=*/changed);
+  // Numbers that are put over those of the model hide none that is not finite: 0 times it is none.
+  const at::Tensor hidden = changed ? (values * 0).sum(1, /*keepdim=*/true) : at::Tensor();
+  if (penalized) {
+    for (int64_t i = 0; i < std::ssize(samplers); ++i) samplers[i]->penalize(values[i]);
+  }
+  if (!options.suppressed_ids.empty()) first.suppress(values);
+  if (changed) values.add_(hidden);
+  std::vector<uint64_t> random;
+  for (Sampler* own : samplers) random.push_back(options.temperature == 0 ? 0 : own->random_());
+  std::vector<std::optional<TokenId>> ids = ops::sample(
+      values, {options.temperature, options.top_k, options.top_p, options.min_p}, random);
+  if (penalized) {
+    for (size_t i = 0; i < ids.size(); ++i)
+      if (ids[i]) samplers[i]->seen_.insert(*ids[i]);
+  }
+  return ids;
+}
+
+void fail_not_finite() {
+  fail(ErrorKind::kBadWeights,
+       "generation: the model's logits are not finite; its weights or a memory in the prompt are "
+       "damaged");
 }
 
 }  // namespace precis

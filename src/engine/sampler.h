@@ -4,9 +4,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <span>
 #include <unordered_set>
+#include <vector>
 
 #include "precis/options.h"
 #include "precis/tokenizer.h"
@@ -23,19 +25,32 @@ class Sampler {
  public:
   Sampler(const GenerationOptions& options, int64_t num_ids, std::span<const TokenId> prompt);
 
-  // logits: [vocab] of any floating type. Throws kInvalidArgument if all ids are suppressed.
+  // logits: [vocab] of any floating type. Throws kInvalidArgument if all ids are suppressed,
+  // kBadWeights if a logit is not finite.
   TokenId sample(const at::Tensor& logits);
 
  private:
-  // Weigh down what was seen; put away what must not be drawn. values: [num_ids] float32, changed.
+  friend std::vector<std::optional<TokenId>> sample(std::span<Sampler* const>, const at::Tensor&);
+
+  // Weighs down what was seen. values: [num_ids] float32, changed.
   void penalize(const at::Tensor& values) const;
-  void suppress(const at::Tensor& values) const;
+  // Puts away what must not be drawn. values: [rows, num_ids] float32, changed.
+  void suppress(const at::Tensor& values);
 
   GenerationOptions options_;
   int64_t num_ids_;
-  std::unordered_set<TokenId> suppressed_;
+  at::Tensor suppressed_;  // ids, where values were last
   std::unordered_set<TokenId> seen_;
   std::mt19937_64 random_;
 };
+
+// The next id of each answer by its own sampler, all of the same options and number of ids; a GPU
+// is asked and waited for once. logits: [samplers, vocab] of any floating type. Nothing where a
+// logit of the row is not finite. Throws kInvalidArgument if all ids are suppressed.
+std::vector<std::optional<TokenId>> sample(std::span<Sampler* const> samplers,
+                                           const at::Tensor& logits);
+
+// What the models' logits not being finite is called.
+[[noreturn]] void fail_not_finite();
 
 }  // namespace precis

@@ -11,12 +11,15 @@ using Stream = void*;  // a cudaStream_t
 // what arguments point at stays until the stream is done.
 struct CudaKernelTable {
   void (*rms_norm)(Element, const RmsNormArguments&, int64_t rows, Stream);
+  void (*add_rms_norm)(Element, const AddRmsNormArguments&, int64_t rows, Stream);
   void (*rotary)(Element, const RotaryArguments&, int64_t rows, Stream);
+  // The next two: head_dim is even and at most widest_head.
+  void (*rotary_append)(Element, const PagedAppendArguments&, int64_t rows, Stream);
+  void (*paged_attention)(Element, const PagedAttentionArguments&, int64_t sequences, Stream);
   void (*gated_activation)(Element, const GatedActivationArguments&, int64_t rows, Stream);
-  // head_dim: at most widest_head. Leaves the output.
-  void (*decode_attention)(Element, const DecodeAttentionArguments&, int64_t sequences, Stream);
+  void (*gather_rows)(Element, const GatherRowsArguments&, int64_t rows, Stream);
   void (*weight_only_linear)(Element, const WeightOnlyLinearArguments&, Stream);
-  void (*sample)(const SampleArguments&, Stream);
+  void (*sample)(const SampleArguments&, int64_t rows, Stream);
   int64_t widest_head;
   // What went wrong since the last call, or null.
   const char* (*error)();

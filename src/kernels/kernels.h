@@ -107,6 +107,72 @@ struct RotaryAppendArguments {
   float epsilon;
 };
 
+// Rows that a page of a paged cache holds.
+inline constexpr int64_t kRowsPerPage = 32;
+
+// One layer of a paged cache, on a GPU. A page holds kRowsPerPage rows of all layers, [layers, 2,
+// kv_heads, kRowsPerPage, head_dim] elements, keys before values. Tables are the device's, so that
+// what was queued once serves later steps.
+struct PagedCache {
+  void* const* pages;      // [sequences, pages_per_sequence], of which those in use are read
+  const int64_t* lengths;  // [sequences] rows that are held; the next one is a step's own
+  int64_t pages_per_sequence;
+  int64_t layer;  // which
+};
+
+// decode_attention over the rows up to and with a step's own. q: float32 [sequences, heads,
+// head_dim]; out: the same, of the kernel's element. states: as DecodeAttentionArguments, with
+// kKeysPerGpuPart keys a part; parts: at least what the longest sequence has.
+struct PagedAttentionArguments {
+  const float* q;
+  PagedCache cached;
+  void* out;
+  float* states;
+  int64_t heads;
+  int64_t kv_heads;
+  int64_t head_dim;
+  int64_t parts;
+  int64_t window;  // 0: all rows are seen; else so many
+  float scale;
+};
+
+// RotaryAppendArguments over a paged cache: qkv of the kernel's element, which stays as it is.
+struct PagedAppendArguments {
+  const void* qkv;
+  const float* q_gain;  // [head_dim], or null: no norm
+  const float* k_gain;
+  const float* cos;  // [rows, head_dim / 2]
+  const float* sin;
+  float* q;  // [rows, heads, head_dim]
+  PagedCache cached;
+  int64_t heads;
+  int64_t kv_heads;
+  int64_t head_dim;
+  float epsilon;
+};
+
+// Adds a change to rows of `width` numbers, and leaves their norm. change, out: [rows, width] of
+// the kernel's element.
+struct AddRmsNormArguments {
+  float* x;                  // [rows, width], to which the change is added
+  const void* change;        // null: none
+  const float* change_gain;  // [width], or null: the change is added as it is, not its norm
+  const float* gain;         // [width]
+  void* out;                 // x's norm after the addition
+  int64_t width;
+  float epsilon;
+};
+
+// Rows of `width` elements from two places into one: row i is first[sources[i]], or, where that is
+// negative, second[-1 - sources[i]].
+struct GatherRowsArguments {
+  const void* first;
+  const void* second;
+  const int64_t* sources;
+  void* out;
+  int64_t width;
+};
+
 // Rows of `width` (even) elements; those of `out` hold the even elements first, then the odd ones.
 struct DeinterleavePairsArguments {
   const float* x;
@@ -204,8 +270,8 @@ struct WeightOnlyLinearArguments {
   int64_t outputs;
 };
 
-// An id by a random number, as ops/sample.h says. logits: [vocabulary]; id: one number, -1 where a
-// logit is not finite.
+// An id of each row by its random number, as ops/sample.h says. logits: [rows, vocabulary]; an id
+// is -1 where a logit of its row is not finite.
 struct SampleArguments {
   const float* logits;
   int64_t vocabulary;
@@ -213,8 +279,8 @@ struct SampleArguments {
   int64_t top_k;      // 0: all
   double top_p;
   double min_p;
-  uint64_t random;
-  int64_t* id;
+  const uint64_t* random;  // [rows]
+  int64_t* ids;            // [rows]
 };
 
 // Kernels work on a range of rows (or outputs, tasks, sequences), so that the caller decides about

@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
 #include "ops/kernel_arguments.h"
@@ -45,15 +44,10 @@ void check_shapes(const at::Tensor& q, const std::vector<CachedKeysValues>& cach
 bool dense_rows(const at::Tensor& x) { return x.stride(2) == 1 && x.stride(1) == x.size(2); }
 
 bool decode_kernel_applies(const at::Tensor& q, const std::vector<CachedKeysValues>& cached) {
-  if (q.is_cuda() && (kernels::cuda() == nullptr || q.size(2) > kernels::cuda()->widest_head))
-    return false;
   return std::all_of(cached.begin(), cached.end(), [&](const CachedKeysValues& own) {
-    const bool applies = q.is_cuda() ? gpu_kernel_applies(q, {own.keys, own.values}) &&
-                                           may_be_read_in_packs(own.keys) &&
-                                           may_be_read_in_packs(own.values)
-                                     : kernel_applies(q, {own.keys, own.values});
-    return applies && dense_rows(own.keys) && dense_rows(own.values) &&
-           own.keys.stride(0) == own.values.stride(0) && own.keys.size(0) == cached[0].keys.size(0);
+    return kernel_applies(q, {own.keys, own.values}) && dense_rows(own.keys) &&
+           dense_rows(own.values) && own.keys.stride(0) == own.values.stride(0) &&
+           own.keys.size(0) == cached[0].keys.size(0);
   });
 }
 
@@ -72,25 +66,6 @@ std::vector<kernels::CachedRows> rows_seen(const std::vector<CachedKeysValues>& 
   return rows;
 }
 
-// The same rows in the memory of the GPU that q lies on, without waiting for it.
-at::Tensor on_device(const std::vector<kernels::CachedRows>& rows, const at::Tensor& q) {
-  const auto bytes = static_cast<int64_t>(rows.size() * sizeof(kernels::CachedRows));
-  const at::Tensor pinned = at::empty({bytes}, at::TensorOptions(at::kByte).pinned_memory(true));
-  std::memcpy(pinned.mutable_data_ptr(), rows.data(), bytes);
-  return pinned.to(q.device(), /*non_blocking=*/true);
-}
-
-void attend_on_gpu(const at::Tensor& q,
-                   const std::vector<kernels::CachedRows>& rows,
-                   kernels::Element element,
-                   kernels::DecodeAttentionArguments arguments) {
-  const at::Tensor own = on_device(rows, q);
-  arguments.cached = static_cast<const kernels::CachedRows*>(own.const_data_ptr());
-  on_gpu(q, "decode_attention", [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
-    gpu.decode_attention(element, arguments, q.size(0), stream);
-  });
-}
-
 at::Tensor by_kernel(const at::Tensor& q,
                      const std::vector<CachedKeysValues>& cached,
                      const AttentionOptions& options) {
@@ -98,8 +73,8 @@ at::Tensor by_kernel(const at::Tensor& q,
   int64_t most_keys = 0;
   for (const auto& own : rows) most_keys = std::max(most_keys, own.num_keys - own.first_key);
   const int64_t heads = q.size(1), kv_heads = cached[0].keys.size(0), width = q.size(2);
-  const int64_t of_part = q.is_cuda() ? kernels::kKeysPerGpuPart : kernels::kKeysPerPart;
-  const int64_t parts = (most_keys + of_part - 1) / of_part;
+  constexpr int64_t kOfPart = kernels::kKeysPerPart;
+  const int64_t parts = (most_keys + kOfPart - 1) / kOfPart;
   const at::Tensor query = q.to(at::kFloat).contiguous();
   const at::Tensor out = at::empty(q.sizes(), query.options());
   const at::Tensor states = at::empty({q.size(0) * heads * parts * (width + 2)}, query.options());
@@ -112,11 +87,7 @@ at::Tensor by_kernel(const at::Tensor& q,
                                                     width,
                                                     parts,
                                                     static_cast<float>(options.scale)};
-  if (q.is_cuda()) {
-    attend_on_gpu(query, rows, element_of(cached[0].keys), arguments);
-    return out.to(q.scalar_type());
-  }
-  const int64_t most_of_part = std::min(most_keys, of_part);
+  const int64_t most_of_part = std::min(most_keys, kOfPart);
   for_row_ranges(q.size(0) * kv_heads * parts,
                  heads / kv_heads * most_of_part * width,
                  [&](int64_t first, int64_t last) {

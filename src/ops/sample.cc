@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "ops/kernel_arguments.h"
+#include "ops/upload.h"
 
 namespace precis::ops {
 namespace {
@@ -125,24 +126,33 @@ std::optional<int64_t> on_cpu(const at::Tensor& logits,
   return draw(candidates_of(data, count, largest, divisor(options.temperature)), options, random);
 }
 
-std::optional<int64_t> by_gpu_kernel(const at::Tensor& logits,
-                                     const SamplingOptions& options,
-                                     uint64_t random) {
-  const at::Tensor id = at::empty({1}, logits.options().dtype(at::kLong));
+using Indices = std::vector<std::optional<int64_t>>;
+
+Indices by_gpu_kernel(const at::Tensor& logits,
+                      const SamplingOptions& options,
+                      std::span<const uint64_t> random) {
+  const auto index = logits.options().dtype(at::kLong);
+  const at::Tensor bits = at::empty({logits.size(0)}, at::kLong);
+  std::copy(random.begin(), random.end(), static_cast<uint64_t*>(bits.mutable_data_ptr()));
+  const at::Tensor own = uploaded(bits, logits.device());
+  const at::Tensor ids = at::empty({logits.size(0)}, index);
   const kernels::SampleArguments arguments{
       logits.const_data_ptr<float>(),
-      logits.numel(),
+      logits.size(1),
       options.temperature == 0 ? 0 : divisor(options.temperature),
       options.top_k,
       options.top_p,
       options.min_p,
-      random,
-      id.mutable_data_ptr<int64_t>()};
+      static_cast<const uint64_t*>(own.const_data_ptr()),
+      ids.mutable_data_ptr<int64_t>()};
   on_gpu(logits, "sample", [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
-    gpu.sample(arguments, stream);
+    gpu.sample(arguments, logits.size(0), stream);
   });
-  const auto chosen = id.item<int64_t>();
-  return chosen < 0 ? std::nullopt : std::optional(chosen);
+  const at::Tensor chosen = ids.cpu();  // waits
+  Indices indices;
+  for (const int64_t id : std::span(chosen.const_data_ptr<int64_t>(), random.size()))
+    indices.push_back(id < 0 ? std::nullopt : std::optional(id));
+  return indices;
 }
 
 }  // namespace
@@ -169,18 +179,25 @@ std::optional<int64_t> reference::sample(const at::Tensor& logits,
   return ids[ends.le(static_cast<int64_t>(place)).sum()].item<int64_t>();
 }
 
-std::optional<int64_t> sample(const at::Tensor& logits,
-                              const SamplingOptions& options,
-                              uint64_t random) {
-  PRECIS_CHECK(logits.dim() == 1 && logits.numel() > 0 && logits.scalar_type() == at::kFloat,
+Indices sample(const at::Tensor& logits,
+               const SamplingOptions& options,
+               std::span<const uint64_t> random) {
+  PRECIS_CHECK(logits.dim() == 2 && logits.size(1) > 0 && logits.scalar_type() == at::kFloat &&
+                   logits.size(0) == std::ssize(random),
                kInvalidArgument,
-               "sample: expected float32 logits [n], got ",
+               "sample: expected float32 logits [",
+               random.size(),
+               ", n], got ",
                at::toString(logits.scalar_type()),
                " ",
                logits.sizes());
   const at::Tensor own = logits.contiguous();
-  if (gpu_kernel_applies(own)) return by_gpu_kernel(own, options, random);
-  return own.is_cpu() ? on_cpu(own, options, random) : reference::sample(own, options, random);
+  if (own.size(0) > 0 && gpu_kernel_applies(own)) return by_gpu_kernel(own, options, random);
+  Indices indices;
+  for (int64_t row = 0; row < own.size(0); ++row)
+    indices.push_back(own.is_cpu() ? on_cpu(own[row], options, random[row])
+                                   : reference::sample(own[row], options, random[row]));
+  return indices;
 }
 
 }  // namespace precis::ops

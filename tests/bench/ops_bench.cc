@@ -146,15 +146,16 @@ void attention(Comparison& all, at::ScalarType dtype) {
 }
 
 void sampling(Comparison& all) {
-  const at::Tensor logits = at::randn({kVocabulary}) * 3;
+  const at::Tensor logits = at::randn({1, kVocabulary}) * 3;
+  const uint64_t random[] = {0};
   all.add(
       "greedy sampling",
-      [&] { ops::sample(logits, {.temperature = 0}, 0); },
+      [&] { ops::sample(logits, {.temperature = 0}, random); },
       [&] { logits.argmax().item<int64_t>(); });
   all.add(
       "sampling at temperature 0.8, top-p 0.95",
-      [&] { ops::sample(logits, {.temperature = 0.8, .top_p = 0.95}, 1234567); },
-      [&] { ops::reference::sample(logits, {.temperature = 0.8, .top_p = 0.95}, 1234567); });
+      [&] { ops::sample(logits, {.temperature = 0.8, .top_p = 0.95}, random); },
+      [&] { ops::reference::sample(logits[0], {.temperature = 0.8, .top_p = 0.95}, 1234567); });
 }
 
 int run() {

@@ -7,7 +7,6 @@
 #include <random>
 #include <vector>
 
-#include "ops/decode_attention.h"
 #include "ops/gated_activation.h"
 #include "ops/kernel_arguments.h"
 #include "ops/linear.h"
@@ -86,31 +85,6 @@ TEST_P(OnGpu, GatedActivation) {
   }
 }
 
-TEST_P(OnGpu, DecodeAttention) {
-  for (const auto& [heads, kv_heads] :
-       {std::pair<int64_t, int64_t>{4, 4}, {9, 3}, {14, 2}, {11, 1}}) {
-    for (const int64_t width : {33, 64, 128, 256}) {
-      std::vector<ops::CachedKeysValues> own, here;
-      for (const int64_t num_keys : {1, 257, 3000}) {
-        // With room to spare: the heads of its rows lie apart.
-        const at::Tensor keys = random({kv_heads, num_keys + 8, width});
-        const at::Tensor values = random(keys.sizes());
-        const auto used = [&](const at::Tensor& rows) { return rows.narrow(1, 0, num_keys); };
-        here.push_back({used(keys), used(values)});
-        own.push_back({used(on_gpu(keys)), used(on_gpu(values))});
-      }
-      const at::Tensor q = random({3, heads, width});
-      for (const int64_t window : {0, 300}) {
-        std::vector<ops::CachedKeysValues> exact;
-        for (const auto& [keys, values] : here)
-          exact.push_back({keys.to(at::kDouble), values.to(at::kDouble)});
-        expect_near(ops::decode_attention(on_gpu(q), own, {0.1, window}),
-                    ops::reference::decode_attention(q.to(at::kDouble), exact, {0.1, window}));
-      }
-    }
-  }
-}
-
 TEST_P(OnGpu, ProductsOfQuantizedWeights) {
   for (const int64_t bits : {4, 8}) {
     const ops::QuantizedWeight here = ops::quantize(at::randn({1000, 576}), bits);
@@ -145,7 +119,7 @@ TEST(SampleOnGpu, EqualsItsReference) {
     for (const ops::SamplingOptions& options : sampling_cases()) {
       const at::Tensor logits = logits_with_ties(vocabulary);
       const uint64_t bits = random();
-      EXPECT_EQ(ops::sample(on_gpu(logits), options, bits),
+      EXPECT_EQ(sample_row(on_gpu(logits), options, bits),
                 ops::reference::sample(logits, options, bits))
           << vocabulary << " ids, temperature " << options.temperature;
     }

@@ -10,11 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cuda/decode_attention.cuh"
 #include "kernels/cuda/gated_activation.cuh"
 #include "kernels/cuda/rms_norm.cuh"
 #include "kernels/cuda/rotary.cuh"
-#include "kernels/cuda/sample.cuh"
 #include "kernels/cuda/weight_only_linear.cuh"
 #include "ops/decode_attention.h"
 #include "ops/gated_activation.h"
@@ -24,6 +22,7 @@
 #include "ops/rotary.h"
 #include "ops/sample.h"
 #include "support/cuda_on_cpu/launch.h"
+#include "support/cuda_on_cpu/table.h"
 #include "support/sampling_cases.h"
 
 namespace precis::kernels {
@@ -44,6 +43,9 @@ unsigned count(int64_t n) { return static_cast<unsigned>(n); }
 template <typename T>
 class KernelsOnCpu : public testing::Test {
  protected:
+  static constexpr Element kElement =
+      std::is_same_v<T, float> ? Element::kFloat32 : Element::kBFloat16;
+
   void SetUp() override { at::manual_seed(5); }
 
   static at::Tensor random(at::IntArrayRef shape) {
@@ -106,64 +108,171 @@ class KernelsOnCpu : public testing::Test {
                                                       : DecoderConfig::Activation::kSilu));
   }
 
-  // A cache with room to spare: the heads of its rows lie apart.
-  static ops::CachedKeysValues cached(int64_t kv_heads, int64_t num_keys, int64_t width) {
-    const auto rows = [&] {
-      at::Tensor all = empty({kv_heads, num_keys + 5, width});
-      const at::Tensor used = all.narrow(1, 0, num_keys);
-      used.copy_(random(used.sizes()));
-      return used;
-    };
-    return {rows(), rows()};
+  // The same numbers as rows that lie together, and in pages among those of other layers; what
+  // no row holds is no number.
+  struct Cached {
+    ops::CachedKeysValues rows;
+    std::vector<at::Tensor> pages;
+  };
+  static constexpr int64_t kLayers = 3, kLayer = 1;
+
+  static Cached cached(int64_t kv_heads, int64_t num_keys, int64_t width) {
+    Cached own{{random({kv_heads, num_keys, width}), random({kv_heads, num_keys, width})}, {}};
+    for (int64_t first = 0; first < num_keys; first += kRowsPerPage) {
+      const int64_t count = std::min(kRowsPerPage, num_keys - first);
+      const at::Tensor page = empty({kLayers, 2, kv_heads, kRowsPerPage, width});
+      page[kLayer][0].narrow(1, 0, count).copy_(own.rows.keys.narrow(1, first, count));
+      page[kLayer][1].narrow(1, 0, count).copy_(own.rows.values.narrow(1, first, count));
+      own.pages.push_back(page);
+    }
+    return own;
   }
 
-  template <int kPack, int kHeads>
-  static at::Tensor attended(const at::Tensor& q,
-                             const std::vector<ops::CachedKeysValues>& own,
-                             const ops::AttentionOptions& options) {
-    std::vector<CachedRows> rows;
-    int64_t most = 0;
-    for (const auto& [keys, values] : own) {
-      const int64_t num_keys = keys.size(1);
-      const int64_t first =
-          options.window > 0 ? std::max<int64_t>(0, num_keys - options.window) : 0;
-      rows.push_back(
-          {keys.const_data_ptr(), values.const_data_ptr(), keys.stride(0), first, num_keys});
-      most = std::max(most, num_keys - first);
+  // The tables of sequences whose last row is a step's own.
+  struct Tables {
+    std::vector<void*> pages;
+    std::vector<int64_t> lengths;
+    int64_t most_pages = 0;
+
+    explicit Tables(const std::vector<Cached>& all) {
+      for (const Cached& own : all) most_pages = std::max<int64_t>(most_pages, own.pages.size());
+      for (const Cached& own : all) {
+        for (const at::Tensor& page : own.pages) pages.push_back(page.mutable_data_ptr());
+        pages.resize(pages.size() + most_pages - own.pages.size());
+        lengths.push_back(own.rows.keys.size(1) - 1);
+      }
     }
+    PagedCache cache() const { return {pages.data(), lengths.data(), most_pages, kLayer}; }
+  };
+
+  // spare: parts more than the longest sequence has.
+  static at::Tensor attended(const at::Tensor& q,
+                             const std::vector<Cached>& own,
+                             const ops::AttentionOptions& options,
+                             int64_t spare = 0) {
+    const Tables tables(own);
+    const int64_t longest = *std::max_element(tables.lengths.begin(), tables.lengths.end()) + 1;
     const int64_t sequences = q.size(0), heads = q.size(1), width = q.size(2);
-    const int64_t kv_heads = own[0].keys.size(0);
-    const int64_t parts = (most + kKeysPerGpuPart - 1) / kKeysPerGpuPart;
-    const at::Tensor query = q.to(at::kFloat);
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    const at::Tensor out = at::full(q.sizes(), nan, at::kFloat);
-    const at::Tensor states = at::full({sequences * heads * parts * (width + 2)}, nan, at::kFloat);
-    const DecodeAttentionArguments a{query.const_data_ptr<float>(),
-                                     rows.data(),
-                                     out.mutable_data_ptr<float>(),
-                                     states.mutable_data_ptr<float>(),
-                                     heads,
-                                     kv_heads,
-                                     width,
-                                     parts,
-                                     static_cast<float>(options.scale)};
-    using Shared = DecodeAttentionShared<kHeads>;
-    launch<Shared>({{count(sequences * kv_heads * parts)}, {kDecodeThreads}, count(most)},
-                   [&](Shared& shared) { decode_attention_task<T, kPack>(a, shared); });
-    run(
-        {{count(sequences * heads)}, {64}}, [] {}, [&] { merge_decode_attention_head(a); });
+    const int64_t parts = (longest + kKeysPerGpuPart - 1) / kKeysPerGpuPart + spare;
+    const at::Tensor query = q.to(at::kFloat), out = empty(q.sizes());
+    const at::Tensor states = at::full({sequences * heads * parts * (width + 2)},
+                                       std::numeric_limits<double>::quiet_NaN(),
+                                       at::kFloat);
+    cuda_on_cpu::table().paged_attention(kElement,
+                                         {query.const_data_ptr<float>(),
+                                          tables.cache(),
+                                          out.mutable_data_ptr(),
+                                          states.mutable_data_ptr<float>(),
+                                          heads,
+                                          own[0].rows.keys.size(0),
+                                          width,
+                                          parts,
+                                          options.window,
+                                          static_cast<float>(options.scale)},
+                                         sequences,
+                                         nullptr);
     return out;
   }
 
-  template <int kPack, int kHeads>
   static void expect_attention(const at::Tensor& q,
-                               const std::vector<ops::CachedKeysValues>& own,
-                               const ops::AttentionOptions& options) {
+                               const std::vector<Cached>& own,
+                               const ops::AttentionOptions& options,
+                               int64_t spare = 0) {
     std::vector<ops::CachedKeysValues> exact;
-    for (const auto& [keys, values] : own)
-      exact.push_back({keys.to(at::kDouble), values.to(at::kDouble)});
-    expect_near(attended<kPack, kHeads>(q, own, options),
+    for (const Cached& cached : own)
+      exact.push_back({cached.rows.keys.to(at::kDouble), cached.rows.values.to(at::kDouble)});
+    expect_near(attended(q, own, options, spare),
                 ops::reference::decode_attention(q.to(at::kDouble), exact, options));
+  }
+
+  // Rows of queries, keys and values, each the next of a sequence that holds so many.
+  static void expect_append(const std::vector<int64_t>& held,
+                            int64_t heads,
+                            int64_t kv_heads,
+                            int64_t width,
+                            bool normed) {
+    const int64_t rows = std::ssize(held), all = heads + 2 * kv_heads;
+    std::vector<Cached> own;
+    for (const int64_t length : held) own.push_back(cached(kv_heads, length + 1, width));
+    const Tables tables(own);
+    const at::Tensor qkv = random({rows, all, width}), angles = at::randn({rows, width / 2});
+    const at::Tensor cos = angles.cos(), sin = angles.sin();
+    const at::Tensor q_gain = at::randn({width}), k_gain = at::randn({width});
+    const at::Tensor q = at::empty({rows, heads, width});
+    cuda_on_cpu::table().rotary_append(kElement,
+                                       {qkv.const_data_ptr(),
+                                        normed ? q_gain.const_data_ptr<float>() : nullptr,
+                                        normed ? k_gain.const_data_ptr<float>() : nullptr,
+                                        cos.const_data_ptr<float>(),
+                                        sin.const_data_ptr<float>(),
+                                        q.mutable_data_ptr<float>(),
+                                        tables.cache(),
+                                        heads,
+                                        kv_heads,
+                                        width,
+                                        1e-5f},
+                                       rows,
+                                       nullptr);
+    const auto turned = [&](int64_t first, int64_t count, const at::Tensor& gain) {
+      const at::Tensor x = qkv.narrow(1, first, count).to(at::kDouble);
+      return ops::reference::rotary(
+          normed ? ops::reference::rms_norm(x, gain.to(at::kDouble), 1e-5) : x,
+          {cos.to(at::kDouble), sin.to(at::kDouble)});
+    };
+    expect_near(q, turned(0, heads, q_gain));
+    const at::Tensor keys = turned(heads, kv_heads, k_gain);
+    const at::Tensor values = qkv.narrow(1, heads + kv_heads, kv_heads);
+    for (int64_t row = 0; row < rows; ++row) {
+      const at::Tensor page = own[row].pages.back()[kLayer];
+      const int64_t place = held[row] % kRowsPerPage;
+      expect_near(page[0].select(1, place), keys[row]);
+      expect_near(page[1].select(1, place), values[row]);
+      // Rows before it are what they were.
+      expect_near(page.narrow(2, 0, place),
+                  at::stack({own[row].rows.keys, own[row].rows.values})
+                      .narrow(2, held[row] - place, place));
+    }
+  }
+
+  static void expect_add_rms_norm(int64_t rows, int64_t width, bool change, bool change_normed) {
+    const at::Tensor before = at::randn({rows, width}), x = before.clone();
+    const at::Tensor added = random({rows, width}), out = empty({rows, width});
+    const at::Tensor gain = at::randn({width}), change_gain = at::randn({width});
+    cuda_on_cpu::table().add_rms_norm(
+        kElement,
+        {x.mutable_data_ptr<float>(),
+         change ? added.const_data_ptr() : nullptr,
+         change_normed ? change_gain.const_data_ptr<float>() : nullptr,
+         gain.const_data_ptr<float>(),
+         out.mutable_data_ptr(),
+         width,
+         1e-5f},
+        rows,
+        nullptr);
+    at::Tensor sum = before.to(at::kDouble);
+    if (change) {
+      const at::Tensor wide = added.to(at::kDouble);
+      sum = sum + (change_normed ? ops::reference::rms_norm(wide, change_gain.to(at::kDouble), 1e-5)
+                                 : wide);
+    }
+    EXPECT_LT((x - sum).abs().max().template item<double>(), 1e-5);
+    expect_near(out, ops::reference::rms_norm(sum, gain.to(at::kDouble), 1e-5));
+  }
+
+  static void expect_gathered(int64_t rows, int64_t width) {
+    const at::Tensor table = random({50, width}), others = random({7, width});
+    const at::Tensor sources = at::randint(-7, 50, {rows}, at::kLong);
+    const at::Tensor out = empty({rows, width});
+    cuda_on_cpu::table().gather_rows(kElement,
+                                     {table.const_data_ptr(),
+                                      others.const_data_ptr(),
+                                      sources.const_data_ptr<int64_t>(),
+                                      out.mutable_data_ptr(),
+                                      width},
+                                     rows,
+                                     nullptr);
+    const at::Tensor all = at::cat({table, others});
+    EXPECT_TRUE(out.equal(all.index_select(0, at::where(sources < 0, 49 - sources, sources))));
   }
 
   // Inputs whose products are about 1. kPack: of x.
@@ -221,45 +330,64 @@ TYPED_TEST(KernelsOnCpu, GatedActivation) {
   }
 }
 
-TYPED_TEST(KernelsOnCpu, DecodeAttentionOfAnyLength) {
-  constexpr int kPack = kWidest<TypeParam>;
-  for (const int64_t num_keys : {1, 2, 31, 255, 256, 257, 700}) {
-    for (const int64_t window : {0, 1, 300}) {
-      this->template expect_attention<kPack, 4>(
+TYPED_TEST(KernelsOnCpu, AddRmsNorm) {
+  for (const int64_t width : {1, 7, 63, 257, 576, 4096}) {
+    this->expect_add_rms_norm(2, width, false, false);
+    this->expect_add_rms_norm(3, width, true, false);
+    this->expect_add_rms_norm(1, width, true, true);
+  }
+  cuda_on_cpu::table().add_rms_norm(this->kElement, {}, 0, nullptr);
+}
+
+TYPED_TEST(KernelsOnCpu, RotaryAppend) {
+  for (const bool normed : {false, true}) {
+    for (const int64_t width : {2, 6, 64, 128, 256})
+      this->expect_append({0, kRowsPerPage - 1, kRowsPerPage, 70}, 3, 1, width, normed);
+    this->expect_append({5}, 9, 3, 64, normed);
+    this->expect_append({5}, 1, 1, 32, normed);
+  }
+}
+
+TYPED_TEST(KernelsOnCpu, GatherRows) {
+  for (const int64_t width : {1, 7, 64, 576, 4096}) this->expect_gathered(5, width);
+  this->expect_gathered(1, 8);
+  this->expect_gathered(0, 8);
+}
+
+TYPED_TEST(KernelsOnCpu, PagedAttentionOfAnyLength) {
+  for (const int64_t num_keys : {1, 2, 31, 32, 33, 255, 256, 257, 700}) {
+    for (const int64_t window : {0, 1, 31, 32, 33, 300}) {
+      this->expect_attention(
           this->random({1, 6, 64}), {this->cached(2, num_keys, 64)}, {0.125, window});
     }
   }
 }
 
-TYPED_TEST(KernelsOnCpu, DecodeAttentionOfAnyWidth) {
-  constexpr int kPack = kWidest<TypeParam>;
-  for (const int64_t width : {8, 40, 80, 96, 128, 256})
-    this->template expect_attention<kPack, 1>(
-        this->random({1, 2, width}), {this->cached(2, 70, width)}, {0.1, 0});
-  for (const int64_t width : {1, 3, 33, 100, 255})
-    this->template expect_attention<1, 1>(
-        this->random({1, 2, width}), {this->cached(2, 70, width)}, {0.1, 0});
+TYPED_TEST(KernelsOnCpu, PagedAttentionOfAnyWidth) {
+  for (const int64_t width : {1, 3, 8, 33, 40, 80, 96, 100, 128, 255, 256})
+    this->expect_attention(this->random({1, 2, width}), {this->cached(2, 70, width)}, {0.1, 0});
 }
 
-TYPED_TEST(KernelsOnCpu, DecodeAttentionOfAnyGroup) {
-  constexpr int kPack = kWidest<TypeParam>;
+TYPED_TEST(KernelsOnCpu, PagedAttentionOfAnyGroup) {
   for (const auto& [heads, kv_heads] :
        {std::pair<int64_t, int64_t>{4, 4}, {9, 3}, {14, 2}, {11, 1}}) {
     const at::Tensor q = this->random({2, heads, 64});
-    const std::vector<ops::CachedKeysValues> own{this->cached(kv_heads, 90, 64),
-                                                 this->cached(kv_heads, 300, 64)};
-    this->template expect_attention<kPack, 1>(q, own, {0.1, 0});
-    this->template expect_attention<kPack, 4>(q, own, {0.1, 0});
-    this->template expect_attention<kPack, 8>(q, own, {0.1, 20});
+    const std::vector<typename TestFixture::Cached> own{this->cached(kv_heads, 90, 64),
+                                                        this->cached(kv_heads, 300, 64)};
+    this->expect_attention(q, own, {0.1, 0});
+    this->expect_attention(q, own, {0.1, 20});
+    this->expect_attention(q, own, {0.1, 0}, /*spare=*/3);
   }
 }
 
 // A score that is no number makes the row of its head none, and no other.
-TYPED_TEST(KernelsOnCpu, DecodeAttentionKeepsWhatIsNoNumber) {
+TYPED_TEST(KernelsOnCpu, PagedAttentionKeepsWhatIsNoNumber) {
   const at::Tensor q = this->random({1, 2, 64});
-  ops::CachedKeysValues own = this->cached(2, 300, 64);
-  own.keys[1][280][3] = std::numeric_limits<double>::quiet_NaN();
-  const at::Tensor out = this->template attended<kWidest<TypeParam>, 1>(q, {own}, {0.125, 0});
+  const auto own = this->cached(2, 300, 64);
+  const int64_t key = 280;
+  own.pages[key / kRowsPerPage][this->kLayer][0][1][key % kRowsPerPage][3] =
+      std::numeric_limits<double>::quiet_NaN();
+  const at::Tensor out = this->attended(q, {own}, {0.125, 0});
   EXPECT_FALSE(out[0][0].isnan().any().template item<bool>());
   EXPECT_TRUE(out[0][1].isnan().all().template item<bool>());
 }
@@ -276,20 +404,26 @@ TYPED_TEST(KernelsOnCpu, WeightOnlyLinear) {
   }
 }
 
+std::vector<int64_t> sampled(const at::Tensor& rows,
+                             const ops::SamplingOptions& options,
+                             const std::vector<uint64_t>& random) {
+  std::vector<int64_t> ids(rows.size(0), -2);
+  cuda_on_cpu::table().sample(
+      {rows.const_data_ptr<float>(),
+       rows.size(1),
+       options.temperature == 0 ? 0 : std::max(static_cast<float>(options.temperature), FLT_MIN),
+       options.top_k,
+       options.top_p,
+       options.min_p,
+       random.data(),
+       ids.data()},
+      rows.size(0),
+      nullptr);
+  return ids;
+}
+
 int64_t sampled(const at::Tensor& logits, const ops::SamplingOptions& options, uint64_t random) {
-  int64_t id = -2;
-  const SampleArguments a{
-      logits.const_data_ptr<float>(),
-      logits.numel(),
-      options.temperature == 0 ? 0 : std::max(static_cast<float>(options.temperature), FLT_MIN),
-      options.top_k,
-      options.top_p,
-      options.min_p,
-      random,
-      &id};
-  launch<SampleShared>({{1}, {kSampleThreads}, random},
-                       [&](SampleShared& shared) { sample_id(a, shared); });
-  return id;
+  return sampled(logits.unsqueeze(0), options, std::vector{random})[0];
 }
 
 TEST(SampleOnCpu, EqualsItsReference) {
@@ -306,6 +440,18 @@ TEST(SampleOnCpu, EqualsItsReference) {
       }
     }
   }
+}
+
+TEST(SampleOnCpu, RowsAreDrawnFromApart) {
+  at::manual_seed(2);
+  std::mt19937_64 random(3);
+  const at::Tensor rows = at::randn({5, 700}) * 2;
+  rows[3][600] = INFINITY;
+  std::vector<uint64_t> bits(5);
+  std::generate(bits.begin(), bits.end(), random);
+  const std::vector<int64_t> ids = sampled(rows, {0.8, 40, 0.9, 0}, bits);
+  for (int64_t row = 0; row < 5; ++row)
+    EXPECT_EQ(ids[row], row == 3 ? -1 : sampled(rows[row], {0.8, 40, 0.9, 0}, bits[row])) << row;
 }
 
 TEST(SampleOnCpu, ZerosOfBothSignsAreEqual) {

@@ -22,7 +22,7 @@ TEST(Sample, EqualsItsReference) {
       const at::Tensor logits = logits_with_ties(count);
       for (int draw = 0; draw < 20; ++draw) {
         const uint64_t bits = random();
-        EXPECT_EQ(ops::sample(logits, options, bits), ops::reference::sample(logits, options, bits))
+        EXPECT_EQ(sample_row(logits, options, bits), ops::reference::sample(logits, options, bits))
             << count << " ids, temperature " << options.temperature << ", top_k " << options.top_k
             << ", top_p " << options.top_p << ", min_p " << options.min_p;
       }
@@ -34,10 +34,10 @@ TEST(Sample, EqualsItsReference) {
 TEST(Sample, EveryRandomNumberFallsOnAnIndex) {
   const at::Tensor logits = at::tensor({-1e30f, 0.0f, 0.0f, -1e30f});
   constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
-  EXPECT_EQ(ops::sample(logits, {}, 0), 1);
-  EXPECT_EQ(ops::sample(logits, {}, kMost / 2), 1);
-  EXPECT_EQ(ops::sample(logits, {}, kMost / 2 + 1), 2);
-  EXPECT_EQ(ops::sample(logits, {}, kMost), 2);
+  EXPECT_EQ(sample_row(logits, {}, 0), 1);
+  EXPECT_EQ(sample_row(logits, {}, kMost / 2), 1);
+  EXPECT_EQ(sample_row(logits, {}, kMost / 2 + 1), 2);
+  EXPECT_EQ(sample_row(logits, {}, kMost), 2);
 }
 
 // Of equal logits the first ones are kept.
@@ -46,28 +46,37 @@ TEST(Sample, TiesAreKeptInOrder) {
   std::mt19937_64 random(1);
   std::set<int64_t> by_count, by_share;
   for (int draw = 0; draw < 500; ++draw) {
-    by_count.insert(*ops::sample(logits, {1, 3, 1, 0}, random()));
+    by_count.insert(*sample_row(logits, {1, 3, 1, 0}, random()));
     // 0.45 of the best and 0.16 of each of the three: one of these is wanted.
-    by_share.insert(*ops::sample(logits, {1, 5, 0.6, 0}, random()));
+    by_share.insert(*sample_row(logits, {1, 5, 0.6, 0}, random()));
   }
   EXPECT_EQ(by_count, (std::set<int64_t>{1, 2, 3}));
   EXPECT_EQ(by_share, (std::set<int64_t>{1, 2}));
-  EXPECT_EQ(ops::sample(at::tensor({1.f, 4.f, 4.f}), {0}, 0), 1);
+  EXPECT_EQ(sample_row(at::tensor({1.f, 4.f, 4.f}), {0}, 0), 1);
 }
 
 TEST(Sample, ZerosOfBothSignsAreEqual) {
   for (const at::Tensor& logits : {at::tensor({-0.0f, 0.0f}), at::tensor({0.0f, -0.0f})}) {
-    EXPECT_EQ(ops::sample(logits, {0}, 0), 0);
-    EXPECT_EQ(ops::sample(logits, {1, 1, 1, 0}, ~uint64_t{0}), 0);
+    EXPECT_EQ(sample_row(logits, {0}, 0), 0);
+    EXPECT_EQ(sample_row(logits, {1, 1, 1, 0}, ~uint64_t{0}), 0);
     EXPECT_EQ(ops::reference::sample(logits, {1, 1, 1, 0}, ~uint64_t{0}), 0);
   }
+}
+
+TEST(Sample, RowsAreDrawnFromApart) {
+  const at::Tensor rows =
+      at::tensor({1.f, 2.f, 3.f, 1.f, INFINITY, 3.f, 5.f, 2.f, 3.f}).view({3, 3});
+  const uint64_t random[] = {1, 2, 3};
+  const auto indices = ops::sample(rows, {0}, random);
+  EXPECT_EQ(indices, (std::vector<std::optional<int64_t>>{2, std::nullopt, 0}));
+  EXPECT_TRUE(ops::sample(rows.narrow(0, 0, 0), {0}, {}).empty());
 }
 
 TEST(Sample, WhatIsNotFiniteIsFound) {
   for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
     for (const double temperature : {0.0, 1.0}) {
       const at::Tensor logits = at::tensor({1.f, bad, 2.f});
-      EXPECT_FALSE(ops::sample(logits, {temperature}, 7).has_value());
+      EXPECT_FALSE(sample_row(logits, {temperature}, 7).has_value());
       EXPECT_FALSE(ops::reference::sample(logits, {temperature}, 7).has_value());
     }
   }
@@ -75,8 +84,9 @@ TEST(Sample, WhatIsNotFiniteIsFound) {
 
 TEST(Sample, RefusesOtherShapesAndTypes) {
   for (const at::Tensor& bad :
-       {at::zeros({0}), at::zeros({2, 3}), at::zeros({3}, at::kDouble), at::zeros({})}) {
-    expect_error(ErrorKind::kInvalidArgument, "sample", [&] { ops::sample(bad, {}, 0); });
+       {at::zeros({1, 0}), at::zeros({2, 3}), at::zeros({1, 3}, at::kDouble), at::zeros({1})}) {
+    const uint64_t random[] = {0};
+    expect_error(ErrorKind::kInvalidArgument, "sample", [&] { ops::sample(bad, {}, random); });
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "ops/sample.h"
@@ -12,6 +14,13 @@ namespace precis {
 // Logits of `count` ids, many of them equal: rounded to quarters.
 inline at::Tensor logits_with_ties(int64_t count) {
   return (at::randn({count}, at::kFloat) * 12).round() / 4;
+}
+
+// Of one row, [n].
+inline std::optional<int64_t> sample_row(const at::Tensor& logits,
+                                         const ops::SamplingOptions& options,
+                                         uint64_t random) {
+  return ops::sample(logits.unsqueeze(0), options, std::span(&random, 1))[0];
 }
 
 // Every filter on its own and all together.

@@ -14,6 +14,18 @@ constexpr int kBinsOfLane = kBins / kWarpSize;
 
 using Mass = unsigned long long;  // sums of weights, or counts; atomics know no other 64-bit type
 
+// What a block draws from.
+struct SampleRow {
+  const float* logits;
+  int64_t vocabulary;
+  float temperature;
+  int64_t top_k;
+  double top_p;
+  double min_p;
+  uint64_t random;
+  int64_t* id;
+};
+
 struct SampleShared {
   Mass warps[kSampleThreads / kWarpSize];
   Mass bins[kBins];
@@ -80,7 +92,7 @@ struct Threshold {
 
 // Logits beside the largest one.
 struct Drawable {
-  const SampleArguments& a;
+  const SampleRow& a;
   float largest;
 
   // How far a logit is below the largest.
@@ -120,11 +132,8 @@ __device__ inline void choose_bin(Mass wanted, SampleShared& shared) {
 // Fills the bins and chooses one: mass_of(logit, bin) leaves the bin of a logit that is in question
 // and gives its mass, 0 for others. Adds what is above the chosen bin.
 template <typename MassOf>
-__device__ void choose_among(const SampleArguments& a,
-                             Mass wanted,
-                             Mass& above,
-                             const MassOf& mass_of,
-                             SampleShared& shared) {
+__device__ void choose_among(
+    const SampleRow& a, Mass wanted, Mass& above, const MassOf& mass_of, SampleShared& shared) {
   for (int bin = threadIdx.x; bin < kBins; bin += kSampleThreads) shared.bins[bin] = 0;
   __syncthreads();
   for (int64_t id = threadIdx.x; id < a.vocabulary; id += kSampleThreads) {
@@ -148,7 +157,7 @@ __device__ void select_key(const Drawable& drawable,
                            SampleShared& shared,
                            unsigned& key,
                            Mass& above) {
-  const SampleArguments& a = drawable.a;
+  const SampleRow& a = drawable.a;
   above = 0;
   choose_among(
       a,
@@ -181,7 +190,7 @@ __device__ void select_key(const Drawable& drawable,
 
 // Of mass_of(logit) over all.
 template <typename MassOf>
-__device__ Mass total_mass(const SampleArguments& a, const MassOf& mass_of, SampleShared& shared) {
+__device__ Mass total_mass(const SampleRow& a, const MassOf& mass_of, SampleShared& shared) {
   Mass own = 0;
   for (int64_t id = threadIdx.x; id < a.vocabulary; id += kSampleThreads)
     own += mass_of(a.logits[id]);
@@ -193,7 +202,7 @@ __device__ inline float logit_of(unsigned key) {
 }
 
 __device__ inline Threshold threshold(const Drawable& drawable, SampleShared& shared) {
-  const SampleArguments& a = drawable.a;
+  const SampleRow& a = drawable.a;
   Threshold lowest{0, 0};
   Mass above = 0;
   const auto weight_of = [&](float logit) { return drawable.weight(logit); };
@@ -240,7 +249,7 @@ __device__ void visit_share(const Drawable& drawable,
                             const Threshold& lowest,
                             Mass ties,
                             const Visit& visit) {
-  const SampleArguments& a = drawable.a;
+  const SampleRow& a = drawable.a;
   const Mass lightest = static_cast<Mass>(ceil(a.min_p * static_cast<double>(Drawable::kHeaviest)));
   const WarpShare share = warp_share(a.vocabulary);
   const int lane = threadIdx.x % kWarpSize;
@@ -295,8 +304,17 @@ __device__ inline void draw(const Drawable& drawable,
   });
 }
 
-// One block of kSampleThreads. The work grows with the vocabulary: nothing is sorted.
-__device__ inline void sample_id(const SampleArguments& a, SampleShared& shared) {
+// A block of kSampleThreads a row. The work grows with the vocabulary: nothing is sorted.
+__device__ inline void sample_id(const SampleArguments& all, SampleShared& shared) {
+  const int64_t row = blockIdx.x;
+  const SampleRow a{all.logits + row * all.vocabulary,
+                    all.vocabulary,
+                    all.temperature,
+                    all.top_k,
+                    all.top_p,
+                    all.min_p,
+                    all.random[row],
+                    all.ids + row};
   Mass best = 0;  // the key of the largest logit above, the smallest of its ids, inverted, below
   bool finite = true;
   for (int64_t id = threadIdx.x; id < a.vocabulary; id += kSampleThreads) {

@@ -2,27 +2,31 @@
 #pragma once
 
 #include "kernels/cuda/elements.cuh"
+#include "kernels/cuda/paged_cache.cuh"
 #include "kernels/cuda/reductions.cuh"
 #include "kernels/kernels.h"
 
 namespace precis::kernels {
 
-constexpr int kDecodeThreads = 128;
-constexpr int kDecodeWarps = kDecodeThreads / kWarpSize;
+constexpr int kAttentionThreads = 128;
+constexpr int kAttentionWarps = kAttentionThreads / kWarpSize;
 
 // Columns of a row that a lane holds.
 constexpr int kOwnColumns = 8;
 // Rows that a thread has asked for before it uses the first: memory answers late.
 constexpr int kRowsInFlight = 4;
 constexpr int64_t kWidestHead = kOwnColumns * kWarpSize;
+// Pages that the keys of a part may lie in, wherever the first one stands in its own.
+constexpr int kPagesPerPart = kKeysPerGpuPart / kRowsPerPage + 1;
 
 // kHeads: of those that share keys, how many are computed from one reading of them.
 template <int kHeads>
-struct DecodeAttentionShared {
+struct PagedAttentionShared {
   float weights[kHeads][kKeysPerGpuPart];  // scores, then their exponentials
   float largest[kHeads];
   float totals[kHeads];
-  float sums[kDecodeWarps][kHeads][kWidestHead];
+  float sums[kAttentionWarps][kHeads][kWidestHead];
+  const void* pages[kPagesPerPart];
 };
 
 // Where a lane stands: rows are read by `lanes` neighbours each, packs of kPack in turn.
@@ -39,7 +43,7 @@ __device__ RowReader row_reader(int64_t head_dim) {
   int lanes = 1;
   while (lanes < packs && lanes < kWarpSize) lanes *= 2;
   const int thread = static_cast<int>(threadIdx.x);
-  return {lanes, thread % lanes, thread / lanes, kDecodeThreads / lanes};
+  return {lanes, thread % lanes, thread / lanes, kAttentionThreads / lanes};
 }
 
 // The columns of a row that are this lane's; those beyond the row are 0.
@@ -68,22 +72,32 @@ __device__ inline float sum_of_reader(float value, int lanes) {
   return value;
 }
 
-// The rows of a cache that a block reads, and the heads that it reads them for.
+// The rows of a head that a block reads, and the heads of queries that it reads them for.
 template <typename T>
-struct DecodePart {
-  const T* keys;
-  const T* values;
+struct AttentionPart {
+  const void* const* pages;  // the first holds the first row
+  int64_t skipped;           // rows of that page before it
+  PagePlace place;
+  int64_t head_dim;
   int count;  // of rows; none beyond the sequence's own parts
   const float* q;
   float* states;
   int heads;
+
+  // The key's row; those that are none of the part's are never read.
+  __device__ const T* row(int64_t key, int64_t begin) const {
+    const int64_t own = (key < count ? key : 0) + skipped;
+    return static_cast<const T*>(pages[own / kRowsPerPage]) + begin + own % kRowsPerPage * head_dim;
+  }
+  __device__ const T* keys(int64_t key) const { return row(key, place.keys); }
+  __device__ const T* values(int64_t key) const { return row(key, place.values); }
 };
 
 template <int kPack, int kHeads, typename T>
-__device__ void score_keys(const DecodePart<T>& part,
+__device__ void score_keys(const AttentionPart<T>& part,
                            const RowReader& reader,
-                           const DecodeAttentionArguments& a,
-                           DecodeAttentionShared<kHeads>& shared) {
+                           const PagedAttentionArguments& a,
+                           PagedAttentionShared<kHeads>& shared) {
   float q[kHeads][kOwnColumns];
 #pragma unroll
   for (int head = 0; head < kHeads; ++head) {
@@ -101,8 +115,7 @@ __device__ void score_keys(const DecodePart<T>& part,
 #pragma unroll
     for (int i = 0; i < kRowsInFlight; ++i) {
       const int64_t key = first + i * reader.stride;
-      load_columns<kPack>(
-          part.keys + key * a.head_dim, key < part.count ? a.head_dim : 0, reader, columns[i]);
+      load_columns<kPack>(part.keys(key), key < part.count ? a.head_dim : 0, reader, columns[i]);
     }
 #pragma unroll
     for (int head = 0; head < kHeads; ++head) {
@@ -122,9 +135,9 @@ __device__ void score_keys(const DecodePart<T>& part,
 
 // Scores into exponentials relative to the largest, a warp a head.
 template <int kHeads, typename T>
-__device__ void weigh_scores(const DecodePart<T>& part, DecodeAttentionShared<kHeads>& shared) {
+__device__ void weigh_scores(const AttentionPart<T>& part, PagedAttentionShared<kHeads>& shared) {
   const int lane = threadIdx.x % kWarpSize;
-  for (int head = threadIdx.x / kWarpSize; head < part.heads; head += kDecodeWarps) {
+  for (int head = threadIdx.x / kWarpSize; head < part.heads; head += kAttentionWarps) {
     float* weights = shared.weights[head];
     float largest = -INFINITY, total = 0;
     for (int key = lane; key < part.count; key += kWarpSize) largest = fmaxf(largest, weights[key]);
@@ -143,18 +156,17 @@ __device__ void weigh_scores(const DecodePart<T>& part, DecodeAttentionShared<kH
 
 // Weighted values: each lane its columns of its rows, then over the rows of the warp.
 template <int kPack, int kHeads, typename T>
-__device__ void sum_values(const DecodePart<T>& part,
+__device__ void sum_values(const AttentionPart<T>& part,
                            const RowReader& reader,
                            int64_t head_dim,
-                           DecodeAttentionShared<kHeads>& shared) {
+                           PagedAttentionShared<kHeads>& shared) {
   float sums[kHeads][kOwnColumns] = {};
   for (int first = reader.row; first < part.count; first += kRowsInFlight * reader.stride) {
     float columns[kRowsInFlight][kOwnColumns];
 #pragma unroll
     for (int i = 0; i < kRowsInFlight; ++i) {
       const int64_t key = first + i * reader.stride;
-      load_columns<kPack>(
-          part.values + key * head_dim, key < part.count ? head_dim : 0, reader, columns[i]);
+      load_columns<kPack>(part.values(key), key < part.count ? head_dim : 0, reader, columns[i]);
     }
 #pragma unroll
     for (int i = 0; i < kRowsInFlight; ++i) {
@@ -186,14 +198,14 @@ __device__ void sum_values(const DecodePart<T>& part,
 }
 
 template <int kHeads, typename T>
-__device__ void write_states(const DecodePart<T>& part,
+__device__ void write_states(const AttentionPart<T>& part,
                              int64_t head_dim,
-                             const DecodeAttentionShared<kHeads>& shared) {
+                             const PagedAttentionShared<kHeads>& shared) {
   for (int head = 0; head < part.heads; ++head) {
     float* state = part.states + head * (head_dim + 2);
-    for (int64_t i = threadIdx.x; i < head_dim; i += kDecodeThreads) {
+    for (int64_t i = threadIdx.x; i < head_dim; i += kAttentionThreads) {
       float sum = 0;
-      for (int warp = 0; warp < kDecodeWarps; ++warp) sum += shared.sums[warp][head][i];
+      for (int warp = 0; warp < kAttentionWarps; ++warp) sum += shared.sums[warp][head][i];
       state[i] = sum;
     }
     if (threadIdx.x == 0) {
@@ -203,27 +215,46 @@ __device__ void write_states(const DecodePart<T>& part,
   }
 }
 
-// A block a task (DecodeAttentionArguments), of kDecodeThreads. kPack divides head_dim and aligns
+// Leaves the addresses of the pages that hold `count` rows from row `first` on.
+template <int kHeads>
+__device__ void find_pages(const PagedCache& cached,
+                           int64_t sequence,
+                           int64_t first,
+                           int count,
+                           PagedAttentionShared<kHeads>& shared) {
+  const int64_t page = first / kRowsPerPage, last = (first + count - 1) / kRowsPerPage;
+  const int64_t own = page + threadIdx.x;
+  if (count > 0 && own <= last)
+    shared.pages[threadIdx.x] = cached.pages[sequence * cached.pages_per_sequence + own];
+}
+
+// A block a task (PagedAttentionArguments), of kAttentionThreads. kPack divides head_dim and aligns
 // the rows; head_dim is at most kWidestHead.
 template <typename T, int kPack, int kHeads>
-__device__ void decode_attention_task(const DecodeAttentionArguments& a,
-                                      DecodeAttentionShared<kHeads>& shared) {
+__device__ void paged_attention_task(const PagedAttentionArguments& a,
+                                     PagedAttentionShared<kHeads>& shared) {
   const int64_t task = blockIdx.x, group = a.heads / a.kv_heads, head = task / a.parts;
-  const CachedRows& cached = a.cached[head / a.kv_heads];
-  const int64_t begin = cached.first_key + task % a.parts * kKeysPerGpuPart;
-  const int64_t left = cached.num_keys - begin;
-  const int64_t offset = head % a.kv_heads * cached.stride + begin * a.head_dim;
+  const int64_t sequence = head / a.kv_heads, num_keys = a.cached.lengths[sequence] + 1;
+  const int64_t seen = a.window > 0 && a.window < num_keys ? a.window : num_keys;
+  const int64_t begin = task % a.parts * kKeysPerGpuPart, left = seen - begin;
+  const int count = static_cast<int>(left < 0                 ? 0
+                                     : left < kKeysPerGpuPart ? left
+                                                              : kKeysPerGpuPart);
+  const int64_t row = num_keys - seen + begin;
+  find_pages(a.cached, sequence, row, count, shared);
+  __syncthreads();
   const RowReader reader = row_reader<kPack>(a.head_dim);
   for (int64_t first = 0; first < group; first += kHeads) {
     const int64_t heads = group - first;
-    const DecodePart<T> part{static_cast<const T*>(cached.keys) + offset,
-                             static_cast<const T*>(cached.values) + offset,
-                             static_cast<int>(left < 0                 ? 0
-                                              : left < kKeysPerGpuPart ? left
-                                                                       : kKeysPerGpuPart),
-                             a.q + (head * group + first) * a.head_dim,
-                             a.states + (task * group + first) * (a.head_dim + 2),
-                             static_cast<int>(heads < kHeads ? heads : kHeads)};
+    const AttentionPart<T> part{
+        shared.pages,
+        row % kRowsPerPage,
+        page_place(a.cached.layer, head % a.kv_heads, a.kv_heads, a.head_dim),
+        a.head_dim,
+        count,
+        a.q + (head * group + first) * a.head_dim,
+        a.states + (task * group + first) * (a.head_dim + 2),
+        static_cast<int>(heads < kHeads ? heads : kHeads)};
     score_keys<kPack>(part, reader, a, shared);
     __syncthreads();
     weigh_scores(part, shared);
@@ -235,7 +266,8 @@ __device__ void decode_attention_task(const DecodeAttentionArguments& a,
 }
 
 // A block an output row of a head: blockIdx.x is sequence * heads + head.
-__device__ inline void merge_decode_attention_head(const DecodeAttentionArguments& a) {
+template <typename T>
+__device__ void merge_attention_head(const PagedAttentionArguments& a) {
   const int64_t group = a.heads / a.kv_heads, head = blockIdx.x, size = a.head_dim + 2;
   const float* states = a.states + (head / group * a.parts * group + head % group) * size;
   const int64_t step = group * size;
@@ -251,7 +283,7 @@ __device__ inline void merge_decode_attention_head(const DecodeAttentionArgument
       sum += weight * state[i];
       total += weight * state[a.head_dim];
     }
-    a.out[head * a.head_dim + i] = sum / total;
+    store(static_cast<T*>(a.out) + head * a.head_dim + i, sum / total);
   }
 }
 

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/cuda/elements.cuh"
+#include "kernels/cuda/reductions.cuh"
+#include "kernels/kernels.h"
+
+namespace precis::kernels {
+
+struct AddRmsNormShared {
+  WarpNumbers of_change;
+  WarpNumbers of_row;
+};
+
+__device__ inline float norm_scale(float squares, int64_t width, float epsilon) {
+  return rsqrtf(squares / static_cast<float>(width) + epsilon);
+}
+
+// What the change's numbers are multiplied by before their gains. In all threads of the block.
+template <typename T, int kPack>
+__device__ float change_scale(const AddRmsNormArguments& a, const T* change, WarpNumbers& numbers) {
+  float values[kPack], squares = 0;
+  for (int64_t i = threadIdx.x * kPack; i < a.width; i += blockDim.x * kPack) {
+    load<kPack>(change + i, values);
+#pragma unroll
+    for (int k = 0; k < kPack; ++k) squares += values[k] * values[k];
+  }
+  return norm_scale(sum_of_block(squares, numbers), a.width, a.epsilon);
+}
+
+// A block a row. kPack divides the width and aligns the rows. A thread reads again only what it has
+// written itself.
+template <typename T, int kPack>
+__device__ void add_rms_norm_row(const AddRmsNormArguments& a, AddRmsNormShared& shared) {
+  const int64_t begin = blockIdx.x * a.width;
+  float* x = a.x + begin;
+  const T* change = a.change == nullptr ? nullptr : static_cast<const T*>(a.change) + begin;
+  const bool normed = change != nullptr && a.change_gain != nullptr;
+  const float scale_of_change = normed ? change_scale<T, kPack>(a, change, shared.of_change) : 1;
+  float values[kPack], added[kPack], squares = 0;
+  for (int64_t i = threadIdx.x * kPack; i < a.width; i += blockDim.x * kPack) {
+    load<kPack>(x + i, values);
+    if (change != nullptr) {
+      load<kPack>(change + i, added);
+#pragma unroll
+      for (int k = 0; k < kPack; ++k)
+        values[k] += normed ? added[k] * scale_of_change * a.change_gain[i + k] : added[k];
+      store<kPack>(x + i, values);
+    }
+#pragma unroll
+    for (int k = 0; k < kPack; ++k) squares += values[k] * values[k];
+  }
+  const float scale = norm_scale(sum_of_block(squares, shared.of_row), a.width, a.epsilon);
+  T* out = static_cast<T*>(a.out) + begin;
+  for (int64_t i = threadIdx.x * kPack; i < a.width; i += blockDim.x * kPack) {
+    load<kPack>(x + i, values);
+#pragma unroll
+    for (int k = 0; k < kPack; ++k) values[k] *= scale * a.gain[i + k];
+    store<kPack>(out + i, values);
+  }
+}
+
+}  // namespace precis::kernels

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/cuda/elements.cuh"
+#include "kernels/kernels.h"
+
+namespace precis::kernels {
+
+// A block a row. kPack divides the width and aligns all rows.
+template <typename T, int kPack>
+__device__ void gather_row(const GatherRowsArguments& a) {
+  const int64_t row = blockIdx.x, source = a.sources[row];
+  const T* from = source >= 0 ? static_cast<const T*>(a.first) + source * a.width
+                              : static_cast<const T*>(a.second) + (-1 - source) * a.width;
+  T* to = static_cast<T*>(a.out) + row * a.width;
+  for (int64_t i = threadIdx.x * kPack; i < a.width; i += blockDim.x * kPack)
+    *reinterpret_cast<Pack<T, kPack>*>(to + i) = load<kPack>(from + i);
+}
+
+}  // namespace precis::kernels

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kernel, on how many blocks. What the kernels do is in their own files.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+#include <numeric>
+
+#include "kernels/cuda/add_rms_norm.cuh"
+#include "kernels/cuda/gated_activation.cuh"
+#include "kernels/cuda/gather_rows.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/paged_attention.cuh"
+#include "kernels/cuda/rms_norm.cuh"
+#include "kernels/cuda/rotary.cuh"
+#include "kernels/cuda/rotary_append.cuh"
+#include "kernels/cuda/sample.cuh"
+#include "kernels/cuda/weight_only_linear.cuh"
+#include "kernels/cuda_kernels.h"
+
+namespace precis::kernels {
+
+struct NothingShared {};
+
+template <typename T, int kPack>
+struct RmsNormKernel {
+  using Arguments = RmsNormArguments;
+  using Shared = WarpNumbers;
+  static constexpr int kThreads = 512;
+  __device__ static void run(const Arguments& a, Shared& shared) {
+    rms_norm_row<T, kPack>(a, shared);
+  }
+};
+
+template <typename T, int kPack>
+struct AddRmsNormKernel {
+  using Arguments = AddRmsNormArguments;
+  using Shared = AddRmsNormShared;
+  static constexpr int kThreads = 512;
+  __device__ static void run(const Arguments& a, Shared& shared) {
+    add_rms_norm_row<T, kPack>(a, shared);
+  }
+};
+
+template <typename T, int kPack>
+struct RotaryKernel {
+  using Arguments = RotaryArguments;
+  using Shared = NothingShared;
+  static constexpr int kThreads = 512;
+  __device__ static void run(const Arguments& a, Shared&) { rotary_row<T, kPack>(a); }
+};
+
+template <typename T>
+struct RotaryAppendKernel {
+  using Arguments = PagedAppendArguments;
+  using Shared = NothingShared;
+  static constexpr int kThreads = kAppendThreads;
+  __device__ static void run(const Arguments& a, Shared&) { rotary_append_head<T>(a); }
+};
+
+template <typename T, int kPack, int kHeads>
+struct PagedAttentionKernel {
+  using Arguments = PagedAttentionArguments;
+  using Shared = PagedAttentionShared<kHeads>;
+  static constexpr int kThreads = kAttentionThreads;
+  __device__ static void run(const Arguments& a, Shared& shared) {
+    paged_attention_task<T, kPack>(a, shared);
+  }
+};
+
+template <typename T>
+struct MergeAttentionKernel {
+  using Arguments = PagedAttentionArguments;
+  using Shared = NothingShared;
+  static constexpr int kThreads = 512;
+  __device__ static void run(const Arguments& a, Shared&) { merge_attention_head<T>(a); }
+};
+
+template <typename T, int kPack>
+struct GatedActivationKernel {
+  using Arguments = GatedActivationArguments;
+  using Shared = NothingShared;
+  static constexpr int kThreads = 256;
+  __device__ static void run(const Arguments& a, Shared&) { gated_activation_row<T, kPack>(a); }
+};
+
+template <typename T, int kPack>
+struct GatherRowsKernel {
+  using Arguments = GatherRowsArguments;
+  using Shared = NothingShared;
+  static constexpr int kThreads = 512;
+  __device__ static void run(const Arguments& a, Shared&) { gather_row<T, kPack>(a); }
+};
+
+template <typename T, typename Weight, int kPack, int kRows>
+struct WeightOnlyLinearKernel {
+  using Arguments = WeightOnlyLinearArguments;
+  using Shared = NothingShared;
+  static constexpr int kThreads = kLinearThreads;
+  __device__ static void run(const Arguments& a, Shared&) {
+    weight_only_outputs<T, Weight, kPack, kRows>(a);
+  }
+};
+
+struct SampleKernel {
+  using Arguments = SampleArguments;
+  using Shared = SampleShared;
+  static constexpr int kThreads = kSampleThreads;
+  __device__ static void run(const Arguments& a, Shared& shared) { sample_id(a, shared); }
+};
+
+namespace launches {
+
+template <int kValue>
+struct Constant {
+  static constexpr int value = kValue;
+};
+
+// Calls launch(T{}), of the element's type.
+template <typename Launch>
+void with_element(Element element, const Launch& launch) {
+  if (element == Element::kFloat32)
+    launch(float{});
+  else
+    launch(__nv_bfloat16{});
+}
+
+// Calls launch(T{}, Constant<pack>{}): the widest pack where it divides `width` and all pointers
+// stand where one may begin, else 1.
+template <typename Launch>
+void with_pack(Element element,
+               int64_t width,
+               std::initializer_list<const void*> pointers,
+               const Launch& launch) {
+  const bool aligned = std::all_of(pointers.begin(), pointers.end(), [](const void* pointer) {
+    return reinterpret_cast<uintptr_t>(pointer) % 16 == 0;
+  });
+  with_element(element, [&](auto zero) {
+    using T = decltype(zero);
+    if (aligned && width % kWidest<T> == 0)
+      launch(zero, Constant<kWidest<T>>{});
+    else
+      launch(zero, Constant<1>{});
+  });
+}
+
+// Whole warps for so many pieces of work, at most `most`.
+inline int64_t threads_for(int64_t pieces, int64_t most = 512) {
+  const int64_t warps = (pieces + kWarpSize - 1) / kWarpSize;
+  return std::clamp<int64_t>(warps * kWarpSize, kWarpSize, most);
+}
+
+inline void rms_norm(Element element, const RmsNormArguments& a, int64_t rows, Stream stream) {
+  if (rows == 0) return;
+  with_pack(element, a.width, {a.x, a.out}, [&](auto zero, auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    launch<RmsNormKernel<decltype(zero), kPack>>({rows, threads_for(a.width / kPack)}, a, stream);
+  });
+}
+
+inline void add_rms_norm(Element element,
+                         const AddRmsNormArguments& a,
+                         int64_t rows,
+                         Stream stream) {
+  if (rows == 0) return;
+  with_pack(element, a.width, {a.x, a.change, a.out}, [&](auto zero, auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    launch<AddRmsNormKernel<decltype(zero), kPack>>(
+        {rows, threads_for(a.width / kPack)}, a, stream);
+  });
+}
+
+inline void rotary(Element element, const RotaryArguments& a, int64_t rows, Stream stream) {
+  if (rows == 0) return;
+  const int64_t half = a.head_dim / 2, pairs = a.heads * half;
+  const int64_t width = std::gcd(half, a.x_stride);  // rows begin where the stride leaves them
+  with_pack(element, width, {a.x, a.out}, [&](auto zero, auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    launch<RotaryKernel<decltype(zero), kPack>>({rows, threads_for(pairs / kPack)}, a, stream);
+  });
+}
+
+inline void rotary_append(Element element,
+                          const PagedAppendArguments& a,
+                          int64_t rows,
+                          Stream stream) {
+  if (rows == 0) return;
+  const int64_t heads = a.heads + 2 * a.kv_heads;
+  const int64_t across = (heads + kHeadsOfAppendBlock - 1) / kHeadsOfAppendBlock;
+  with_element(element, [&](auto zero) {
+    launch<RotaryAppendKernel<decltype(zero)>>({rows, kAppendThreads, across}, a, stream);
+  });
+}
+
+template <typename T, int kPack>
+void attend_in_parts(const PagedAttentionArguments& a, int64_t sequences, Stream stream) {
+  const int64_t group = a.heads / a.kv_heads;
+  const Grid grid{sequences * a.kv_heads * a.parts, kAttentionThreads};
+  if (group == 1)
+    launch<PagedAttentionKernel<T, kPack, 1>>(grid, a, stream);
+  else if (group <= 4)
+    launch<PagedAttentionKernel<T, kPack, 4>>(grid, a, stream);
+  else
+    launch<PagedAttentionKernel<T, kPack, 8>>(grid, a, stream);
+}
+
+// Pages are ours: their rows stand where the widest pack may begin if it divides head_dim.
+inline void paged_attention(Element element,
+                            const PagedAttentionArguments& a,
+                            int64_t sequences,
+                            Stream stream) {
+  if (sequences == 0) return;
+  with_pack(element, a.head_dim, {}, [&](auto zero, auto pack) {
+    attend_in_parts<decltype(zero), decltype(pack)::value>(a, sequences, stream);
+    launch<MergeAttentionKernel<decltype(zero)>>(
+        {sequences * a.heads, threads_for(a.head_dim)}, a, stream);
+  });
+}
+
+inline void gated_activation(Element element,
+                             const GatedActivationArguments& a,
+                             int64_t rows,
+                             Stream stream) {
+  if (rows == 0) return;
+  with_pack(element, a.width, {a.gate_up, a.out}, [&](auto zero, auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    const int64_t threads = threads_for(a.width / kPack, 256);
+    const int64_t across = (a.width / kPack + threads - 1) / threads;
+    launch<GatedActivationKernel<decltype(zero), kPack>>(
+        {rows, threads, std::min<int64_t>(across, 64)}, a, stream);
+  });
+}
+
+inline void gather_rows(Element element,
+                        const GatherRowsArguments& a,
+                        int64_t rows,
+                        Stream stream) {
+  if (rows == 0) return;
+  with_pack(element, a.width, {a.first, a.second, a.out}, [&](auto zero, auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    launch<GatherRowsKernel<decltype(zero), kPack>>(
+        {rows, threads_for(a.width / kPack)}, a, stream);
+  });
+}
+
+template <typename T, typename Weight, int kPack>
+void weight_only_product(const WeightOnlyLinearArguments& a, Stream stream) {
+  const Grid grid{(a.outputs + kOutputsOfBlock - 1) / kOutputsOfBlock, kLinearThreads};
+  const auto start = [&](auto rows) {
+    launch<WeightOnlyLinearKernel<T, Weight, kPack, decltype(rows)::value>>(grid, a, stream);
+  };
+  if (a.rows == 1)
+    start(Constant<1>{});
+  else if (a.rows <= 4)
+    start(Constant<4>{});
+  else if (a.rows <= 8)
+    start(Constant<8>{});
+  else
+    start(Constant<WeightOnlyLinearArguments::kMostRows>{});
+}
+
+inline void weight_only_linear(Element element, const WeightOnlyLinearArguments& a, Stream stream) {
+  if (a.rows == 0 || a.outputs == 0) return;
+  with_pack(element, a.weight.width, {a.x}, [&](auto zero, auto pack) {
+    using T = decltype(zero);
+    constexpr int kPack = decltype(pack)::value;
+    if (a.weight.bits == 8)
+      weight_only_product<T, Int8Weight, kPack>(a, stream);
+    else
+      weight_only_product<T, Int4Weight, kPack>(a, stream);
+  });
+}
+
+inline void sample(const SampleArguments& a, int64_t rows, Stream stream) {
+  if (rows == 0) return;
+  launch<SampleKernel>({rows, kSampleThreads}, a, stream);
+}
+
+constexpr CudaKernelTable table(const char* (*error)()) {
+  return {rms_norm,
+          add_rms_norm,
+          rotary,
+          rotary_append,
+          paged_attention,
+          gated_activation,
+          gather_rows,
+          weight_only_linear,
+          sample,
+          kWidestHead,
+          error};
+}
+
+}  // namespace launches
+}  // namespace precis::kernels

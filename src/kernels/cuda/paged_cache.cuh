@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "kernels/kernels.h"
+
+namespace precis::kernels {
+
+// Where a head's rows begin in a page: its keys, and so many elements behind them its values.
+struct PagePlace {
+  int64_t keys;
+  int64_t values;
+};
+
+__device__ inline PagePlace page_place(int64_t layer,
+                                       int64_t head,
+                                       int64_t kv_heads,
+                                       int64_t head_dim) {
+  const int64_t of_head = kRowsPerPage * head_dim;
+  const int64_t keys = (2 * layer * kv_heads + head) * of_head;
+  return {keys, keys + kv_heads * of_head};
+}
+
+}  // namespace precis::kernels
