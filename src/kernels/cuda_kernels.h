@@ -16,6 +16,7 @@ struct CudaKernelTable {
   // The next two: head_dim is even and at most widest_head.
   void (*rotary_append)(Element, const PagedAppendArguments&, int64_t rows, Stream);
   void (*paged_attention)(Element, const PagedAttentionArguments&, int64_t sequences, Stream);
+  void (*write_pages)(Element, const WritePagesArguments&, int64_t rows, Stream);
   void (*gated_activation)(Element, const GatedActivationArguments&, int64_t rows, Stream);
   void (*gather_rows)(Element, const GatherRowsArguments&, int64_t rows, Stream);
   void (*weight_only_linear)(Element, const WeightOnlyLinearArguments&, Stream);

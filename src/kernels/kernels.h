@@ -120,6 +120,24 @@ struct PagedCache {
   int64_t layer;  // which
 };
 
+// Rows of one layer into pages of a paged cache. keys, values: [kv_heads, count, head_dim], heads
+// and rows so many elements apart.
+struct WritePagesArguments {
+  static constexpr int64_t kMostPages = 64;
+
+  void* pages[kMostPages];  // that the rows lie in, one after the other
+  int64_t first;            // row of the first page that the first one becomes
+  int64_t layer;
+  const void* keys;
+  const void* values;
+  int64_t key_head_stride;
+  int64_t key_stride;
+  int64_t value_head_stride;
+  int64_t value_stride;
+  int64_t kv_heads;
+  int64_t head_dim;
+};
+
 // decode_attention over the rows up to and with a step's own. q: float32 [sequences, heads,
 // head_dim]; out: the same, of the kernel's element. states: as DecodeAttentionArguments, with
 // kKeysPerGpuPart keys a part; parts: at least what the longest sequence has.

@@ -138,7 +138,7 @@ class Transformer final : public Decoder {
                   local_frequencies_, input.positions, config_.local_rope->attention_factor)
             : table;
     const nn::DecoderPass pass{config_, input, cache, table, local_table, adapter};
-    if (adapter == nullptr && is_step(input)) {
+    if (adapter == nullptr && is_step(input, cache)) {
       const at::Tensor hidden = nn::decode_step(step_model_, pass);
       return input.wanted_rows.defined() ? hidden.index_select(0, input.wanted_rows) : hidden;
     }
@@ -178,9 +178,10 @@ class Transformer final : public Decoder {
   }
 
   // Whether the pass is one row each of different sequences, as decode_step() wants it.
-  bool is_step(const DecoderInput& input) const {
+  bool is_step(const DecoderInput& input, const KvCache& cache) const {
     const std::vector<int64_t>& sequences = input.cache_sequences;
     if (c10::GradMode::is_enabled() || input.seen_rows.defined() ||
+        cache.layout() != KvLayout::kContiguous ||
         input.embeddings.size(0) != std::ssize(sequences) ||
         !ops::decode_step_applies(step_model_, input.embeddings))
       return false;

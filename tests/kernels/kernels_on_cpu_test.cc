@@ -17,6 +17,7 @@
 #include "ops/decode_attention.h"
 #include "ops/gated_activation.h"
 #include "ops/linear.h"
+#include "ops/pages.h"
 #include "ops/quantized_weight.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
@@ -259,6 +260,34 @@ class KernelsOnCpu : public testing::Test {
     expect_near(out, ops::reference::rms_norm(sum, gain.to(at::kDouble), 1e-5));
   }
 
+  // Rows as a layer makes them: of keys that are contiguous row by row, of values a part of a
+  // product's rows.
+  static void expect_written(int64_t kv_heads, int64_t first, int64_t count, int64_t width) {
+    const at::Tensor keys = random({count, kv_heads, width}).transpose(0, 1);
+    const at::Tensor values =
+        random({count, 3 * kv_heads, width}).narrow(1, kv_heads, kv_heads).transpose(0, 1);
+    std::vector<at::Tensor> pages, expected;
+    for (int64_t page = 0; page < ops::pages_for(first + count); ++page) {
+      pages.push_back(random({kLayers, 2, kv_heads, kRowsPerPage, width}));
+      expected.push_back(pages.back().clone());
+    }
+    WritePagesArguments a{{},
+                          first,
+                          kLayer,
+                          keys.const_data_ptr(),
+                          values.const_data_ptr(),
+                          keys.stride(0),
+                          keys.stride(1),
+                          values.stride(0),
+                          values.stride(1),
+                          kv_heads,
+                          width};
+    for (size_t i = 0; i < pages.size(); ++i) a.pages[i] = pages[i].mutable_data_ptr();
+    cuda_on_cpu::table().write_pages(kElement, a, count, nullptr);
+    ops::reference::write_to_pages(expected, kLayer, first, keys, values);
+    for (size_t i = 0; i < pages.size(); ++i) EXPECT_TRUE(pages[i].equal(expected[i])) << i;
+  }
+
   static void expect_gathered(int64_t rows, int64_t width) {
     const at::Tensor table = random({50, width}), others = random({7, width});
     const at::Tensor sources = at::randint(-7, 50, {rows}, at::kLong);
@@ -345,6 +374,14 @@ TYPED_TEST(KernelsOnCpu, RotaryAppend) {
       this->expect_append({0, kRowsPerPage - 1, kRowsPerPage, 70}, 3, 1, width, normed);
     this->expect_append({5}, 9, 3, 64, normed);
     this->expect_append({5}, 1, 1, 32, normed);
+  }
+}
+
+TYPED_TEST(KernelsOnCpu, WritePages) {
+  for (const int64_t width : {1, 4, 16, 33, 128}) {
+    for (const int64_t first : {0, 5, 31}) {
+      for (const int64_t count : {1, 27, 100}) this->expect_written(2, first, count, width);
+    }
   }
 }
 

@@ -16,6 +16,7 @@
 #include "kernels/cuda/rotary_append.cuh"
 #include "kernels/cuda/sample.cuh"
 #include "kernels/cuda/weight_only_linear.cuh"
+#include "kernels/cuda/write_pages.cuh"
 #include "kernels/cuda_kernels.h"
 
 namespace precis::kernels {
@@ -74,6 +75,14 @@ struct MergeAttentionKernel {
   using Shared = NothingShared;
   static constexpr int kThreads = 512;
   __device__ static void run(const Arguments& a, Shared&) { merge_attention_head<T>(a); }
+};
+
+template <typename T, int kPack>
+struct WritePagesKernel {
+  using Arguments = WritePagesArguments;
+  using Shared = NothingShared;
+  static constexpr int kThreads = 512;
+  __device__ static void run(const Arguments& a, Shared&) { write_page_row<T, kPack>(a); }
 };
 
 template <typename T, int kPack>
@@ -217,6 +226,20 @@ inline void paged_attention(Element element,
   });
 }
 
+inline void write_pages(Element element,
+                        const WritePagesArguments& a,
+                        int64_t rows,
+                        Stream stream) {
+  if (rows == 0) return;
+  const int64_t strides = std::gcd(std::gcd(a.key_head_stride, a.key_stride),
+                                   std::gcd(a.value_head_stride, a.value_stride));
+  with_pack(element, std::gcd(a.head_dim, strides), {a.keys, a.values}, [&](auto zero, auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    launch<WritePagesKernel<decltype(zero), kPack>>(
+        {rows, threads_for(a.kv_heads * a.head_dim / kPack)}, a, stream);
+  });
+}
+
 inline void gated_activation(Element element,
                              const GatedActivationArguments& a,
                              int64_t rows,
@@ -282,6 +305,7 @@ constexpr CudaKernelTable table(const char* (*error)()) {
           rotary,
           rotary_append,
           paged_attention,
+          write_pages,
           gated_activation,
           gather_rows,
           weight_only_linear,
