@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "nn/adapter.h"
 #include "nn/decoder_layer.h"
 #include "nn/linear.h"
+#include "nn/paged_steps.h"
 #include "nn/weight_arena.h"
 #include "ops/decode_step.h"
 #include "ops/quantized_weight.h"
@@ -110,7 +112,11 @@ class Transformer final : public Decoder {
           ops::rotary_frequencies(*config.local_rope, config.head_dim).to(options_.device());
     }
     refuse_leftovers(weights);
-    if (options_.device().is_cpu()) step_model_ = nn::step_model(layers_, final_norm_, config_);
+    step_model_ = nn::step_model(layers_, final_norm_, config_);
+    if (options_.device().is_cuda()) {
+      paged_steps_.emplace(std::move(step_model_), frequencies_, local_frequencies_);
+      step_model_ = {};
+    }
   }
 
   const DecoderConfig& config() const override { return config_; }
@@ -130,18 +136,13 @@ class Transformer final : public Decoder {
                      const Adapter* adapter) const override {
     check_input(input, config_.hidden_size);
     if (adapter != nullptr) nn::check_adapter(*adapter, input, config_);
-    const ops::RotaryTable table =
-        ops::rotary_table(frequencies_, input.positions, config_.rope.attention_factor);
-    const ops::RotaryTable local_table =
-        config_.local_rope
-            ? ops::rotary_table(
-                  local_frequencies_, input.positions, config_.local_rope->attention_factor)
-            : table;
-    const nn::DecoderPass pass{config_, input, cache, table, local_table, adapter};
-    if (adapter == nullptr && is_step(input, cache)) {
-      const at::Tensor hidden = nn::decode_step(step_model_, pass);
-      return input.wanted_rows.defined() ? hidden.index_select(0, input.wanted_rows) : hidden;
-    }
+    const bool step = adapter == nullptr && is_step(input, cache);
+    if (step && paged_steps_) return wanted_of(nn::decode_step(*paged_steps_, input, cache), input);
+    const Tables tables = rotary_tables(input);
+    const std::optional<ops::PackedSequences> packed = packed_sequences(input, cache);
+    const nn::DecoderPass pass{
+        config_, input, cache, tables.global, tables.local, adapter, packed ? &*packed : nullptr};
+    if (step) return wanted_of(nn::decode_step(step_model_, pass), input);
     at::Tensor x = input.embeddings;
     for (const nn::DecoderLayer& layer : layers_) {
       const bool last = layer.index + 1 == std::ssize(layers_);
@@ -177,15 +178,47 @@ class Transformer final : public Decoder {
     return result;
   }
 
+  static at::Tensor wanted_of(const at::Tensor& hidden, const DecoderInput& input) {
+    return input.wanted_rows.defined() ? hidden.index_select(0, input.wanted_rows) : hidden;
+  }
+
+  struct Tables {
+    ops::RotaryTable global;
+    ops::RotaryTable local;
+  };
+
+  Tables rotary_tables(const DecoderInput& input) const {
+    const auto table = [&](const at::Tensor& frequencies, const RopeConfig& rope) {
+      return ops::rotary_table(frequencies, input.positions, rope.attention_factor);
+    };
+    const ops::RotaryTable global = table(frequencies_, config_.rope);
+    return {global, config_.local_rope ? table(local_frequencies_, *config_.local_rope) : global};
+  }
+
+  // Nothing where attention is not one call for all sequences.
+  static std::optional<ops::PackedSequences> packed_sequences(const DecoderInput& input,
+                                                              const KvCache& cache) {
+    if (input.seen_rows.defined() || !ops::attention_is_packed(input.embeddings))
+      return std::nullopt;
+    std::vector<int64_t> keys{0};
+    for (size_t i = 0; i < input.cache_sequences.size(); ++i)
+      keys.push_back(keys.back() + cache.length(input.cache_sequences[i]) +
+                     input.sequence_starts[i + 1] - input.sequence_starts[i]);
+    return ops::packed_sequences(input.sequence_starts, keys, input.embeddings.device());
+  }
+
   // Whether the pass is one row each of different sequences, as decode_step() wants it.
   bool is_step(const DecoderInput& input, const KvCache& cache) const {
     const std::vector<int64_t>& sequences = input.cache_sequences;
     if (c10::GradMode::is_enabled() || input.seen_rows.defined() ||
-        cache.layout() != KvLayout::kContiguous ||
-        input.embeddings.size(0) != std::ssize(sequences) ||
-        !ops::decode_step_applies(step_model_, input.embeddings))
+        input.embeddings.size(0) != std::ssize(sequences))
       return false;
-    return std::set<int64_t>(sequences.begin(), sequences.end()).size() == sequences.size();
+    const bool applies =
+        paged_steps_ ? cache.layout() == KvLayout::kPaged && paged_steps_->apply(input.embeddings)
+                     : cache.layout() == KvLayout::kContiguous &&
+                           ops::decode_step_applies(step_model_, input.embeddings);
+    return applies &&
+           std::set<int64_t>(sequences.begin(), sequences.end()).size() == sequences.size();
   }
 
   static void refuse_leftovers(const Weights& weights) {
@@ -230,7 +263,8 @@ class Transformer final : public Decoder {
   at::Tensor frequencies_;
   at::Tensor local_frequencies_;
   std::vector<nn::DecoderLayer> layers_;
-  ops::StepModel step_model_;  // the same weights; empty on a GPU
+  ops::StepModel step_model_;                  // the same weights; empty on a GPU
+  std::optional<nn::PagedSteps> paged_steps_;  // there
 };
 
 }  // namespace

@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 #include "base/spread_position.h"
 #include "ops/attention.h"
 #include "ops/gated_activation.h"
+#include "ops/packed_attention.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
 
@@ -239,13 +241,25 @@ at::Tensor DigestReader::columns(const at::Tensor& rows, int64_t index) const {
   return heads_of(rows.narrow(1, index * hidden, hidden), shape_);
 }
 
-// Each run of texts of one length in one product: the digests are the last of its rows, which is
-// just what causal attention wants. -> [num_texts * k, hidden]
+ops::PackedSequences DigestReader::packed(std::span<const int64_t> lengths) const {
+  std::vector<int64_t> queries{0}, keys{0};
+  for (const int64_t length : lengths) {
+    queries.push_back(queries.back() + num_digests());
+    keys.push_back(keys.back() + length + num_digests());
+  }
+  return ops::packed_sequences(std::move(queries), std::move(keys), digests_.device());
+}
+
+// On a GPU all texts in one call, elsewhere each run of one length in one product: the digests are
+// the last of its rows, which is just what causal attention wants. -> [num_texts * k, hidden]
 at::Tensor DigestReader::attend(const at::Tensor& q,
                                 const at::Tensor& k,
                                 const at::Tensor& v,
-                                std::span<const int64_t> lengths) const {
+                                std::span<const int64_t> lengths,
+                                const ops::PackedSequences& sequences) const {
   const ops::AttentionOptions options{attention_scale(digests_.size(1), shape_), 0};
+  if (sequences.queries_there.defined())
+    return ops::packed_attention(q, k, v, sequences, options).flatten(1, 2);
   const int64_t num_texts = std::ssize(lengths);
   std::vector<at::Tensor> outputs;
   int64_t row = 0;
@@ -282,13 +296,14 @@ at::Tensor DigestReader::read(const at::Tensor& rows, std::span<const int64_t> l
   const auto of_rows = at_positions(table, positions.rows),
              of_digests = at_positions(table, positions.digests);
   const int64_t num_texts = std::ssize(lengths);
+  const ops::PackedSequences sequences = packed(lengths);
   at::Tensor state = digests_.repeat({num_texts, 1});
   for (int64_t i = 0; i < std::ssize(layers_); ++i) {
     const at::Tensor query =
         i == 0 ? first_query_.repeat({num_texts, 1}) : query_of(layers_[i], state);
     const at::Tensor q = ops::rotary(heads_of(query, shape_), of_digests);
     const at::Tensor k = ops::rotary(columns(rows, 2 * i), of_rows);
-    const at::Tensor attended = attend(q, k, columns(rows, 2 * i + 1), lengths);
+    const at::Tensor attended = attend(q, k, columns(rows, 2 * i + 1), lengths, sequences);
     state = after_attention(layers_[i], state, attended);
   }
   return ops::rms_norm(state, norm_, shape_.rms_norm_epsilon);

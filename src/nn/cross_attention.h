@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/packed_attention.h"
 #include "ops/packed_weight.h"
 #include "precis/weights.h"
 
@@ -126,7 +127,10 @@ class DigestReader {
   at::Tensor attend(const at::Tensor& q,
                     const at::Tensor& k,
                     const at::Tensor& v,
-                    std::span<const int64_t> lengths) const;
+                    std::span<const int64_t> lengths,
+                    const ops::PackedSequences& sequences) const;
+  // Digests as queries over all rows of their text.
+  ops::PackedSequences packed(std::span<const int64_t> lengths) const;
   at::Tensor after_attention(const Layer& layer,
                              const at::Tensor& digests,
                              const at::Tensor& attended) const;

@@ -58,6 +58,32 @@ at::Tensor attend_uniform(const HeadRows& rows,
   return ops::attention(batch(rows.q), k, v, options).transpose(1, 2).flatten(0, 1).flatten(1, 2);
 }
 
+// All sequences in one call, whatever their lengths and what they have cached. [num_tokens, heads *
+// head_dim]
+at::Tensor attend_packed(const HeadRows& rows,
+                         int64_t layer,
+                         const DecoderPass& pass,
+                         const ops::AttentionOptions& options) {
+  const auto& starts = pass.input.sequence_starts;
+  std::vector<at::Tensor> keys, values;
+  for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    const auto own = [&](const at::Tensor& x) {
+      return x.narrow(0, starts[i], starts[i + 1] - starts[i]).transpose(0, 1);
+    };
+    const auto [k, v] =
+        pass.cache.append(layer, pass.input.cache_sequences[i], own(rows.k), own(rows.v));
+    keys.push_back(k.transpose(0, 1));
+    values.push_back(v.transpose(0, 1));
+  }
+  const bool fresh = pass.packed->keys == pass.packed->queries;
+  return ops::packed_attention(rows.q,
+                               fresh ? rows.k : at::cat(keys, 0),
+                               fresh ? rows.v : at::cat(values, 0),
+                               *pass.packed,
+                               options)
+      .flatten(1, 2);
+}
+
 // One row of every sequence. [num_tokens, heads * head_dim]
 at::Tensor attend_decode(const HeadRows& rows,
                          int64_t layer,
@@ -127,6 +153,7 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) co
   // As many rows as sequences, none of which is empty (check_input): one each.
   const int64_t sequences = std::ssize(pass.input.cache_sequences);
   if (pass.input.seen_rows.defined()) return attend_each(rows, index, pass, options);
+  if (pass.packed != nullptr) return attend_packed(rows, index, pass, options);
   if (rows.q.size(0) == sequences) return attend_decode(rows, index, pass, options);
   const int64_t length = sequences > 1 ? uniform_fresh_length(pass) : 0;
   return length > 0 ? attend_uniform(rows, length, index, pass, options)
@@ -166,7 +193,8 @@ ops::StepModel step_model(const std::vector<DecoderLayer>& layers,
                           const at::Tensor& final_norm,
                           const DecoderConfig& config) {
   const auto linear = [](const Linear& own) {
-    const at::Tensor bias = own.bias.defined() ? own.bias.to(at::kFloat).contiguous() : own.bias;
+    const bool wide = own.bias.defined() && own.bias.is_cpu();
+    const at::Tensor bias = wide ? own.bias.to(at::kFloat).contiguous() : own.bias;
     return ops::StepLinear{own.weight, own.quantized, bias};
   };
   ops::StepModel model{config, {}, final_norm};
@@ -186,33 +214,62 @@ ops::StepModel step_model(const std::vector<DecoderLayer>& layers,
   return model;
 }
 
-at::Tensor decode_step(const ops::StepModel& model, const DecoderPass& pass) {
+namespace {
+
+at::Tensor contiguous_step(const ops::StepModel& model,
+                           const DecoderPass& pass,
+                           const std::vector<int64_t>& lengths) {
   const std::vector<int64_t>& sequences = pass.input.cache_sequences;
-  PRECIS_CHECK(pass.cache.shape() == pass.config.kv_shape(),
+  ops::StepInput input{pass.input.embeddings, pass.rotary, pass.local_rotary, {}};
+  for (int64_t layer = 0; layer < std::ssize(model.layers); ++layer) {
+    for (size_t i = 0; i < sequences.size(); ++i) {
+      const auto [keys, values] = pass.cache.buffers(layer, sequences[i]);
+      input.cached.push_back({keys, values, lengths[i]});
+    }
+  }
+  return ops::decode_step(model, input);
+}
+
+// Counts a row more of each of the input's sequences, which read(lengths before) then writes.
+template <typename Read>
+at::Tensor with_new_rows(const DecoderInput& input,
+                         KvCache& cache,
+                         const DecoderConfig& config,
+                         const Read& read) {
+  const std::vector<int64_t>& sequences = input.cache_sequences;
+  PRECIS_CHECK(cache.shape() == config.kv_shape(),
                kInvalidArgument,
                "decoder: the cache is one of ",
-               pass.cache.shape().num_layers,
+               cache.shape().num_layers,
                " layers, ",
-               pass.cache.shape().num_kv_heads,
+               cache.shape().num_kv_heads,
                " heads of ",
-               pass.cache.shape().head_dim,
+               cache.shape().head_dim,
                ", not of this model");
   std::vector<int64_t> lengths;
-  for (const int64_t sequence : sequences) lengths.push_back(pass.cache.length(sequence));
+  for (const int64_t sequence : sequences) lengths.push_back(cache.length(sequence));
   try {
-    for (const int64_t sequence : sequences) pass.cache.extend(sequence, 1);
-    ops::StepInput input{pass.input.embeddings, pass.rotary, pass.local_rotary, {}};
-    for (int64_t layer = 0; layer < std::ssize(model.layers); ++layer) {
-      for (size_t i = 0; i < sequences.size(); ++i) {
-        const auto [keys, values] = pass.cache.buffers(layer, sequences[i]);
-        input.cached.push_back({keys, values, lengths[i]});
-      }
-    }
-    return ops::decode_step(model, input);
+    for (const int64_t sequence : sequences) cache.extend(sequence, 1);
+    return read(lengths);
   } catch (...) {  // rows that were never written are not held
-    for (size_t i = 0; i < sequences.size(); ++i) pass.cache.truncate(sequences[i], lengths[i]);
+    for (size_t i = 0; i < sequences.size(); ++i) cache.truncate(sequences[i], lengths[i]);
     throw;
   }
+}
+
+}  // namespace
+
+at::Tensor decode_step(const ops::StepModel& model, const DecoderPass& pass) {
+  return with_new_rows(
+      pass.input, pass.cache, pass.config, [&](const std::vector<int64_t>& lengths) {
+        return contiguous_step(model, pass, lengths);
+      });
+}
+
+at::Tensor decode_step(const PagedSteps& steps, const DecoderInput& input, KvCache& cache) {
+  return with_new_rows(input, cache, steps.config(), [&](const std::vector<int64_t>& lengths) {
+    return steps.run(input, cache, lengths);
+  });
 }
 
 at::Tensor load_gain(const Weights& weights,

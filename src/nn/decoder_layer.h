@@ -4,7 +4,9 @@
 #include <ATen/core/Tensor.h>
 
 #include "nn/linear.h"
+#include "nn/paged_steps.h"
 #include "ops/decode_step.h"
+#include "ops/packed_attention.h"
 #include "ops/rotary.h"
 #include "precis/decoder.h"
 #include "precis/weights.h"
@@ -19,6 +21,7 @@ struct DecoderPass {
   const ops::RotaryTable& rotary;        // of layers without a window
   const ops::RotaryTable& local_rotary;  // of layers with one
   const Adapter* adapter;                // null: none
+  const ops::PackedSequences* packed;    // null: attention is not one call for all sequences
 };
 
 // Attention and gated MLP with their norms, over stateless weights.
@@ -45,14 +48,18 @@ struct DecoderLayer {
   at::Tensor feed_forward(const at::Tensor& x, const DecoderConfig& config) const;
 };
 
-// The layers and the final norm as one step of decoding reads them. REQUIRES: weights on the CPU.
+// The layers and the final norm as one step of decoding reads them. Biases are float32 on the CPU.
 ops::StepModel step_model(const std::vector<DecoderLayer>& layers,
                           const at::Tensor& final_norm,
                           const DecoderConfig& config);
 
 // One step of decoding: forward() of all layers and the final norm over one row of each sequence.
-// REQUIRES: ops::decode_step_applies, gradients off, no adapter, caches of x's dtype.
+// REQUIRES: ops::decode_step_applies, gradients off, no adapter, a contiguous cache of x's dtype.
 at::Tensor decode_step(const ops::StepModel& model, const DecoderPass& pass);
+
+// The same on a GPU. REQUIRES: steps.apply(x), gradients off, no adapter, a paged cache of x's
+// dtype.
+at::Tensor decode_step(const PagedSteps& steps, const DecoderInput& input, KvCache& cache);
 
 // Reads "self_attn.*", "mlp.*" and the norms below `weights`.
 DecoderLayer load_decoder_layer(const Weights& weights, const DecoderConfig& config, int64_t index);

@@ -10,6 +10,7 @@
 #include "ops/gated_activation.h"
 #include "ops/kernel_arguments.h"
 #include "ops/linear.h"
+#include "ops/packed_attention.h"
 #include "ops/quantized_linear.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
@@ -81,6 +82,26 @@ TEST_P(OnGpu, GatedActivation) {
            {DecoderConfig::Activation::kSilu, DecoderConfig::Activation::kGeluTanh})
         expect_near(ops::gated_activation(on_gpu(gate_up), activation),
                     ops::reference::gated_activation(gate_up.to(at::kDouble), activation));
+    }
+  }
+}
+
+TEST_P(OnGpu, PackedAttention) {
+  const std::vector<int64_t> queries{0, 3, 4, 300}, keys{0, 3, 21, 900};
+  const auto here = ops::packed_sequences(queries, keys, at::kCPU);
+  const auto there = ops::packed_sequences(queries, keys, at::kCUDA);
+  for (const auto& [heads, kv_heads] : {std::pair<int64_t, int64_t>{4, 4}, {9, 3}, {14, 2}}) {
+    for (const int64_t width : {36, 64, 128, 256}) {
+      const at::Tensor q = random({300, heads, width}), k = random({900, kv_heads, width});
+      const auto part = [&](const at::Tensor& x) { return x.narrow(1, kv_heads, kv_heads); };
+      const at::Tensor v = random({900, 3 * kv_heads, width});
+      for (const int64_t window : {0, 50}) {
+        const ops::AttentionOptions options{0.1, window};
+        expect_near(
+            ops::packed_attention(on_gpu(q), on_gpu(k), part(on_gpu(v)), there, options),
+            ops::reference::packed_attention(
+                q.to(at::kDouble), k.to(at::kDouble), part(v).to(at::kDouble), here, options));
+      }
     }
   }
 }

@@ -4,9 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cfloat>
 #include <limits>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -14,17 +12,12 @@
 #include "kernels/cuda/rms_norm.cuh"
 #include "kernels/cuda/rotary.cuh"
 #include "kernels/cuda/weight_only_linear.cuh"
-#include "ops/decode_attention.h"
 #include "ops/gated_activation.h"
 #include "ops/linear.h"
-#include "ops/pages.h"
 #include "ops/quantized_weight.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
-#include "ops/sample.h"
 #include "support/cuda_on_cpu/launch.h"
-#include "support/cuda_on_cpu/table.h"
-#include "support/sampling_cases.h"
 
 namespace precis::kernels {
 namespace {
@@ -44,9 +37,6 @@ unsigned count(int64_t n) { return static_cast<unsigned>(n); }
 template <typename T>
 class KernelsOnCpu : public testing::Test {
  protected:
-  static constexpr Element kElement =
-      std::is_same_v<T, float> ? Element::kFloat32 : Element::kBFloat16;
-
   void SetUp() override { at::manual_seed(5); }
 
   static at::Tensor random(at::IntArrayRef shape) {
@@ -109,201 +99,6 @@ class KernelsOnCpu : public testing::Test {
                                                       : DecoderConfig::Activation::kSilu));
   }
 
-  // The same numbers as rows that lie together, and in pages among those of other layers; what
-  // no row holds is no number.
-  struct Cached {
-    ops::CachedKeysValues rows;
-    std::vector<at::Tensor> pages;
-  };
-  static constexpr int64_t kLayers = 3, kLayer = 1;
-
-  static Cached cached(int64_t kv_heads, int64_t num_keys, int64_t width) {
-    Cached own{{random({kv_heads, num_keys, width}), random({kv_heads, num_keys, width})}, {}};
-    for (int64_t first = 0; first < num_keys; first += kRowsPerPage) {
-      const int64_t count = std::min(kRowsPerPage, num_keys - first);
-      const at::Tensor page = empty({kLayers, 2, kv_heads, kRowsPerPage, width});
-      page[kLayer][0].narrow(1, 0, count).copy_(own.rows.keys.narrow(1, first, count));
-      page[kLayer][1].narrow(1, 0, count).copy_(own.rows.values.narrow(1, first, count));
-      own.pages.push_back(page);
-    }
-    return own;
-  }
-
-  // The tables of sequences whose last row is a step's own.
-  struct Tables {
-    std::vector<void*> pages;
-    std::vector<int64_t> lengths;
-    int64_t most_pages = 0;
-
-    explicit Tables(const std::vector<Cached>& all) {
-      for (const Cached& own : all) most_pages = std::max<int64_t>(most_pages, own.pages.size());
-      for (const Cached& own : all) {
-        for (const at::Tensor& page : own.pages) pages.push_back(page.mutable_data_ptr());
-        pages.resize(pages.size() + most_pages - own.pages.size());
-        lengths.push_back(own.rows.keys.size(1) - 1);
-      }
-    }
-    PagedCache cache() const { return {pages.data(), lengths.data(), most_pages, kLayer}; }
-  };
-
-  // spare: parts more than the longest sequence has.
-  static at::Tensor attended(const at::Tensor& q,
-                             const std::vector<Cached>& own,
-                             const ops::AttentionOptions& options,
-                             int64_t spare = 0) {
-    const Tables tables(own);
-    const int64_t longest = *std::max_element(tables.lengths.begin(), tables.lengths.end()) + 1;
-    const int64_t sequences = q.size(0), heads = q.size(1), width = q.size(2);
-    const int64_t parts = (longest + kKeysPerGpuPart - 1) / kKeysPerGpuPart + spare;
-    const at::Tensor query = q.to(at::kFloat), out = empty(q.sizes());
-    const at::Tensor states = at::full({sequences * heads * parts * (width + 2)},
-                                       std::numeric_limits<double>::quiet_NaN(),
-                                       at::kFloat);
-    cuda_on_cpu::table().paged_attention(kElement,
-                                         {query.const_data_ptr<float>(),
-                                          tables.cache(),
-                                          out.mutable_data_ptr(),
-                                          states.mutable_data_ptr<float>(),
-                                          heads,
-                                          own[0].rows.keys.size(0),
-                                          width,
-                                          parts,
-                                          options.window,
-                                          static_cast<float>(options.scale)},
-                                         sequences,
-                                         nullptr);
-    return out;
-  }
-
-  static void expect_attention(const at::Tensor& q,
-                               const std::vector<Cached>& own,
-                               const ops::AttentionOptions& options,
-                               int64_t spare = 0) {
-    std::vector<ops::CachedKeysValues> exact;
-    for (const Cached& cached : own)
-      exact.push_back({cached.rows.keys.to(at::kDouble), cached.rows.values.to(at::kDouble)});
-    expect_near(attended(q, own, options, spare),
-                ops::reference::decode_attention(q.to(at::kDouble), exact, options));
-  }
-
-  // Rows of queries, keys and values, each the next of a sequence that holds so many.
-  static void expect_append(const std::vector<int64_t>& held,
-                            int64_t heads,
-                            int64_t kv_heads,
-                            int64_t width,
-                            bool normed) {
-    const int64_t rows = std::ssize(held), all = heads + 2 * kv_heads;
-    std::vector<Cached> own;
-    for (const int64_t length : held) own.push_back(cached(kv_heads, length + 1, width));
-    const Tables tables(own);
-    const at::Tensor qkv = random({rows, all, width}), angles = at::randn({rows, width / 2});
-    const at::Tensor cos = angles.cos(), sin = angles.sin();
-    const at::Tensor q_gain = at::randn({width}), k_gain = at::randn({width});
-    const at::Tensor q = at::empty({rows, heads, width});
-    cuda_on_cpu::table().rotary_append(kElement,
-                                       {qkv.const_data_ptr(),
-                                        normed ? q_gain.const_data_ptr<float>() : nullptr,
-                                        normed ? k_gain.const_data_ptr<float>() : nullptr,
-                                        cos.const_data_ptr<float>(),
-                                        sin.const_data_ptr<float>(),
-                                        q.mutable_data_ptr<float>(),
-                                        tables.cache(),
-                                        heads,
-                                        kv_heads,
-                                        width,
-                                        1e-5f},
-                                       rows,
-                                       nullptr);
-    const auto turned = [&](int64_t first, int64_t count, const at::Tensor& gain) {
-      const at::Tensor x = qkv.narrow(1, first, count).to(at::kDouble);
-      return ops::reference::rotary(
-          normed ? ops::reference::rms_norm(x, gain.to(at::kDouble), 1e-5) : x,
-          {cos.to(at::kDouble), sin.to(at::kDouble)});
-    };
-    expect_near(q, turned(0, heads, q_gain));
-    const at::Tensor keys = turned(heads, kv_heads, k_gain);
-    const at::Tensor values = qkv.narrow(1, heads + kv_heads, kv_heads);
-    for (int64_t row = 0; row < rows; ++row) {
-      const at::Tensor page = own[row].pages.back()[kLayer];
-      const int64_t place = held[row] % kRowsPerPage;
-      expect_near(page[0].select(1, place), keys[row]);
-      expect_near(page[1].select(1, place), values[row]);
-      // Rows before it are what they were.
-      expect_near(page.narrow(2, 0, place),
-                  at::stack({own[row].rows.keys, own[row].rows.values})
-                      .narrow(2, held[row] - place, place));
-    }
-  }
-
-  static void expect_add_rms_norm(int64_t rows, int64_t width, bool change, bool change_normed) {
-    const at::Tensor before = at::randn({rows, width}), x = before.clone();
-    const at::Tensor added = random({rows, width}), out = empty({rows, width});
-    const at::Tensor gain = at::randn({width}), change_gain = at::randn({width});
-    cuda_on_cpu::table().add_rms_norm(
-        kElement,
-        {x.mutable_data_ptr<float>(),
-         change ? added.const_data_ptr() : nullptr,
-         change_normed ? change_gain.const_data_ptr<float>() : nullptr,
-         gain.const_data_ptr<float>(),
-         out.mutable_data_ptr(),
-         width,
-         1e-5f},
-        rows,
-        nullptr);
-    at::Tensor sum = before.to(at::kDouble);
-    if (change) {
-      const at::Tensor wide = added.to(at::kDouble);
-      sum = sum + (change_normed ? ops::reference::rms_norm(wide, change_gain.to(at::kDouble), 1e-5)
-                                 : wide);
-    }
-    EXPECT_LT((x - sum).abs().max().template item<double>(), 1e-5);
-    expect_near(out, ops::reference::rms_norm(sum, gain.to(at::kDouble), 1e-5));
-  }
-
-  // Rows as a layer makes them: of keys that are contiguous row by row, of values a part of a
-  // product's rows.
-  static void expect_written(int64_t kv_heads, int64_t first, int64_t count, int64_t width) {
-    const at::Tensor keys = random({count, kv_heads, width}).transpose(0, 1);
-    const at::Tensor values =
-        random({count, 3 * kv_heads, width}).narrow(1, kv_heads, kv_heads).transpose(0, 1);
-    std::vector<at::Tensor> pages, expected;
-    for (int64_t page = 0; page < ops::pages_for(first + count); ++page) {
-      pages.push_back(random({kLayers, 2, kv_heads, kRowsPerPage, width}));
-      expected.push_back(pages.back().clone());
-    }
-    WritePagesArguments a{{},
-                          first,
-                          kLayer,
-                          keys.const_data_ptr(),
-                          values.const_data_ptr(),
-                          keys.stride(0),
-                          keys.stride(1),
-                          values.stride(0),
-                          values.stride(1),
-                          kv_heads,
-                          width};
-    for (size_t i = 0; i < pages.size(); ++i) a.pages[i] = pages[i].mutable_data_ptr();
-    cuda_on_cpu::table().write_pages(kElement, a, count, nullptr);
-    ops::reference::write_to_pages(expected, kLayer, first, keys, values);
-    for (size_t i = 0; i < pages.size(); ++i) EXPECT_TRUE(pages[i].equal(expected[i])) << i;
-  }
-
-  static void expect_gathered(int64_t rows, int64_t width) {
-    const at::Tensor table = random({50, width}), others = random({7, width});
-    const at::Tensor sources = at::randint(-7, 50, {rows}, at::kLong);
-    const at::Tensor out = empty({rows, width});
-    cuda_on_cpu::table().gather_rows(kElement,
-                                     {table.const_data_ptr(),
-                                      others.const_data_ptr(),
-                                      sources.const_data_ptr<int64_t>(),
-                                      out.mutable_data_ptr(),
-                                      width},
-                                     rows,
-                                     nullptr);
-    const at::Tensor all = at::cat({table, others});
-    EXPECT_TRUE(out.equal(all.index_select(0, at::where(sources < 0, 49 - sources, sources))));
-  }
-
   // Inputs whose products are about 1. kPack: of x.
   template <typename Weight, int kPack, int kRows>
   static void expect_product(int64_t bits, int64_t rows, int64_t width, int64_t outputs) {
@@ -359,76 +154,6 @@ TYPED_TEST(KernelsOnCpu, GatedActivation) {
   }
 }
 
-TYPED_TEST(KernelsOnCpu, AddRmsNorm) {
-  for (const int64_t width : {1, 7, 63, 257, 576, 4096}) {
-    this->expect_add_rms_norm(2, width, false, false);
-    this->expect_add_rms_norm(3, width, true, false);
-    this->expect_add_rms_norm(1, width, true, true);
-  }
-  cuda_on_cpu::table().add_rms_norm(this->kElement, {}, 0, nullptr);
-}
-
-TYPED_TEST(KernelsOnCpu, RotaryAppend) {
-  for (const bool normed : {false, true}) {
-    for (const int64_t width : {2, 6, 64, 128, 256})
-      this->expect_append({0, kRowsPerPage - 1, kRowsPerPage, 70}, 3, 1, width, normed);
-    this->expect_append({5}, 9, 3, 64, normed);
-    this->expect_append({5}, 1, 1, 32, normed);
-  }
-}
-
-TYPED_TEST(KernelsOnCpu, WritePages) {
-  for (const int64_t width : {1, 4, 16, 33, 128}) {
-    for (const int64_t first : {0, 5, 31}) {
-      for (const int64_t count : {1, 27, 100}) this->expect_written(2, first, count, width);
-    }
-  }
-}
-
-TYPED_TEST(KernelsOnCpu, GatherRows) {
-  for (const int64_t width : {1, 7, 64, 576, 4096}) this->expect_gathered(5, width);
-  this->expect_gathered(1, 8);
-  this->expect_gathered(0, 8);
-}
-
-TYPED_TEST(KernelsOnCpu, PagedAttentionOfAnyLength) {
-  for (const int64_t num_keys : {1, 2, 31, 32, 33, 255, 256, 257, 700}) {
-    for (const int64_t window : {0, 1, 31, 32, 33, 300}) {
-      this->expect_attention(
-          this->random({1, 6, 64}), {this->cached(2, num_keys, 64)}, {0.125, window});
-    }
-  }
-}
-
-TYPED_TEST(KernelsOnCpu, PagedAttentionOfAnyWidth) {
-  for (const int64_t width : {1, 3, 8, 33, 40, 80, 96, 100, 128, 255, 256})
-    this->expect_attention(this->random({1, 2, width}), {this->cached(2, 70, width)}, {0.1, 0});
-}
-
-TYPED_TEST(KernelsOnCpu, PagedAttentionOfAnyGroup) {
-  for (const auto& [heads, kv_heads] :
-       {std::pair<int64_t, int64_t>{4, 4}, {9, 3}, {14, 2}, {11, 1}}) {
-    const at::Tensor q = this->random({2, heads, 64});
-    const std::vector<typename TestFixture::Cached> own{this->cached(kv_heads, 90, 64),
-                                                        this->cached(kv_heads, 300, 64)};
-    this->expect_attention(q, own, {0.1, 0});
-    this->expect_attention(q, own, {0.1, 20});
-    this->expect_attention(q, own, {0.1, 0}, /*spare=*/3);
-  }
-}
-
-// A score that is no number makes the row of its head none, and no other.
-TYPED_TEST(KernelsOnCpu, PagedAttentionKeepsWhatIsNoNumber) {
-  const at::Tensor q = this->random({1, 2, 64});
-  const auto own = this->cached(2, 300, 64);
-  const int64_t key = 280;
-  own.pages[key / kRowsPerPage][this->kLayer][0][1][key % kRowsPerPage][3] =
-      std::numeric_limits<double>::quiet_NaN();
-  const at::Tensor out = this->attended(q, {own}, {0.125, 0});
-  EXPECT_FALSE(out[0][0].isnan().any().template item<bool>());
-  EXPECT_TRUE(out[0][1].isnan().all().template item<bool>());
-}
-
 TYPED_TEST(KernelsOnCpu, WeightOnlyLinear) {
   constexpr int kPack = kWidest<TypeParam>;
   for (const int64_t width : {32, 96, 576, 1024, 1536}) {
@@ -438,72 +163,6 @@ TYPED_TEST(KernelsOnCpu, WeightOnlyLinear) {
     this->template expect_product<Int4Weight, kPack, 1>(4, 1, width, 9);
     this->template expect_product<Int4Weight, 1, 4>(4, 3, width, 6);
     this->template expect_product<Int4Weight, kPack, 16>(4, 16, width, 17);
-  }
-}
-
-std::vector<int64_t> sampled(const at::Tensor& rows,
-                             const ops::SamplingOptions& options,
-                             const std::vector<uint64_t>& random) {
-  std::vector<int64_t> ids(rows.size(0), -2);
-  cuda_on_cpu::table().sample(
-      {rows.const_data_ptr<float>(),
-       rows.size(1),
-       options.temperature == 0 ? 0 : std::max(static_cast<float>(options.temperature), FLT_MIN),
-       options.top_k,
-       options.top_p,
-       options.min_p,
-       random.data(),
-       ids.data()},
-      rows.size(0),
-      nullptr);
-  return ids;
-}
-
-int64_t sampled(const at::Tensor& logits, const ops::SamplingOptions& options, uint64_t random) {
-  return sampled(logits.unsqueeze(0), options, std::vector{random})[0];
-}
-
-TEST(SampleOnCpu, EqualsItsReference) {
-  at::manual_seed(4);
-  std::mt19937_64 random(1);
-  for (const int64_t vocabulary : {1, 2, 1000, 1024, 5003}) {
-    for (const ops::SamplingOptions& options : sampling_cases()) {
-      const at::Tensor logits = logits_with_ties(vocabulary);
-      for (int draw = 0; draw < 3; ++draw) {
-        const uint64_t bits = random();
-        EXPECT_EQ(sampled(logits, options, bits), ops::reference::sample(logits, options, bits))
-            << vocabulary << " ids, temperature " << options.temperature << ", top_k "
-            << options.top_k << ", top_p " << options.top_p << ", min_p " << options.min_p;
-      }
-    }
-  }
-}
-
-TEST(SampleOnCpu, RowsAreDrawnFromApart) {
-  at::manual_seed(2);
-  std::mt19937_64 random(3);
-  const at::Tensor rows = at::randn({5, 700}) * 2;
-  rows[3][600] = INFINITY;
-  std::vector<uint64_t> bits(5);
-  std::generate(bits.begin(), bits.end(), random);
-  const std::vector<int64_t> ids = sampled(rows, {0.8, 40, 0.9, 0}, bits);
-  for (int64_t row = 0; row < 5; ++row)
-    EXPECT_EQ(ids[row], row == 3 ? -1 : sampled(rows[row], {0.8, 40, 0.9, 0}, bits[row])) << row;
-}
-
-TEST(SampleOnCpu, ZerosOfBothSignsAreEqual) {
-  for (const at::Tensor& logits : {at::tensor({-0.0f, 0.0f}), at::tensor({0.0f, -0.0f})}) {
-    EXPECT_EQ(sampled(logits, {0}, 0), 0);
-    EXPECT_EQ(sampled(logits, {1, 1, 1, 0}, ~uint64_t{0}), 0);
-  }
-}
-
-TEST(SampleOnCpu, WhatIsNotFiniteIsFound) {
-  for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
-    const at::Tensor logits = at::randn({3000});
-    logits[2999] = bad;
-    EXPECT_EQ(sampled(logits, {}, 7), -1);
-    EXPECT_EQ(sampled(logits, {0}, 7), -1);
   }
 }
 

@@ -233,10 +233,11 @@ TEST_P(WideStep, IsWhatTheLayersMakeOpByOp) {
       ops::rotary_table(ops::rotary_frequencies(own.rope, own.head_dim), input.positions, 1.0);
   const ops::StepModel model = nn::step_model(layers, final_norm, own);
   ASSERT_TRUE(ops::decode_step_applies(model, input.embeddings));
-  const at::Tensor actual = nn::decode_step(model, {own, input, fused, table, table, nullptr});
+  const at::Tensor actual =
+      nn::decode_step(model, {own, input, fused, table, table, nullptr, nullptr});
   at::Tensor x = input.embeddings;
   for (const nn::DecoderLayer& one : layers)
-    x = one.forward(x, {own, input, apart, table, table, nullptr});
+    x = one.forward(x, {own, input, apart, table, table, nullptr, nullptr});
   const at::Tensor expected = ops::rms_norm(x, final_norm, own.rms_norm_epsilon);
   EXPECT_LT((actual - expected).abs().max().item<double>(), GetParam().bits == 0 ? 1e-5 : 1e-3);
   at::set_num_threads(threads);

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/attention.h"
+
+namespace precis::ops {
+
+// Sequences whose rows lie one after the other: where each begins, and where the last one ends,
+// [sequences + 1] each. The queries of a sequence are the last of its keys' rows.
+struct PackedSequences {
+  std::vector<int64_t> queries;
+  std::vector<int64_t> keys;
+  at::Tensor queries_there;  // on a GPU: the same, int32
+  at::Tensor keys_there;
+};
+
+PackedSequences packed_sequences(std::vector<int64_t> queries,
+                                 std::vector<int64_t> keys,
+                                 c10::Device device);
+
+// Whether packed_attention() is one call for all sequences: on a GPU, no gradient asked for.
+bool attention_is_packed(const at::Tensor& q);
+
+// attention() of each sequence over its own rows. q: [n, heads, head_dim]; k, v: [m, kv_heads,
+// head_dim]. -> [n, heads, head_dim]
+at::Tensor packed_attention(const at::Tensor& q,
+                            const at::Tensor& k,
+                            const at::Tensor& v,
+                            const PackedSequences& sequences,
+                            const AttentionOptions& options);
+
+namespace reference {
+at::Tensor packed_attention(const at::Tensor& q,
+                            const at::Tensor& k,
+                            const at::Tensor& v,
+                            const PackedSequences& sequences,
+                            const AttentionOptions& options);
+}
+
+}  // namespace precis::ops
