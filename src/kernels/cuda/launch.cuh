@@ -14,8 +14,10 @@ namespace precis::kernels {
 // A kernel is a struct: Arguments; Shared, which its blocks have one of each; kThreads, the most
 // that a block has; and run(arguments, shared), what a thread does.
 
+// At least one block fits a multiprocessor: told less, the compiler spills registers to fit more,
+// which memory-bound kernels that keep many loads in flight gain nothing from.
 template <typename Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads) run_kernel(typename Kernel::Arguments a) {
+__global__ void __launch_bounds__(Kernel::kThreads, 1) run_kernel(typename Kernel::Arguments a) {
   __shared__ typename Kernel::Shared shared;
   Kernel::run(a, shared);
 }

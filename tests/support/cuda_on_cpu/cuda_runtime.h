@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <source_location>
 #include <type_traits>
 
 #define __global__
@@ -27,6 +28,8 @@ namespace precis::cuda_on_cpu {
 
 // Waits for all threads of the block; the number of those whose predicate is not 0.
 int wait_for_block(int predicate);
+// The same at a barrier that tests may leave out.
+void wait_at(const std::source_location& barrier);
 
 // What lane `source(own lane)` of the warp gives, once all lanes of the mask have given something.
 uint64_t exchange(
@@ -47,7 +50,9 @@ T shuffle(const char* name, unsigned mask, T value, int (*source)(int, int), int
 
 }  // namespace precis::cuda_on_cpu
 
-inline void __syncthreads() { precis::cuda_on_cpu::wait_for_block(0); }
+inline void __syncthreads(const std::source_location& barrier = std::source_location::current()) {
+  precis::cuda_on_cpu::wait_at(barrier);
+}
 inline int __syncthreads_count(int predicate) {
   return precis::cuda_on_cpu::wait_for_block(predicate);
 }

@@ -95,9 +95,14 @@ class Block {
 
   void run(const std::function<void()>& work) {
     for (Thread& thread : threads_) start(thread, work);
+    // Warps in turn, or one as far as it comes before the next: barriers that are missing show in
+    // one or the other.
+    const bool in_turn = random_() % 2 == 0;
+    hurry_warps();
     std::vector<Thread*> ready;
     for (Thread& thread : threads_) ready.push_back(&thread);
     while (!ready.empty()) {
+      if (!in_turn) keep_first_warp(ready);
       std::shuffle(ready.begin(), ready.end(), random_);
       for (Thread* thread : ready) resume(*thread);
       if (failure_) abandon();
@@ -137,6 +142,20 @@ class Block {
   int lane() const { return running_->number % kWarp; }
 
  private:
+  // Which warps come first until the next barrier.
+  void hurry_warps() {
+    hurry_.resize(meetings_.size());
+    std::iota(hurry_.begin(), hurry_.end(), 0);
+    std::shuffle(hurry_.begin(), hurry_.end(), random_);
+  }
+
+  void keep_first_warp(std::vector<Thread*>& ready) const {
+    const auto place = [&](const Thread* thread) { return hurry_[thread->number / kWarp]; };
+    int first = place(ready.front());
+    for (const Thread* thread : ready) first = std::min(first, place(thread));
+    std::erase_if(ready, [&](const Thread* thread) { return place(thread) != first; });
+  }
+
   void start(Thread& thread, const std::function<void()>& work) {
     const Stack stack = stacks_.at(thread.number);
     context::stack_context place;
@@ -191,7 +210,8 @@ class Block {
     for (Thread& thread : threads_) {
       at_barrier += thread.state == State::kAtBarrier;
       ended += thread.state == State::kEnded;
-      if (thread.state == State::kMeeting && thread.meeting == nullptr) ready.push_back(&thread);
+      const bool met = thread.state == State::kMeeting && thread.meeting == nullptr;
+      if (met || thread.state == State::kReady) ready.push_back(&thread);
     }
     if (!ready.empty() || ended == threads_.size()) return ready;
     if (at_barrier < threads_.size()) fail_waiting(at_barrier, ended);
@@ -199,7 +219,11 @@ class Block {
         static_cast<int>(std::count_if(threads_.begin(), threads_.end(), [](const Thread& thread) {
           return thread.predicate != 0;
         }));
-    for (Thread& thread : threads_) ready.push_back(&thread);
+    for (Thread& thread : threads_) {
+      thread.state = State::kReady;
+      ready.push_back(&thread);
+    }
+    hurry_warps();
     return ready;
   }
 
@@ -226,6 +250,7 @@ class Block {
   std::mt19937_64& random_;
   std::vector<std::map<unsigned, Meeting>> meetings_;  // of each warp, by mask
   std::vector<Thread> threads_;
+  std::vector<int> hurry_;  // of each warp, its place among those that run
   Thread* running_ = nullptr;
   context::fiber scheduler_;
   Stack scheduler_stack_;
@@ -239,6 +264,17 @@ Block* running_block = nullptr;
 }  // namespace
 
 int wait_for_block(int predicate) { return running_block->wait_for_block(predicate); }
+
+Trial& trial() {
+  static Trial all;
+  return all;
+}
+
+void wait_at(const std::source_location& barrier) {
+  const Barrier own{barrier.file_name(), barrier.line()};
+  trial().met.insert(own);
+  if (own != trial().left_out) wait_for_block(0);
+}
 
 uint64_t exchange(
     const char* name, unsigned mask, uint64_t given, int (*source)(int, int), int argument) {
@@ -261,7 +297,7 @@ unsigned ballot(unsigned mask, bool predicate) {
 void run(const Grid& grid,
          const std::function<void()>& enter_block,
          const std::function<void()>& thread) {
-  std::mt19937_64 random(grid.seed);
+  std::mt19937_64 random(grid.seed + trial().seed);
   static Stacks stacks;
   std::vector<unsigned> order(Block::size(grid.blocks));
   std::iota(order.begin(), order.end(), 0u);

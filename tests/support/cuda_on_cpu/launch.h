@@ -5,10 +5,14 @@
 // other, do not show.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 
 #include "support/cuda_on_cpu/cuda_runtime.h"
 
@@ -19,6 +23,22 @@ struct Grid {
   dim3 threads;
   uint64_t seed = 1;  // of the order in which blocks, and threads between two barriers, run
 };
+
+// A call of __syncthreads in device code.
+struct Barrier {
+  std::string file;
+  unsigned line = 0;
+
+  auto operator<=>(const Barrier&) const = default;
+};
+
+// What all launches of a program are tried with, to see whether tests notice.
+struct Trial {
+  uint64_t seed = 0;                // added to that of each launch
+  std::optional<Barrier> left_out;  // where no thread waits
+  std::set<Barrier> met;            // what threads came to, in the end
+};
+Trial& trial();
 
 // Runs `thread` once for each thread; `enter_block` first for each block. Throws std::logic_error
 // where threads wait for others that will never come: at __syncthreads, when some have ended; in a

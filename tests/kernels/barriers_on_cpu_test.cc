@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// That no barrier of a kernel can be left out without its results showing it: then the harness
+// would find it missing, too.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <stdexcept>
+
+#include "support/cuda_on_cpu/launch.h"
+#include "support/cuda_on_cpu/table.h"
+
+namespace precis::kernels {
+namespace {
+
+using cuda_on_cpu::Barrier;
+using cuda_on_cpu::trial;
+
+at::Tensor normed() {
+  at::manual_seed(1);
+  const at::Tensor x = at::randn({2, 700}), gain = at::randn({700}), out = at::empty_like(x);
+  cuda_on_cpu::table().rms_norm(
+      Element::kFloat32,
+      {x.const_data_ptr(), gain.const_data_ptr<float>(), out.mutable_data_ptr(), 700, 1e-5f},
+      2,
+      nullptr);
+  return out;
+}
+
+// Four heads share the keys of a part, another four come after them.
+at::Tensor attended() {
+  at::manual_seed(2);
+  constexpr int64_t kHeads = 16, kWidth = 64, kPages = 10;
+  std::vector<at::Tensor> held;
+  std::vector<void*> pages;
+  for (int64_t i = 0; i < kPages; ++i) {
+    held.push_back(at::randn({1, 2, 1, kRowsPerPage, kWidth}));
+    pages.push_back(held.back().mutable_data_ptr());
+  }
+  const int64_t length = 300;
+  const at::Tensor q = at::randn({1, kHeads, kWidth}), out = at::empty_like(q);
+  const at::Tensor states = at::empty({kHeads * 2 * (kWidth + 2)});
+  cuda_on_cpu::table().paged_attention(Element::kFloat32,
+                                       {q.const_data_ptr<float>(),
+                                        {pages.data(), &length, kPages, 0},
+                                        out.mutable_data_ptr(),
+                                        states.mutable_data_ptr<float>(),
+                                        kHeads,
+                                        1,
+                                        kWidth,
+                                        2,
+                                        0,
+                                        0.1f},
+                                       1,
+                                       nullptr);
+  return out;
+}
+
+// Draws over the whole range of random numbers, with what top-k and top-p leave.
+at::Tensor drawn() {
+  at::manual_seed(3);
+  constexpr int64_t kRows = 12;
+  const at::Tensor logits = at::randn({kRows, 3000}) * 3, ids = at::empty({kRows}, at::kLong);
+  std::vector<uint64_t> random;
+  for (uint64_t row = 0; row < kRows; ++row) random.push_back(row * (~uint64_t{0} / kRows));
+  cuda_on_cpu::table().sample({logits.const_data_ptr<float>(),
+                               3000,
+                               0.9f,
+                               200,
+                               0.9,
+                               0,
+                               random.data(),
+                               ids.mutable_data_ptr<int64_t>()},
+                              kRows,
+                              nullptr);
+  return ids;
+}
+
+const std::map<std::string, std::function<at::Tensor()>>& kernels_with_barriers() {
+  static const std::map<std::string, std::function<at::Tensor()>> all{
+      {"RmsNorm", normed}, {"PagedAttention", attended}, {"Sample", drawn}};
+  return all;
+}
+
+class Barriers : public testing::TestWithParam<std::string> {
+ protected:
+  void TearDown() override { trial() = {}; }
+
+  bool is_as_before(const at::Tensor& expected) const {
+    try {
+      return run_().equal(expected);
+    } catch (const std::logic_error&) {  // threads wait for ever
+      return false;
+    }
+  }
+
+  const std::function<at::Tensor()>& run_ = kernels_with_barriers().at(GetParam());
+};
+
+TEST_P(Barriers, OrderOfThreadsDoesNotShow) {
+  const at::Tensor expected = run_();
+  for (trial().seed = 1; trial().seed < 10; ++trial().seed) EXPECT_TRUE(run_().equal(expected));
+}
+
+TEST_P(Barriers, NoneCanBeLeftOut) {
+  trial() = {};
+  const at::Tensor expected = run_();
+  const std::set<Barrier> barriers = trial().met;
+  ASSERT_FALSE(barriers.empty());
+  // In a process of its own: what was never written may be an address.
+  const auto shows = [&] {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(2);  // or a loop without an end
+      _exit(is_as_before(expected) ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    return status != 0;
+  };
+  for (const Barrier& barrier : barriers) {
+    trial().left_out = barrier;
+    bool shown = false;
+    for (trial().seed = 1; trial().seed < 10 && !shown; ++trial().seed) shown = shows();
+    EXPECT_TRUE(shown) << barrier.file << ":" << barrier.line;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels,
+                         Barriers,
+                         testing::Values("RmsNorm", "PagedAttention", "Sample"),
+                         [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace precis::kernels
