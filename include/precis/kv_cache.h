@@ -61,7 +61,7 @@ class KvCache {
   // Makes room for `num_rows` rows in all, so that appending up to there does not allocate.
   void reserve(int64_t sequence, int64_t num_rows);
   // Makes `to` a copy of sequence `from` of `other` (which may be this cache). Of pages nothing is
-  // copied until one of the two writes to a page that both have.
+  // copied until one of the two writes to a page that both have: they belong to one CUDA stream.
   void copy_sequence(const KvCache& other, int64_t from, int64_t to);
   // Forgets all rows from `length` on.
   void truncate(int64_t sequence, int64_t length);

@@ -91,7 +91,7 @@ class Benchmark {
     const std::vector<Sampler*> samplers(hidden.size(0), &greedy_);
     std::vector<int64_t> ids;
     for (const std::optional<TokenId>& id : sample(samplers, decoder_.logits(hidden))) {
-      if (!id) fail_not_finite();
+      if (!id) std::rethrow_exception(not_finite());
       ids.push_back(*id);
     }
     return at::tensor(ids, at::kLong).to(hidden.device());

@@ -51,19 +51,22 @@ class Answer {
 
   Sampler& sampler() { return sampler_; }
 
-  // Takes the next id, or nothing where there was none to draw.
-  void take(std::optional<TokenId> drawn,
-            const std::set<TokenId>& stops,
-            const TextCallback& on_text) {
+  // Takes the next id.
+  void take(TokenId id, const std::set<TokenId>& stops, const TextCallback& on_text) {
     if (!completion_.ids.empty()) ++position_;
-    if (!drawn) return fail();
-    const TokenId id = *drawn;
     if (stops.contains(id)) return finish(Completion::Finish::kStop, on_text);
     completion_.ids.push_back(id);
     if (stream_) emit(stop_.push(stream_->push(id)), on_text);
     if (stop_.stopped()) return finish(Completion::Finish::kStop, on_text);
     if (running_ && std::ssize(completion_.ids) >= max_tokens_)
       finish(Completion::Finish::kLength, on_text);
+  }
+
+  // The other answers of the batch go on.
+  void fail(std::exception_ptr error) {
+    running_ = false;
+    completion_.finish = Completion::Finish::kError;
+    completion_.error = std::move(error);
   }
 
   Completion completion() { return std::move(completion_); }
@@ -75,17 +78,6 @@ class Answer {
     if (!on_text || on_text(text)) return;
     running_ = false;
     completion_.finish = Completion::Finish::kCancelled;
-  }
-
-  // The other answers of the batch go on.
-  void fail() {
-    running_ = false;
-    completion_.finish = Completion::Finish::kError;
-    try {
-      fail_not_finite();
-    } catch (const Error&) {
-      completion_.error = std::current_exception();
-    }
   }
 
   void finish(Completion::Finish reason, const TextCallback& on_text) {
@@ -160,8 +152,19 @@ void draw(std::span<Answer* const> answers,
           const TextCallback& on_text) {
   std::vector<Sampler*> samplers;
   for (Answer* answer : answers) samplers.push_back(&answer->sampler());
-  const std::vector<std::optional<TokenId>> ids = sample(samplers, logits);
-  for (size_t i = 0; i < ids.size(); ++i) answers[i]->take(ids[i], stops, on_text);
+  std::vector<std::optional<TokenId>> ids;
+  try {
+    ids = sample(samplers, logits);
+  } catch (const Error&) {
+    for (Answer* answer : answers) answer->fail(std::current_exception());
+    return;
+  }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i])
+      answers[i]->take(*ids[i], stops, on_text);
+    else
+      answers[i]->fail(not_finite());
+  }
 }
 
 std::vector<Answer*> running(std::vector<Answer>& answers) {

@@ -67,7 +67,7 @@ Sampler::Sampler(const GenerationOptions& options, int64_t num_ids, std::span<co
 TokenId Sampler::sample(const at::Tensor& logits) {
   Sampler* const self[] = {this};
   const std::optional<TokenId> id = precis::sample(self, logits.unsqueeze(0))[0];
-  if (!id) fail_not_finite();
+  if (!id) std::rethrow_exception(not_finite());
   return *id;
 }
 
@@ -81,10 +81,13 @@ void Sampler::penalize(const at::Tensor& values) const {
 
 // Finite, and too far below all others to be drawn at any temperature that is allowed.
 void Sampler::suppress(const at::Tensor& values) {
-  if (!suppressed_.defined() || suppressed_.device() != values.device()) {
+  const bool known = suppressed_.defined() && suppressed_.device() == values.device() &&
+                     suppressed_below_ == values.size(1);
+  if (!known) {
     const std::unordered_set<TokenId> ids(options_.suppressed_ids.begin(),
                                           options_.suppressed_ids.end());
     suppressed_ = ops::uploaded(ids_below(values.size(1), ids), values.device());
+    suppressed_below_ = values.size(1);
   }
   PRECIS_CHECK(suppressed_.size(0) < values.size(1),
                kInvalidArgument,
@@ -118,10 +121,11 @@ std::vector<std::optional<TokenId>> sample(std::span<Sampler* const> samplers,
   return ids;
 }
 
-void fail_not_finite() {
-  fail(ErrorKind::kBadWeights,
-       "generation: the model's logits are not finite; its weights or a memory in the prompt are "
-       "damaged");
+std::exception_ptr not_finite() {
+  return std::make_exception_ptr(
+      Error(ErrorKind::kBadWeights,
+            "generation: the model's logits are not finite; its weights or a memory in the prompt "
+            "are damaged"));
 }
 
 }  // namespace precis

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <random>
 #include <span>
@@ -39,7 +40,8 @@ class Sampler {
 
   GenerationOptions options_;
   int64_t num_ids_;
-  at::Tensor suppressed_;  // ids, where values were last
+  at::Tensor suppressed_;         // ids, where values were last
+  int64_t suppressed_below_ = 0;  // which were so many
   std::unordered_set<TokenId> seen_;
   std::mt19937_64 random_;
 };
@@ -50,7 +52,7 @@ class Sampler {
 std::vector<std::optional<TokenId>> sample(std::span<Sampler* const> samplers,
                                            const at::Tensor& logits);
 
-// What the models' logits not being finite is called.
-[[noreturn]] void fail_not_finite();
+// The error of logits that are not finite.
+std::exception_ptr not_finite();
 
 }  // namespace precis

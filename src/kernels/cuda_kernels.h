@@ -13,7 +13,7 @@ struct CudaKernelTable {
   void (*rms_norm)(Element, const RmsNormArguments&, int64_t rows, Stream);
   void (*add_rms_norm)(Element, const AddRmsNormArguments&, int64_t rows, Stream);
   void (*rotary)(Element, const RotaryArguments&, int64_t rows, Stream);
-  // The next two: head_dim is even and at most widest_head.
+  // head_dim of the next two is at most widest_head, and even where it is turned.
   void (*rotary_append)(Element, const PagedAppendArguments&, int64_t rows, Stream);
   void (*paged_attention)(Element, const PagedAttentionArguments&, int64_t sequences, Stream);
   void (*write_pages)(Element, const WritePagesArguments&, int64_t rows, Stream);

@@ -198,8 +198,9 @@ class Transformer final : public Decoder {
   // Nothing where attention is not one call for all sequences.
   static std::optional<ops::PackedSequences> packed_sequences(const DecoderInput& input,
                                                               const KvCache& cache) {
-    if (input.seen_rows.defined() || !ops::attention_is_packed(input.embeddings))
-      return std::nullopt;
+    const bool applies = !input.seen_rows.defined() && ops::attention_is_packed(input.embeddings) &&
+                         are_distinct(input);
+    if (!applies) return std::nullopt;
     std::vector<int64_t> keys{0};
     for (size_t i = 0; i < input.cache_sequences.size(); ++i)
       keys.push_back(keys.back() + cache.length(input.cache_sequences[i]) +
@@ -209,16 +210,19 @@ class Transformer final : public Decoder {
 
   // Whether the pass is one row each of different sequences, as decode_step() wants it.
   bool is_step(const DecoderInput& input, const KvCache& cache) const {
-    const std::vector<int64_t>& sequences = input.cache_sequences;
     if (c10::GradMode::is_enabled() || input.seen_rows.defined() ||
-        input.embeddings.size(0) != std::ssize(sequences))
+        input.embeddings.size(0) != std::ssize(input.cache_sequences))
       return false;
     const bool applies =
         paged_steps_ ? cache.layout() == KvLayout::kPaged && paged_steps_->apply(input.embeddings)
                      : cache.layout() == KvLayout::kContiguous &&
                            ops::decode_step_applies(step_model_, input.embeddings);
-    return applies &&
-           std::set<int64_t>(sequences.begin(), sequences.end()).size() == sequences.size();
+    return applies && are_distinct(input);
+  }
+
+  static bool are_distinct(const DecoderInput& input) {
+    const std::vector<int64_t>& sequences = input.cache_sequences;
+    return std::set<int64_t>(sequences.begin(), sequences.end()).size() == sequences.size();
   }
 
   static void refuse_leftovers(const Weights& weights) {

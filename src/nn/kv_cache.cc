@@ -189,6 +189,8 @@ bool KvCache::is_shareable(const KvCache& other, int64_t from) const {
 void KvCache::copy_sequence(const KvCache& other, int64_t from, int64_t to) {
   if (is_shareable(other, from)) {
     Sequence shared = other.sequences_.at(from);
+    // Not what was only reserved.
+    shared.pages.resize(ops::pages_for(other.length(from)));
     sequences_.at(to) = std::move(shared);
     return;
   }

@@ -2,11 +2,13 @@
 #include "nn/paged_steps.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <bit>
 #include <utility>
 
+#include "base/check.h"
 #include "ops/kernel_arguments.h"
 #include "ops/paged_decode_step.h"
 #include "ops/pages.h"
@@ -15,33 +17,34 @@
 namespace precis::nn {
 namespace {
 
-// Each keeps the memory of a step's intermediate numbers.
 constexpr size_t kMostIdle = 32;
-// Of a sequence: 1,024 rows. Few sizes, so that few steps have to be recorded.
+// Of a sequence: 1,024 rows.
 constexpr int64_t kFewestPages = 32;
+constexpr int64_t kRowStep = 16;
 
-int64_t pages_in_steps(int64_t pages) {
-  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max(pages, kFewestPages))));
+int64_t power_of_two(int64_t least) {
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(least)));
 }
 
-// Lengths, then addresses of pages; 0 beyond a sequence's own.
-at::Tensor tables_of(const std::vector<int64_t>& sequences,
-                     const KvCache& cache,
-                     const std::vector<int64_t>& lengths,
-                     int64_t most_pages) {
-  const int64_t rows = std::ssize(sequences);
-  at::Tensor tables = at::zeros({rows * (1 + most_pages)}, at::kLong);
-  auto* numbers = tables.mutable_data_ptr<int64_t>();
-  std::copy(lengths.begin(), lengths.end(), numbers);
-  for (int64_t row = 0; row < rows; ++row) {
-    int64_t* own = numbers + rows + row * most_pages;
-    for (const at::Tensor& page : cache.pages(sequences[row])) {
-      // What was reserved may be more than what is read.
-      if (own == numbers + rows + (row + 1) * most_pages) break;
-      *own++ = reinterpret_cast<int64_t>(page.mutable_data_ptr());
-    }
+int64_t rounded_rows(int64_t rows) {
+  return rows <= kRowStep ? power_of_two(rows) : (rows + kRowStep - 1) / kRowStep * kRowStep;
+}
+
+// Lengths are those of other rows than these caches hold.
+void check_pages(const at::Tensor& x, const std::vector<int64_t>& sequences, const KvCache& cache) {
+  for (const int64_t sequence : sequences) {
+    const at::Tensor& page = cache.pages(sequence).front();
+    PRECIS_CHECK(page.scalar_type() == x.scalar_type() && page.device() == x.device(),
+                 kInvalidArgument,
+                 "decoder: rows are ",
+                 at::toString(x.scalar_type()),
+                 " on ",
+                 x.device().str(),
+                 ", the cache is ",
+                 at::toString(page.scalar_type()),
+                 " on ",
+                 page.device().str());
   }
-  return tables;
 }
 
 }  // namespace
@@ -49,7 +52,13 @@ at::Tensor tables_of(const std::vector<int64_t>& sequences,
 PagedSteps::PagedSteps(ops::StepModel model, at::Tensor frequencies, at::Tensor local_frequencies)
     : model_(std::move(model)),
       frequencies_(std::move(frequencies)),
-      local_frequencies_(std::move(local_frequencies)) {}
+      local_frequencies_(std::move(local_frequencies)) {
+  const KvShape shape = model_.config.kv_shape();
+  // Of the widest dtype: where it is read as another, its rows are still within.
+  nobodys_page_ =
+      at::zeros({shape.num_layers, 2, shape.num_kv_heads, ops::kRowsPerPage, shape.head_dim},
+                frequencies_.options().dtype(at::kFloat));
+}
 
 PagedSteps::~PagedSteps() = default;
 
@@ -57,72 +66,124 @@ bool PagedSteps::apply(const at::Tensor& x) const {
   return ops::gpu_kernel_applies(x) && ops::paged_decode_step_applies(model_, x, *kernels::cuda());
 }
 
-std::unique_ptr<PagedSteps::Recording> PagedSteps::take(const Size& size,
-                                                        const at::Tensor& x) const {
-  {
+// Where a quantised weight is widened, the numbers are too many to keep between steps.
+bool PagedSteps::is_recorded(const Size& size) const {
+  const bool quantized = model_.layers.front().qkv.quantized.defined();
+  return ops::Graph::stream_is_right() &&
+         !(quantized && size.rows > kernels::WeightOnlyLinearArguments::kMostRows);
+}
+
+std::unique_ptr<PagedSteps::Step> PagedSteps::take(const Size& size, const at::Tensor& x) const {
+  if (is_recorded(size)) {
     const std::lock_guard lock(mutex_);
     const auto found = std::find_if(
         idle_.begin(), idle_.end(), [&](const auto& idle) { return idle->size == size; });
     if (found != idle_.end()) {
-      std::unique_ptr<Recording> recording = std::move(*found);
+      std::unique_ptr<Step> step = std::move(*found);
       idle_.erase(found);
-      return recording;
+      return step;
     }
   }
-  const auto index = x.options().dtype(at::kLong);
-  return std::make_unique<Recording>(Recording{size,
-                                               at::empty_like(x),
-                                               at::empty({size.rows}, index),
-                                               at::empty({size.rows * (1 + size.pages)}, index),
-                                               std::nullopt});
+  const auto index = at::TensorOptions(at::kLong).device(x.device());
+  return std::make_unique<Step>(
+      Step{size,
+           at::empty({size.rows, x.size(1)}, at::TensorOptions(size.dtype).device(x.device())),
+           at::empty({size.rows}, index),
+           at::empty({size.rows * (1 + size.pages)}, index)});
 }
 
-void PagedSteps::give_back(std::unique_ptr<Recording> recording) const {
-  std::unique_ptr<Recording> oldest;  // let go of outside the lock
+void PagedSteps::give_back(std::unique_ptr<Step> step) const {
+  if (!step->graph) return;
+  std::unique_ptr<Step> oldest;  // released outside the lock
   const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(recording));
+  idle_.push_back(std::move(step));
   if (idle_.size() <= kMostIdle) return;
   oldest = std::move(idle_.front());
   idle_.pop_front();
 }
 
-at::Tensor PagedSteps::queue(const Recording& recording) const {
+// Lengths, then addresses of pages. Rows beyond the sequences hold nothing, on nobody's page.
+at::Tensor PagedSteps::tables(const Size& size,
+                              const std::vector<int64_t>& sequences,
+                              const KvCache& cache,
+                              const std::vector<int64_t>& lengths) const {
+  at::Tensor all = at::zeros({size.rows * (1 + size.pages)}, at::kLong);
+  auto* numbers = all.mutable_data_ptr<int64_t>();
+  const auto address = [](const at::Tensor& page) {
+    return reinterpret_cast<int64_t>(page.data_ptr());
+  };
+  std::copy(lengths.begin(), lengths.end(), numbers);
+  for (int64_t row = 0; row < size.rows; ++row) {
+    int64_t* own = numbers + size.rows + row * size.pages;
+    if (row >= std::ssize(sequences)) {
+      *own = address(nobodys_page_);
+      continue;
+    }
+    // What was reserved may be more than what is read.
+    const std::vector<at::Tensor>& pages = cache.pages(sequences[row]);
+    const auto count = std::min<int64_t>(std::ssize(pages), size.pages);
+    std::transform(pages.begin(), pages.begin() + count, own, address);
+  }
+  return all;
+}
+
+void PagedSteps::fill(const Step& step,
+                      const DecoderInput& input,
+                      const KvCache& cache,
+                      const std::vector<int64_t>& lengths) const {
+  const at::Tensor& x = input.embeddings;
+  const int64_t rows = x.size(0), spare = step.size.rows - rows;
+  step.x.narrow(0, 0, rows).copy_(x, /*non_blocking=*/true);
+  step.positions.narrow(0, 0, rows).copy_(input.positions, /*non_blocking=*/true);
+  if (spare > 0) {
+    step.x.narrow(0, rows, spare).zero_();
+    step.positions.narrow(0, rows, spare).zero_();
+  }
+  step.tables.copy_(
+      ops::uploaded(tables(step.size, input.cache_sequences, cache, lengths), x.device()));
+}
+
+at::Tensor PagedSteps::queue(const Step& step) const {
   const DecoderConfig& config = model_.config;
-  const ops::RotaryTable rotary =
-      ops::rotary_table(frequencies_, recording.positions, config.rope.attention_factor);
-  const ops::RotaryTable local =
-      local_frequencies_.defined()
-          ? ops::rotary_table(
-                local_frequencies_, recording.positions, config.local_rope->attention_factor)
-          : rotary;
-  const auto [rows, pages, stream] = recording.size;
-  const at::Tensor addresses = recording.tables.narrow(0, rows, rows * pages);
-  return ops::paged_decode_step(model_,
-                                {recording.x,
-                                 rotary,
-                                 local,
-                                 recording.tables.narrow(0, 0, rows),
-                                 addresses.view({rows, pages})},
-                                {*kernels::cuda(), ops::current_stream()});
+  const auto table = [&](const at::Tensor& frequencies, const RopeConfig& rope) {
+    return ops::rotary_table(frequencies, step.positions, rope.attention_factor);
+  };
+  const ops::RotaryTable rotary = table(frequencies_, config.rope);
+  const int64_t rows = step.size.rows, pages = step.size.pages;
+  return ops::paged_decode_step(
+      model_,
+      {step.x,
+       rotary,
+       local_frequencies_.defined() ? table(local_frequencies_, *config.local_rope) : rotary,
+       step.tables.narrow(0, 0, rows),
+       step.tables.narrow(0, rows, rows * pages).view({rows, pages})},
+      {*kernels::cuda(), ops::current_stream()});
 }
 
 at::Tensor PagedSteps::run(const DecoderInput& input,
                            const KvCache& cache,
                            const std::vector<int64_t>& lengths) const {
   const at::Tensor& x = input.embeddings;
+  check_pages(x, input.cache_sequences, cache);
   const c10::DeviceGuard device(x.device());
   const int64_t longest = *std::max_element(lengths.begin(), lengths.end()) + 1;
-  const int64_t pages = pages_in_steps(ops::pages_for(longest));
-  std::unique_ptr<Recording> recording = take({x.size(0), pages, ops::current_stream()}, x);
-  recording->x.copy_(x, /*non_blocking=*/true);
-  recording->positions.copy_(input.positions, /*non_blocking=*/true);
-  recording->tables.copy_(
-      ops::uploaded(tables_of(input.cache_sequences, cache, lengths, pages), x.device()));
-  if (!recording->graph)
-    recording->graph.emplace([&, own = recording.get()] { return queue(*own); });
-  // The recording's own memory is the next step's.
-  const at::Tensor hidden = recording->graph->replay().clone();
-  give_back(std::move(recording));
+  const Size size{rounded_rows(x.size(0)),
+                  power_of_two(std::max(ops::pages_for(longest), kFewestPages)),
+                  x.scalar_type()};
+  at::Tensor hidden;
+  std::unique_ptr<Step> step;
+  {
+    // Steps outlive the call, and serve callers in this mode and not.
+    const c10::InferenceMode inference;
+    step = take(size, x);
+    fill(*step, input, cache, lengths);
+    if (is_recorded(size) && !step->graph)
+      step->graph.emplace([&, own = step.get()] { return queue(*own); }, memory_);
+    hidden = step->graph ? step->graph->replay() : queue(*step);
+  }
+  // The memory of what is recorded is the next step's.
+  hidden = hidden.narrow(0, 0, x.size(0)).clone();
+  give_back(std::move(step));
   return hidden;
 }
 

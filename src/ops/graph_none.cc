@@ -5,16 +5,23 @@
 
 namespace precis::ops {
 
+struct GraphMemory::Pool {};
+
+GraphMemory::GraphMemory() = default;
+GraphMemory::~GraphMemory() = default;
+
 struct Graph::Recorded {
   at::Tensor result;
 };
 
-Graph::Graph(const std::function<at::Tensor()>&) {
+Graph::Graph(const std::function<at::Tensor()>&, const GraphMemory&) {
   fail(ErrorKind::kInternal, "a graph in a build without CUDA");
 }
 Graph::~Graph() = default;
 Graph::Graph(Graph&&) noexcept = default;
 Graph& Graph::operator=(Graph&&) noexcept = default;
+
+bool Graph::stream_is_right() { return false; }
 
 const at::Tensor& Graph::replay() { return recorded_->result; }
 

@@ -2,6 +2,7 @@
 #include "ops/packed_attention.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <optional>
@@ -140,7 +141,9 @@ PackedSequences packed_sequences(std::vector<int64_t> queries,
   return packed;
 }
 
-bool attention_is_packed(const at::Tensor& q) { return gpu_kernel_applies(q); }
+bool attention_is_packed(const at::Tensor& q) {
+  return !c10::GradMode::is_enabled() && gpu_kernel_applies(q);
+}
 
 at::Tensor reference::packed_attention(const at::Tensor& q,
                                        const at::Tensor& k,
@@ -158,7 +161,8 @@ at::Tensor packed_attention(const at::Tensor& q,
   check(q, k, v, sequences);
   if (gpu_kernel_applies(q, {k, v}) && sequences.queries_there.defined()) {
     if (flash_applies(q)) return by_flash(q, k, v, sequences, options);
-    if (q.scalar_type() == at::kFloat && options.window == 0)
+    // Its kernels read four numbers at a time.
+    if (q.scalar_type() == at::kFloat && options.window == 0 && q.size(2) % 4 == 0)
       return by_efficient_attention(q, k, v, sequences, options);
   }
   return one_after_the_other(q, k, v, sequences, options, ops::attention);

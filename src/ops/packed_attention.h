@@ -23,7 +23,7 @@ PackedSequences packed_sequences(std::vector<int64_t> queries,
                                  std::vector<int64_t> keys,
                                  c10::Device device);
 
-// Whether packed_attention() is one call for all sequences: on a GPU, no gradient asked for.
+// Whether packed_attention() is one call for all sequences: on a GPU, gradients off.
 bool attention_is_packed(const at::Tensor& q);
 
 // attention() of each sequence over its own rows. q: [n, heads, head_dim]; k, v: [m, kv_heads,

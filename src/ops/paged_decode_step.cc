@@ -144,7 +144,7 @@ class Step {
 
 void check(const StepModel& model, const PagedStepInput& input) {
   const int64_t rows = input.x.dim() == 2 ? input.x.size(0) : 0;
-  PRECIS_CHECK(rows > 0 && input.x.size(1) == model.config.hidden_size,
+  PRECIS_CHECK(rows > 0 && input.x.size(1) == model.config.hidden_size && input.x.is_contiguous(),
                kInvalidArgument,
                "decode_step: rows ",
                input.x.sizes(),

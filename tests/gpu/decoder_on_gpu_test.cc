@@ -2,6 +2,9 @@
 // Whole models on a GPU against the same on the CPU; skipped where there is no GPU.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -9,6 +12,7 @@
 
 #include "models/load_decoder.h"
 #include "precis/decoder.h"
+#include "support/expect_error.h"
 
 namespace precis {
 namespace {
@@ -22,13 +26,17 @@ std::vector<std::string> models() {
   return all;
 }
 
-class DecoderOnGpu : public testing::TestWithParam<std::string> {
+class DecoderOnGpu
+    : public testing::TestWithParam<std::tuple<std::string, c10::ScalarType, WeightFormat>> {
  protected:
   void SetUp() override {
     if (!at::hasCUDA()) GTEST_SKIP() << "no GPU";
-    const fs::path path = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / GetParam();
-    here_ = load_decoder(path, at::kFloat);
-    there_ = load_decoder(path, at::TensorOptions(at::kFloat).device(at::kCUDA));
+    const auto& [model, dtype, format] = GetParam();
+    // The widths of the others have no groups.
+    if (format != WeightFormat::kDtype && !model.starts_with("gemma3")) GTEST_SKIP();
+    const fs::path path = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / model;
+    here_ = load_decoder(path, at::kFloat, format);
+    there_ = load_decoder(path, at::TensorOptions(dtype).device(at::kCUDA), format);
   }
 
   // Prompts of so many rows, together, then `steps` rows more of each: the hidden states of these.
@@ -56,12 +64,16 @@ class DecoderOnGpu : public testing::TestWithParam<std::string> {
       input.embeddings = decoder.embed(input.positions.remainder(25) + 3);
       hidden.push_back(decoder.forward(input, cache));
     }
-    return at::stack(hidden).cpu();
+    return at::stack(hidden).cpu().to(at::kFloat);
   }
 
   static void expect_near(const at::Tensor& actual, const at::Tensor& expected) {
     ASSERT_EQ(actual.sizes(), expected.sizes());
-    EXPECT_LT(((actual - expected).abs().max() / expected.abs().max()).item<double>(), 1e-4);
+    const at::Tensor error = (actual - expected).abs().max() / expected.abs().max();
+    const auto& [model, dtype, format] = GetParam();
+    // On the CPU rows are codes where weights are.
+    const double exact = format == WeightFormat::kDtype ? 1e-4 : 2e-3;
+    EXPECT_LT(error.item<double>(), dtype == at::kFloat ? exact : 6e-2);
   }
 
   std::unique_ptr<Decoder> here_, there_;
@@ -89,9 +101,51 @@ TEST_P(DecoderOnGpu, ThreadsDoNotDisturbEachOther) {
   for (const at::Tensor& own : answers) expect_near(own, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, DecoderOnGpu, testing::ValuesIn(models()), [](const auto& test) {
-  return test.param;
-});
+// What was recorded in inference mode serves without it, and the reverse.
+TEST_P(DecoderOnGpu, ServesBothModes) {
+  const at::Tensor expected = answer(*here_, {20, 5}, 3);
+  expect_near(answer(*there_, {20, 5}, 3), expected);
+  {
+    const c10::InferenceMode inference;
+    expect_near(answer(*there_, {20, 5}, 3), expected);
+    expect_near(answer(*there_, {6}, 3), answer(*here_, {6}, 3));
+  }
+  expect_near(answer(*there_, {6}, 3), answer(*here_, {6}, 3));
+}
+
+TEST_P(DecoderOnGpu, RunsOnAnyStream) {
+  const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+  const c10::StreamGuard other(cuda.getStreamFromGlobalPool(c10::Device(at::kCUDA, 0)));
+  expect_near(answer(*there_, {20, 5}, 3), answer(*here_, {20, 5}, 3));
+}
+
+// Rows that a recording is filled up with disturb nobody.
+TEST_P(DecoderOnGpu, BatchesOfAnySize) {
+  for (const int64_t sequences : {40, 33, 17, 9, 5, 3, 2, 1}) {
+    std::vector<int64_t> lengths;
+    for (int64_t i = 0; i < sequences; ++i) lengths.push_back(1 + i % 7);
+    expect_near(answer(*there_, lengths, 2), answer(*here_, lengths, 2));
+  }
+}
+
+TEST_P(DecoderOnGpu, RefusesACacheOfAnotherDtype) {
+  const auto other = std::get<1>(GetParam()) == at::kFloat ? at::kBFloat16 : at::kFloat;
+  KvCache cache(there_->config().kv_shape(), there_->options().dtype(other));
+  const auto index = at::TensorOptions(at::kLong).device(at::kCUDA);
+  const at::Tensor row = there_->embed(at::ones({1}, index));
+  expect_error(ErrorKind::kInvalidArgument, "the cache is", [&] {
+    there_->forward({row, at::zeros({1}, index), {0, 1}, {0}}, cache);
+  });
+  EXPECT_EQ(cache.length(0), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models,
+                         DecoderOnGpu,
+                         testing::Combine(testing::ValuesIn(models()),
+                                          testing::Values(at::kFloat, at::kBFloat16),
+                                          testing::Values(WeightFormat::kDtype,
+                                                          WeightFormat::kInt8,
+                                                          WeightFormat::kInt4)));
 
 }  // namespace
 }  // namespace precis

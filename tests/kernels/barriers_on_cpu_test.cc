@@ -20,9 +20,10 @@ namespace {
 using cuda_on_cpu::Barrier;
 using cuda_on_cpu::trial;
 
+// What nothing is written to shows.
 at::Tensor normed() {
   at::manual_seed(1);
-  const at::Tensor x = at::randn({2, 700}), gain = at::randn({700}), out = at::empty_like(x);
+  const at::Tensor x = at::randn({2, 700}), gain = at::randn({700}), out = at::full_like(x, -2);
   cuda_on_cpu::table().rms_norm(
       Element::kFloat32,
       {x.const_data_ptr(), gain.const_data_ptr<float>(), out.mutable_data_ptr(), 700, 1e-5f},
@@ -42,8 +43,8 @@ at::Tensor attended() {
     pages.push_back(held.back().mutable_data_ptr());
   }
   const int64_t length = 300;
-  const at::Tensor q = at::randn({1, kHeads, kWidth}), out = at::empty_like(q);
-  const at::Tensor states = at::empty({kHeads * 2 * (kWidth + 2)});
+  const at::Tensor q = at::randn({1, kHeads, kWidth}), out = at::full_like(q, -2);
+  const at::Tensor states = at::full({kHeads * 2 * (kWidth + 2)}, -2, at::kFloat);
   cuda_on_cpu::table().paged_attention(Element::kFloat32,
                                        {q.const_data_ptr<float>(),
                                         {pages.data(), &length, kPages, 0},
@@ -64,7 +65,7 @@ at::Tensor attended() {
 at::Tensor drawn() {
   at::manual_seed(3);
   constexpr int64_t kRows = 12;
-  const at::Tensor logits = at::randn({kRows, 3000}) * 3, ids = at::empty({kRows}, at::kLong);
+  const at::Tensor logits = at::randn({kRows, 3000}) * 3, ids = at::full({kRows}, -2, at::kLong);
   std::vector<uint64_t> random;
   for (uint64_t row = 0; row < kRows; ++row) random.push_back(row * (~uint64_t{0} / kRows));
   cuda_on_cpu::table().sample({logits.const_data_ptr<float>(),

@@ -46,8 +46,8 @@ class KvCacheOfLayout : public testing::TestWithParam<KvLayout> {
 INSTANTIATE_TEST_SUITE_P(Layouts,
                          KvCacheOfLayout,
                          testing::Values(KvLayout::kContiguous, KvLayout::kPaged),
-                         [](const auto& info) {
-                           return info.param == KvLayout::kPaged ? "Paged" : "Contiguous";
+                         [](const auto& test) {
+                           return test.param == KvLayout::kPaged ? "Paged" : "Contiguous";
                          });
 
 TEST_P(KvCacheOfLayout, KeepsWhatIsAppended) {
@@ -79,8 +79,9 @@ TEST_P(KvCacheOfLayout, TakesRowsOfAnyLayout) {
   const at::Tensor keys = at::randn({3, 4, 2}).transpose(1, 2);
   const at::Tensor values = at::randn({3, 2, 4}).to(at::kBFloat16);
   const auto [k, v] = cache.append(0, 0, keys, values);
-  EXPECT_TRUE(at::equal(k, keys));
-  EXPECT_TRUE(at::equal(v, values.to(at::kFloat)));
+  const auto [held_keys, held_values] = cache.rows(0, 0, 0, 2);
+  for (const at::Tensor& own : {k, held_keys}) EXPECT_TRUE(at::equal(own, keys));
+  for (const at::Tensor& own : {v, held_values}) EXPECT_TRUE(at::equal(own, values.to(at::kFloat)));
 }
 
 TEST_P(KvCacheOfLayout, RefusesRowsOfAnotherShape) {
@@ -176,6 +177,10 @@ TEST(KvCache, SharesPages) {
   cache.extend(1, 1);
   EXPECT_TRUE(same(0) && same(1));
   EXPECT_FALSE(same(2));
+  // Nor what is only reserved.
+  cache.reserve(0, 200);
+  cache.copy_sequence(cache, 0, 1);
+  EXPECT_EQ(cache.pages(1).size(), 3u);
 }
 
 }  // namespace
