@@ -19,9 +19,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Where it was built or, on another machine, in the checkout that it is run from.
+fs::path golden_models() {
+  const fs::path built = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models";
+  return fs::exists(built) ? built : fs::path("tests/golden/models");
+}
+
 std::vector<std::string> models() {
   std::vector<std::string> all;
-  for (const auto& entry : fs::directory_iterator(fs::path(PRECIS_TEST_GOLDEN_DIR) / "models"))
+  for (const auto& entry : fs::directory_iterator(golden_models()))
     if (entry.is_directory()) all.push_back(entry.path().filename());
   return all;
 }
@@ -34,7 +40,7 @@ class DecoderOnGpu
     const auto& [model, dtype, format] = GetParam();
     // The widths of the others have no groups.
     if (format != WeightFormat::kDtype && !model.starts_with("gemma3")) GTEST_SKIP();
-    const fs::path path = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / model;
+    const fs::path path = golden_models() / model;
     here_ = load_decoder(path, at::kFloat, format);
     there_ = load_decoder(path, at::TensorOptions(dtype).device(at::kCUDA), format);
   }

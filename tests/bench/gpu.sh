@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Tests and measures a CUDA build on a machine with a GPU that has CUDA 13.0 and torch 2.11.0, but no compiler's time to lose
+# and no network: binaries are built elsewhere and copied, with this checkout beside them.
+#
+#   here    tests/bench/gpu.sh pack DIR [BUILD]    precis, gpu_test, gpu_bench of BUILD (build-cuda) with their libraries
+#   there   tests/bench/gpu.sh run DIR OUT         all of it, within ten minutes; what is measured lands in OUT
+#
+# Everything is measured in one run, transformers where it is installed too. Times of ops are CUDA events'.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+fail() { printf 'gpu.sh: %s\n' "$*" >&2; exit 2; }
+
+pack() {
+  local directory=$1 build=${2:-build-cuda} program
+  mkdir -p "$directory/lib"
+  for program in precis tests/gpu_test tests/gpu_bench; do
+    [ -x "$build/$program" ] || fail "$build/$program is not built"
+    cp "$build/$program" "$directory/"
+    strip "$directory/$(basename "$program")"
+    # Libraries that no machine has by itself. Those of torch and CUDA are there.
+    ldd "$build/$program" | awk '/sentencepiece|utf8proc|xxhash|zstd|spdlog|libfmt|protobuf|libhwy|tcmalloc|gtest|gmock/ {print $3}' |
+      xargs -I{} cp -L {} "$directory/lib/"
+  done
+  du -sh "$directory"
+}
+
+# Of torch's wheel and of the CUDA wheels beside it.
+torch_libraries() {
+  python3 -c 'import glob, os, torch
+root = os.path.dirname(torch.__file__)
+print(":".join([os.path.join(root, "lib"), *glob.glob(os.path.join(root, "..", "nvidia", "*", "lib"))]))'
+}
+
+# What it prints into a file; a failure is written down and does not end the rest.
+step() {
+  local seconds=$1 file=$2
+  shift 2
+  echo "gpu.sh: $*"
+  timeout "$seconds" "$@" >"$out/$file" 2>"$out/${file%.*}.err" || echo "gpu.sh: exit code $? of: $*" | tee -a "$out/failed"
+}
+
+run() {
+  local directory
+  directory=$(realpath "$1")
+  mkdir -p "$2"
+  out=$(realpath "$2")
+  export LD_LIBRARY_PATH=$directory/lib:$(torch_libraries):${LD_LIBRARY_PATH:-}
+  nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv >"$out/device.txt"
+  step 150 tests.txt "$directory/gpu_test"
+  step 120 ops.json "$directory/gpu_bench"
+  local shape weights
+  for shape in smollm2-135m llama-2-7b; do
+    for weights in bfloat16 int8 int4; do
+      step 60 "bench-$shape-$weights.json" "$directory/precis" bench --device cuda --shape $shape --weights $weights \
+        --prefill 512,2048 --decode 128 --runs 3 --json
+    done
+    step 60 "batch-$shape.json" "$directory/precis" bench --device cuda --shape $shape --batch 16 --decode 128 --runs 3 --json
+    local method
+    for method in ic-former icae; do
+      step 60 "sweep-$shape-$method.json" "$directory/precis" bench --device cuda --shape $shape --method $method \
+        --sweep 512,2048 --prefill 16 --decode 1 --runs 3 --json
+    done
+    step 100 "transformers-$shape.json" python3 tests/bench/gpu_transformers.py --shape $shape
+  done
+  [ ! -e "$out/failed" ]
+}
+
+case "${1:-}" in
+  pack) [ $# -ge 2 ] || fail "pack DIR [BUILD]"; pack "${@:2}" ;;
+  run) [ $# = 3 ] || fail "run DIR OUT"; run "$2" "$3" ;;
+  *) fail "pack or run" ;;
+esac
