@@ -9,6 +9,7 @@
 # Everything is measured in one run, transformers where it is installed too. Times of ops are CUDA events'.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/bench/gpu_libraries.sh
 
 fail() { printf 'gpu.sh: %s\n' "$*" >&2; exit 2; }
 
@@ -19,18 +20,9 @@ pack() {
     [ -x "$build/$program" ] || fail "$build/$program is not built"
     cp "$build/$program" "$directory/"
     strip "$directory/$(basename "$program")"
-    # Libraries that no machine has by itself. Those of torch and CUDA are there.
-    ldd "$build/$program" | awk '/sentencepiece|utf8proc|xxhash|zstd|spdlog|libfmt|protobuf|libhwy|tcmalloc|gtest|gmock/ {print $3}' |
-      xargs -I{} cp -L {} "$directory/lib/"
+    own_libraries "$build/$program" | xargs -I{} cp -L {} "$directory/lib/"
   done
   du -sh "$directory"
-}
-
-# Of torch's wheel and of the CUDA wheels beside it.
-torch_libraries() {
-  python3 -c 'import glob, os, torch
-root = os.path.dirname(torch.__file__)
-print(":".join([os.path.join(root, "lib"), *glob.glob(os.path.join(root, "..", "nvidia", "*", "lib"))]))'
 }
 
 # What it prints into a file; a failure is written down and does not end the rest.

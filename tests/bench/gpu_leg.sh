@@ -10,14 +10,12 @@
 #               in OUT. The next leg goes on from its checkpoint, as long as the machine is kept.
 #   here    tests/bench/gpu_leg.sh collect OUT DIR            puts these together
 set -euo pipefail
+. "$(dirname "$0")/gpu_libraries.sh"
 
 stage=${STAGE:-/tmp/precis-stage}
 piece=48M    # on the way there
 result=15M   # on the way back
 fail() { printf 'gpu_leg.sh: %s\n' "$*" >&2; exit 2; }
-
-# Libraries that no machine has by itself. Those of torch and CUDA are there.
-own_libraries() { ldd "$1" | awk '/sentencepiece|utf8proc|xxhash|zstd|spdlog|libfmt|protobuf|libhwy|tcmalloc/ {print $3}'; }
 
 pack() {
   local directory=$1 program=$2 scratch
@@ -55,13 +53,6 @@ unpack() {
     echo "whole: $name"
   done <"$stage/pieces/manifest"
   rm -f "$stage/joined"
-}
-
-# Of torch's wheel and of the CUDA wheels beside it.
-torch_libraries() {
-  python3 -c 'import glob, os, torch
-root = os.path.dirname(torch.__file__)
-print(":".join([os.path.join(root, "lib"), *glob.glob(os.path.join(root, "..", "nvidia", "*", "lib"))]))'
 }
 
 train() {

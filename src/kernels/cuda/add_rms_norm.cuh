@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/reductions.cuh"
+#include "kernels/cuda/rms_norm.cuh"
 #include "kernels/kernels.h"
 
 namespace precis::kernels {
@@ -11,10 +12,6 @@ struct AddRmsNormShared {
   WarpNumbers of_change;
   WarpNumbers of_row;
 };
-
-__device__ inline float norm_scale(float squares, int64_t width, float epsilon) {
-  return rsqrtf(squares / static_cast<float>(width) + epsilon);
-}
 
 // What the change's numbers are multiplied by before their gains. In all threads of the block.
 template <typename T, int kPack>
@@ -28,8 +25,7 @@ __device__ float change_scale(const AddRmsNormArguments& a, const T* change, War
   return norm_scale(sum_of_block(squares, numbers), a.width, a.epsilon);
 }
 
-// A block a row. kPack divides the width and aligns the rows. A thread reads again only what it has
-// written itself.
+// A block a row. kPack divides the width and aligns the rows.
 template <typename T, int kPack>
 __device__ void add_rms_norm_row(const AddRmsNormArguments& a, AddRmsNormShared& shared) {
   const int64_t begin = blockIdx.x * a.width;
@@ -51,13 +47,7 @@ __device__ void add_rms_norm_row(const AddRmsNormArguments& a, AddRmsNormShared&
     for (int k = 0; k < kPack; ++k) squares += values[k] * values[k];
   }
   const float scale = norm_scale(sum_of_block(squares, shared.of_row), a.width, a.epsilon);
-  T* out = static_cast<T*>(a.out) + begin;
-  for (int64_t i = threadIdx.x * kPack; i < a.width; i += blockDim.x * kPack) {
-    load<kPack>(x + i, values);
-#pragma unroll
-    for (int k = 0; k < kPack; ++k) values[k] *= scale * a.gain[i + k];
-    store<kPack>(out + i, values);
-  }
+  store_normed<kPack>(x, scale, a.gain, a.width, static_cast<T*>(a.out) + begin);
 }
 
 }  // namespace precis::kernels

@@ -7,6 +7,22 @@
 
 namespace precis::kernels {
 
+__device__ inline float norm_scale(float squares, int64_t width, float epsilon) {
+  return rsqrtf(squares / static_cast<float>(width) + epsilon);
+}
+
+// A row times its scale and the gains. A thread reads what it has read or written before.
+template <int kPack, typename X, typename T>
+__device__ void store_normed(const X* x, float scale, const float* gain, int64_t width, T* out) {
+  float values[kPack];
+  for (int64_t i = threadIdx.x * kPack; i < width; i += blockDim.x * kPack) {
+    load<kPack>(x + i, values);
+#pragma unroll
+    for (int k = 0; k < kPack; ++k) values[k] *= scale * gain[i + k];
+    store<kPack>(out + i, values);
+  }
+}
+
 // A block a row. kPack divides the width and aligns the rows.
 template <typename T, int kPack>
 __device__ void rms_norm_row(const RmsNormArguments& a, WarpNumbers& numbers) {
@@ -20,14 +36,8 @@ __device__ void rms_norm_row(const RmsNormArguments& a, WarpNumbers& numbers) {
 #pragma unroll
     for (int k = 0; k < kPack; ++k) squares += values[k] * values[k];
   }
-  const float mean = sum_of_block(squares, numbers) / static_cast<float>(a.width);
-  const float scale = rsqrtf(mean + a.epsilon);
-  for (int64_t i = threadIdx.x * kPack; i < a.width; i += blockDim.x * kPack) {
-    load<kPack>(x + i, values);
-#pragma unroll
-    for (int k = 0; k < kPack; ++k) values[k] *= scale * a.gain[i + k];
-    store<kPack>(out + i, values);
-  }
+  const float scale = norm_scale(sum_of_block(squares, numbers), a.width, a.epsilon);
+  store_normed<kPack>(x, scale, a.gain, a.width, out);
 }
 
 }  // namespace precis::kernels
