@@ -30,7 +30,7 @@ int64_t rounded_rows(int64_t rows) {
   return rows <= kRowStep ? power_of_two(rows) : (rows + kRowStep - 1) / kRowStep * kRowStep;
 }
 
-// Lengths are those of other rows than these caches hold.
+// Kernels are given addresses alone: what lies there has to be of the rows' dtype.
 void check_pages(const at::Tensor& x, const std::vector<int64_t>& sequences, const KvCache& cache) {
   for (const int64_t sequence : sequences) {
     const at::Tensor& page = cache.pages(sequence).front();

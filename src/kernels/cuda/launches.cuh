@@ -23,99 +23,88 @@ namespace precis::kernels {
 
 struct NothingShared {};
 
+// What launch() asks of a kernel, but for run().
+template <typename A, int kMostThreads, typename S = NothingShared>
+struct KernelOf {
+  using Arguments = A;
+  using Shared = S;
+  static constexpr int kThreads = kMostThreads;
+};
+
 template <typename T, int kPack>
-struct RmsNormKernel {
-  using Arguments = RmsNormArguments;
-  using Shared = WarpNumbers;
-  static constexpr int kThreads = 512;
-  __device__ static void run(const Arguments& a, Shared& shared) {
+struct RmsNormKernel : KernelOf<RmsNormArguments, 512, WarpNumbers> {
+  __device__ static void run(const RmsNormArguments& a, WarpNumbers& shared) {
     rms_norm_row<T, kPack>(a, shared);
   }
 };
 
 template <typename T, int kPack>
-struct AddRmsNormKernel {
-  using Arguments = AddRmsNormArguments;
-  using Shared = AddRmsNormShared;
-  static constexpr int kThreads = 512;
-  __device__ static void run(const Arguments& a, Shared& shared) {
+struct AddRmsNormKernel : KernelOf<AddRmsNormArguments, 512, AddRmsNormShared> {
+  __device__ static void run(const AddRmsNormArguments& a, AddRmsNormShared& shared) {
     add_rms_norm_row<T, kPack>(a, shared);
   }
 };
 
 template <typename T, int kPack>
-struct RotaryKernel {
-  using Arguments = RotaryArguments;
-  using Shared = NothingShared;
-  static constexpr int kThreads = 512;
-  __device__ static void run(const Arguments& a, Shared&) { rotary_row<T, kPack>(a); }
+struct RotaryKernel : KernelOf<RotaryArguments, 512> {
+  __device__ static void run(const RotaryArguments& a, NothingShared&) { rotary_row<T, kPack>(a); }
 };
 
 template <typename T>
-struct RotaryAppendKernel {
-  using Arguments = PagedAppendArguments;
-  using Shared = NothingShared;
-  static constexpr int kThreads = kAppendThreads;
-  __device__ static void run(const Arguments& a, Shared&) { rotary_append_head<T>(a); }
+struct RotaryAppendKernel : KernelOf<PagedAppendArguments, kAppendThreads> {
+  __device__ static void run(const PagedAppendArguments& a, NothingShared&) {
+    rotary_append_head<T>(a);
+  }
 };
 
 template <typename T, int kPack, int kHeads>
-struct PagedAttentionKernel {
-  using Arguments = PagedAttentionArguments;
-  using Shared = PagedAttentionShared<kHeads>;
-  static constexpr int kThreads = kAttentionThreads;
-  __device__ static void run(const Arguments& a, Shared& shared) {
+struct PagedAttentionKernel
+    : KernelOf<PagedAttentionArguments, kAttentionThreads, PagedAttentionShared<kHeads>> {
+  __device__ static void run(const PagedAttentionArguments& a,
+                             PagedAttentionShared<kHeads>& shared) {
     paged_attention_task<T, kPack>(a, shared);
   }
 };
 
 template <typename T>
-struct MergeAttentionKernel {
-  using Arguments = PagedAttentionArguments;
-  using Shared = NothingShared;
-  static constexpr int kThreads = 512;
-  __device__ static void run(const Arguments& a, Shared&) { merge_attention_head<T>(a); }
+struct MergeAttentionKernel : KernelOf<PagedAttentionArguments, 512> {
+  __device__ static void run(const PagedAttentionArguments& a, NothingShared&) {
+    merge_attention_head<T>(a);
+  }
 };
 
 template <typename T, int kPack>
-struct WritePagesKernel {
-  using Arguments = WritePagesArguments;
-  using Shared = NothingShared;
-  static constexpr int kThreads = 512;
-  __device__ static void run(const Arguments& a, Shared&) { write_page_row<T, kPack>(a); }
+struct WritePagesKernel : KernelOf<WritePagesArguments, 512> {
+  __device__ static void run(const WritePagesArguments& a, NothingShared&) {
+    write_page_row<T, kPack>(a);
+  }
 };
 
 template <typename T, int kPack>
-struct GatedActivationKernel {
-  using Arguments = GatedActivationArguments;
-  using Shared = NothingShared;
-  static constexpr int kThreads = 256;
-  __device__ static void run(const Arguments& a, Shared&) { gated_activation_row<T, kPack>(a); }
+struct GatedActivationKernel : KernelOf<GatedActivationArguments, 256> {
+  __device__ static void run(const GatedActivationArguments& a, NothingShared&) {
+    gated_activation_row<T, kPack>(a);
+  }
 };
 
 template <typename T, int kPack>
-struct GatherRowsKernel {
-  using Arguments = GatherRowsArguments;
-  using Shared = NothingShared;
-  static constexpr int kThreads = 512;
-  __device__ static void run(const Arguments& a, Shared&) { gather_row<T, kPack>(a); }
+struct GatherRowsKernel : KernelOf<GatherRowsArguments, 512> {
+  __device__ static void run(const GatherRowsArguments& a, NothingShared&) {
+    gather_row<T, kPack>(a);
+  }
 };
 
 template <typename T, typename Weight, int kPack, int kRows>
-struct WeightOnlyLinearKernel {
-  using Arguments = WeightOnlyLinearArguments;
-  using Shared = NothingShared;
-  static constexpr int kThreads = kLinearThreads;
-  __device__ static void run(const Arguments& a, Shared&) {
+struct WeightOnlyLinearKernel : KernelOf<WeightOnlyLinearArguments, kLinearThreads> {
+  __device__ static void run(const WeightOnlyLinearArguments& a, NothingShared&) {
     weight_only_outputs<T, Weight, kPack, kRows>(a);
   }
 };
 
-struct SampleKernel {
-  using Arguments = SampleArguments;
-  using Shared = SampleShared;
-  static constexpr int kThreads = kSampleThreads;
-  __device__ static void run(const Arguments& a, Shared& shared) { sample_id(a, shared); }
+struct SampleKernel : KernelOf<SampleArguments, kSampleThreads, SampleShared> {
+  __device__ static void run(const SampleArguments& a, SampleShared& shared) {
+    sample_id(a, shared);
+  }
 };
 
 namespace launches {
