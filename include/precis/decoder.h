@@ -107,6 +107,12 @@ class Decoder {
   // results are of the decoder's dtype, on its device.
   virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
 
+  // The same with rows among them that are no token's: row i is the embedding of ids[i] or, where
+  // that is negative, rows[-1 - ids[i]]. ids: [n] int64; rows: [m, hidden]. REQUIRES: ids inside
+  // the vocabulary, rows that are there, of the decoder's dtype, all on its device. -> [n, hidden].
+  // Calls embed(); overridden by who gathers both at once.
+  virtual at::Tensor embed_spliced(const at::Tensor& ids, const at::Tensor& rows) const;
+
   // Hidden states after the final norm, [num_tokens, hidden], or of `wanted_rows` alone. `adapter`,
   // if any, changes the projections of this pass. Each row attends to the cached rows of its
   // sequence and to the rows of its sequence up to itself, or to what `seen_rows` says; the new

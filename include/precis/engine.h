@@ -54,6 +54,8 @@ class Engine {
   Memory compress_ids(std::span<const TokenId> ids, const CompressOptions& options = {}) const;
   std::vector<Memory> compress_batch(std::span<const std::string> texts,
                                      const CompressOptions& options = {}) const;
+  std::vector<Memory> compress_ids_batch(std::span<const std::vector<TokenId>> texts,
+                                         const CompressOptions& options = {}) const;
 
   // A memory of input embeddings as keys and values: what the model makes of its rows when it reads
   // them first. Prompts then take these as they are, so that a question about a stored document

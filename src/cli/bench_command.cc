@@ -35,7 +35,7 @@ struct Flags {
   std::vector<int64_t> sweep;  // context lengths to compress
   int64_t decode = 128;
   int64_t context = 16;  // tokens read before those that are decoded
-  int64_t batch = 1;     // sequences decoded together
+  int64_t batch = 1;     // sequences decoded together, contexts compressed together
   int64_t runs = 5;
   bool json = false;
 };
@@ -182,7 +182,7 @@ nlohmann::json measure(const Flags& flags) {
   const c10::InferenceMode inference;
   check(flags, engine.decoder().config().context_length);
   nlohmann::json sweep;
-  if (!flags.sweep.empty()) sweep = compression_sweep(engine, flags.sweep, flags.runs);
+  if (!flags.sweep.empty()) sweep = compression_sweep(engine, flags.sweep, flags.batch, flags.runs);
   Benchmark benchmark(engine.decoder());
   nlohmann::json result = {{"load_s", load_s}, {"prefill", nlohmann::json::object()}};
   for (const int64_t n : flags.prefill) {
@@ -197,6 +197,7 @@ nlohmann::json measure(const Flags& flags) {
   result["threads"] = at::get_num_threads();
   const std::string dtype =
       engine.decoder().options().dtype() == at::kBFloat16 ? "bfloat16" : "float32";
+  result["device"] = flags.model.device;
   result["dtype"] = dtype;
   result["weights"] = flags.model.weights.empty() ? dtype : flags.model.weights;
   result["weight_bytes"] = engine.decoder().weight_bytes();
@@ -252,7 +253,9 @@ void add_bench(CLI::App& app) {
   command->add_option("--decode", flags->decode, "tokens to generate")->capture_default_str();
   command->add_option("--context", flags->context, "tokens read before those")
       ->capture_default_str();
-  command->add_option("--batch", flags->batch, "sequences decoded together")->capture_default_str();
+  command
+      ->add_option("--batch", flags->batch, "sequences decoded, and contexts compressed, at a time")
+      ->capture_default_str();
   command->add_option("--runs", flags->runs, "of which the median counts")->capture_default_str();
   command->add_flag("--json", flags->json, "one JSON object");
   command->callback([flags] {

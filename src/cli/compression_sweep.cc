@@ -51,14 +51,15 @@ void check(const std::vector<int64_t>& lengths, int64_t window) {
   }
 }
 
-nlohmann::json measure(const Engine& engine, int64_t length, int64_t runs) {
+nlohmann::json measure(const Engine& engine, int64_t length, int64_t batch, int64_t runs) {
   const DecoderConfig& config = engine.decoder().config();
   const std::vector<TokenId> context = some_ids(length, config.vocab_size);
+  const std::vector<std::vector<TokenId>> contexts(batch, context);
   const std::vector<TokenId> question = some_ids(kQuestion, config.vocab_size);
   GenerationOptions one;
   one.max_tokens = 1;
   const Memory memory = engine.compress_ids(context);
-  const double compress = median_seconds(runs, [&] { engine.compress_ids(context); });
+  const double compress = median_seconds(runs, [&] { engine.compress_ids_batch(contexts); });
   const double full =
       median_seconds(runs, [&] { engine.generate(Prompt().ids(context).ids(question), one); });
   const auto first_token = [&](const Memory& own) {
@@ -69,6 +70,7 @@ nlohmann::json measure(const Engine& engine, int64_t length, int64_t runs) {
   const int64_t row_bytes = config.kv_shape().bytes_per_row(
       static_cast<int64_t>(engine.decoder().options().dtype().itemsize()));
   nlohmann::json result = {{"tokens", length},
+                           {"batch", batch},
                            {"rows", memory.num_tokens()},
                            {"compress_s", compress},
                            {"first_token_full_s", full},
@@ -78,7 +80,7 @@ nlohmann::json measure(const Engine& engine, int64_t length, int64_t runs) {
                            {"kv_bytes_memory", memory.num_tokens() * row_bytes}};
   if (full > from_memory)
     result["break_even_uses"] =
-        static_cast<int64_t>(std::floor(compress / (full - from_memory))) + 1;
+        static_cast<int64_t>(std::floor(compress / batch / (full - from_memory))) + 1;
   return result;
 }
 
@@ -86,18 +88,21 @@ nlohmann::json measure(const Engine& engine, int64_t length, int64_t runs) {
 
 nlohmann::json compression_sweep(const Engine& engine,
                                  const std::vector<int64_t>& lengths,
+                                 int64_t batch,
                                  int64_t runs) {
   check(lengths, engine.decoder().config().context_length);
   ProgressBar bar("measuring compression");
   nlohmann::json sweep = nlohmann::json::array();
   for (const int64_t length : lengths) {
-    sweep.push_back(measure(engine, length, runs));
+    sweep.push_back(measure(engine, length, batch, runs));
     bar.update(static_cast<double>(sweep.size()) / static_cast<double>(lengths.size()));
   }
   return sweep;
 }
 
 void show_sweep(const nlohmann::json& sweep) {
+  if (const int64_t batch = sweep.at(0).at("batch"); batch > 1)
+    std::cout << "compress is of " << batch << " contexts at a time\n";
   std::cout << "tokens    rows  compress  first token: full  from memory  prefilled  KV cache: "
                "full   memory  "
                "pays after\n";

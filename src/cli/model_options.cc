@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/model_options.h"
 
+#include <ATen/Context.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +20,13 @@ std::optional<Dtype> dtype_named(const std::string& name) {
   if (name == "float32") return Dtype::kFloat32;
   if (name == "bfloat16") return Dtype::kBFloat16;
   return std::nullopt;
+}
+
+std::string device_that_is_there(const std::string& name) {
+  if (name != "cuda" || at::hasCUDA()) return name;
+  std::cerr << "precis: there is no GPU, or this build is without CUDA: running on the CPU"
+            << std::endl;
+  return "cpu";
 }
 
 }  // namespace
@@ -61,8 +69,12 @@ void add_dtype_and_device(CLI::App& command, ModelOptions& options) {
                   "float32, bfloat16, or auto: bfloat16 where the processor has it")
       ->check(CLI::IsMember({"float32", "bfloat16", "auto"}))
       ->capture_default_str();
-  command.add_option("--device", options.device, "cpu or cuda")
+  command
+      .add_option("--device",
+                  options.device,
+                  "cpu, or cuda: the CPU again, and a warning, where there is no GPU")
       ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->transform(device_that_is_there, "")
       ->capture_default_str();
 }
 

@@ -56,13 +56,9 @@ void check_memories(std::span<const MemoryTensors> memories,
                " memories of ",
                num_segments,
                " segments");
+  std::vector<at::Tensor> finite;
   for (const MemoryTensors& memory : memories) {
-    for (const NamedRows& rows : named_rows(memory)) {
-      PRECIS_CHECK(rows.tensor.isfinite().all().item<bool>(),
-                   kBadWeights,
-                   stage.info.method,
-                   ": the memory is not finite; the compressor's weights are damaged");
-    }
+    for (const NamedRows& rows : named_rows(memory)) finite.push_back(rows.tensor.isfinite().all());
     const auto* soft = std::get_if<SoftTokens>(&memory);
     PRECIS_CHECK(
         soft == nullptr || (soft->embeddings.dim() == 2 &&
@@ -71,6 +67,11 @@ void check_memories(std::span<const MemoryTensors> memories,
         stage.info.method,
         ": the memory is no matrix of the model's hidden size");
   }
+  // A GPU is waited for once.
+  PRECIS_CHECK(finite.empty() || at::stack(finite).all().item<bool>(),
+               kBadWeights,
+               stage.info.method,
+               ": the memory is not finite; the compressor's weights are damaged");
 }
 
 // The kept tokens that a prompt begins with. Context is no part of it, compressed or not: SelfCP's

@@ -150,23 +150,28 @@ Memory Engine::compress(std::string_view text, const CompressOptions& options) c
 }
 
 Memory Engine::compress_ids(std::span<const TokenId> ids, const CompressOptions& options) const {
-  return translate_errors([&] {
-    const c10::InferenceMode inference;
-    const Segment segment{{ids.begin(), ids.end()}, nullptr};
-    return make_memories(parts_->compression(), {&segment, 1}, options).front();
-  });
+  const std::vector<TokenId> owned(ids.begin(), ids.end());
+  return compress_ids_batch({&owned, 1}, options).front();
 }
 
 std::vector<Memory> Engine::compress_batch(std::span<const std::string> texts,
                                            const CompressOptions& options) const {
   return translate_errors([&] {
+    std::vector<std::vector<TokenId>> ids;
+    for (const std::string& text : texts) {
+      ids.push_back(tokenizer().encode(text));
+      PRECIS_CHECK(!ids.back().empty(), kInvalidArgument, "compress: the text is empty");
+    }
+    return compress_ids_batch(ids, options);
+  });
+}
+
+std::vector<Memory> Engine::compress_ids_batch(std::span<const std::vector<TokenId>> texts,
+                                               const CompressOptions& options) const {
+  return translate_errors([&] {
     const c10::InferenceMode inference;
     std::vector<Segment> segments;
-    for (const std::string& text : texts) {
-      segments.push_back({tokenizer().encode(text), nullptr});
-      PRECIS_CHECK(
-          !segments.back().tokens.empty(), kInvalidArgument, "compress: the text is empty");
-    }
+    for (const std::vector<TokenId>& ids : texts) segments.push_back({ids, nullptr});
     return make_memories(parts_->compression(), segments, options);
   });
 }

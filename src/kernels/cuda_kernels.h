@@ -17,6 +17,7 @@ struct CudaKernelTable {
   void (*rotary_append)(Element, const PagedAppendArguments&, int64_t rows, Stream);
   void (*paged_attention)(Element, const PagedAttentionArguments&, int64_t sequences, Stream);
   void (*write_pages)(Element, const WritePagesArguments&, int64_t rows, Stream);
+  void (*read_pages)(Element, const ReadPagesArguments&, int64_t rows, Stream);
   void (*gated_activation)(Element, const GatedActivationArguments&, int64_t rows, Stream);
   void (*gather_rows)(Element, const GatherRowsArguments&, int64_t rows, Stream);
   void (*weight_only_linear)(Element, const WeightOnlyLinearArguments&, Stream);

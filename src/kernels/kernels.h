@@ -120,16 +120,17 @@ struct PagedCache {
   int64_t layer;  // which
 };
 
-// Rows of one layer into pages of a paged cache. keys, values: [kv_heads, count, head_dim], heads
-// and rows so many elements apart.
-struct WritePagesArguments {
+// Rows of one layer in pages of a paged cache, and where they are copied from (Rows: const void*)
+// or to (void*). keys, values: [kv_heads, count, head_dim], heads and rows so many elements apart.
+template <typename Rows>
+struct CopyPagesArguments {
   static constexpr int64_t kMostPages = 64;
 
   void* pages[kMostPages];  // that the rows lie in, one after the other
-  int64_t first;            // row of the first page that the first one becomes
+  int64_t first;            // row of the first page that the first one is
   int64_t layer;
-  const void* keys;
-  const void* values;
+  Rows keys;
+  Rows values;
   int64_t key_head_stride;
   int64_t key_stride;
   int64_t value_head_stride;
@@ -137,6 +138,8 @@ struct WritePagesArguments {
   int64_t kv_heads;
   int64_t head_dim;
 };
+using WritePagesArguments = CopyPagesArguments<const void*>;
+using ReadPagesArguments = CopyPagesArguments<void*>;
 
 // decode_attention over the rows up to and with a step's own. q: float32 [sequences, heads,
 // head_dim]; out: the same, of the kernel's element. states: as DecodeAttentionArguments, with

@@ -17,6 +17,7 @@
 #include "nn/paged_steps.h"
 #include "nn/weight_arena.h"
 #include "ops/decode_step.h"
+#include "ops/gather_rows.h"
 #include "ops/quantized_weight.h"
 #include "ops/rms_norm.h"
 
@@ -129,6 +130,12 @@ class Transformer final : public Decoder {
                                 ? ops::dequantize_rows(embedding_.quantized, tokens, dtype)
                                 : embedding_.weight.index_select(0, tokens);
     return config_.embedding_scale == 1.0 ? rows : rows * config_.embedding_scale;
+  }
+
+  at::Tensor embed_spliced(const at::Tensor& ids, const at::Tensor& rows) const override {
+    const bool as_stored = !embedding_.quantized.defined() && config_.embedding_scale == 1.0;
+    return as_stored ? ops::gather_rows(embedding_.weight, rows, ids)
+                     : Decoder::embed_spliced(ids, rows);
   }
 
   at::Tensor forward(const DecoderInput& input,

@@ -86,6 +86,9 @@ at::Tensor by_efficient_attention(const at::Tensor& q,
                                   const PackedSequences& sequences,
                                   const AttentionOptions& options) {
   constexpr int64_t kCausalFromTheLastKey = 2;
+  // Counts as ours does: the row itself and those before it.
+  const auto window =
+      options.window > 0 ? std::optional<int64_t>(options.window) : std::optional<int64_t>();
   const auto batch = [&](const at::Tensor& x) {
     return x.repeat_interleave(q.size(1) / x.size(1), 1).unsqueeze(0);
   };
@@ -100,7 +103,9 @@ at::Tensor by_efficient_attention(const at::Tensor& q,
                                                       /*dropout_p=*/0.0,
                                                       kCausalFromTheLastKey,
                                                       /*compute_log_sumexp=*/false,
-                                                      options.scale))
+                                                      options.scale,
+                                                      /*seqlen_k=*/{},
+                                                      window))
       .squeeze(0);
 }
 
@@ -162,7 +167,7 @@ at::Tensor packed_attention(const at::Tensor& q,
   if (gpu_kernel_applies(q, {k, v}) && sequences.queries_there.defined()) {
     if (flash_applies(q)) return by_flash(q, k, v, sequences, options);
     // Its kernels read four numbers at a time.
-    if (q.scalar_type() == at::kFloat && options.window == 0 && q.size(2) % 4 == 0)
+    if (q.scalar_type() == at::kFloat && q.size(2) % 4 == 0)
       return by_efficient_attention(q, k, v, sequences, options);
   }
   return one_after_the_other(q, k, v, sequences, options, ops::attention);

@@ -32,11 +32,15 @@ std::pair<at::Tensor, at::Tensor> read_from_pages(std::span<const at::Tensor> pa
                                                   int64_t count);
 
 namespace reference {
+std::pair<at::Tensor, at::Tensor> read_from_pages(std::span<const at::Tensor> pages,
+                                                  int64_t layer,
+                                                  int64_t first,
+                                                  int64_t count);
 void write_to_pages(std::span<const at::Tensor> pages,
                     int64_t layer,
                     int64_t first,
                     const at::Tensor& keys,
                     const at::Tensor& values);
-}
+}  // namespace reference
 
 }  // namespace precis::ops

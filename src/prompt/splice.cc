@@ -13,10 +13,31 @@ const CachedTokens* cached_of(const PromptPart& part) {
   return part.memory ? std::get_if<CachedTokens>(&part.memory->contents().tensors) : nullptr;
 }
 
-at::Tensor token_rows(std::span<const TokenId> ids, const Decoder& decoder) {
-  const at::Tensor index = at::tensor(at::ArrayRef<TokenId>(ids.data(), ids.size()), at::kLong);
-  return decoder.embed(index.to(decoder.options().device()));
-}
+// What the decoder reads, in the terms of Decoder::embed_spliced().
+class Rows {
+ public:
+  bool empty() const { return ids_.empty(); }
+
+  void add(std::span<const TokenId> tokens) {
+    ids_.insert(ids_.end(), tokens.begin(), tokens.end());
+  }
+
+  void add(const at::Tensor& memory) {
+    for (int64_t i = 0; i < memory.size(0); ++i) ids_.push_back(-1 - of_memories_++);
+    memories_.push_back(memory);
+  }
+
+  at::Tensor embedded(const Decoder& decoder) const {
+    const at::Tensor ids = at::tensor(ids_, at::kLong).to(decoder.options().device());
+    if (memories_.empty()) return decoder.embed(ids);
+    return decoder.embed_spliced(ids, memories_.size() == 1 ? memories_[0] : at::cat(memories_, 0));
+  }
+
+ private:
+  std::vector<int64_t> ids_;
+  std::vector<at::Tensor> memories_;
+  int64_t of_memories_ = 0;
+};
 
 at::Tensor memory_rows(const Memory& memory, const Decoder& decoder) {
   const auto* soft = std::get_if<SoftTokens>(&memory.contents().tensors);
@@ -76,7 +97,7 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
                      std::shared_ptr<const SharedPrefix> prefix,
                      int64_t to_follow) {
   SplicedPrompt spliced;
-  std::vector<at::Tensor> rows;
+  Rows rows;
   int64_t start = 0;  // position of the first row
   spliced.prefix = std::move(prefix);
   if (auto longer = prefix_of_cached(parts);
@@ -92,20 +113,19 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
       spliced.cached.push_back(stands_first ? *cached : rebase(*cached, decoder.config(), start));
       start = spliced.cached.back().next_position;
     } else if (part.memory) {
-      rows.push_back(memory_rows(*part.memory, decoder));
+      rows.add(memory_rows(*part.memory, decoder));
     } else {
       const std::vector<TokenId>& ids = part.tokens;
       spliced.tokens.insert(spliced.tokens.end(), ids.begin(), ids.end());
       const int64_t skipped = std::min<int64_t>(covered, std::ssize(ids));
       covered -= skipped;
-      if (skipped < std::ssize(ids))
-        rows.push_back(token_rows(std::span(ids).subspan(skipped), decoder));
+      rows.add(std::span(ids).subspan(skipped));
     }
   }
   PRECIS_CHECK(!rows.empty(),
                kInvalidArgument,
                "prompt: nothing follows the memory, so that there is nothing to answer");
-  spliced.embeddings = at::cat(rows, 0);
+  spliced.embeddings = rows.embedded(decoder);
   const int64_t window = decoder.config().context_length;
   const int64_t needed = spliced.embeddings.size(0) + to_follow;
   PRECIS_CHECK(start >= 0 && start <= window && needed <= window - start,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `precis` program from outside: what it prints and writes.
+#include <ATen/Context.h>
+
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -242,6 +244,27 @@ TEST_F(Cli, BenchSweepsOverLengthsOfContexts) {
     EXPECT_DOUBLE_EQ(own.at("kv_bytes_memory"), full * rows / tokens);
   }
   EXPECT_EQ(sweep[1].at("tokens"), 64);
+  EXPECT_EQ(sweep[1].at("batch"), 1);
+}
+
+// Of one context, whatever is compressed beside it.
+TEST_F(Cli, BenchSweepsInBatches) {
+  const std::string bench = "bench --model " + kModels + "llama --compressor " + import_selfcp() +
+                            " --sweep 64 --prefill 8 --decode 4 --runs 1 --json --batch ";
+  const json one = succeed(bench + "1").at("sweep")[0], five = succeed(bench + "5").at("sweep")[0];
+  EXPECT_EQ(five.at("batch"), 5);
+  EXPECT_EQ(five.at("rows"), one.at("rows"));
+  EXPECT_GT(five.at("compress_s"), one.at("compress_s"));
+}
+
+TEST_F(Cli, RunsOnTheCpuWhereThereIsNoGpu) {
+  if (at::hasCUDA()) GTEST_SKIP() << "there is one";
+  const std::string bench = "bench --model " + kModels + "llama --prefill 8 --decode 4 --runs 1";
+  const Result result = run(bench + " --json --device cuda");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(json::parse(result.out).at("device"), "cpu");
+  EXPECT_THAT(result.err, testing::HasSubstr("running on the CPU"));
+  EXPECT_THAT(run(bench).err, Not(testing::HasSubstr("running on the CPU")));
 }
 
 // No weights at hand: random ones of the shape, and an untrained compressor of each method.

@@ -495,6 +495,32 @@ TEST_F(EngineTest, AnswersWithoutATokenizer) {
   expect_error(ErrorKind::kNotFound, "without a tokenizer", [&] { bare.tokenizer(); });
 }
 
+TEST_F(EngineTest, CompressesManyTextsAsEachAlone) {
+  const Engine engine = load(*directory / "plain");
+  const std::vector<std::string> texts{"the water of the town", "a bridge", "the old house by it"};
+  std::vector<std::vector<TokenId>> ids;
+  for (const std::string& text : texts) ids.push_back(engine.tokenizer().encode(text));
+  const std::vector<Memory> together = engine.compress_batch(texts),
+                            of_ids = engine.compress_ids_batch(ids);
+  ASSERT_EQ(together.size(), texts.size());
+  ASSERT_EQ(of_ids.size(), texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const Memory alone = engine.compress(texts[i]);
+    EXPECT_EQ(of_ids[i].content_hash(), together[i].content_hash());
+    EXPECT_EQ(together[i].provenance().source_tokens, std::ssize(ids[i]));
+    const auto rows = [](const Memory& memory) {
+      return std::get<SoftTokens>(memory.contents().tensors).embeddings;
+    };
+    EXPECT_TRUE(at::allclose(rows(together[i]), rows(alone), 1e-4, 1e-5));
+  }
+  EXPECT_TRUE(engine.compress_ids_batch({}).empty());
+  ids.push_back({});
+  expect_error(ErrorKind::kInvalidArgument, "empty", [&] { engine.compress_ids_batch(ids); });
+  expect_error(ErrorKind::kInvalidArgument, "the text is empty", [&] {
+    engine.compress_batch(std::vector<std::string>{"the", ""});
+  });
+}
+
 TEST_F(EngineTest, OfPartsCompressesAsTheLoadedOne) {
   const Engine loaded = load(*directory / "plain");
   const auto ids = loaded.tokenizer().encode("the water of the town and the old bridge");

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "models/load_decoder.h"
+#include "ops/pages.h"
 #include "precis/decoder.h"
 #include "support/expect_error.h"
 
@@ -45,24 +46,30 @@ class DecoderOnGpu
     there_ = load_decoder(path, at::TensorOptions(dtype).device(at::kCUDA), format);
   }
 
-  // Prompts of so many rows, together, then `steps` rows more of each: the hidden states of these.
+  // Prompts of so many rows, together, in one pass or in several over a part of each, then `steps`
+  // rows more of each: the hidden states of these.
   static at::Tensor answer(const Decoder& decoder,
                            const std::vector<int64_t>& lengths,
-                           int64_t steps) {
+                           int64_t steps,
+                           int64_t passes = 1) {
     const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
     KvCache cache(decoder.config().kv_shape(), decoder.options(), std::ssize(lengths));
     DecoderInput input;
-    std::vector<at::Tensor> rows, positions;
-    input.sequence_starts = {0};
-    for (int64_t i = 0; i < std::ssize(lengths); ++i) {
-      rows.push_back(decoder.embed(at::arange(lengths[i], index).remainder(30) + i));
-      positions.push_back(at::arange(lengths[i], index));
-      input.sequence_starts.push_back(input.sequence_starts.back() + lengths[i]);
-      input.cache_sequences.push_back(i);
+    for (int64_t pass = 0; pass < passes; ++pass) {
+      std::vector<at::Tensor> rows, positions;
+      input.sequence_starts = {0};
+      input.cache_sequences.clear();
+      for (int64_t i = 0; i < std::ssize(lengths); ++i) {
+        positions.push_back(
+            at::arange(lengths[i] * pass / passes, lengths[i] * (pass + 1) / passes, index));
+        rows.push_back(decoder.embed(positions.back().remainder(30) + i));
+        input.sequence_starts.push_back(input.sequence_starts.back() + rows.back().size(0));
+        input.cache_sequences.push_back(i);
+      }
+      input.embeddings = at::cat(rows);
+      input.positions = at::cat(positions);
+      decoder.forward(input, cache);
     }
-    input.embeddings = at::cat(rows);
-    input.positions = at::cat(positions);
-    decoder.forward(input, cache);
     for (int64_t i = 0; i <= std::ssize(lengths); ++i) input.sequence_starts[i] = i;
     std::vector<at::Tensor> hidden;
     for (int64_t step = 0; step < steps; ++step) {
@@ -91,6 +98,20 @@ TEST_P(DecoderOnGpu, AnswersAsOnTheCpu) {
   for (const std::vector<int64_t>& lengths :
        {std::vector<int64_t>{1}, {30, 64, 7}, {9, 9}, {300}, {30, 64, 7}})
     expect_near(answer(*there_, lengths, 5), answer(*here_, lengths, 5));
+}
+
+// The later ones read what the pages hold, of more rows than are copied at once too.
+TEST_P(DecoderOnGpu, ReadsPromptsInPartsAsOnTheCpu) {
+  for (const std::vector<int64_t>& lengths :
+       {std::vector<int64_t>{3}, {90, 64, 7}, {66 * ops::kRowsPerPage, 3}})
+    expect_near(answer(*there_, lengths, 2, /*passes=*/3), answer(*here_, lengths, 2));
+}
+
+TEST_P(DecoderOnGpu, SplicesAsOnTheCpu) {
+  const at::Tensor ids = at::tensor({5, -2, 0, -1, 9}, at::kLong);
+  const at::Tensor rows = at::randn({2, here_->config().hidden_size});
+  expect_near(there_->embed_spliced(ids.cuda(), rows.to(there_->options())).cpu().to(at::kFloat),
+              here_->embed_spliced(ids, rows));
 }
 
 TEST_P(DecoderOnGpu, ThreadsDoNotDisturbEachOther) {

@@ -223,32 +223,71 @@ class KernelTable : public testing::Test {
     expect_near(out, ops::reference::rms_norm(sum, gain.to(at::kDouble), 1e-5));
   }
 
-  // Rows as a layer makes them: of keys that are contiguous row by row, of values a part of a
-  // product's rows.
+  // Rows in pages, from row `first` of the first one on, and where they are copied from or to.
+  template <typename Arguments, typename Address>
+  static Arguments copied(const std::vector<at::Tensor>& pages,
+                          int64_t first,
+                          const at::Tensor& keys,
+                          const at::Tensor& values,
+                          const Address& address) {
+    Arguments a{{},
+                first,
+                kLayer,
+                address(keys),
+                address(values),
+                keys.stride(0),
+                keys.stride(1),
+                values.stride(0),
+                values.stride(1),
+                keys.size(0),
+                keys.size(2)};
+    for (size_t i = 0; i < pages.size(); ++i) a.pages[i] = pages[i].mutable_data_ptr();
+    return a;
+  }
+
+  // Keys that are contiguous row by row, and values a part of wider rows.
+  static at::Tensor keys_in_rows(const at::Tensor& rows) { return rows.transpose(0, 1); }
+  static at::Tensor values_in_rows(const at::Tensor& rows) {
+    const int64_t kv_heads = rows.size(1) / 3;
+    return rows.narrow(1, kv_heads, kv_heads).transpose(0, 1);
+  }
+
   static void expect_written(int64_t kv_heads, int64_t first, int64_t count, int64_t width) {
-    const at::Tensor keys = random({count, kv_heads, width}).transpose(0, 1);
-    const at::Tensor values =
-        random({count, 3 * kv_heads, width}).narrow(1, kv_heads, kv_heads).transpose(0, 1);
+    const at::Tensor keys = keys_in_rows(random({count, kv_heads, width}));
+    const at::Tensor values = values_in_rows(random({count, 3 * kv_heads, width}));
     std::vector<at::Tensor> pages, expected;
     for (int64_t page = 0; page < ops::pages_for(first + count); ++page) {
       pages.push_back(random({kLayers, 2, kv_heads, kRowsPerPage, width}));
       expected.push_back(pages.back().clone());
     }
-    WritePagesArguments a{{},
-                          first,
-                          kLayer,
-                          keys.const_data_ptr(),
-                          values.const_data_ptr(),
-                          keys.stride(0),
-                          keys.stride(1),
-                          values.stride(0),
-                          values.stride(1),
-                          kv_heads,
-                          width};
-    for (size_t i = 0; i < pages.size(); ++i) a.pages[i] = pages[i].mutable_data_ptr();
-    kernel_machine().table.write_pages(kElement, a, count, kernel_machine().stream);
+    const auto address = [](const at::Tensor& rows) { return rows.const_data_ptr(); };
+    kernel_machine().table.write_pages(
+        kElement,
+        copied<WritePagesArguments>(pages, first, keys, values, address),
+        count,
+        kernel_machine().stream);
     ops::reference::write_to_pages(expected, kLayer, first, keys, values);
     for (size_t i = 0; i < pages.size(); ++i) EXPECT_TRUE(pages[i].equal(expected[i])) << i;
+  }
+
+  static void expect_read(int64_t kv_heads, int64_t first, int64_t count, int64_t width) {
+    std::vector<at::Tensor> pages;
+    for (int64_t page = 0; page < ops::pages_for(first + count); ++page)
+      pages.push_back(random({kLayers, 2, kv_heads, kRowsPerPage, width}));
+    const at::Tensor wide = random({count, 3 * kv_heads, width}), beside = wide.clone();
+    const at::Tensor keys = keys_in_rows(empty({count, kv_heads, width}));
+    const at::Tensor values = values_in_rows(wide);
+    const auto address = [](const at::Tensor& rows) { return rows.mutable_data_ptr(); };
+    kernel_machine().table.read_pages(
+        kElement,
+        copied<ReadPagesArguments>(pages, first, keys, values, address),
+        count,
+        kernel_machine().stream);
+    const auto [expected_keys, expected_values] =
+        ops::reference::read_from_pages(pages, kLayer, first, count);
+    EXPECT_TRUE(keys.equal(expected_keys));
+    values_in_rows(beside).copy_(expected_values);
+    EXPECT_TRUE(wide.equal(beside));
   }
 
   static void expect_gathered(int64_t rows, int64_t width) {
@@ -289,10 +328,13 @@ TYPED_TEST(KernelTable, RotaryAppend) {
   }
 }
 
-TYPED_TEST(KernelTable, WritePages) {
+TYPED_TEST(KernelTable, WriteAndReadPages) {
   for (const int64_t width : {1, 4, 16, 33, 128}) {
     for (const int64_t first : {0, 5, 31}) {
-      for (const int64_t count : {1, 27, 100}) this->expect_written(2, first, count, width);
+      for (const int64_t count : {1, 27, 100}) {
+        this->expect_written(2, first, count, width);
+        this->expect_read(2, first, count, width);
+      }
     }
   }
 }

@@ -67,6 +67,26 @@ TEST_F(DecoderPasses, SeenRowsNameEachRow) {
   EXPECT_EQ(cache.length(0), 0);
 }
 
+// Embeddings that are scaled, and those kept in eight bits, too.
+TEST(EmbedSpliced, PutsRowsAmongEmbeddings) {
+  const c10::InferenceMode inference;
+  const auto models = std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models";
+  for (const auto& [model, format] : {std::pair{"llama", WeightFormat::kDtype},
+                                      {"gemma3_text", WeightFormat::kDtype},
+                                      {"gemma3_text", WeightFormat::kInt8}}) {
+    const auto decoder = load_decoder(models / model, at::kFloat, format);
+    const at::Tensor rows = at::randn({2, decoder->config().hidden_size});
+    const at::Tensor ids = at::tensor({5, -2, 0, -1, 9}, at::kLong);
+    const at::Tensor embedded = decoder->embed(at::tensor({5, 0, 9}, at::kLong));
+    const at::Tensor expected =
+        at::stack({embedded[0], rows[1], embedded[1], rows[0], embedded[2]});
+    EXPECT_TRUE(at::equal(decoder->embed_spliced(ids, rows), expected)) << model;
+    EXPECT_TRUE(at::equal(
+        decoder->embed_spliced(at::tensor({5, 0, 9}, at::kLong), rows.narrow(0, 0, 0)), embedded))
+        << model;
+  }
+}
+
 // Two sequences behind cached rows, for every architecture: the rows asked for, and the same keys
 // and values.
 TEST(WantedRows, AreThoseOfTheWholePass) {

@@ -12,6 +12,7 @@
 #include "base/processor.h"
 #include "ops/attention.h"
 #include "ops/gated_activation.h"
+#include "ops/gather_rows.h"
 #include "ops/linear.h"
 #include "ops/packed_weight.h"
 #include "ops/rms_norm.h"
@@ -57,6 +58,17 @@ TEST_P(Ops, RmsNormOfHeadsThatLieApartEqualsItsReference) {
   const at::Tensor x = random({5, 96}).narrow(1, 32, 48).unflatten(1, {3, 16}),
                    gain = at::randn({16});
   expect_close(ops::rms_norm(x, gain, 1e-6), ops::reference::rms_norm(x, gain, 1e-6));
+}
+
+TEST_P(Ops, GatherRowsTakesRowsOfBoth) {
+  const at::Tensor table = random({20, 7}), others = random({3, 7});
+  const at::Tensor sources = at::tensor({-3, 19, 0, -1, 4, -3}, at::kLong);
+  const at::Tensor expected =
+      at::stack({others[2], table[19], table[0], others[0], table[4], others[2]});
+  EXPECT_TRUE(ops::gather_rows(table, others, sources).equal(expected));
+  const at::Tensor none = others.narrow(0, 0, 0), tokens = at::tensor({19, 4}, at::kLong);
+  EXPECT_TRUE(ops::gather_rows(table, none, tokens).equal(table.index_select(0, tokens)));
+  EXPECT_EQ(ops::gather_rows(table, others, tokens.narrow(0, 0, 0)).size(0), 0);
 }
 
 TEST_P(Ops, RotaryEqualsItsReference) {
@@ -171,6 +183,16 @@ TEST(OpErrors, NameWhatDoesNotFit) {
   });
   expect_error(ErrorKind::kInvalidArgument, "attention", [] {
     ops::attention(at::ones({1, 3, 1, 4}), at::ones({1, 2, 1, 4}), at::ones({1, 2, 1, 4}), {});
+  });
+}
+
+TEST(OpErrors, GatherRowsRefusesRowsOfOtherWidths) {
+  const at::Tensor table = at::ones({5, 2}), sources = at::tensor({1}, at::kLong);
+  expect_error(ErrorKind::kInvalidArgument, "gather_rows", [&] {
+    ops::gather_rows(table, at::ones({1, 3}), sources);
+  });
+  expect_error(ErrorKind::kInvalidArgument, "gather_rows", [&] {
+    ops::gather_rows(table, table, sources.to(at::kInt));
   });
 }
 
@@ -310,6 +332,12 @@ TEST(GradientsOfOps, HaveNoGradients) {
   expect_error(ErrorKind::kUnsupported, "gradient of a gradient", [&] {
     torch::autograd::grad({y}, {x}, {}, /*retain_graph=*/true, /*create_graph=*/true);
   });
+}
+
+TEST(GradientsOfOps, ReachTheRowsThatWereGathered) {
+  const at::Tensor table = at::ones({5, 2}), others = at::ones({2, 2}).requires_grad_();
+  ops::gather_rows(table, others, at::tensor({-1, 3, -1}, at::kLong)).sum().backward();
+  EXPECT_TRUE(others.grad().equal(at::tensor({2.f, 2.f, 0.f, 0.f}).view({2, 2})));
 }
 
 TEST(GradientsOfOps, FlowThroughEveryOp) {

@@ -247,6 +247,16 @@ TEST_F(Splice, AMemoryOfTheEmbeddingsThemselvesReadsLikeTheText) {
   EXPECT_TRUE(at::equal(answer(plain), answer(passed)));
 }
 
+TEST_F(Splice, MemoriesStandAmongTokensInTheirOrder) {
+  const auto spliced = splice(std::vector{memory(SoftTokens{rows({10, 11})}),
+                                          memory(SoftTokens{rows({12})}),
+                                          ids({13, 14}),
+                                          memory(SoftTokens{rows({15, 16, 17})}),
+                                          ids({18})},
+                              *decoder);
+  EXPECT_TRUE(at::equal(spliced.embeddings, rows({10, 11, 12, 13, 14, 15, 16, 17, 18})));
+}
+
 TEST_F(Splice, ACachedMemoryOfTheTextReadsLikeTheText) {
   const CachedTokens cached = states_of({10, 11, 12});
   const auto prompt = splice(std::vector{memory(cached), ids({13, 14})}, *decoder);

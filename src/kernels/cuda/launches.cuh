@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "kernels/cuda/add_rms_norm.cuh"
+#include "kernels/cuda/copy_pages.cuh"
 #include "kernels/cuda/gated_activation.cuh"
 #include "kernels/cuda/gather_rows.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -16,7 +17,6 @@
 #include "kernels/cuda/rotary_append.cuh"
 #include "kernels/cuda/sample.cuh"
 #include "kernels/cuda/weight_only_linear.cuh"
-#include "kernels/cuda/write_pages.cuh"
 #include "kernels/cuda_kernels.h"
 
 namespace precis::kernels {
@@ -73,10 +73,10 @@ struct MergeAttentionKernel : KernelOf<PagedAttentionArguments, 512> {
   }
 };
 
-template <typename T, int kPack>
-struct WritePagesKernel : KernelOf<WritePagesArguments, 512> {
-  __device__ static void run(const WritePagesArguments& a, NothingShared&) {
-    write_page_row<T, kPack>(a);
+template <typename T, int kPack, typename Rows>
+struct CopyPagesKernel : KernelOf<CopyPagesArguments<Rows>, 512> {
+  __device__ static void run(const CopyPagesArguments<Rows>& a, NothingShared&) {
+    copy_page_row<T, kPack>(a);
   }
 };
 
@@ -215,16 +215,14 @@ inline void paged_attention(Element element,
   });
 }
 
-inline void write_pages(Element element,
-                        const WritePagesArguments& a,
-                        int64_t rows,
-                        Stream stream) {
+template <typename Rows>
+void copy_pages(Element element, const CopyPagesArguments<Rows>& a, int64_t rows, Stream stream) {
   if (rows == 0) return;
   const int64_t strides = std::gcd(std::gcd(a.key_head_stride, a.key_stride),
                                    std::gcd(a.value_head_stride, a.value_stride));
   with_pack(element, std::gcd(a.head_dim, strides), {a.keys, a.values}, [&](auto zero, auto pack) {
     constexpr int kPack = decltype(pack)::value;
-    launch<WritePagesKernel<decltype(zero), kPack>>(
+    launch<CopyPagesKernel<decltype(zero), kPack, Rows>>(
         {rows, threads_for(a.kv_heads * a.head_dim / kPack)}, a, stream);
   });
 }
@@ -294,7 +292,8 @@ constexpr CudaKernelTable table(const char* (*error)()) {
           rotary,
           rotary_append,
           paged_attention,
-          write_pages,
+          copy_pages<const void*>,
+          copy_pages<void*>,
           gated_activation,
           gather_rows,
           weight_only_linear,
