@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/new_compressor.h"
 
+#include <algorithm>
 #include <map>
+#include <vector>
 
 #include "base/check.h"
 #include "compressors/gisting.h"
@@ -18,18 +20,9 @@ void set(T& field, const std::optional<U>& flag) {
   if (flag) field = *flag;
 }
 
-void refuse(bool given, const NewCompressor& flags, const char* flag) {
-  PRECIS_CHECK(!given, kInvalidArgument, flag, " means nothing to method ", flags.method);
-}
-
 std::unique_ptr<Compressor> new_selfcp(const NewCompressor& flags,
                                        const Decoder& decoder,
                                        const Tokenizer*) {
-  refuse(flags.slot_positions.has_value(), flags, "--slot-positions");
-  refuse(flags.slots.has_value(), flags, "--slots");
-  refuse(flags.rank.has_value(), flags, "--rank");
-  refuse(flags.alpha.has_value(), flags, "--alpha");
-  refuse(flags.layers.has_value(), flags, "--layers");
   SelfCpConfig config;
   config.ratio = flags.ratio.value_or(4);
   config.reads_prefix = false;
@@ -42,9 +35,6 @@ std::unique_ptr<Compressor> new_selfcp(const NewCompressor& flags,
 std::unique_ptr<Compressor> new_icae(const NewCompressor& flags,
                                      const Decoder& decoder,
                                      const Tokenizer*) {
-  refuse(flags.ratio.has_value(), flags, "--ratio");
-  refuse(flags.separator.has_value(), flags, "--separator");
-  refuse(flags.layers.has_value(), flags, "--layers");
   IcaeConfig config;
   config.connector = true;
   set(config.slots, flags.slots);
@@ -67,8 +57,6 @@ std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags,
   PRECIS_CHECK(!flags.ratio || !flags.slots,
                kInvalidArgument,
                "--ratio of gisting stands in place of --slots");
-  refuse(flags.separator.has_value(), flags, "--separator");
-  refuse(flags.layers.has_value(), flags, "--layers");
   GistingConfig config;
   const SpecialTokens special = tokenizer ? tokenizer->special_tokens() : SpecialTokens{};
   if (special.add_bos && special.bos) config.before_text = {*special.bos};
@@ -89,10 +77,6 @@ std::unique_ptr<Compressor> new_gisting(const NewCompressor& flags,
 std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags,
                                           const Decoder& decoder,
                                           const Tokenizer*) {
-  refuse(flags.ratio.has_value(), flags, "--ratio");
-  refuse(flags.separator.has_value(), flags, "--separator");
-  refuse(flags.rank.has_value(), flags, "--rank");
-  refuse(flags.alpha.has_value(), flags, "--alpha");
   const DecoderConfig& model = decoder.config();
   IcFormerConfig config;
   config.connector = true;
@@ -103,6 +87,7 @@ std::unique_ptr<Compressor> new_ic_former(const NewCompressor& flags,
   set(config.slots, flags.slots);
   set(config.max_segment, flags.max_segment);
   set(config.num_layers, flags.layers);
+  config.token_table = flags.token_table;
   config.spread_positions = flags.slot_positions.value_or("spread") == "spread";
   return create_ic_former(config, decoder, flags.seed);
 }
@@ -130,12 +115,45 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
   add("--rank", flags.rank, "icae, gisting: of the LoRA (default: 128, 16)");
   add("--alpha", flags.alpha, "icae, gisting: of the LoRA (default: 32)");
   add("--layers", flags.layers, "ic-former: of the net (default: 3)");
+  command
+      .add_flag("--token-table",
+                flags.token_table,
+                "ic-former: keep what the net makes of each id of the vocabulary: memory for speed")
+      ->excludes(other);
   add("--slot-positions",
       flags.slot_positions,
       "icae, gisting, ic-former: of the memory tokens, after the text or spread over it (default: "
       "spread; icae: where the model's window allows; gisting: where --slots is not given)")
       ->check(CLI::IsMember({"after", "spread"}));
 }
+
+namespace {
+
+// Throws for a flag that the method does not have.
+void check_flags(const NewCompressor& flags) {
+  const struct {
+    const char* name;
+    bool given;
+    std::vector<std::string> methods;
+  } all[] = {
+      {"--ratio", flags.ratio.has_value(), {"selfcp", "gisting"}},
+      {"--slots", flags.slots.has_value(), {"icae", "gisting", "ic-former"}},
+      {"--separator", flags.separator.has_value(), {"selfcp"}},
+      {"--rank", flags.rank.has_value(), {"icae", "gisting"}},
+      {"--alpha", flags.alpha.has_value(), {"icae", "gisting"}},
+      {"--layers", flags.layers.has_value(), {"ic-former"}},
+      {"--token-table", flags.token_table, {"ic-former"}},
+      {"--slot-positions", flags.slot_positions.has_value(), {"icae", "gisting", "ic-former"}}};
+  for (const auto& flag : all) {
+    PRECIS_CHECK(!flag.given || std::ranges::count(flag.methods, flags.method) > 0,
+                 kInvalidArgument,
+                 flag.name,
+                 " means nothing to method ",
+                 flags.method);
+  }
+}
+
+}  // namespace
 
 void check_method(const NewCompressor& flags) {
   PRECIS_CHECK(kMethods.contains(flags.method),
@@ -149,6 +167,7 @@ std::unique_ptr<Compressor> create(const NewCompressor& flags,
                                    const Decoder& decoder,
                                    const Tokenizer* tokenizer) {
   check_method(flags);
+  check_flags(flags);
   return kMethods.at(flags.method)(flags, decoder, tokenizer);
 }
 

@@ -23,6 +23,7 @@ struct NewCompressor {
   std::optional<int64_t> rank;                // icae, gisting
   std::optional<double> alpha;                // icae, gisting
   std::optional<int64_t> layers;              // ic-former
+  bool token_table = false;                   // ic-former
   std::optional<std::string> slot_positions;  // icae, ic-former: "after" or "spread"
   uint64_t seed = 1;
 };

@@ -6,7 +6,8 @@
 #   here    tests/bench/gpu.sh pack DIR [BUILD]    precis, gpu_test, gpu_bench of BUILD (build-cuda) with their libraries
 #   there   tests/bench/gpu.sh run DIR OUT         all of it, within ten minutes; what is measured lands in OUT
 #
-# Everything is measured in one run, transformers where it is installed too. Times of ops are CUDA events'.
+# Everything is measured in one run, transformers where it is installed too. Times of ops are CUDA events'. OUT/README.md has the
+# tables, OUT/failed what went wrong.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/bench/gpu_libraries.sh
@@ -25,37 +26,53 @@ pack() {
   du -sh "$directory"
 }
 
-# What it prints into a file; a failure is written down and does not end the rest.
+# What it prints into a file; a failure is written down and does not end the rest. Nothing runs beyond the ten minutes.
 step() {
-  local seconds=$1 file=$2
+  local seconds=$1 file=$2 left=$((started + 570 - SECONDS))
   shift 2
   echo "gpu.sh: $*"
-  timeout "$seconds" "$@" >"$out/$file" 2>"$out/${file%.*}.err" || echo "gpu.sh: exit code $? of: $*" | tee -a "$out/failed"
+  [ $left -ge 5 ] || { echo "gpu.sh: no time left for: $*" | tee -a "$out/failed"; return; }
+  timeout $((seconds < left ? seconds : left)) "$@" >"$out/$file" 2>"$out/${file%.*}.err" ||
+    echo "gpu.sh: exit code $? of: $*" | tee -a "$out/failed"
+}
+
+# precis bench of a shape. No step of a minute runs on the CPU by mistake: gpu_bench has failed before.
+bench() {
+  local seconds=$1 file=$2 shape=$3
+  step "$seconds" "$file" "$directory/precis" bench --device cuda --shape "$shape" --runs 3 --json "${@:4}"
+}
+
+# Compressing as IC-Former's Table 1, ours and as the published scripts do it.
+compressors() {
+  local shape=$1 method sizes
+  for method in ic-former "ic-former --token-table" icae; do
+    for sizes in "8 512,2048" "32 512"; do
+      set -- $sizes
+      bench 60 "compress-$shape-${method// --/-}-${1}x${2/,/-}.json" "$shape" --method $method --batch "$1" --sweep "$2" --prefill 16 --decode 1
+    done
+  done
+  step 90 "published-compressors-$shape.json" python3 tests/bench/gpu_compressors.py --shape "$shape"
 }
 
 run() {
-  local directory
+  local directory started=$SECONDS
   directory=$(realpath "$1")
   mkdir -p "$2"
   out=$(realpath "$2")
   export LD_LIBRARY_PATH=$directory/lib:$(torch_libraries):${LD_LIBRARY_PATH:-}
   nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv >"$out/device.txt"
   step 150 tests.txt "$directory/gpu_test"
-  step 120 ops.json "$directory/gpu_bench"
+  step 90 ops.json "$directory/gpu_bench"
   local shape weights
-  for shape in smollm2-135m llama-2-7b; do
+  for shape in llama-2-7b smollm2-135m; do
     for weights in bfloat16 int8 int4; do
-      step 60 "bench-$shape-$weights.json" "$directory/precis" bench --device cuda --shape $shape --weights $weights \
-        --prefill 512,2048 --decode 128 --runs 3 --json
+      bench 60 "bench-$shape-$weights.json" $shape --weights $weights --prefill 512,2048 --decode 128
     done
-    step 60 "batch-$shape.json" "$directory/precis" bench --device cuda --shape $shape --batch 16 --decode 128 --runs 3 --json
-    local method
-    for method in ic-former icae; do
-      step 60 "sweep-$shape-$method.json" "$directory/precis" bench --device cuda --shape $shape --method $method \
-        --sweep 512,2048 --prefill 16 --decode 1 --runs 3 --json
-    done
-    step 100 "transformers-$shape.json" python3 tests/bench/gpu_transformers.py --shape $shape
+    bench 60 "batch-$shape.json" $shape --batch 16 --prefill 16 --decode 128
+    step 90 "transformers-$shape.json" python3 tests/bench/gpu_transformers.py --shape $shape
+    compressors $shape
   done
+  python3 tests/bench/gpu_table.py "$out" | tee "$out/README.md"
   [ ! -e "$out/failed" ]
 }
 

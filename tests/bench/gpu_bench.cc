@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ops/gated_activation.h"
+#include "ops/gather_rows.h"
 #include "ops/kernel_arguments.h"
 #include "ops/linear.h"
 #include "ops/packed_attention.h"
@@ -148,17 +149,28 @@ void elementwise(Table& all) {
   all.moves(
       "gather_rows 8192x4096",
       2 * bytes_of(x),
-      [&] {
-        kernels::cuda()->gather_rows(kernels::Element::kBFloat16,
-                                     {x.const_data_ptr(),
-                                      x.const_data_ptr(),
-                                      sources.const_data_ptr<int64_t>(),
-                                      out.mutable_data_ptr(),
-                                      kHidden},
-                                     kRows,
-                                     ops::current_stream());
-      },
+      [&] { ops::gather_rows(x, x, sources); },
       [&] { at::index_select(x, 0, sources); });
+}
+
+// What reads several rows behind cached ones gathers these first.
+void pages(Table& all) {
+  constexpr int64_t kHeld = 4096;
+  std::vector<at::Tensor> pages;
+  for (int64_t i = 0; i < ops::pages_for(kHeld); ++i)
+    pages.push_back(at::randn({1, 2, kHeads, ops::kRowsPerPage, kWidth}, kBFloat16));
+  const auto [keys, values] = ops::reference::read_from_pages(pages, 0, 0, kHeld);
+  const double bytes = 2 * (bytes_of(keys) + bytes_of(values));
+  all.moves(
+      "read_pages 4096x32x128",
+      bytes,
+      [&] { ops::read_from_pages(pages, 0, 0, kHeld); },
+      [&] { ops::reference::read_from_pages(pages, 0, 0, kHeld); });
+  all.moves(
+      "write_pages 4096x32x128",
+      bytes,
+      [&] { ops::write_to_pages(pages, 0, 0, keys, values); },
+      [&] { ops::reference::write_to_pages(pages, 0, 0, keys, values); });
 }
 
 // Decoding: one row of each sequence over `held` rows before it.
@@ -281,6 +293,7 @@ int run() {
   at::manual_seed(1);
   Table all;
   elementwise(all);
+  pages(all);
   for (const int64_t kv_heads : {32, 8}) {
     paged_attention(all, 1, 4095, kv_heads);
     paged_attention(all, 16, 4095, kv_heads);

@@ -277,7 +277,8 @@ TEST_F(Cli, BenchOfAShapeNeedsNoModel) {
   for (const char* method : {"selfcp",
                              "icae --slots 8 --rank 4",
                              "gisting --ratio 4",
-                             "ic-former --slots 8 --layers 2"}) {
+                             "ic-former --slots 8 --layers 2",
+                             "ic-former --slots 8 --layers 2 --token-table"}) {
     const json sweep =
         succeed("bench" + shape + " --sweep 32 --max-segment 32 --method " + method).at("sweep");
     EXPECT_EQ(sweep[0].at("tokens"), 32) << method;

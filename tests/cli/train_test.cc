@@ -75,6 +75,7 @@ TEST_F(Train, ARunInLegsTakesTheSameSteps) {
   refuse(arguments + "--minutes 0", "--minutes");
   refuse(arguments + "--minutes nan", "--minutes");
   refuse(arguments + "--slot-positions after", "--slot-positions means nothing to method selfcp");
+  refuse(arguments + "--token-table", "--token-table means nothing to method selfcp");
 }
 
 TEST_F(Train, ARecipeMakesTheSameCompressorAgain) {
