@@ -77,7 +77,7 @@ enum class WeightFormat {
 struct EngineOptions {
   std::filesystem::path model;       // a GGUF file or a Hugging Face directory
   std::filesystem::path compressor;  // a directory with compressor.json, or empty
-  std::optional<Dtype> dtype;        // none: bfloat16 where the processor has it, else float32
+  std::optional<Dtype> dtype;        // none: bfloat16 on GPUs and processors that have it
   DeviceKind device = DeviceKind::kCpu;
   WeightFormat weights = WeightFormat::kDtype;
 };

@@ -11,6 +11,7 @@
 #include "cli/model_options.h"
 #include "compressors/import_ic_former.h"
 #include "compressors/import_icae.h"
+#include "compressors/parameters.h"
 #include "compressors/selfcp.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
@@ -37,7 +38,7 @@ struct Flags {
 // Keys connector.weight, connector.bias, tag_embedding, and norm.weight, norm.bias unless the
 // variant has no LayerNorm.
 std::unique_ptr<Compressor> import_selfcp(const Flags& flags, const Decoder& decoder) {
-  const Weights source(safetensors_file_weights(flags.source), at::kFloat);
+  const Weights source(safetensors_file_weights(flags.source), parameter_options(decoder));
   const int64_t hidden = decoder.config().hidden_size;
   SelfCpConfig config = flags.selfcp;
   config.max_segment = flags.max_segment.value_or(config.max_segment);

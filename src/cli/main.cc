@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/model_options.h"
 #include "precis/error.h"
 
 namespace {
@@ -44,6 +45,8 @@ int main(int count, char** arguments) {
   precis::cli::add_bank(app);
   const std::string json_flag = "taken everywhere; this command prints JSON anyway";
   for (CLI::App* command : app.get_subcommands({})) {
+    if (command->get_option_no_throw("--device") == nullptr)
+      precis::cli::add_ignored_device(*command);
     if (command->get_option_no_throw("--json") == nullptr) command->add_flag("--json", json_flag);
   }
   try {

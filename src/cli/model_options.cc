@@ -66,7 +66,7 @@ void add_dtype_and_device(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--dtype",
                   options.dtype,
-                  "float32, bfloat16, or auto: bfloat16 where the processor has it")
+                  "float32, bfloat16, or auto: bfloat16 on a GPU and where the processor has it")
       ->check(CLI::IsMember({"float32", "bfloat16", "auto"}))
       ->capture_default_str();
   command
@@ -85,6 +85,15 @@ CompressOptions CompressionFlags::options() const {
   if (chaining == "concat") result.chaining = Chaining::kConcat;
   if (chaining == "recursive") result.chaining = Chaining::kRecursive;
   return result;
+}
+
+void add_ignored_device(CLI::App& command) {
+  command
+      .add_option_function<std::string>(
+          "--device",
+          [](const std::string&) {},
+          "taken everywhere; this command needs the CPU only")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
 }
 
 void add_compression_flags(CLI::App& command, CompressionFlags& flags) {

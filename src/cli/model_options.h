@@ -33,6 +33,8 @@ void add_model_options(CLI::App& command,
 
 // --dtype and --device alone.
 void add_dtype_and_device(CLI::App& command, ModelOptions& options);
+// A --device for commands without a model.
+void add_ignored_device(CLI::App& command);
 
 // --ratio, --segment, --chaining.
 struct CompressionFlags {

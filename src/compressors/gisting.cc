@@ -16,6 +16,7 @@
 #include "compressors/parts.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
+#include "ops/upload.h"
 
 namespace precis {
 namespace {
@@ -274,7 +275,7 @@ class Gisting final : public Compressor {
     std::vector<int64_t> places;
     for (int64_t i = 0; i < count; ++i)
       places.push_back(std::ssize(config_.before_text) + gist_place(i, count, num_tokens));
-    return at::tensor(places, at::kLong).to(decoder_.options().device());
+    return ops::uploaded(at::tensor(places, at::kLong), decoder_.options().device());
   }
 
   // True for the gists, which stand behind the text of each sequence, [num_rows].
@@ -285,7 +286,7 @@ class Gisting final : public Compressor {
       marks.push_back(at::zeros({text[i].size(0)}, at::kBool));
       marks.push_back(at::ones({gists[i].size(0)}, at::kBool));
     }
-    return at::cat(marks, 0).to(decoder_.options().device());
+    return ops::uploaded(at::cat(marks, 0), decoder_.options().device());
   }
 
   // [before_text, part]

@@ -18,6 +18,7 @@
 #include "compressors/parts.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
+#include "ops/upload.h"
 
 namespace precis {
 namespace {
@@ -272,7 +273,8 @@ class IcFormer final : public Compressor {
       ids.resize(end + config_.slots);
       std::iota(ids.begin() + static_cast<int64_t>(end), ids.end(), decoder_.config().vocab_size);
     }
-    return state.table.index_select(0, at::tensor(ids, at::kLong).to(state.table.device()));
+    return state.table.index_select(
+        0, ops::uploaded(at::tensor(ids, at::kLong), state.table.device()));
   }
 
   // The same from one product over the embeddings of all parts.

@@ -17,6 +17,7 @@
 #include "compressors/parts.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
+#include "ops/upload.h"
 #include "precis/wanted_states.h"
 
 namespace precis {
@@ -203,7 +204,7 @@ class Icae final : public Compressor {
       for (int64_t slot = 0; slot < config_.slots; ++slot)
         positions.push_back(spread_position(slot, config_.slots, std::ssize(part)));
     }
-    return at::tensor(positions, at::kLong).to(decoder_.options().device());
+    return ops::uploaded(at::tensor(positions, at::kLong), decoder_.options().device());
   }
 
   // Trained rows as the decoder reads them, [count, hidden].

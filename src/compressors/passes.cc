@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include "ops/upload.h"
+
 namespace precis {
 namespace {
 
@@ -24,7 +26,7 @@ void read_in_passes(int64_t count,
 
 at::Tensor embed(const Decoder& decoder, std::span<const TokenId> ids) {
   const at::Tensor index = at::tensor(at::ArrayRef<TokenId>(ids.data(), ids.size()), at::kLong);
-  return decoder.embed(index.to(decoder.options().device()));
+  return decoder.embed(ops::uploaded(index, decoder.options().device()));
 }
 
 DecoderInput pack(const Decoder& decoder,

@@ -58,8 +58,11 @@ void check_memories(std::span<const MemoryTensors> memories,
                " segments");
   std::vector<at::Tensor> finite;
   for (const MemoryTensors& memory : memories) {
-    for (const NamedRows& rows : named_rows(memory)) finite.push_back(rows.tensor.isfinite().all());
     const auto* soft = std::get_if<SoftTokens>(&memory);
+    const auto* cached = std::get_if<CachedTokens>(&memory);
+    for (const at::Tensor& rows : soft != nullptr ? std::vector{soft->embeddings}
+                                                  : std::vector{cached->keys, cached->values})
+      finite.push_back(rows.isfinite().all());
     PRECIS_CHECK(
         soft == nullptr || (soft->embeddings.dim() == 2 &&
                             soft->embeddings.size(1) == stage.decoder.config().hidden_size),

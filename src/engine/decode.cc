@@ -38,7 +38,7 @@ class Answer {
          const GenerationOptions& options,
          int64_t sequence)
       : sequence_(sequence),
-        position_(prompt.positions[-1].item<int64_t>() + 1),
+        position_(prompt.start + prompt.embeddings.size(0)),
         max_tokens_(options.max_tokens),
         sampler_(options, num_words(stage), prompt.tokens),
         stream_(stage.tokenizer ? std::optional<TextStream>(*stage.tokenizer) : std::nullopt),
@@ -236,7 +236,7 @@ std::vector<double> score(const Decoder& decoder,
   int64_t start = 0;
   if (prompt != nullptr) {
     rows = at::cat({prompt->embeddings, rows}, 0);
-    start = prompt->positions[0].item<int64_t>();
+    start = prompt->start;
   }
   const at::Tensor positions = at::arange(start, start + rows.size(0), targets.options());
   DecoderInput input{rows, positions, {0, rows.size(0)}, {0}};

@@ -84,6 +84,13 @@ at::Tensor sum_of(const std::vector<at::Tensor>& rows) {
   return sum;
 }
 
+int64_t bytes_of(const MemoryTensors& memory) {
+  const auto bytes = [](const at::Tensor& t) { return static_cast<int64_t>(t.nbytes()); };
+  if (const auto* soft = std::get_if<SoftTokens>(&memory)) return bytes(soft->embeddings);
+  const auto& cached = std::get<CachedTokens>(memory);
+  return bytes(cached.keys) + bytes(cached.values);
+}
+
 }  // namespace
 
 std::vector<NamedRows> named_rows(const MemoryTensors& memory) {
@@ -110,12 +117,7 @@ int64_t Memory::hidden_size() const {
   return keys.size(1) * keys.size(3);
 }
 
-int64_t Memory::bytes() const {
-  int64_t sum = 0;
-  for (const NamedRows& rows : named_rows(contents_->tensors))
-    sum += static_cast<int64_t>(rows.tensor.nbytes());
-  return sum;
-}
+int64_t Memory::bytes() const { return bytes_of(contents_->tensors); }
 
 const Provenance& Memory::provenance() const { return contents_->provenance; }
 

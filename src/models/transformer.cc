@@ -142,13 +142,23 @@ class Transformer final : public Decoder {
                      KvCache& cache,
                      const Adapter* adapter) const override {
     check_input(input, config_.hidden_size);
-    if (adapter != nullptr) nn::check_adapter(*adapter, input, config_);
+    at::Tensor adapted;
+    if (adapter != nullptr) {
+      nn::check_adapter(*adapter, input, config_);
+      adapted = nn::adapted_rows(input);
+    }
     const bool step = adapter == nullptr && is_step(input, cache);
     if (step && paged_steps_) return wanted_of(nn::decode_step(*paged_steps_, input, cache), input);
     const Tables tables = rotary_tables(input);
     const std::optional<ops::PackedSequences> packed = packed_sequences(input, cache);
-    const nn::DecoderPass pass{
-        config_, input, cache, tables.global, tables.local, adapter, packed ? &*packed : nullptr};
+    const nn::DecoderPass pass{config_,
+                               input,
+                               cache,
+                               tables.global,
+                               tables.local,
+                               adapter,
+                               packed ? &*packed : nullptr,
+                               adapted};
     if (step) return wanted_of(nn::decode_step(step_model_, pass), input);
     at::Tensor x = input.embeddings;
     for (const nn::DecoderLayer& layer : layers_) {

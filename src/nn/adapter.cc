@@ -65,15 +65,20 @@ void check_adapter(const Adapter& adapter, const DecoderInput& input, const Deco
                " rows");
 }
 
+at::Tensor adapted_rows(const DecoderInput& input) {
+  const at::Tensor& rows = input.adapted_rows;
+  if (!rows.defined()) return {};
+  const at::Tensor adapted = rows.nonzero().squeeze(1);
+  return adapted.size(0) == rows.size(0) ? at::Tensor() : adapted;
+}
+
 at::Tensor qkv_change(const AdapterLayer& layer,
                       const at::Tensor& x,
                       const at::Tensor& rows,
                       const DecoderConfig& config) {
   if (!rows.defined()) return change_of_all(layer, x, config);
-  const at::Tensor adapted = rows.nonzero().squeeze(1);
-  if (adapted.size(0) == x.size(0)) return change_of_all(layer, x, config);
-  const at::Tensor change = change_of_all(layer, x.index_select(0, adapted), config);
-  return at::zeros({x.size(0), change.size(1)}, x.options()).index_add(0, adapted, change);
+  const at::Tensor change = change_of_all(layer, x.index_select(0, rows), config);
+  return at::zeros({x.size(0), change.size(1)}, x.options()).index_add(0, rows, change);
 }
 
 }  // namespace precis::nn

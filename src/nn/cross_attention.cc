@@ -15,6 +15,7 @@
 #include "ops/packed_attention.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
+#include "ops/upload.h"
 
 namespace precis::nn {
 namespace {
@@ -93,7 +94,7 @@ at::Tensor digest_positions(int64_t length,
   std::vector<int64_t> positions;
   for (int64_t i = 0; i < num_digests; ++i)
     positions.push_back(spread_position(i, num_digests, length));
-  return at::tensor(positions, at::kLong).to(device);
+  return ops::uploaded(at::tensor(positions, at::kLong), device);
 }
 
 // Positions of packed texts: of every row, and of the digests, which stand last in each.

@@ -138,8 +138,7 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) co
   const bool windowed = config.windowed[index];
   at::Tensor projected = qkv(x);
   if (pass.adapter != nullptr) {
-    projected =
-        projected + qkv_change(pass.adapter->layers[index], x, pass.input.adapted_rows, config);
+    projected = projected + qkv_change(pass.adapter->layers[index], x, pass.adapted, config);
   }
   HeadRows rows = split_heads(projected, config);
   if (q_norm.defined()) {

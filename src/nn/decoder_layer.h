@@ -22,6 +22,7 @@ struct DecoderPass {
   const ops::RotaryTable& local_rotary;  // of layers with one
   const Adapter* adapter;                // null: none
   const ops::PackedSequences* packed;    // null: attention is not one call for all sequences
+  at::Tensor adapted = {};               // rows on which the adapter acts; undefined: all
 };
 
 // Attention and gated MLP with their norms, over stateless weights.

@@ -181,7 +181,7 @@ at::Tensor PagedSteps::run(const DecoderInput& input,
       step->graph.emplace([&, own = step.get()] { return queue(*own); }, memory_);
     hidden = step->graph ? step->graph->replay() : queue(*step);
   }
-  // The memory of what is recorded is the next step's.
+  // In the caller's mode, without the rows that it was filled up with.
   hidden = hidden.narrow(0, 0, x.size(0)).clone();
   give_back(std::move(step));
   return hidden;

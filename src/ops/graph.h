@@ -27,8 +27,8 @@ class Graph {
  public:
   // Does the work once, and records what it queues. It may be done again for nothing; it reads and
   // writes the same memory each time, which is there as long as the graph, waits for no GPU and
-  // draws no random numbers. Recording and releasing is done by one thread at a time. REQUIRES: a
-  // build with CUDA, and a GPU.
+  // draws no random numbers. Recording, releasing and queueing is done by one thread at a time.
+  // REQUIRES: a build with CUDA, and a GPU.
   Graph(const std::function<at::Tensor()>& work, const GraphMemory& memory);
   ~Graph();
   Graph(Graph&&) noexcept;
@@ -37,8 +37,8 @@ class Graph {
   // Whether the current stream is one to record and replay on.
   static bool stream_is_right();
 
-  // Queues the work. What it leaves is overwritten by this and other recordings.
-  const at::Tensor& replay();
+  // Queues the work, and a copy of what it leaves: this and other recordings overwrite that.
+  at::Tensor replay();
 
  private:
   struct Recorded;

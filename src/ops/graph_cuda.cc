@@ -106,9 +106,11 @@ bool Graph::stream_is_right() {
   return c10::cuda::getCurrentCUDAStream() == c10::cuda::getDefaultCUDAStream();
 }
 
-const at::Tensor& Graph::replay() {
+at::Tensor Graph::replay() {
+  // Another recording may overwrite the result as soon as it is queued.
+  const std::lock_guard lock(recorder());
   recorded_->graph.replay();
-  return recorded_->result;
+  return recorded_->result.clone();
 }
 
 }  // namespace precis::ops

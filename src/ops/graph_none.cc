@@ -23,6 +23,6 @@ Graph& Graph::operator=(Graph&&) noexcept = default;
 
 bool Graph::stream_is_right() { return false; }
 
-const at::Tensor& Graph::replay() { return recorded_->result; }
+at::Tensor Graph::replay() { return recorded_->result; }
 
 }  // namespace precis::ops

@@ -137,6 +137,7 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
                " on do not fit the model's window of ",
                window,
                spliced.cached.empty() ? "" : "; cached memories keep the positions of their texts");
+  spliced.start = start;
   spliced.positions = at::arange(start,
                                  start + spliced.embeddings.size(0),
                                  at::TensorOptions(at::kLong).device(decoder.options().device()));

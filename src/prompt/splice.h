@@ -18,6 +18,7 @@ namespace precis {
 struct SplicedPrompt {
   at::Tensor embeddings;  // [n, hidden]
   at::Tensor positions;   // [n] int64
+  int64_t start = 0;      // the first of them
   std::shared_ptr<const SharedPrefix>
       prefix;                        // tokens whose keys and values are there already; null: none
   std::vector<CachedTokens> cached;  // memories behind the prefix, in front of everything else

@@ -27,10 +27,11 @@ double embedding_loss(const Decoder& decoder,
                       bool backward,
                       double scale) {
   std::vector<Segment> segments;
+  const int64_t limit = compressor.info().max_segment;
   for (const TrainingExample& example : examples) {
     segments.push_back(example.segment);
     std::vector<TokenId>& ids = segments.back().tokens;
-    ids.resize(std::min(std::ssize(ids), compressor.info().max_segment));
+    ids.resize(std::min<int64_t>(std::ssize(ids), limit));
   }
   std::vector<at::Tensor> rows;
   std::vector<TokenId> middles;

@@ -32,6 +32,7 @@ class Run {
         decoder_(decoder),
         options_(options),
         sampler_(data.train, options.examples),
+        max_segment_(compressor.info().max_segment),
         embedding_variance_(options.embedding_steps > 0 ? embedding_variance(decoder) : 0) {
     state_.recipe = describe_run(options, compressor, decoder, data);
     if (data.validation != nullptr && options.validate_every > 0)
@@ -244,7 +245,7 @@ class Run {
 
   // Parts of half the text, so that there is a chain.
   int64_t chain_segment(int64_t older) const {
-    return std::max<int64_t>(1, std::min(compressor_.info().max_segment, older / 2));
+    return std::max<int64_t>(1, std::min(max_segment_, older / 2));
   }
 
   Compressor& compressor_;
@@ -253,6 +254,7 @@ class Run {
   CheckpointState state_;
   ExampleSampler sampler_;
   std::vector<TrainingExample> validation_;
+  int64_t max_segment_;        // asked once: with it comes a hash of all weights
   double embedding_variance_;  // 0 where there are no embedding steps
   std::vector<at::Tensor> parameters_;
   std::unique_ptr<torch::optim::AdamW> optimizer_;

@@ -33,8 +33,7 @@ class CliTest : public testing::Test {
   // `before`: shell commands that the program's process starts with.
   Result run(const std::string& arguments, const std::string& before = "") const {
     const std::string out = path("stdout"), err = path("stderr");
-    const std::string command =
-        before + std::string(PRECIS_TEST_PROGRAM) + " " + arguments + " >" + out + " 2>" + err;
+    const std::string command = before + program + " " + arguments + " >" + out + " 2>" + err;
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out), read_file(err)};
   }
@@ -90,6 +89,7 @@ class CliTest : public testing::Test {
   }
 
   TemporaryDirectory directory;
+  std::string program = PRECIS_TEST_PROGRAM;
 };
 
 }  // namespace precis

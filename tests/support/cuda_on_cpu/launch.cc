@@ -294,9 +294,11 @@ unsigned ballot(unsigned mask, bool predicate) {
   return votes;
 }
 
-void run(const Grid& grid,
-         const std::function<void()>& enter_block,
-         const std::function<void()>& thread) {
+namespace {
+
+void run_blocks(const Grid& grid,
+                const std::function<void()>& enter_block,
+                const std::function<void()>& thread) {
   std::mt19937_64 random(grid.seed + trial().seed);
   static Stacks stacks;
   std::vector<unsigned> order(Block::size(grid.blocks));
@@ -314,6 +316,20 @@ void run(const Grid& grid,
     block.run(thread);
     running_block = nullptr;
   }
+}
+
+}  // namespace
+
+AroundLaunches& around_launches() {
+  static AroundLaunches around = nullptr;
+  return around;
+}
+
+void run(const Grid& grid,
+         const std::function<void()>& enter_block,
+         const std::function<void()>& thread) {
+  if (around_launches() == nullptr) return run_blocks(grid, enter_block, thread);
+  around_launches()([&] { run_blocks(grid, enter_block, thread); });
 }
 
 }  // namespace precis::cuda_on_cpu

@@ -47,6 +47,11 @@ void run(const Grid& grid,
          const std::function<void()>& enter_block,
          const std::function<void()>& thread);
 
+// What every run happens inside of, in a program that has more of a device than kernels; null:
+// nothing.
+using AroundLaunches = void (*)(const std::function<void()>& launch);
+AroundLaunches& around_launches();
+
 // The same of a kernel whose blocks share a `Shared`. It is new for each block and full of bits
 // that are no numbers, so that what a kernel reads before it has written it shows.
 template <typename Shared, typename Kernel>
