@@ -61,7 +61,8 @@ run() {
   out=$(realpath "$2")
   export LD_LIBRARY_PATH=$directory/lib:$(torch_libraries):${LD_LIBRARY_PATH:-}
   nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv >"$out/device.txt"
-  step 150 tests.txt "$directory/gpu_test"
+  # Dozens of programs, each of which starts the GPU anew, come last.
+  step 150 tests.txt "$directory/gpu_test" --gtest_filter=-*CommandsOnGpu*:*MethodsOnGpu*
   step 90 ops.json "$directory/gpu_bench"
   local shape weights
   for shape in llama-2-7b smollm2-135m; do
@@ -72,6 +73,7 @@ run() {
     step 90 "transformers-$shape.json" python3 tests/bench/gpu_transformers.py --shape $shape
     compressors $shape
   done
+  step 400 commands.txt "$directory/gpu_test" --gtest_filter=*CommandsOnGpu*:*MethodsOnGpu*
   python3 tests/bench/gpu_table.py "$out" | tee "$out/README.md"
   [ ! -e "$out/failed" ]
 }

@@ -109,9 +109,10 @@ def main():
     if ceilings:
         print(f"\nA copy moved {ceilings['copy_gb_per_s']:,.0f} GB/s, read and written; a bfloat16 product of 8,192 reached "
               f"{ceilings['product_tflop_per_s']:,.0f} TFLOP/s.")
-    tests = out / "tests.txt"
-    if tests.exists():
-        print("\nTests: " + "; ".join(line.strip() for line in tests.read_text(encoding="utf-8").splitlines() if line.startswith("[  ") and " test" in line))
+    for tests in [out / "tests.txt", out / "commands.txt"]:
+        if tests.exists():
+            lines = tests.read_text(encoding="utf-8").splitlines()
+            print(f"\n{tests.name}: " + "; ".join(line.strip() for line in lines if line.startswith("[  ") and " test" in line))
     ops(ceilings)
     for name in ["llama-2-7b", "smollm2-135m"]:
         model(out, name, ceilings)
