@@ -36,7 +36,7 @@ step() {
     echo "gpu.sh: exit code $? of: $*" | tee -a "$out/failed"
 }
 
-# precis bench of a shape. No step of a minute runs on the CPU by mistake: gpu_bench has failed before.
+# precis bench of a shape.
 bench() {
   local seconds=$1 file=$2 shape=$3
   step "$seconds" "$file" "$directory/precis" bench --device cuda --shape "$shape" --runs 3 --json "${@:4}"

@@ -284,7 +284,8 @@ at::Tensor packed(const at::Tensor& q,
       .to(q.options());
 }
 
-// As libtorch's documentation of FlashAttention-2 has it: what it takes, and what a window is.
+// What ours counts on: what it takes, and what a window is. Whether libtorch's keeps to it, a GPU
+// says.
 std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> flash_attention(
     const at::Tensor& q,
     const at::Tensor& k,
