@@ -113,6 +113,7 @@ Evaluation measure_one(const Flags& flags,
       });
   evaluation.model = flags.model.engine.model.string();
   evaluation.compressor = compressor.string();
+  evaluation.weights = flags.model.weights;
   return evaluation;
 }
 

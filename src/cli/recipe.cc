@@ -40,10 +40,32 @@ std::string joined_results(const CLI::Option& option) {
 
 }  // namespace
 
-void apply_recipe(CLI::App& command, const std::filesystem::path& path) {
-  const nlohmann::json recipe = read_json(path);
-  PRECIS_CHECK(recipe.is_object(), kInvalidArgument, path.string(), ": not a JSON object");
-  for (const auto& [key, value] : recipe.items()) {
+std::vector<nlohmann::json> read_recipe(const std::filesystem::path& path) {
+  nlohmann::json common = read_json(path);
+  PRECIS_CHECK(common.is_object(), kInvalidArgument, path.string(), ": not a JSON object");
+  const auto found = common.find("stages");
+  if (found == common.end()) return {common};
+  const nlohmann::json own = *found;
+  common.erase(found);
+  const auto is_object = [](const nlohmann::json& stage) { return stage.is_object(); };
+  PRECIS_CHECK(own.is_array() && !own.empty() && std::ranges::all_of(own, is_object),
+               kInvalidArgument,
+               path.string(),
+               ": stages: not an array of JSON objects");
+  std::vector<nlohmann::json> stages;
+  for (const nlohmann::json& stage : own) stages.emplace_back(common).update(stage);
+  return stages;
+}
+
+void give_again(const CLI::Option& from, CLI::Option& to) {
+  to.add_result(from.results());
+  to.run_callback();
+}
+
+void apply_recipe(CLI::App& command,
+                  const nlohmann::json& stage,
+                  const std::filesystem::path& path) {
+  for (const auto& [key, value] : stage.items()) {
     CLI::Option* option = command.get_option_no_throw("--" + key);
     PRECIS_CHECK(option != nullptr,
                  kInvalidArgument,

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -97,14 +98,7 @@ std::unique_ptr<Compressor> first_compressor(const Flags& flags, const Engine& e
   return load_compressor(flags.start, engine.decoder());
 }
 
-void write_recipe(const CLI::App& command, const std::filesystem::path& out) {
-  write_text_file(out / "recipe.json", recipe_of(command, kNotInRecipe).dump(2) + "\n");
-}
-
-void run(Flags& flags, CLI::App& command) {
-  const auto start = std::chrono::steady_clock::now();
-  PRECIS_CHECK(!std::isnan(flags.minutes), kInvalidArgument, "train: --minutes is not a number");
-  if (!flags.recipe.empty()) apply_recipe(command, flags.recipe);
+void check_stage(const Flags& flags) {
   PRECIS_CHECK(flags.model.weights != "int8" && flags.model.weights != "int4",
                kUnsupported,
                "train: compressors are trained over weights in float32 or bfloat16, not ",
@@ -112,6 +106,67 @@ void run(Flags& flags, CLI::App& command) {
   PRECIS_CHECK(flags.start.empty() != flags.fresh.method.empty(),
                kInvalidArgument,
                "train: give --method for a new compressor, or --start-from");
+  weights_of(flags.objectives);
+}
+
+// One run of the trainer: its flags, and the command that they were given to.
+struct Stage {
+  CLI::App command{"", "train"};
+  Flags flags;
+  std::string name;       // of its progress bar
+  nlohmann::json recipe;  // that its directory gets
+};
+
+void define_flags(CLI::App& command, Flags& flags);
+
+// Trains on from what `previous` leaves, if there is one: what was said of a new compressor, and of
+// one to start from, was said to the first stage.
+std::unique_ptr<Stage> make_stage(const CLI::App& given,
+                                  const nlohmann::json& recipe,
+                                  const Flags& said,
+                                  const Stage* previous) {
+  auto stage = std::make_unique<Stage>();
+  define_flags(stage->command, stage->flags);
+  CLI::Option* start = stage->command.get_option("--start-from");
+  if (previous != nullptr) {
+    start->add_result(previous->flags.out.string());
+    start->run_callback();
+  }
+  for (const CLI::Option* option : given.get_options()) {
+    if (option->count() == 0) continue;
+    CLI::Option* own = stage->command.get_option(option->get_name());
+    if (previous != nullptr && (own == start || start->get_excludes().contains(own))) continue;
+    give_again(*option, *own);
+  }
+  apply_recipe(stage->command, recipe, said.recipe);
+  check_stage(stage->flags);
+  stage->recipe = recipe_of(stage->command, kNotInRecipe);
+  return stage;
+}
+
+// All are made before the first one is run, so that a slip in the last is found at once. The last
+// one's compressor is the command's, the others' stand in directories below it.
+std::vector<std::unique_ptr<Stage>> stages_of(const Flags& flags, const CLI::App& command) {
+  std::vector<nlohmann::json> recipes{nlohmann::json::object()};
+  if (!flags.recipe.empty()) recipes = read_recipe(flags.recipe);
+  std::vector<std::unique_ptr<Stage>> stages;
+  nlohmann::json all = nlohmann::json::array();
+  for (size_t i = 0; i < recipes.size(); ++i) {
+    const Stage* previous = stages.empty() ? nullptr : stages.back().get();
+    Stage& stage = *stages.emplace_back(make_stage(command, recipes[i], flags, previous));
+    stage.name = recipes.size() == 1 ? "training" : concat("stage ", i + 1, " of ", recipes.size());
+    if (i + 1 < recipes.size()) stage.flags.out = flags.out / concat("stage-", i + 1);
+    all.push_back(stage.recipe);
+  }
+  if (all.size() > 1) stages.back()->recipe = {{"stages", all}};
+  return stages;
+}
+
+using GoOn = std::function<bool()>;
+
+// The last step that was taken now; none if all were taken before.
+std::optional<TrainingStep> run(Stage& stage, const GoOn& go_on) {
+  Flags& flags = stage.flags;
   if (!flags.validation.empty() && flags.trainer.validate_every == 0)
     flags.trainer.validate_every = kValidateEvery;
   flags.trainer.examples.objectives = weights_of(flags.objectives);
@@ -135,29 +190,53 @@ void run(Flags& flags, CLI::App& command) {
   std::optional<TokenDataset> validation;
   if (!flags.validation.empty())
     validation = read_data(flags.validation, {}, engine.tokenizer(), encode_prompt);
-  ProgressBar bar("training");
-  TrainingStep last;
+  ProgressBar bar(stage.name);
+  std::optional<TrainingStep> last;
   train(*compressor,
         engine.decoder(),
         {data, validation ? &*validation : nullptr},
         flags.trainer,
         flags.out,
         [&](const TrainingStep& step) {
-          if (last.step == 0) write_recipe(command, flags.out);
+          if (!last) write_text_file(flags.out / "recipe.json", stage.recipe.dump(2) + "\n");
           last = step;
-          bar.update(static_cast<double>(step.step) / static_cast<double>(flags.trainer.steps),
-                     note(step));
-          const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-          return spent.count() < flags.minutes * 60;
+          bar.update(
+              static_cast<double>(step.step) / static_cast<double>(flags.trainer.last_step()),
+              note(step));
+          return go_on();
         });
-  nlohmann::json result = {{"steps", last.step > 0 ? last.step : flags.trainer.steps},
-                           {"compressor", flags.out.string()}};
-  if (last.step > 0) result["loss"] = last.smoothed_loss;  // a run that was finished has none
+  return last;
+}
+
+void run_all(const Flags& flags, const CLI::App& command) {
+  const auto start = std::chrono::steady_clock::now();
+  PRECIS_CHECK(!std::isnan(flags.minutes), kInvalidArgument, "train: --minutes is not a number");
+  const auto time_is_left = [&] {
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+    return spent.count() < flags.minutes * 60;
+  };
+  const std::vector<std::unique_ptr<Stage>> stages = stages_of(flags, command);
+  nlohmann::json result;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const std::optional<TrainingStep> last = run(*stages[i], time_is_left);
+    result = {{"steps", last ? last->step : stages[i]->flags.trainer.last_step()},
+              {"compressor", stages[i]->flags.out.string()}};
+    if (stages.size() > 1) result["stage"] = i + 1;
+    if (last) result["loss"] = last->smoothed_loss;  // a run that was finished has none
+    if (last && !time_is_left()) break;
+  }
   print(result);
 }
 
 void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
   command.add_option("--steps", trainer.steps, "optimiser steps")->capture_default_str();
+  command
+      .add_option(
+          "--stop-after",
+          trainer.stop_after,
+          "end with this step, the learning rate going as if all --steps were taken; 0: take "
+          "all")
+      ->capture_default_str();
   command.add_option("--batch", trainer.batch, "examples in a step")->capture_default_str();
   command
       .add_option(
@@ -165,7 +244,7 @@ void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
       ->capture_default_str();
   command.add_flag("--recompute",
                    trainer.recompute,
-                   "compute activations anew on the way back: less memory, more time");
+                   "compute what MLPs keep for the way back anew: less memory, more time");
   ExampleLengths& lengths = trainer.examples.lengths;
   command
       .add_option("--min-older", lengths.min_older, "shortest text that is compressed, in tokens")
@@ -215,46 +294,52 @@ void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
       ->capture_default_str();
 }
 
+void define_flags(CLI::App& command, Flags& flags) {
+  add_model_options(command, flags.model, CompressorUse::kNone, "auto");
+  CLI::Option* method = command.add_option(
+      "--method", flags.fresh.method, "of a new compressor: selfcp, icae, gisting or ic-former");
+  command
+      .add_option(
+          "--data",
+          flags.data,
+          "JSON Lines, plain or zstd, with strings \"text\", or \"context\", \"prompt\" and "
+          "\"answer\"")
+      ->required();
+  command.add_option("--validation", flags.validation, "the same, to be validated with");
+  command.add_flag("--chat", flags.chat, "instruct: inside a turn of the model's chat");
+  command.add_option("--cache", flags.cache, "file to keep the tokenised data in");
+  command.add_option("--recipe",
+                     flags.recipe,
+                     "JSON object of flags, with or without \"stages\"; those given here go first");
+  command
+      .add_option("--objectives",
+                  flags.objectives,
+                  "autoencode, continue, instruct, distil, each with =WEIGHT or without")
+      ->delimiter(',')
+      ->capture_default_str();
+  command.add_option("--out", flags.out, "directory for compressor, checkpoint and log.jsonl")
+      ->required();
+  command
+      .add_option("--minutes",
+                  flags.minutes,
+                  "stop with a checkpoint after the first step that ends later than so long after "
+                  "the start; the same command goes on")
+      ->check(CLI::PositiveNumber);
+  CLI::Option* start = command.add_option(
+      "--start-from", flags.start, "compressor directory to train further, in place of --method");
+  start->excludes(method);
+  add_new_compressor_flags(command, flags.fresh, start);
+  add_trainer_flags(command, flags.trainer);
+}
+
 }  // namespace
 
 void add_train(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("train", "Train a compressor; run it again to go on from its checkpoint");
   auto flags = std::make_shared<Flags>();
-  add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
-  CLI::Option* method = command->add_option(
-      "--method", flags->fresh.method, "of a new compressor: selfcp, icae, gisting or ic-former");
-  command
-      ->add_option(
-          "--data",
-          flags->data,
-          "JSON Lines, plain or zstd, with strings \"text\", or \"context\", \"prompt\" and "
-          "\"answer\"")
-      ->required();
-  command->add_option("--validation", flags->validation, "the same, to be validated with");
-  command->add_flag("--chat", flags->chat, "instruct: inside a turn of the model's chat");
-  command->add_option("--cache", flags->cache, "file to keep the tokenised data in");
-  command->add_option("--recipe", flags->recipe, "JSON object of flags; those given here go first");
-  command
-      ->add_option("--objectives",
-                   flags->objectives,
-                   "autoencode, continue, instruct, distil, each with =WEIGHT or without")
-      ->delimiter(',')
-      ->capture_default_str();
-  command->add_option("--out", flags->out, "directory for compressor, checkpoint and log.jsonl")
-      ->required();
-  command
-      ->add_option("--minutes",
-                   flags->minutes,
-                   "stop with a checkpoint after the first step that ends later than so long after "
-                   "the start; the same command goes on")
-      ->check(CLI::PositiveNumber);
-  CLI::Option* start = command->add_option(
-      "--start-from", flags->start, "compressor directory to train further, in place of --method");
-  start->excludes(method);
-  add_new_compressor_flags(*command, flags->fresh, start);
-  add_trainer_flags(*command, flags->trainer);
-  command->callback([flags, command] { translate_errors([&] { run(*flags, *command); }); });
+  define_flags(*command, *flags);
+  command->callback([flags, command] { translate_errors([&] { run_all(*flags, *command); }); });
 }
 
 }  // namespace precis::cli

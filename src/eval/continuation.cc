@@ -4,12 +4,6 @@
 namespace precis {
 namespace {
 
-std::vector<Text> older_parts(std::span<const CutText> texts) {
-  std::vector<Text> parts;
-  for (const CutText& text : texts) parts.emplace_back(text.older);
-  return parts;
-}
-
 class Continuation final : public MemoryTask {
  public:
   Continuation(const Engine& engine, std::span<const CutText> texts)

@@ -187,6 +187,9 @@ Evaluation evaluate(const Engine& engine,
     check(options, engine);
     Evaluator evaluator(engine, options, progress);
     Evaluation evaluation;
+    const c10::TensorOptions computed = engine.decoder().options();
+    evaluation.dtype = computed.dtype() == at::kBFloat16 ? "bfloat16" : "float32";
+    evaluation.device = computed.device().str();
     evaluation.model_fingerprint = engine.decoder().fingerprint();
     const CompressorInfo info = engine.compressor()->info();
     evaluation.compressor_fingerprint = info.fingerprint;

@@ -60,6 +60,8 @@ struct TaskResult {
 
 struct Evaluation {
   std::string model, compressor;  // what the caller calls them; evaluate() leaves them empty
+  std::string weights;            // the format, where it is not the dtype; so too
+  std::string dtype, device;      // that was computed in and on
   std::string model_fingerprint, compressor_fingerprint, method;
   EvaluationOptions options;
   std::optional<bool> chat;  // whether instructions were given in the model's chat template

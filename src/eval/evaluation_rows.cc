@@ -70,6 +70,12 @@ int64_t length_with(const Question& question, const Tokenizer& tokenizer) {
 
 }  // namespace
 
+std::vector<std::span<const TokenId>> older_parts(std::span<const CutText> texts) {
+  std::vector<std::span<const TokenId>> parts;
+  for (const CutText& text : texts) parts.emplace_back(text.older);
+  return parts;
+}
+
 TextRows read_texts(const std::filesystem::path& path,
                     const Tokenizer& tokenizer,
                     const TextLengths& lengths,

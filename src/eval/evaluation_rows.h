@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct CutText {
   std::vector<TokenId> older, kept, scored;
   std::string summary;  // as the file gives it; empty: it gives none
 };
+
+std::vector<std::span<const TokenId>> older_parts(std::span<const CutText> texts);
 
 struct TextLengths {
   int64_t older = 0, kept = 0, scored = 0;  // tokens

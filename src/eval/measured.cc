@@ -2,6 +2,7 @@
 #include "eval/measured.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -17,7 +18,8 @@ double share_over(std::span<const double> none,
     gained += none[i] - arm[i];
     possible += none[i] - full[i];
   }
-  return gained / possible;  // not finite in a drawn sample with nothing to gain
+  // A drawn sample with nothing to gain says nothing.
+  return possible > 0 ? gained / possible : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::vector<int64_t> all_of(int64_t num_items) {
@@ -47,7 +49,8 @@ Measured median_of(std::span<const double> values) {
     for (const int64_t i : items) drawn.push_back(values[i]);
     const auto middle = drawn.begin() + std::ssize(drawn) / 2;
     std::nth_element(drawn.begin(), middle, drawn.end());
-    return *middle;
+    if (drawn.size() % 2 == 1) return *middle;
+    return (*std::max_element(drawn.begin(), middle) + *middle) / 2;
   });
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "eval/questions.h"
 
+#include <utility>
+
 #include "eval/metrics.h"
 
 namespace precis {
@@ -45,11 +47,14 @@ class Questions final : public MemoryTask {
       const Question& question = questions_[i];
       const Memory &memory = memories[i].memory, &other = memories[others_[i]].memory;
       const Text verbatim = verbatim_part(question.context, memory);
-      const FramedPrompt from_memory = prompts_.of_memory(memory, question.prompt);
-      score(prompts_.of_text(verbatim, question.prompt), i, scores[Arm::kVerbatim]);
-      score(from_memory, i, scores[Arm::kMemory]);
-      score(prompts_.of_memory(other, question.prompt), i, scores[Arm::kOther]);
-      add_answer(engine_, from_memory, kMaxAnswerTokens, answers[Arm::kMemory]);
+      const std::pair<Arm, FramedPrompt> prompts[] = {
+          {Arm::kVerbatim, prompts_.of_text(verbatim, question.prompt)},
+          {Arm::kMemory, prompts_.of_memory(memory, question.prompt)},
+          {Arm::kOther, prompts_.of_memory(other, question.prompt)}};
+      for (const auto& [arm, prompt] : prompts) {
+        score(prompt, i, scores[arm]);
+        add_answer(engine_, prompt, kMaxAnswerTokens, answers[arm]);
+      }
       report(progress, i, std::ssize(questions_));
     }
     return with_answers(results_of(scores), answers);

@@ -56,7 +56,10 @@ json settings_of(const Evaluation& evaluation) {
                    {"kept", options.kept},
                    {"scored", options.scored},
                    {"ratios", options.ratios},
-                   {"limit", options.limit}};
+                   {"limit", options.limit},
+                   {"dtype", evaluation.dtype},
+                   {"device", evaluation.device}};
+  if (!evaluation.weights.empty()) settings["weights"] = evaluation.weights;
   if (!options.texts.empty()) settings["texts"] = options.texts.string();
   if (!options.questions.empty()) settings["questions"] = options.questions.string();
   if (evaluation.chat) settings["chat"] = *evaluation.chat;

@@ -11,7 +11,10 @@ namespace {
 class Summaries final : public MemoryTask {
  public:
   Summaries(const Engine& engine, const InstructPrompts& prompts, std::span<const CutText> texts)
-      : engine_(engine), prompts_(prompts), texts_(texts) {}
+      : engine_(engine),
+        prompts_(prompts),
+        texts_(texts),
+        others_(other_texts(older_parts(texts))) {}
 
   EvaluationTask task() const override { return EvaluationTask::kSummaries; }
 
@@ -31,16 +34,18 @@ class Summaries final : public MemoryTask {
 
   std::vector<ArmResult> run(std::span<const TimedMemory> memories,
                              const TaskProgress& progress) override {
-    ArmAnswers verbatim, memory;
+    ArmAnswers verbatim, memory, other;
     for (int64_t i = 0; i < std::ssize(texts_); ++i) {
       const Text kept = verbatim_part(texts_[i].older, memories[i].memory);
       answer(prompts_.of_text(kept, kSummaryInstruction), verbatim);
       answer(prompts_.of_memory(memories[i].memory, kSummaryInstruction), memory);
+      answer(prompts_.of_memory(memories[others_[i]].memory, kSummaryInstruction), other);
       report(progress, i, std::ssize(texts_));
     }
     std::vector<ArmResult> results{result_of(Arm::kNone, none_),
                                    result_of(Arm::kVerbatim, verbatim),
-                                   result_of(Arm::kMemory, memory)};
+                                   result_of(Arm::kMemory, memory),
+                                   result_of(Arm::kOther, other)};
     if (full_) results.push_back(result_of(Arm::kFull, *full_));
     return results;
   }
@@ -70,6 +75,7 @@ class Summaries final : public MemoryTask {
   const Engine& engine_;
   const InstructPrompts& prompts_;
   std::span<const CutText> texts_;
+  std::vector<int64_t> others_;  // whose memory is the control's
   std::vector<std::string> references_;
   ArmAnswers none_;                 // one for all texts
   std::optional<ArmAnswers> full_;  // where it is not the reference

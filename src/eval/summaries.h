@@ -13,9 +13,9 @@ inline constexpr const char* kSummaryInstruction = "Summarise the text above in 
 inline constexpr int64_t kMaxSummaryTokens = 96;
 
 // Summarises the older parts of texts, greedily: ROUGE of what the model says without the text,
-// from its last tokens and from its memory. The reference is the file's summary, else what the same
-// model says of the full text. Where the file has all summaries, the full text is an arm too.
-// `prompts` is borrowed.
+// from its last tokens, from its memory and from another's. The reference is the file's summary,
+// else what the same model says of the full text. Where the file has all summaries, the full text
+// is an arm too. `prompts` is borrowed.
 std::unique_ptr<MemoryTask> make_summaries(const Engine& engine,
                                            const InstructPrompts& prompts,
                                            std::span<const CutText> texts);

@@ -15,10 +15,12 @@
 namespace precis {
 namespace {
 
+constexpr const char *kDraftBegin = ".precis-", *kDraftEnd = ".part";
+
 // A name of fixed length, so that it fits wherever the final name does.
 std::filesystem::path draft_beside(const std::filesystem::path& path) {
   std::random_device random;
-  return path.parent_path() / concat(".precis-", std::hex, random(), random(), ".part");
+  return path.parent_path() / concat(kDraftBegin, std::hex, random(), random(), kDraftEnd);
 }
 
 // A rename lasts through a power failure once its directory is flushed too. Best effort: some file
@@ -61,6 +63,15 @@ void AtomicFile::commit() {
   if (::rename(draft_.c_str(), path_.c_str()) != 0) fail_to_write(errno);
   draft_.clear();
   flush_directory(path_);
+}
+
+void remove_drafts(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(kDraftBegin) && name.ends_with(kDraftEnd))
+      std::filesystem::remove(entry.path(), ignored);
+  }
 }
 
 void AtomicFile::fail_to_write(int error) const {

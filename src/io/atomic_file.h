@@ -30,4 +30,8 @@ class AtomicFile {
   FileDescriptor file_;
 };
 
+// Removes what processes that were killed while they wrote left of files in `directory`, if there
+// is one. No other process may be writing there.
+void remove_drafts(const std::filesystem::path& directory);
+
 }  // namespace precis

@@ -24,6 +24,22 @@ using Progress = std::function<void(double)>;
 constexpr size_t kLongestLine = size_t{1} << 28;
 constexpr int64_t kLinesBetweenReports = 64;
 
+// What the parser says of a line that is no JSON, without its own prefix.
+std::string syntax_error(std::string_view line) {
+  try {
+    const nlohmann::json never = nlohmann::json::parse(line);
+  } catch (const nlohmann::json::exception& error) {
+    const std::string_view text = error.what();
+    const size_t prefix = text.find("column ");
+    return std::string(text.substr(prefix == std::string_view::npos ? 0 : prefix));
+  }
+  return {};
+}
+
+std::string name_of(const nlohmann::json& value) {
+  return concat(value.is_array() ? "an " : "a ", value.type_name());
+}
+
 // Takes a file's text in pieces and visits the lines that are complete.
 class LineVisitor {
  public:
@@ -75,7 +91,8 @@ class LineVisitor {
                  path_.string(),
                  ": line ",
                  number_,
-                 " is not a JSON object in UTF-8");
+                 " is not a JSON object in UTF-8: ",
+                 parsed.is_discarded() ? syntax_error(line) : concat("it is ", name_of(parsed)));
     visit_(parsed, number_);
   }
 

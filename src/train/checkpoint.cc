@@ -5,6 +5,7 @@
 #include <cmath>
 #include <iomanip>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/check.h"
@@ -39,6 +40,25 @@ CheckpointState state_of(const SafetensorsFile& file) {
   const auto found = file.metadata().find("recipe");
   if (found != file.metadata().end()) state.recipe = found->second;
   return state;
+}
+
+// What two descriptions of runs say differently, as far as they can be read.
+std::string differences(const std::string& before, const std::string& now) {
+  const auto parsed = [](const std::string& text) {
+    return nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  };
+  const nlohmann::json old_run = parsed(before), new_run = parsed(now);
+  if (!old_run.is_object() || !new_run.is_object()) return {};
+  nlohmann::json all = old_run;
+  all.update(new_run);
+  std::string said;
+  for (const auto& [key, ignored] : all.items()) {
+    const nlohmann::json was = old_run.value(key, nlohmann::json()),
+                         is = new_run.value(key, nlohmann::json());
+    if (was == is) continue;
+    said += concat(said.empty() ? " (" : "; ", key, " ", was.dump(), ", now ", is.dump());
+  }
+  return said.empty() ? said : said + ")";
 }
 
 at::Tensor read(const SafetensorsFile& file, const std::string& name, const at::Tensor& like) {
@@ -97,11 +117,12 @@ CheckpointState load_checkpoint(const std::filesystem::path& directory,
   if (!std::filesystem::exists(file_in(directory), ignored)) return {};
   const SafetensorsFile file = SafetensorsFile::open(file_in(directory));
   CheckpointState state = state_of(file);
-  PRECIS_CHECK(
-      state.recipe == recipe,
-      kInvalidArgument,
-      file.path().string(),
-      ": made with other options; use the same ones to go on, or another directory to start anew");
+  PRECIS_CHECK(state.recipe == recipe,
+               kInvalidArgument,
+               file.path().string(),
+               ": made with other options",
+               differences(state.recipe, recipe),
+               "; use the same ones to go on, or another directory to start anew");
   const c10::NoGradGuard no_grad;
   for (const NamedTensor& named : compressor.parameters()) {
     at::Tensor parameter = named.tensor;

@@ -46,7 +46,18 @@ std::string source_hash(const std::filesystem::path& path,
 std::vector<std::string> texts_of(const nlohmann::json& line,
                                   const std::filesystem::path& path,
                                   int64_t number) {
-  const auto has = [&](const char* key) { return line.contains(key) && line[key].is_string(); };
+  const auto has = [&](const char* key) {
+    if (!line.contains(key) || !line[key].is_string()) return false;
+    PRECIS_CHECK(!line[key].get_ref<const std::string&>().empty(),
+                 kInvalidArgument,
+                 path.string(),
+                 ": line ",
+                 number,
+                 ": \"",
+                 key,
+                 "\" is empty");
+    return true;
+  };
   if (has("text")) return {line["text"].get<std::string>()};
   PRECIS_CHECK(has("context") && has("prompt") && has("answer"),
                kInvalidArgument,

@@ -29,12 +29,12 @@ using PromptEncoder = std::function<std::vector<TokenId>(const std::string& prom
 // they stay in it, mapped into memory; without one they are held (4 bytes an id).
 class TokenDataset {
  public:
-  // Every line is an object with a string "text", or with strings "context", "prompt" and "answer";
-  // other fields are ignored. `cache`: a safetensors file to be written, or read if it is of this
-  // data, this tokenizer and this encoder; empty: none. `encode_prompt`: empty for the tokenizer's
-  // own. Throws kNotFound, kInvalidArgument naming the line that
-  // holds neither, or a file at `cache` that is something else. `progress`, if any, hears the share
-  // that is done, 0 to 1.
+  // Every line is an object with a string "text", or with strings "context", "prompt" and "answer",
+  // none of them empty; other fields are ignored. `cache`: a safetensors file to be written, or
+  // read if it is of this data, this tokenizer and this encoder; empty: none. `encode_prompt`:
+  // empty for the tokenizer's own. Throws kNotFound, kInvalidArgument naming the line that holds
+  // neither, or a file at `cache` that is something else. `progress`, if any, hears the share that
+  // is done, 0 to 1.
   static TokenDataset read(const std::filesystem::path& path,
                            const Tokenizer& tokenizer,
                            const std::filesystem::path& cache = {},

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "base/check.h"
+#include "io/atomic_file.h"
 #include "train/checkpoint.h"
 #include "train/embedding_loss.h"
 #include "train/language_model_loss.h"
@@ -77,13 +78,13 @@ class Run {
 
   int64_t resume(const std::filesystem::path& directory) {
     CheckpointState found = load_checkpoint(directory, state_.recipe, compressor_, *optimizer_);
-    PRECIS_CHECK(found.step <= options_.steps,
+    PRECIS_CHECK(found.step <= options_.last_step(),
                  kBadWeights,
                  directory.string(),
                  ": the checkpoint is of step ",
                  found.step,
                  " of ",
-                 options_.steps);
+                 options_.last_step());
     found.recipe = state_.recipe;
     state_ = std::move(found);
     return state_.step;
@@ -97,6 +98,8 @@ class Run {
     for (auto& group : optimizer_->param_groups()) group.options().set_lr(step.learning_rate);
     optimizer_->zero_grad();
     const std::vector<TrainingExample> examples = draw(number);
+    std::optional<RecomputeActivations> less_memory;
+    if (options_.recompute) less_memory.emplace();
     const CompressOptions drawn = drawn_options(number);
     step.loss = number <= options_.embedding_steps ? add_embedding_gradients(examples, drawn)
                                                    : add_gradients(examples, drawn);
@@ -113,7 +116,8 @@ class Run {
 
   // Whether a step is one after which validation is due.
   bool validates(int64_t step) const {
-    return !validation_.empty() && (step % options_.validate_every == 0 || step == options_.steps);
+    return !validation_.empty() &&
+           (step % options_.validate_every == 0 || step == options_.last_step());
   }
 
   // The mean loss over the validation examples. The compressor is saved as the best one if it is.
@@ -187,19 +191,25 @@ class Run {
     return sum;
   }
 
-  // Mean loss of a target token, read in as many passes as were asked for.
+  // Mean loss of a predicted token, read in as many passes as were asked for. How many tokens are
+  // predicted is known once all are read: a memory without rows of its own predicts none.
   double add_gradients(std::span<const TrainingExample> examples, const CompressOptions& options) {
-    std::optional<RecomputeActivations> less_memory;
-    if (options_.recompute) less_memory.emplace();
     const int64_t size = options_.batch / options_.accumulate;
-    double loss = 0;
+    const double most = num_targets(examples);
+    double sum = 0, predicted = 0;
     for (int64_t first = 0; first < options_.batch; first += size) {
-      const auto part = examples.subspan(first, size);
-      const double share = num_targets(part) / num_targets(examples);
-      const auto batch = predict(decoder_, compressor_, part, options);
-      loss += share * cross_entropy(decoder_, batch, /*backward=*/true, share);
+      const auto batch = predict(decoder_, compressor_, examples.subspan(first, size), options);
+      const auto tokens = static_cast<double>(batch.targets.size(0));
+      sum += tokens * cross_entropy(decoder_, batch, /*backward=*/true, tokens / most);
+      predicted += tokens;
     }
-    return loss;
+    if (predicted < most) scale_gradients(most / predicted);
+    return sum / predicted;
+  }
+
+  void scale_gradients(double factor) {
+    for (at::Tensor& parameter : parameters_)
+      if (parameter.grad().defined()) parameter.mutable_grad().mul_(factor);
   }
 
   // The loss in variances of the embeddings: 1 is what the same row for every text reaches.
@@ -222,14 +232,15 @@ class Run {
 
   static void check_finite(const TrainingStep& step) {
     PRECIS_CHECK(std::isfinite(step.loss) && std::isfinite(step.gradient_norm),
-                 kInternal,
+                 kInvalidArgument,
                  "training: step ",
                  step.step,
                  " has a loss of ",
                  step.loss,
                  " and a gradient norm of ",
                  step.gradient_norm,
-                 "; try a smaller learning rate");
+                 "; try a smaller learning rate, a longer warm-up or tighter clipping, in another "
+                 "directory");
   }
 
   CompressOptions drawn_options(int64_t step) const {
@@ -288,20 +299,22 @@ void train(Compressor& compressor,
   Run run(compressor, decoder, data, options);  // refuses lengths that no text has
   check_directory(directory);
   run.try_longest();
+  remove_drafts(directory);  // of runs that were killed while they wrote
+  remove_drafts(directory / "best");
   const int64_t done = run.resume(directory);
   TrainingLog log(directory / "log.jsonl");
   log.cut(done);
   // The run may have been killed between its last checkpoint and the compressor.
-  if (done == options.steps) {
+  if (done == options.last_step()) {
     compressor.save(directory);
     log.plot();
   }
-  for (int64_t number = done + 1; number <= options.steps; ++number) {
+  for (int64_t number = done + 1; number <= options.last_step(); ++number) {
     TrainingStep step = run.take(number);
     if (run.validates(number)) step.validation_loss = run.validate(directory / "best");
     log.append(step);
     const bool go_on = !on_step || on_step(step);
-    if (!go_on || number % options.checkpoint_every == 0 || number == options.steps) {
+    if (!go_on || number % options.checkpoint_every == 0 || number == options.last_step()) {
       run.save(directory, number);
       log.plot();
     }

@@ -15,7 +15,8 @@
 namespace precis {
 
 struct TrainerOptions {
-  int64_t steps = 1000;
+  int64_t steps = 1000;    // that the learning rate's schedule goes over
+  int64_t stop_after = 0;  // step that the run ends with; 0: the last
   int64_t batch = 16;      // examples in a step
   int64_t accumulate = 1;  // passes that a step's examples are read in; must divide batch
   bool recompute = false;  // activations anew on the way back: for large models
@@ -30,6 +31,8 @@ struct TrainerOptions {
   int64_t checkpoint_every = 50;  // steps
   int64_t validate_every = 0;     // steps; 0: never
   int64_t validation_examples = 64;
+
+  int64_t last_step() const { return stop_after > 0 ? stop_after : steps; }
 };
 
 struct TrainingStep {
@@ -56,8 +59,8 @@ using TrainingCallback = std::function<bool(const TrainingStep&)>;
 // from which a run with the same options goes on where it was, log.jsonl, the compressor itself,
 // and in best/ the one with the lowest validation loss so far (validation examples are the same
 // each time, and as long as can be). Throws kInvalidArgument for options out of range, options that
-// the compressor cannot obey or a checkpoint of other options, kUnsupported for an objective that
-// the compressor was not made for, kInternal if the loss is not finite.
+// the compressor cannot obey, a checkpoint of other options or a loss that is not finite (the last
+// checkpoint stays), kUnsupported for an objective that the compressor was not made for.
 void train(Compressor& compressor,
            const Decoder& decoder,
            const TrainingData& data,

@@ -24,6 +24,9 @@ void check_numbers(const TrainerOptions& options) {
                  ", which makes no sense");
   };
   demand(options.steps >= 1, "steps", options.steps);
+  demand(options.stop_after >= 0 && options.stop_after <= options.steps,
+         "stop_after (of at most as many as steps)",
+         options.stop_after);
   demand(options.batch >= 1, "batch", options.batch);
   demand(options.accumulate >= 1 && options.batch % options.accumulate == 0,
          "accumulate (has to divide batch)",

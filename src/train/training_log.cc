@@ -23,7 +23,7 @@ std::vector<nlohmann::json> lines_of(const std::filesystem::path& path) {
   std::ifstream in(path);
   for (std::string text; std::getline(in, text);) {
     nlohmann::json line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (line.is_discarded()) continue;
+    if (line.is_discarded() && in.peek() == std::ifstream::traits_type::eof()) break;
     PRECIS_CHECK(line.is_object() && line.contains("step") && line["step"].is_number_integer() &&
                      line.contains("gradient_norm"),
                  kInvalidArgument,
@@ -70,7 +70,7 @@ void TrainingLog::append(TrainingStep& step) {
                          {"tokens_per_second", static_cast<double>(step.tokens) / step.seconds}};
   if (step.validation_loss) line["validation_loss"] = *step.validation_loss;
   std::ofstream out(path_, std::ios::app);
-  out << line.dump() << "\n";
+  out << line.dump() << "\n" << std::flush;
   PRECIS_CHECK(out.good(), kInvalidArgument, path_.string(), ": cannot be written");
 }
 

@@ -361,6 +361,7 @@ TEST_F(BadTraining, DataThatIsNoneLeavesNothing) {
   refuse_data("\n \n", "holds no text");
   refuse_data("{\"text\":\"a\"}\n{\"title\":\"b\"}\n", "line 2");
   refuse_data("{\"text\":\"a\"}\n{\"text\":\"b\"\n", "line 2");
+  refuse_data("{\"text\":\"a\"}\n{\"text\":\"\"}\n", "line 2: \"text\" is empty");
   refuse("train --method selfcp" + kLlama + "--data " + path("nowhere.jsonl") + " --out " +
              path("trained"),
          "nowhere.jsonl");
@@ -409,7 +410,26 @@ TEST_F(BadTraining, ACheckpointOfAnotherSeparatorIsRefused) {
 
 TEST_F(BadTraining, ACheckpointOfMoreStepsIsRefused) {
   succeed(training() + " --steps 2");
-  refuse(training() + " --steps 4", "checkpoint.safetensors: made with other options");
+  refuse(training() + " --steps 4",
+         "checkpoint.safetensors: made with other options (steps 2, now 4); use the same ones");
+}
+
+TEST_F(BadTraining, ACheckpointOfAnotherMethodOrModelIsRefused) {
+  const std::string arguments = training() + " --steps 2";
+  succeed(arguments);
+  const std::string checkpoint = read_file(path("trained/checkpoint.safetensors"));
+  const auto with = [&](const std::string& old, const std::string& other) {
+    return std::string(arguments).replace(arguments.find(old), old.size(), other);
+  };
+  refuse(with("--method selfcp", "--method icae"), "method \"selfcp\", now \"icae\"");
+  write_llama(path("other"), random_llama(320, 1), kModels + "llama");
+  refuse(with(kModels + "llama", path("other")), "; model \"");
+  EXPECT_EQ(read_file(path("trained/checkpoint.safetensors")), checkpoint);
+}
+
+TEST_F(BadTraining, NumbersThatAreNotFiniteStopTheRun) {
+  refuse(training() + " --steps 4 --warmup 0 --learning-rate 1e30",
+         "training: step 2 has a loss of ");
 }
 
 TEST_F(BadTraining, ACheckpointThatIsNoneIsNamed) {

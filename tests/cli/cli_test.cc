@@ -292,11 +292,9 @@ TEST_F(Cli, ConvertsACompressor) {
   const std::string wide = import_selfcp(), narrow = path("narrow");
   succeed("convert --compressor " + wide + " --out " + narrow);
   const auto bytes = [](const std::string& directory) {
+    const SafetensorsFile file = SafetensorsFile::open(directory + "/compressor.safetensors");
     int64_t sum = 0;
-    for (const StoredTensor& tensor :
-         SafetensorsFile::open(directory + "/compressor.safetensors").tensors()) {
-      sum += std::ssize(tensor.bytes);
-    }
+    for (const StoredTensor& tensor : file.tensors()) sum += std::ssize(tensor.bytes);
     return sum;
   };
   EXPECT_EQ(2 * bytes(narrow), bytes(wide));

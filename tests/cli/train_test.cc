@@ -29,29 +29,162 @@ class Train : public CliTest {
     return all;
   }
 
+  // A run that is killed again and again, wherever it is, beside one that is left alone.
+  void expect_same_when_killed(const std::string& arguments) const {
+    const Result whole = run(moved(arguments, "whole"), kOneThread);
+    ASSERT_EQ(whole.code, 0) << whole.err;
+    int killed = 0, code = -1;
+    for (double seconds = 0.2; code != 0 && seconds < 60; seconds *= 1.15) {
+      code = run(arguments, concat(kOneThread, "timeout -s KILL ", seconds, " ")).code;
+      if (code == 0) break;
+      ++killed;
+    }
+    ASSERT_EQ(code, 0);
+    EXPECT_GE(killed, 1);
+    expect_same_files("trained", "whole");
+  }
+
+  // Every file of a run but its plot, and no draft beside them.
+  void expect_same_files(const std::string& one, const std::string& other) const {
+    EXPECT_EQ(losses(log(path(one))), losses(log(path(other))));
+    for (const auto& entry : fs::recursive_directory_iterator(path(other))) {
+      const fs::path name = fs::relative(entry.path(), path(other));
+      const std::string extension = name.extension();
+      if (extension == ".safetensors" || extension == ".json") {
+        EXPECT_EQ(read_file(directory / one / name), read_file(entry.path())) << name;
+      }
+    }
+    for (const auto& entry : fs::recursive_directory_iterator(path(one)))
+      EXPECT_NE(entry.path().extension(), ".part") << entry.path();
+  }
+
+  // One that often says the token that ends an answer.
+  std::string chatting_model() const {
+    fs::copy(kModels + "llama", directory / "chats");
+    json config = json::parse(read_file(path("chats/tokenizer_config.json")));
+    config["eos_token"] = "a";
+    config["chat_template"] =
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    overwrite(path("chats/tokenizer_config.json"), config.dump());
+    return path("chats");
+  }
+
   // To another place.
   std::string moved(std::string arguments, const std::string& out) const {
     return arguments.replace(arguments.find(path("trained")), path("trained").size(), path(out));
   }
 };
 
-// Killed again and again, wherever it is: the steps are those of a run that was left alone.
 TEST_F(Train, ARunThatIsKilledGoesOnToTheSameLosses) {
-  const std::string arguments =
-      training() + " --steps 60 --checkpoint-every 2 --learning-rate 0.01";
-  const Result whole = run(moved(arguments, "whole"), kOneThread);
-  ASSERT_EQ(whole.code, 0) << whole.err;
-  int killed = 0, code = -1;
-  for (double seconds = 0.2; code != 0 && seconds < 60; seconds *= 1.15) {
-    code = run(arguments, concat(kOneThread, "timeout -s KILL ", seconds, " ")).code;
-    if (code == 0) break;
-    ++killed;
+  expect_same_when_killed(training() + " --steps 60 --checkpoint-every 2 --learning-rate 0.01");
+}
+
+// With all that a run can do: its state is more than its step.
+TEST_F(Train, ARunOfEverythingThatIsKilledGoesOnToTheSameLosses) {
+  std::string arguments = training() +
+                          " --slots 2 --rank 4 --dtype bfloat16 --embedding-steps 10 --steps 40 "
+                          "--objectives distil,autoencode,continue --grow-steps 20 --max-kept 3 "
+                          "--checkpoint-every 3 --validate-every 7 --validation-examples 4 "
+                          "--learning-rate 0.01 --validation " +
+                          path("data.jsonl");
+  const std::string method = "--method selfcp";
+  arguments.replace(arguments.find(method), method.size(), "--method icae");
+  expect_same_when_killed(arguments);
+  EXPECT_TRUE(fs::exists(path("trained") + "/best/compressor.safetensors"));
+}
+
+// A disk that is full while a checkpoint is written: the one before stays, and the run goes on from
+// there once there is room.
+TEST_F(Train, AFullDiskLeavesTheCheckpointBefore) {
+  const std::string arguments = training() + " --steps 4 --checkpoint-every 1 ";
+  ASSERT_EQ(run(moved(arguments, "whole"), kOneThread).code, 0);
+  ASSERT_EQ(run(arguments + "--minutes 1e-9", kOneThread).code, 0);
+  const std::string checkpoint = read_file(path("trained/checkpoint.safetensors"));
+  const std::string small = "trap '' XFSZ; ulimit -f 4; ";
+  ASSERT_GT(checkpoint.size(), 4u * 1024);
+  for (int i = 0; i < 2; ++i) {
+    refuse(arguments, "checkpoint.safetensors: cannot be written", small + kOneThread);
+    EXPECT_EQ(read_file(path("trained/checkpoint.safetensors")), checkpoint);
   }
-  ASSERT_EQ(code, 0);
-  EXPECT_GE(killed, 1);
-  EXPECT_EQ(losses(log(path("trained"))), losses(log(path("whole"))));
-  EXPECT_EQ(read_file(path("trained") + "/compressor.safetensors"),
-            read_file(path("whole") + "/compressor.safetensors"));
+  ASSERT_EQ(run(arguments, kOneThread).code, 0);
+  expect_same_files("trained", "whole");
+}
+
+TEST_F(Train, ALogThatCannotBeWrittenStopsTheRun) {
+  const std::string arguments = training() + " --steps 40 --checkpoint-every 100";
+  refuse(arguments,
+         "log.jsonl: cannot be written",
+         std::string("trap '' XFSZ; ulimit -f 1; ") + kOneThread);
+}
+
+// Stages that follow each other are what runs that follow each other are.
+TEST_F(Train, ARecipeOfStagesIsOneRunAfterTheOther) {
+  const std::string rest = training() + " ";
+  const std::string first = "--steps 6 --stop-after 3 --ratio 2 --learning-rate 0.02",
+                    second = "--steps 4 --objectives distil --learning-rate 0.01";
+  ASSERT_EQ(run(moved(rest, "one") + first, kOneThread).code, 0);
+  std::string further = moved(rest, "two");
+  const std::string method = "--method selfcp";
+  further.replace(further.find(method), method.size(), "--start-from " + path("one"));
+  ASSERT_EQ(run(further + second, kOneThread).code, 0);
+  const std::string recipe =
+      write("recipe.json",
+            R"({"method": "selfcp", "ratio": 2, "learning-rate": 0.01, "stages": [
+                {"steps": 6, "stop-after": 3, "learning-rate": 0.02},
+                {"steps": 4, "objectives": "distil"}]})");
+  std::string staged = rest + "--recipe " + recipe;
+  staged.replace(staged.find(method), method.size(), "");
+  const Result result = run(staged, kOneThread);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out).at("stage"), 2);
+  for (const auto& [made, wanted] : {std::pair("trained/stage-1", "one"), {"trained", "two"}}) {
+    EXPECT_EQ(losses(log(path(made))), losses(log(path(wanted))));
+    EXPECT_EQ(read_file(path(made) + "/compressor.safetensors"),
+              read_file(path(wanted) + "/compressor.safetensors"));
+  }
+  // In legs of a step each, and from the recipe that the run wrote.
+  std::string again = moved(staged, "again");
+  again.replace(again.find(recipe), recipe.size(), path("trained/recipe.json"));
+  for (int stage : {1, 1, 1, 2, 2, 2, 2}) {
+    const Result leg = run(again + " --minutes 1e-9", kOneThread);
+    ASSERT_EQ(leg.code, 0) << leg.err;
+    EXPECT_EQ(json::parse(leg.out).at("stage"), stage);
+  }
+  expect_same_files("again", "trained");
+  // What is given beside the recipe goes first in every stage.
+  const Result brief = run(moved(staged, "brief") + " --steps 2 --stop-after 1", kOneThread);
+  ASSERT_EQ(brief.code, 0) << brief.err;
+  EXPECT_EQ(log(path("brief/stage-1")).size(), 1u);
+  EXPECT_EQ(log(path("brief")).size(), 1u);
+}
+
+// All that they say is known: what is missing then is the data.
+TEST_F(Train, RecipesOfShippedCompressorsAreUnderstood) {
+  const std::string model = chatting_model();
+  int64_t recipes = 0;
+  for (const auto& entry :
+       fs::recursive_directory_iterator(fs::path(PRECIS_TEST_EXAMPLES_DIR) / "compressors")) {
+    if (entry.path().filename() != "recipe.json") continue;
+    refuse("train --recipe " + entry.path().string() + " --model " + model + " --data " +
+               path("nowhere.jsonl") + " --out " + path("trained"),
+           "nowhere.jsonl");
+    ++recipes;
+  }
+  EXPECT_EQ(recipes, 6);
+}
+
+TEST_F(Train, AStageThatIsWrongIsFoundBeforeTheFirst) {
+  const auto refuse_recipe = [&](const std::string& text, const std::string& part) {
+    refuse(training() + " --recipe " + write("recipe.json", text), part);
+    expect_nothing_at(path("trained"));
+  };
+  refuse_recipe(R"({"stages": [{"steps": 2}, {"stepps": 2}]})", "no flag --stepps");
+  refuse_recipe(R"({"stages": [{"steps": 2}, {"steps": "x"}]})", "steps");
+  refuse_recipe(R"({"stages": [{"steps": 2}, {"objectives": "magic"}]})", "magic");
+  refuse_recipe(R"({"stages": []})", "stages: not an array of JSON objects");
+  refuse_recipe(R"({"stages": [1]})", "stages: not an array of JSON objects");
+  refuse_recipe(R"({"stages": {"steps": 2}})", "stages: not an array of JSON objects");
 }
 
 // Legs of a run, each as long as a machine is lent for.
@@ -161,16 +294,7 @@ TEST_F(Train, ACacheSpeaksForTheData) {
 
 // What the model says itself becomes data that a run can learn from.
 TEST_F(Train, OwnAnswersAreTrainedWithInsideAChat) {
-  // A model that chats, and often says the token that ends an answer.
-  fs::copy(kModels + "llama", directory / "chats");
-  json config = json::parse(read_file(path("chats/tokenizer_config.json")));
-  config["eos_token"] = "a";
-  config["chat_template"] =
-      "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor "
-      "%}"
-      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-  overwrite(path("chats/tokenizer_config.json"), config.dump());
-  const std::string model = " --model " + path("chats");
+  const std::string model = " --model " + chatting_model();
   training();
   const std::string answers = path("answers.jsonl");
   const std::string ask = "distil-answers" + model + " --data " + path("data.jsonl") +

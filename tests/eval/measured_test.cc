@@ -44,6 +44,20 @@ TEST(RecoveredShare, LeavesOutSamplesWithNothingToGain) {
   EXPECT_DOUBLE_EQ(share->interval.high, 0.5);
 }
 
+// Of the two items only the first has something to gain: samples of the second alone would be
+// shares of a loss.
+TEST(RecoveredShare, LeavesOutSamplesInWhichTheFullTextLoses) {
+  const auto share = recovered_share(Values{4, 3}, Values{3, 2.5}, Values{2, 3.5});
+  EXPECT_DOUBLE_EQ(share->value, 1.5 / 1.5);
+  EXPECT_DOUBLE_EQ(share->interval.low, 0.5);
+  EXPECT_DOUBLE_EQ(share->interval.high, 1);
+}
+
+TEST(Measured, TheMedianOfAnEvenNumberIsBetweenTheMiddleTwo) {
+  EXPECT_DOUBLE_EQ(median_of(Values{7, 1}).value, 4);
+  EXPECT_DOUBLE_EQ(median_of(Values{9, 2, 4, 1}).value, 3);
+}
+
 TEST(Measured, MeansAndMediansHaveIntervals) {
   const Values values{1, 2, 3, 4, 10};
   const Measured mean = mean_of(values), median = median_of(values);

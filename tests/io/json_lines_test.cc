@@ -82,6 +82,15 @@ TEST_F(JsonLinesTest, ALineThatIsNoObjectIsNamed) {
   }
 }
 
+TEST_F(JsonLinesTest, WhatIsWrongWithALineIsSaid) {
+  refuse("{}\n[1]\n",
+         ErrorKind::kInvalidArgument,
+         "line 2 is not a JSON object in UTF-8: it is an array");
+  refuse("\"text\"\n", ErrorKind::kInvalidArgument, "it is a string");
+  refuse("{\"a\": 1, b}\n", ErrorKind::kInvalidArgument, "UTF-8: column 10: ");
+  refuse("{\"a\":\"\xff\"}\n", ErrorKind::kInvalidArgument, "ill-formed UTF-8");
+}
+
 TEST_F(JsonLinesTest, CompressedDataThatIsCutOffIsRefused) {
   const std::string whole = zstd("{\"text\":\"one two three\"}\n{}\n");
   for (size_t length = 4; length < whole.size(); ++length)

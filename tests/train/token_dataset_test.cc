@@ -22,7 +22,7 @@ class Dataset : public testing::Test {
   Dataset() {
     write({{{"text", "the first one"}, {"source", "somewhere"}},
            {{"context", "boats on a river"}, {"prompt", "what is there?"}, {"answer", "boats"}},
-           {{"text", ""}}});
+           {{"text", "a"}}});
   }
 
   void write(const std::vector<nlohmann::json>& lines) const {
@@ -49,7 +49,7 @@ TEST_F(Dataset, HoldsTextsAndQuestions) {
   EXPECT_EQ(said(dataset.row(1).text), "boats on a river");
   EXPECT_EQ(said(dataset.row(1).prompt), "what is there?");
   EXPECT_EQ(said(dataset.row(1).answer), "boats");
-  EXPECT_TRUE(dataset.row(2).text.empty());
+  EXPECT_EQ(said(dataset.row(2).text), "a");
   expect_error(ErrorKind::kInvalidArgument, "no row 3", [&] { dataset.row(3); });
 }
 
@@ -100,6 +100,17 @@ TEST_F(Dataset, NamesTheLineThatSaysNothing) {
   write({{{"text", "a"}}, {{"context", "b"}, {"answer", "c"}}});
   expect_error(
       ErrorKind::kInvalidArgument, "line 2", [&] { TokenDataset::read(data, *tokenizer); });
+}
+
+TEST_F(Dataset, NamesTheStringThatIsEmpty) {
+  const auto refuse = [&](const nlohmann::json& line, const char* part) {
+    write({{{"text", "a"}}, line});
+    expect_error(ErrorKind::kInvalidArgument, part, [&] { TokenDataset::read(data, *tokenizer); });
+  };
+  refuse({{"text", ""}}, "line 2: \"text\" is empty");
+  refuse({{"context", ""}, {"prompt", "b"}, {"answer", "c"}}, "line 2: \"context\" is empty");
+  refuse({{"context", "a"}, {"prompt", ""}, {"answer", "c"}}, "line 2: \"prompt\" is empty");
+  refuse({{"context", "a"}, {"prompt", "b"}, {"answer", ""}}, "line 2: \"answer\" is empty");
 }
 
 }  // namespace

@@ -11,6 +11,8 @@
 
 #include "compressors/selfcp.h"
 #include "io/json_file.h"
+#include "io/safetensors.h"
+#include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"
@@ -300,21 +302,101 @@ TEST_F(Training, PassesAreWeighedByTheirTokens) {
   }
   out.close();
   const TokenDataset data = TokenDataset::read(directory / "answers.jsonl", *tokenizer);
-  const auto first_loss = [&](const char* name, int64_t accumulate) {
+  const auto first_step = [&](const char* name, int64_t accumulate, auto make) {
     TrainerOptions options = few_steps(1);
     options.chained_share = 0;
     options.accumulate = accumulate;
     options.examples.objectives = {.go_on = 0, .instruct = 1};
-    const auto compressor = small(make_small_icae);
-    double loss = 0;
+    const auto compressor = small(make);
+    TrainingStep first;
     train(*compressor, *decoder, {data}, options, directory / name, [&](const TrainingStep& step) {
-      loss = step.loss;
+      first = step;
       return true;
     });
-    return loss;
+    return first;
   };
-  const double whole = first_loss("whole", 1);
-  EXPECT_NEAR(first_loss("parts", 4), whole, 1e-5 * whole);
+  const auto expect_same = [&](const std::string& name, auto make) {
+    const TrainingStep whole = first_step((name + "_whole").c_str(), 1, make),
+                       parts = first_step((name + "_parts").c_str(), 4, make);
+    EXPECT_NEAR(parts.loss, whole.loss, 1e-5 * whole.loss) << name;
+    EXPECT_NEAR(parts.gradient_norm, whole.gradient_norm, 1e-4 * whole.gradient_norm) << name;
+  };
+  expect_same("icae", make_small_icae);
+  expect_same("gisting", make_small_gisting);
+}
+
+// Before kept text of no tokens a gist has no row that predicts: passes differ in how many targets
+// they predict.
+TEST_F(Training, PassesAreWeighedByWhatTheyPredict) {
+  const TokenDataset data = TokenDataset::read(directory / "data.jsonl", *tokenizer);
+  const auto first_step = [&](const char* name, int64_t accumulate) {
+    TrainerOptions options = few_steps(1);
+    options.chained_share = 0;
+    options.accumulate = accumulate;
+    options.examples.lengths = {.min_older = 8, .max_older = 24, .target = 3};
+    options.examples.lengths.max_kept = 1;
+    const auto compressor = small(make_small_gisting);
+    TrainingStep first;
+    train(*compressor, *decoder, {data}, options, directory / name, [&](const TrainingStep& step) {
+      first = step;
+      return true;
+    });
+    return first;
+  };
+  const TrainingStep whole = first_step("whole", 1), parts = first_step("parts", 4);
+  EXPECT_NEAR(parts.loss, whole.loss, 1e-5 * whole.loss);
+  EXPECT_NEAR(parts.gradient_norm, whole.gradient_norm, 1e-4 * whole.gradient_norm);
+}
+
+TEST_F(Training, ARunThatStopsEarlyTakesTheSameStepsAndCanGoOn) {
+  const auto whole = losses(directory / "whole", few_steps(9));
+  TrainerOptions early = few_steps(9);
+  early.stop_after = 4;
+  auto taken = losses(directory / "early", early);
+  ASSERT_EQ(taken.size(), 4u);
+  EXPECT_TRUE(losses(directory / "early", early).empty());
+  for (const double loss : losses(directory / "early", few_steps(9))) taken.push_back(loss);
+  EXPECT_EQ(taken, whole);
+  early.stop_after = 10;
+  expect_error(
+      ErrorKind::kInvalidArgument, "stop_after", [&] { losses(directory / "other", early); });
+}
+
+TEST_F(Training, NumbersThatAreNotFiniteStopARunAndTheCheckpointStays) {
+  TrainerOptions options = few_steps(9);
+  options.checkpoint_every = 1;
+  options.learning_rate = 1e30;
+  expect_error(ErrorKind::kInvalidArgument, "try a smaller learning rate", [&] {
+    losses(directory / "out", options);
+  });
+  const SafetensorsFile kept = SafetensorsFile::open(directory / "out" / "checkpoint.safetensors");
+  EXPECT_EQ(kept.metadata().at("step"), "1");
+  for (const StoredTensor& stored : kept.tensors())
+    if (stored.dtype == "F32") {
+      EXPECT_TRUE(at::isfinite(to_tensor(stored)).all().item<bool>()) << stored.name;
+    }
+}
+
+// Half a line in the middle is no end of a killed run.
+TEST_F(Training, ADamagedLogIsNamed) {
+  losses(directory / "out", few_steps(3));
+  const std::string log = read_file(directory / "out" / "log.jsonl");
+  std::ofstream(directory / "out" / "log.jsonl") << log.substr(0, 9) << "\n" << log;
+  expect_error(
+      ErrorKind::kInvalidArgument, "log.jsonl", [&] { losses(directory / "out", few_steps(3)); });
+}
+
+// What runs that were killed while they wrote leave behind.
+TEST_F(Training, DraftsOfKilledRunsAreRemoved) {
+  losses(directory / "out", few_steps(3));
+  std::filesystem::create_directories(directory / "out" / "best");
+  const std::filesystem::path drafts[] = {directory / "out" / ".precis-1a2b.part",
+                                          directory / "out" / "best" / ".precis-3c4d.part"};
+  for (const std::filesystem::path& draft : drafts) std::ofstream(draft) << "half a checkpoint";
+  std::ofstream(directory / "out" / "mine.part") << "another's";
+  losses(directory / "out", few_steps(3));
+  for (const std::filesystem::path& draft : drafts) EXPECT_FALSE(std::filesystem::exists(draft));
+  EXPECT_TRUE(std::filesystem::exists(directory / "out" / "mine.part"));
 }
 
 // Found at the validation rows, before the first step.
