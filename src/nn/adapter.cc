@@ -24,23 +24,6 @@ void check_low_rank(const LowRank& change, int64_t out, int64_t in, const char* 
                " outputs");
 }
 
-// [n, in] -> [n, out], zeros where nothing changes.
-at::Tensor change_of(const LowRank& change, const at::Tensor& x, int64_t out) {
-  if (!change.down.defined()) return at::zeros({x.size(0), out}, x.options());
-  const auto dtype = x.scalar_type();
-  return ops::linear(ops::linear(x, change.down.to(dtype)), change.up.to(dtype)) * change.scale;
-}
-
-at::Tensor change_of_all(const AdapterLayer& layer,
-                         const at::Tensor& x,
-                         const DecoderConfig& config) {
-  const int64_t kv_size = config.num_kv_heads * config.head_dim;
-  return at::cat({change_of(layer.query, x, config.num_heads * config.head_dim),
-                  change_of(layer.key, x, kv_size),
-                  change_of(layer.value, x, kv_size)},
-                 1);
-}
-
 }  // namespace
 
 void check_adapter(const Adapter& adapter, const DecoderInput& input, const DecoderConfig& config) {
@@ -72,13 +55,17 @@ at::Tensor adapted_rows(const DecoderInput& input) {
   return adapted.size(0) == rows.size(0) ? at::Tensor() : adapted;
 }
 
-at::Tensor qkv_change(const AdapterLayer& layer,
+at::Tensor add_change(const LowRank& change,
                       const at::Tensor& x,
                       const at::Tensor& rows,
-                      const DecoderConfig& config) {
-  if (!rows.defined()) return change_of_all(layer, x, config);
-  const at::Tensor change = change_of_all(layer, x.index_select(0, rows), config);
-  return at::zeros({x.size(0), change.size(1)}, x.options()).index_add(0, rows, change);
+                      const at::Tensor& projected) {
+  if (!change.down.defined()) return projected;
+  const auto dtype = x.scalar_type();
+  const at::Tensor adapted = rows.defined() ? x.index_select(0, rows) : x;
+  const at::Tensor changed =
+      ops::linear(ops::linear(adapted, change.down.to(dtype)), change.up.to(dtype));
+  return rows.defined() ? projected.index_add(0, rows, changed, change.scale)
+                        : at::add(projected, changed, change.scale);
 }
 
 }  // namespace precis::nn

@@ -15,11 +15,12 @@ void check_adapter(const Adapter& adapter, const DecoderInput& input, const Deco
 // for.
 at::Tensor adapted_rows(const DecoderInput& input);
 
-// What the adapter adds to fused rows of q, k and v. x: [n, hidden]; rows: on which it acts, as
-// adapted_rows() has them. -> [n, (heads + 2 kv_heads) * head_dim] in x's dtype
-at::Tensor qkv_change(const AdapterLayer& layer,
+// projected + scale (x down) up, of q, k or v. projected: [n, out]; x: [n, hidden]; rows: on which
+// the adapter acts, as adapted_rows() has them. -> [n, out] in projected's dtype, projected itself
+// where nothing changes
+at::Tensor add_change(const LowRank& change,
                       const at::Tensor& x,
                       const at::Tensor& rows,
-                      const DecoderConfig& config);
+                      const at::Tensor& projected);
 
 }  // namespace precis::nn

@@ -2,6 +2,10 @@
 #include "nn/decoder_layer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <map>
+#include <utility>
 
 #include "base/check.h"
 #include "nn/adapter.h"
@@ -20,11 +24,22 @@ struct HeadRows {
   at::Tensor v;
 };
 
-HeadRows split_heads(const at::Tensor& qkv, const DecoderConfig& config) {
+// `qkv`: fused rows of queries, keys and values of x.
+HeadRows split_heads(const at::Tensor& qkv,
+                     const at::Tensor& x,
+                     int64_t layer,
+                     const DecoderPass& pass) {
+  const DecoderConfig& config = pass.config;
   const int64_t q_size = config.num_heads * config.head_dim;
   const int64_t kv_size = config.num_kv_heads * config.head_dim;
   // One split, so that its way back is one concatenation.
-  const std::vector<at::Tensor> parts = qkv.split_with_sizes({q_size, kv_size, kv_size}, 1);
+  std::vector<at::Tensor> parts = qkv.split_with_sizes({q_size, kv_size, kv_size}, 1);
+  if (pass.adapter != nullptr) {
+    const AdapterLayer& change = pass.adapter->layers[layer];
+    parts[0] = add_change(change.query, x, pass.adapted, parts[0]);
+    parts[1] = add_change(change.key, x, pass.adapted, parts[1]);
+    parts[2] = add_change(change.value, x, pass.adapted, parts[2]);
+  }
   const auto heads = [&](const at::Tensor& part) {
     return part.unflatten(1, {part.size(1) / config.head_dim, config.head_dim});
   };
@@ -100,7 +115,26 @@ at::Tensor attend_decode(const HeadRows& rows,
   return ops::decode_attention(rows.q, cached, options).flatten(1, 2);
 }
 
-// One sequence after the other. [num_tokens, heads * head_dim]
+// Sequences that go through attention together, as numbers of sequences: equally many rows over
+// equally many keys, where that takes no copy of keys that a cache holds.
+std::vector<std::vector<size_t>> alike(const std::vector<int64_t>& lengths,
+                                       const DecoderPass& pass) {
+  std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> groups;
+  std::vector<std::vector<size_t>> all;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    const int64_t cached = pass.cache.length(pass.input.cache_sequences[i]);
+    const bool alone =
+        pass.input.seen_rows.defined() || (cached > 0 && !c10::GradMode::is_enabled());
+    if (alone)
+      all.push_back({i});
+    else
+      groups[{lengths[i], cached}].push_back(i);
+  }
+  for (auto& [key, group] : groups) all.push_back(std::move(group));
+  return all;
+}
+
+// Sequences of any lengths behind any caches. [num_tokens, heads * head_dim]
 at::Tensor attend_each(const HeadRows& rows,
                        int64_t layer,
                        const DecoderPass& pass,
@@ -113,19 +147,28 @@ at::Tensor attend_each(const HeadRows& rows,
   const auto own_k = rows.k.split_with_sizes(lengths, 0);
   const auto own_v = rows.v.split_with_sizes(lengths, 0);
   const auto heads_first = [](const at::Tensor& x) { return x.transpose(0, 1); };
-  std::vector<at::Tensor> outputs;
-  for (size_t i = 0; i < lengths.size(); ++i) {
-    const auto [k, v] = pass.cache.append(
-        layer, pass.input.cache_sequences[i], heads_first(own_k[i]), heads_first(own_v[i]));
+  const auto together = [](const std::vector<at::Tensor>& one_each) {
+    return one_each.size() == 1 ? one_each[0].unsqueeze(0) : at::stack(one_each, 0);
+  };
+  std::vector<at::Tensor> outputs(lengths.size());
+  for (const std::vector<size_t>& group : alike(lengths, pass)) {
+    std::vector<at::Tensor> q, k, v;
+    for (const size_t i : group) {
+      const auto [keys, values] = pass.cache.append(
+          layer, pass.input.cache_sequences[i], heads_first(own_k[i]), heads_first(own_v[i]));
+      q.push_back(heads_first(own_q[i]));
+      k.push_back(keys);
+      v.push_back(values);
+    }
     const at::Tensor& all_seen = pass.input.seen_rows;
     const at::Tensor seen =
-        all_seen.defined() ? all_seen.narrow(0, starts[i], lengths[i]) : at::Tensor();
-    outputs.push_back(
-        ops::attention(
-            heads_first(own_q[i]).unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), options, seen)
-            .squeeze(0)
-            .transpose(0, 1)
-            .flatten(1, 2));
+        all_seen.defined() ? all_seen.narrow(0, starts[group[0]], lengths[group[0]]) : at::Tensor();
+    const at::Tensor attended = ops::attention(together(q), together(k), together(v), options, seen)
+                                    .transpose(1, 2)
+                                    .flatten(2, 3);
+    // One unbinding, so that its way back is one stack.
+    const std::vector<at::Tensor> own = attended.unbind(0);
+    for (size_t i = 0; i < group.size(); ++i) outputs[group[i]] = own[i];
   }
   return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
 }
@@ -136,11 +179,7 @@ at::Tensor attend_each(const HeadRows& rows,
 at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) const {
   const DecoderConfig& config = pass.config;
   const bool windowed = config.windowed[index];
-  at::Tensor projected = qkv(x);
-  if (pass.adapter != nullptr) {
-    projected = projected + qkv_change(pass.adapter->layers[index], x, pass.adapted, config);
-  }
-  HeadRows rows = split_heads(projected, config);
+  HeadRows rows = split_heads(qkv(x), x, index, pass);
   if (q_norm.defined()) {
     rows.q = ops::rms_norm(rows.q, q_norm, config.rms_norm_epsilon);
     rows.k = ops::rms_norm(rows.k, k_norm, config.rms_norm_epsilon);

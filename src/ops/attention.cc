@@ -2,6 +2,7 @@
 #include "ops/attention.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <limits>
 
@@ -83,9 +84,15 @@ void check_shapes(const at::Tensor& q,
                "; expected one dtype");
 }
 
-// bfloat16 on a processor that has no products of its own for it.
-bool products_are_slow(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && !processor_has_bfloat16();
+constexpr int64_t kShort = 192;  // queries; a way back of as many takes as long in either dtype
+
+// bfloat16 on a processor that has no products of its own for it, and short sequences on their way
+// back: libtorch sets up a product of bfloat16 anew for every 32 queries of every head, which takes
+// longer than float32 does (112 queries, 9 heads: 2 times).
+bool is_faster_in_float32(const at::Tensor& q, const at::Tensor& k) {
+  if (!q.is_cpu() || q.scalar_type() != at::kBFloat16) return false;
+  const bool way_back = c10::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad());
+  return !processor_has_bfloat16() || (way_back && q.size(2) <= kShort);
 }
 
 at::Tensor prefill(const at::Tensor& q,
@@ -98,13 +105,13 @@ at::Tensor prefill(const at::Tensor& q,
   const bool plain_causal = n == m && !windowed && !seen.defined();
   std::optional<at::Tensor> mask;
   if (!plain_causal) mask = allowed(n, m, windowed ? options.window : 0, seen, q.device());
-  return at::scaled_dot_product_attention(q,
-                                          repeat_heads(k, q.size(1)),
-                                          repeat_heads(v, q.size(1)),
-                                          mask,
-                                          0.0,
-                                          plain_causal,
-                                          options.scale);
+  // The processor's kernel reads a shared head for each query head; of a GPU's not all do.
+  const bool shares_heads = q.is_cpu() && q.size(1) != k.size(1);
+  const auto heads = [&](const at::Tensor& x) {
+    return shares_heads ? x : repeat_heads(x, q.size(1));
+  };
+  return at::scaled_dot_product_attention(
+      q, heads(k), heads(v), mask, 0.0, plain_causal, options.scale, shares_heads);
 }
 
 }  // namespace
@@ -129,7 +136,7 @@ at::Tensor attention(const at::Tensor& q,
                      const AttentionOptions& options,
                      const at::Tensor& seen) {
   check_shapes(q, k, v, seen);
-  if (products_are_slow(q)) {
+  if (is_faster_in_float32(q, k)) {
     return prefill(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), options, seen)
         .to(q.scalar_type());
   }

@@ -99,7 +99,7 @@ void ExampleSampler::find_answers() {
                " tokens");
 }
 
-int64_t ExampleSampler::older_length(int64_t step) const {
+StepLengths ExampleSampler::lengths(int64_t step) const {
   const ExampleLengths& lengths = options_.lengths;
   int64_t longest = lengths.max_older;
   if (step < lengths.grow_steps) {
@@ -108,10 +108,12 @@ int64_t ExampleSampler::older_length(int64_t step) const {
               std::llround(grown * static_cast<double>(lengths.max_older - lengths.min_older));
   }
   auto random = generator(options_.seed, static_cast<uint64_t>(step), Purpose::kOlder);
-  return between(random, lengths.min_older, longest);
+  auto keeper = generator(options_.seed, static_cast<uint64_t>(step), Purpose::kKept);
+  return {between(random, lengths.min_older, longest),
+          between(keeper, lengths.min_kept, lengths.max_kept)};
 }
 
-TrainingExample ExampleSampler::draw(uint64_t index, int64_t older) const {
+TrainingExample ExampleSampler::draw(uint64_t index, const StepLengths& drawn) const {
   const ObjectiveWeights& weights = options_.objectives;
   auto chooser = generator(options_.seed, index, Purpose::kObjective);
   const double chosen = share(chooser) * weights.sum();
@@ -123,10 +125,9 @@ TrainingExample ExampleSampler::draw(uint64_t index, int64_t older) const {
       std::upper_bound(cumulative_.begin(), cumulative_.end(), place) - cumulative_.begin();
   const Range text = dataset_.row(texts_[found]).text;
   const ExampleLengths& lengths = options_.lengths;
-  auto keeper = generator(options_.seed, index, Purpose::kKept);
   const int64_t room = std::ssize(text) - lengths.min_older - lengths.target;
-  const int64_t kept = std::min(room, between(keeper, lengths.min_kept, lengths.max_kept));
-  const int64_t fitting = std::min(older, std::ssize(text) - kept - lengths.target);
+  const int64_t kept = std::min(room, drawn.kept);
+  const int64_t fitting = std::min(drawn.older, std::ssize(text) - kept - lengths.target);
   const int64_t size = fitting + kept + lengths.target;
   const Range piece = text.subspan(between(random, 0, std::ssize(text) - size), size);
   if (chosen < weights.instruct + weights.autoencode) return said_again(piece.first(fitting));

@@ -44,6 +44,13 @@ struct ExampleOptions {
   uint64_t seed = 1;
 };
 
+// What the examples of a step have in common, in tokens: equal lengths are one product in
+// attention.
+struct StepLengths {
+  int64_t older = 0;  // that are compressed
+  int64_t kept = 0;   // between memory and target
+};
+
 // Draws examples: the same seed and index give the same example, whatever was drawn before, so that
 // a resumed run sees what the interrupted one would have seen. Longer texts are drawn more often,
 // in proportion to where a target can lie; rows with an answer are drawn evenly.
@@ -53,9 +60,9 @@ class ExampleSampler {
   // or if no row has an answer where answers are to be learnt. Borrows the dataset.
   ExampleSampler(const TokenDataset& dataset, const ExampleOptions& options);
 
-  // `older`: tokens to be compressed; fewer where the text has fewer.
-  TrainingExample draw(uint64_t index, int64_t older) const;
-  int64_t older_length(int64_t step) const;  // drawn for a step, from 1
+  // Of these lengths, or shorter where the text is.
+  TrainingExample draw(uint64_t index, const StepLengths& lengths) const;
+  StepLengths lengths(int64_t step) const;  // drawn for a step, from 1
 
   // Examples of each kind that may be drawn, as long as any can be: of rows with an answer the one
   // with the longest text, the longest rest and the most in all.

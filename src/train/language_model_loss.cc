@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "io/memory_contents.h"
+#include "ops/vocabulary_loss.h"
 #include "prompt/frame_parts.h"
 #include "prompt/packed_pass.h"
 #include "prompt/splice.h"
@@ -112,26 +113,6 @@ void add_teacher(const Decoder& decoder,
   batch.teacher = pass.read();
 }
 
-at::Tensor wide_logits(const Decoder& decoder, const at::Tensor& hidden) {
-  const at::Tensor logits = decoder.logits(hidden);
-  return logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
-}
-
-// Sums over rows [k, hidden] that predict `targets` [k], or what `teacher` [k, hidden] predicts.
-at::Tensor label_loss(const Decoder& decoder, const at::Tensor& hidden, const at::Tensor& targets) {
-  return at::cross_entropy_loss(wide_logits(decoder, hidden), targets, {}, at::Reduction::Sum);
-}
-
-at::Tensor teacher_loss(const Decoder& decoder,
-                        const at::Tensor& hidden,
-                        const at::Tensor& teacher) {
-  const at::Tensor wanted = wide_logits(decoder, teacher).log_softmax(1);
-  return at::kl_div(wide_logits(decoder, hidden).log_softmax(1),
-                    wanted,
-                    at::Reduction::Sum,
-                    /*log_target=*/true);
-}
-
 // Rows that a batch learns from its targets: all that have no teacher.
 at::Tensor labelled_rows(const PredictedBatch& batch) {
   at::Tensor labelled = at::ones({batch.hidden.size(0)}, batch.targets.options().dtype(at::kBool));
@@ -179,20 +160,28 @@ double cross_entropy(const Decoder& decoder,
   // Logits of all rows at once would be the largest tensor of a training step by far.
   const auto add = [&](const at::Tensor& rows, const auto& loss_of) {
     for (int64_t first = 0; first < rows.size(0); first += kRowsPerChunk) {
-      const int64_t size = std::min(kRowsPerChunk, rows.size(0) - first);
-      const at::Tensor chunk = rows.narrow(0, first, size);
-      const at::Tensor loss = loss_of(hidden.index_select(0, chunk), chunk, first);
-      sum += loss.detach();
-      if (backward) (loss * (scale / count)).backward();
+      const at::Tensor chunk = rows.narrow(0, first, std::min(kRowsPerChunk, rows.size(0) - first));
+      const at::Tensor logits = decoder.logits(hidden.index_select(0, chunk));
+      const at::Tensor gradient = backward ? at::empty_like(logits) : at::Tensor();
+      sum += loss_of(logits.detach(), chunk, first, gradient);
+      if (backward) logits.backward(gradient);
     }
   };
-  add(labelled_rows(batch), [&](const at::Tensor& rows, const at::Tensor& chunk, int64_t) {
-    return label_loss(decoder, rows, batch.targets.index_select(0, chunk));
-  });
+  add(labelled_rows(batch),
+      [&](const at::Tensor& logits, const at::Tensor& chunk, int64_t, const at::Tensor& gradient) {
+        return ops::cross_entropy_sum(
+            logits, batch.targets.index_select(0, chunk), scale / count, gradient);
+      });
   if (batch.taught_rows.defined()) {
-    add(batch.taught_rows, [&](const at::Tensor& rows, const at::Tensor&, int64_t first) {
-      return teacher_loss(decoder, rows, batch.teacher.narrow(0, first, rows.size(0)));
-    });
+    add(batch.taught_rows,
+        [&](const at::Tensor& logits,
+            const at::Tensor&,
+            int64_t first,
+            const at::Tensor& gradient) {
+          const c10::NoGradGuard no_grad;
+          const at::Tensor teacher = decoder.logits(batch.teacher.narrow(0, first, logits.size(0)));
+          return ops::divergence_sum(logits, teacher, scale / count, gradient);
+        });
   }
   if (backward) batch.hidden.backward(hidden.grad());
   return sum.item<double>() / count;

@@ -106,7 +106,7 @@ int64_t write_own_answers(const Engine& engine,
     std::vector<Prompt> prompts;
     for (int64_t index = first; index < last; ++index) {
       // Lengths by the index alone, so that an interrupted run asks what a whole one would ask.
-      const TrainingExample example = sampler.draw(index, sampler.older_length(index + 1));
+      const TrainingExample example = sampler.draw(index, sampler.lengths(index + 1));
       const std::string context = engine.tokenizer().decode(example.segment.tokens);
       const std::string& prompt = asked[index % std::ssize(asked)];
       rows.push_back({{"index", index}, {"context", context}, {"prompt", prompt}});

@@ -144,14 +144,12 @@ class Run {
   }
 
  private:
-  // All examples of a step are equally long where their texts allow it: equal lengths are one
-  // product in attention.
   std::vector<TrainingExample> draw(int64_t step) const {
-    const int64_t older = sampler_.older_length(step);
+    const StepLengths lengths = sampler_.lengths(step);
     std::vector<TrainingExample> examples;
     for (int64_t i = 0; i < options_.batch; ++i) {
       const uint64_t index = static_cast<uint64_t>(step) * options_.batch + i;
-      examples.push_back(sampler_.draw(index, older));
+      examples.push_back(sampler_.draw(index, lengths));
     }
     return examples;
   }
@@ -166,7 +164,7 @@ class Run {
     const ExampleSampler sampler(data, options);
     std::vector<TrainingExample> examples;
     for (int64_t i = 0; i < options_.validation_examples; ++i)
-      examples.push_back(sampler.draw(i, options.lengths.max_older));
+      examples.push_back(sampler.draw(i, {options.lengths.max_older, sampler.lengths(i).kept}));
     return examples;
   }
 
@@ -250,7 +248,7 @@ class Run {
     if (!options_.ratios.empty()) drawn.ratio = options_.ratios[random() % options_.ratios.size()];
     if (static_cast<double>(random() >> 11) * 0x1.0p-53 >= options_.chained_share) return drawn;
     drawn.chaining = random() % 2 == 0 ? Chaining::kConcat : Chaining::kRecursive;
-    drawn.segment = chain_segment(sampler_.older_length(step));
+    drawn.segment = chain_segment(sampler_.lengths(step).older);
     return drawn;
   }
 

@@ -151,7 +151,19 @@ class AdaptedRows : public testing::Test {
   at::Tensor change(const at::Tensor& rows) const {
     DecoderInput input;
     input.adapted_rows = rows;
-    return nn::qkv_change(layer, x, nn::adapted_rows(input), shape);
+    return changes(nn::adapted_rows(input));
+  }
+
+  // Of q, k and v, side by side.
+  at::Tensor changes(const at::Tensor& rows) const {
+    const auto change_of = [&](const LowRank& low_rank, int64_t heads) {
+      return nn::add_change(
+          low_rank, x, rows, at::zeros({x.size(0), heads * shape.head_dim}, x.options()));
+    };
+    return at::cat({change_of(layer.query, shape.num_heads),
+                    change_of(layer.key, shape.num_kv_heads),
+                    change_of(layer.value, shape.num_kv_heads)},
+                   1);
   }
 
   DecoderConfig shape;
@@ -165,7 +177,7 @@ TEST_F(AdaptedRows, ChangeAsTheyDoWhereAllAreAdapted) {
                                           {true, true, true, true, true}}) {
     const at::Tensor rows = at::zeros({5}, at::kBool);
     for (int64_t i = 0; i < 5; ++i) rows[i].fill_(static_cast<bool>(marked[i]));
-    const at::Tensor all = nn::qkv_change(layer, x, {}, shape);
+    const at::Tensor all = changes({});
     const auto expected = change_and_gradients(all * rows.unsqueeze(1).to(at::kDouble)),
                actual = change_and_gradients(change(rows));
     for (size_t i = 0; i < actual.size(); ++i)

@@ -148,6 +148,58 @@ TEST_P(Ops, PrefillAttentionEqualsItsReference) {
   }
 }
 
+// Shared heads go to libtorch's fused kernel as they are, also where gradients are wanted: what it
+// refuses would be read by the slow one.
+TEST(AttentionOfSharedHeads, IsTheFusedKernels) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const bool gradients : {false, true}) {
+      const auto heads = [&](int64_t count) {
+        return at::randn({2, count, 40, 64}, dtype).requires_grad_(gradients);
+      };
+      const at::Tensor q = heads(9), k = heads(3), v = heads(3);
+      const at::Tensor mask = at::ones({40, 40}, at::kBool).tril();
+      constexpr int64_t kFlash = 1;  // at::native::SDPBackend, a header of libtorch's own
+      EXPECT_EQ(at::_fused_sdp_choice(q, k, v, {}, 0.0, true, 0.125, true), kFlash);
+      EXPECT_EQ(at::_fused_sdp_choice(q, k, v, mask, 0.0, false, 0.125, true), kFlash);
+    }
+  }
+}
+
+// On their way back short sequences and long ones take different products.
+TEST_P(Ops, GradientsOfAttentionEqualItsReferences) {
+  const c10::AutoGradMode gradients_on(true);
+  for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{40, 40}, {5, 33}, {200, 200}}) {
+    const auto gradients = [&](const auto& attention, at::ScalarType dtype) {
+      at::manual_seed(3);
+      std::vector<at::Tensor> leaves;
+      for (const auto& [heads, rows] :
+           {std::pair<int64_t, int64_t>{6, queries}, {3, keys}, {3, keys}})
+        leaves.push_back(at::randn({2, heads, rows, 32}).to(dtype).requires_grad_(true));
+      const at::Tensor attended = attention(leaves[0], leaves[1], leaves[2]);
+      (attended * at::arange(32).cos().to(dtype)).sum().backward();
+      return std::vector{leaves[0].grad(), leaves[1].grad(), leaves[2].grad()};
+    };
+    const ops::AttentionOptions options{0.2, 0};
+    const auto got = gradients(
+        [&](const auto& q, const auto& k, const auto& v) {
+          return ops::attention(q, k, v, options);
+        },
+        GetParam().dtype);
+    const auto wanted = gradients(
+        [&](const auto& q, const auto& k, const auto& v) {
+          return ops::reference::attention(q, k, v, options);
+        },
+        at::kFloat);
+    for (size_t i = 0; i < got.size(); ++i) {
+      EXPECT_EQ(got[i].scalar_type(), GetParam().dtype);
+      const double largest = wanted[i].abs().max().item<double>();
+      EXPECT_LT((got[i].to(at::kFloat) - wanted[i]).abs().max().item<double>(),
+                (GetParam().dtype == at::kFloat ? 1e-5 : 0.03) * largest)
+          << queries << " queries, gradient " << i;
+    }
+  }
+}
+
 // Queries in the places of keys that are there already, as a causal pass has them.
 TEST_P(Ops, QueriesThatSeeUpToTheirPlaceEqualThoseOfAPass) {
   const at::Tensor q = random({2, 6, 20, 32}), k = random({2, 3, 20, 32}),

@@ -58,7 +58,11 @@ TEST_F(Examples, OlderKeptAndTargetFollowEachOther) {
   };
   std::set<size_t> kept;
   for (uint64_t i = 0; i < 200; ++i) {
-    const TrainingExample example = sampler.draw(i, 12);
+    const StepLengths drawn = sampler.lengths(static_cast<int64_t>(i) + 1);
+    EXPECT_GE(drawn.older, 8);
+    EXPECT_LE(drawn.older, 20);
+    const TrainingExample example = sampler.draw(i, {12, drawn.kept});
+    EXPECT_EQ(std::ssize(example.prompt), drawn.kept);
     EXPECT_EQ(example.segment.tokens.size(), 12);
     EXPECT_EQ(example.targets.size(), 6);
     kept.insert(example.prompt.size());
@@ -73,7 +77,7 @@ TEST_F(Examples, OlderKeptAndTargetFollowEachOther) {
 TEST_F(Examples, TheSameIndexGivesTheSameExample) {
   const ExampleSampler one(*dataset, options()), other(*dataset, options());
   for (uint64_t i = 50; i-- > 0;) {
-    EXPECT_EQ(one.draw(i, 10).segment.tokens, other.draw(i, 10).segment.tokens);
+    EXPECT_EQ(one.draw(i, {10}).segment.tokens, other.draw(i, {10}).segment.tokens);
   }
 }
 
@@ -83,7 +87,7 @@ TEST_F(Examples, ObjectivesAreDrawnByWeight) {
   constexpr int kDraws = 5000;
   double autoencode = 0, go_on = 0, instruct = 0, distil = 0;
   for (uint64_t i = 0; i < kDraws; ++i) {
-    const TrainingExample example = sampler.draw(i, 10);
+    const TrainingExample example = sampler.draw(i, {10});
     autoencode += example.use == MemoryUse::kAutoencode;
     instruct += example.use == MemoryUse::kInstruct;
     distil += example.distils;
@@ -100,19 +104,19 @@ TEST_F(Examples, OlderPartsGrow) {
   growing.lengths.grow_steps = 100;
   const ExampleSampler sampler(*dataset, growing);
   int64_t early = 0, late = 0;
-  for (int64_t step = 1; step <= 10; ++step) early = std::max(early, sampler.older_length(step));
-  for (int64_t step = 100; step <= 200; ++step) late = std::max(late, sampler.older_length(step));
+  for (int64_t step = 1; step <= 10; ++step) early = std::max(early, sampler.lengths(step).older);
+  for (int64_t step = 100; step <= 200; ++step) late = std::max(late, sampler.lengths(step).older);
   EXPECT_LE(early, 10);
   EXPECT_EQ(late, 20);
 }
 
 TEST_F(Examples, EndsWhatIsSaidAgainAndAnswers) {
   const ExampleSampler again(*dataset, options({.autoencode = 1, .go_on = 0}));
-  const TrainingExample said = again.draw(3, 10);
+  const TrainingExample said = again.draw(3, {10});
   EXPECT_EQ(said.targets.back(), 2);
   EXPECT_EQ(said.targets.size(), said.segment.tokens.size() + 1);
   const ExampleSampler asked(*dataset, options({.go_on = 0, .instruct = 1}));
-  const TrainingExample answer = asked.draw(3, 10);
+  const TrainingExample answer = asked.draw(3, {10});
   EXPECT_EQ(answer.use, MemoryUse::kInstruct);
   EXPECT_EQ(answer.targets.back(), 2);
   EXPECT_FALSE(answer.prompt.empty());
