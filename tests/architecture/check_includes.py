@@ -23,7 +23,7 @@ ALLOWED = {
     "compressors": {"base", "io", "nn", "ops"},
     "prompt": {"base", "io", "text"},
     "engine": {"base", "compressors", "io", "models", "ops", "prompt", "text"},
-    "train": {"base", "io", "prompt", "text"},
+    "train": {"base", "io", "ops", "prompt", "text"},
     "eval": {"base", "io", "text"},
     "cli": {"base", "compressors", "engine", "eval", "io", "text", "train"},
 }
