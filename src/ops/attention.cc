@@ -123,9 +123,11 @@ at::Tensor reference::attention(const at::Tensor& q,
                                 const at::Tensor& seen) {
   const at::Tensor keys = repeat_heads(k, q.size(1));
   const at::Tensor mask = allowed(q.size(2), k.size(2), options.window, seen, q.device());
+  // In bfloat16 scores as large as those that IC-Former begins with (over 100) would become whole
+  // numbers before they are scaled.
+  const auto wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor scores =
-      (at::matmul(q, keys.transpose(-2, -1)) * options.scale)
-          .to(q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat)
+      (at::matmul(q.to(wide), keys.to(wide).transpose(-2, -1)) * options.scale)
           .masked_fill(mask.logical_not(), -std::numeric_limits<float>::infinity());
   return at::matmul(scores.softmax(-1).to(q.scalar_type()), repeat_heads(v, q.size(1)));
 }
