@@ -156,6 +156,7 @@ std::vector<std::unique_ptr<Stage>> stages_of(const Flags& flags, const CLI::App
     Stage& stage = *stages.emplace_back(make_stage(command, recipes[i], flags, previous));
     stage.name = recipes.size() == 1 ? "training" : concat("stage ", i + 1, " of ", recipes.size());
     if (i + 1 < recipes.size()) stage.flags.out = flags.out / concat("stage-", i + 1);
+    check_is_no_others(stage.flags.out);
     all.push_back(stage.recipe);
   }
   if (all.size() > 1) stages.back()->recipe = {{"stages", all}};

@@ -269,14 +269,20 @@ class Run {
   std::unique_ptr<torch::optim::AdamW> optimizer_;
 };
 
-// A run writes its compressor after a checkpoint: one without is another's.
-void check_directory(const std::filesystem::path& directory) {
+void make_directory(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   PRECIS_CHECK(
       !error, kInvalidArgument, directory.string(), ": cannot be created: ", error.message());
+}
+
+}  // namespace
+
+// A run writes its compressor after a checkpoint.
+void check_is_no_others(const std::filesystem::path& directory) {
+  std::error_code ignored;
   const auto has = [&](const char* name) {
-    return std::filesystem::exists(directory / name, error);
+    return std::filesystem::exists(directory / name, ignored);
   };
   PRECIS_CHECK(
       has("checkpoint.safetensors") || !(has("compressor.json") || has("compressor.safetensors")),
@@ -284,8 +290,6 @@ void check_directory(const std::filesystem::path& directory) {
       directory.string(),
       ": holds a compressor that no checkpoint belongs to; use another directory");
 }
-
-}  // namespace
 
 void train(Compressor& compressor,
            const Decoder& decoder,
@@ -295,7 +299,8 @@ void train(Compressor& compressor,
            const TrainingCallback& on_step) {
   check_options(options, compressor);
   Run run(compressor, decoder, data, options);  // refuses lengths that no text has
-  check_directory(directory);
+  check_is_no_others(directory);
+  make_directory(directory);
   run.try_longest();
   remove_drafts(directory);  // of runs that were killed while they wrote
   remove_drafts(directory / "best");

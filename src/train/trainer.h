@@ -51,6 +51,10 @@ struct TrainingData {
   const TokenDataset* validation = nullptr;  // null: there is none
 };
 
+// Throws kInvalidArgument if `directory` holds a compressor that no checkpoint belongs to: it is
+// another's. train() asks too; to be asked before long work.
+void check_is_no_others(const std::filesystem::path& directory);
+
 // Hears about every step; returning false stops after a checkpoint.
 using TrainingCallback = std::function<bool(const TrainingStep&)>;
 

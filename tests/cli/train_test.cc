@@ -182,6 +182,12 @@ TEST_F(Train, AStageThatIsWrongIsFoundBeforeTheFirst) {
   refuse_recipe(R"({"stages": [{"steps": 2}, {"stepps": 2}]})", "no flag --stepps");
   refuse_recipe(R"({"stages": [{"steps": 2}, {"steps": "x"}]})", "steps");
   refuse_recipe(R"({"stages": [{"steps": 2}, {"objectives": "magic"}]})", "magic");
+  fs::create_directories(path("anothers"));
+  overwrite(path("anothers/compressor.json"), "{}");
+  refuse(moved(training(), "anothers") + " --recipe " +
+             write("recipe.json", R"({"stages": [{"steps": 2}, {"steps": 2}]})"),
+         "no checkpoint belongs to");
+  EXPECT_FALSE(fs::exists(path("anothers/stage-1")));
   refuse_recipe(R"({"stages": []})", "stages: not an array of JSON objects");
   refuse_recipe(R"({"stages": [1]})", "stages: not an array of JSON objects");
   refuse_recipe(R"({"stages": {"steps": 2}})", "stages: not an array of JSON objects");
