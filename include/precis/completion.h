@@ -14,7 +14,8 @@ namespace precis {
 struct Savings {
   int64_t prompt_tokens =
       0;  // of the prompt as given, memories counted by the text that they stand for
-  int64_t prompt_rows = 0;        // that the model read in their place
+  int64_t prompt_rows = 0;        // that stand in their place
+  int64_t rows_read = 0;          // of those, that the model read: all but cached memories
   int64_t compressed_tokens = 0;  // text that this request compressed
   int64_t memory_rows = 0;        // rows of memory in the prompt
   int64_t kv_bytes_saved = 0;     // keys and values that the rows not read would have taken

@@ -62,7 +62,8 @@ class Compressor {
   virtual int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const = 0;
 
   // One memory each, in order. Throws kInvalidArgument for an empty segment, for ids outside the
-  // vocabulary and for options that the method cannot obey.
+  // vocabulary and for options that the method cannot obey, kCancelled if options.progress returns
+  // false.
   virtual std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                               const CompressOptions& options) const = 0;
 
@@ -75,5 +76,8 @@ class Compressor {
   // Writes compressor.json and compressor.safetensors into `directory`.
   virtual void save(const std::filesystem::path& directory) const = 0;
 };
+
+// For compressors: calls `progress`, if any. Throws kCancelled if it returns false.
+void report_progress(const CompressProgress& progress, double done);
 
 }  // namespace precis

@@ -18,7 +18,8 @@ namespace precis {
 // Embeddings, norms, rotations, softmax and activations are left out. Attention counts in full, not
 // causal-halved: every row of a pass sees all of its rows, or a window of them in layers with one.
 // What stands around a text or a memory in a prompt is left out too, and whether the model's
-// context window holds all of it is not asked.
+// context window holds all of it is not asked. Of a built-in compressor the products that select
+// and fit rows count as well; forward selection and Cholesky factorisations do not.
 //
 // FLOPs are exact below 2^53. All functions throw kInvalidArgument for lengths outside 1 to 2^24,
 // for elements of less than a byte, for compressors of impossible sizes, and where parameters,
@@ -40,7 +41,7 @@ ContextCost context_cost(const DecoderConfig& model, int64_t num_tokens, int64_t
 
 // What it costs to compress a text and to read the memory instead.
 struct CompressionCost {
-  int64_t parameters = 0;     // of the compressor: elements that were trained
+  int64_t parameters = 0;     // of the compressor: elements that were trained; built-in: 0
   double compress_flops = 0;  // text to memory, with the LoRA merged into the model's weights, as
                               // the paper counts it
   double adapter_flops = 0;   // what the LoRA costs in addition where it is not merged: two narrow

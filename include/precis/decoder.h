@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -81,6 +82,19 @@ struct DecoderInput {
   at::Tensor wanted_rows = {};
 };
 
+// What a layer's attention computed in a pass, for those who study or compress its cache.
+struct ObservedLayer {
+  int64_t index = 0;
+  // [num_tokens, num_heads, head_dim], in the decoder's dtype: after the query norm, if there is
+  // one, before rotation.
+  at::Tensor queries;
+};
+
+// Called by Decoder::forward once for each layer, in order, on the calling thread, when the layer's
+// new keys and values are in the cache (KvCache::rows) and before the next layer runs. What it
+// throws ends the pass.
+using LayerObserver = std::function<void(const ObservedLayer& layer)>;
+
 // While one is alive in a thread, decoders that run there under gradients keep nothing of what
 // their MLPs compute, and compute it once more on the way back: less memory, more time (activation
 // checkpointing, Chen et al. 2016, arXiv 1604.06174). Results are the same up to rounding.
@@ -118,9 +132,11 @@ class Decoder {
   // sequence and to the rows of its sequence up to itself, or to what `seen_rows` says; the new
   // rows join the cache. Throws kInvalidArgument for shapes that do not fit each other or the
   // model, and on a CPU for wanted rows that are not there; the cache is then as it was.
+  // `observer`, if any, is called for each layer; what it throws leaves the cache unusable.
   virtual at::Tensor forward(const DecoderInput& input,
                              KvCache& cache,
-                             const Adapter* adapter = nullptr) const = 0;
+                             const Adapter* adapter = nullptr,
+                             const LayerObserver* observer = nullptr) const = 0;
 
   // [n, hidden] -> [n, vocab_size].
   virtual at::Tensor logits(const at::Tensor& hidden) const = 0;

@@ -28,8 +28,9 @@ struct FramedPrompt {
 // Receives text as it is generated, whole characters at a time; returning false cancels.
 using TextCallback = std::function<bool(std::string_view text)>;
 
-// A frozen model, its tokenizer and, if asked for, a compressor. Methods are const and may be
-// called from several threads. Every failure is a precis::Error.
+// A frozen model, its tokenizer and a compressor, which is the built-in "attention_matching" where
+// none is asked for. Methods are const and may be called from several threads. Every failure is a
+// precis::Error.
 class Engine {
  public:
   // Throws kNotFound, kBadWeights or kUnsupported, naming the file; kUnsupported for a device that
@@ -47,8 +48,8 @@ class Engine {
   Engine& operator=(Engine&&) noexcept;
   ~Engine();
 
-  // A text as memory. Throws kInvalidArgument for an empty text, invalid UTF-8, or if no compressor
-  // was loaded.
+  // A text as memory. Throws kInvalidArgument for an empty text, invalid UTF-8, or if the engine
+  // was assembled without a compressor, kCancelled if options.progress returns false.
   Memory compress(std::string_view text, const CompressOptions& options = {}) const;
   // The same for token ids, and for many texts at once, batched. Throws as compress.
   Memory compress_ids(std::span<const TokenId> ids, const CompressOptions& options = {}) const;
@@ -77,7 +78,7 @@ class Engine {
 
   // What the loaded compressor was trained to see around memories: to say the text again, to go on
   // with it, or to answer `text` about it. Throws kUnsupported for a use that it was not made for,
-  // kInvalidArgument if no compressor was loaded.
+  // kInvalidArgument for memories of another method and if there is no compressor.
   FramedPrompt frame(std::span<const Memory> memories,
                      MemoryUse use,
                      const std::string& text = {}) const;
@@ -95,15 +96,16 @@ class Engine {
 
   // How likely the model finds `continuation` after `context`, in nats for each id. Directly after
   // a memory, the compressor's continuation mark is read first. With an empty context the first id
-  // is not scored. Throws kInvalidArgument for nothing to score, ids outside the vocabulary, or
-  // more than the context window holds.
+  // is not scored, nor is it directly after keys and values without such a mark. Throws
+  // kInvalidArgument for nothing to score, ids outside the vocabulary, or more than the context
+  // window holds.
   Score score(const Prompt& context, std::string_view continuation) const;
   Score score_ids(const Prompt& context, std::span<const TokenId> continuation) const;
 
   // The parts, for those who extend Precis (precis/decoder.h, tokenizer.h, compressor.h).
   const Decoder& decoder() const;
   const Tokenizer& tokenizer() const;    // throws kNotFound if the model came without
-  const Compressor* compressor() const;  // null: none was loaded
+  const Compressor* compressor() const;  // null: assembled without one
 
  private:
   struct Parts;

@@ -12,7 +12,8 @@ enum class ErrorKind {
   kBadWeights,       // a file that is damaged, or does not fit the model
   kUnsupported,      // well-formed, but outside what Precis implements
   kOutOfMemory,
-  kInternal,  // a defect of Precis itself
+  kCancelled,  // a callback asked to stop
+  kInternal,   // a defect of Precis itself
 };
 
 // The one exception that Precis throws. The message says what is wrong, what was expected and

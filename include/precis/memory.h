@@ -31,9 +31,9 @@ class Memory {
   std::string content_hash() const;  // of the rows
 
   // A safetensors file: tensor "embeddings" [num_tokens, hidden], or "keys" and "values" [layers,
-  // kv_heads, num_tokens, head_dim] with metadata first_position and next_position; provenance as
-  // metadata. The file appears whole or not at all. Throws kInvalidArgument if it cannot be
-  // written.
+  // kv_heads, num_tokens, head_dim] and "lengths" [layers, kv_heads] int64, the rows of each head,
+  // with metadata first_position, next_position and num_sinks; provenance as metadata. The file
+  // appears whole or not at all. Throws kInvalidArgument if it cannot be written.
   void save(const std::filesystem::path& path) const;
   // Throws kNotFound, or kBadWeights if the file is damaged or no memory.
   static Memory load(const std::filesystem::path& path);

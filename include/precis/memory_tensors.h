@@ -15,12 +15,17 @@ struct SoftTokens {
   at::Tensor embeddings;  // [num_memory, hidden]
 };
 
-// Memory that is read as past keys and values (Gisting): positions are baked in.
+// Memory that is read as past keys and values (attention matching, KVzip, Gisting): positions are
+// baked in.
 struct CachedTokens {
   at::Tensor keys;             // [num_layers, num_kv_heads, num_memory, head_dim], already rotated
   at::Tensor values;           // same shape
   int64_t first_position = 0;  // position of the first memory token
   int64_t next_position = 0;   // position of the token that follows
+  // Rows at the beginning on which the model rests its attention where nothing stands before the
+  // memory (attention sinks, arXiv 2309.17453). Behind other rows, which have sinks of their own,
+  // they are left out.
+  int64_t num_sinks = 0;
 };
 
 // What a compressor leaves of a segment: on the device and in the dtype of the decoder.

@@ -22,15 +22,26 @@ enum class Chaining {
   kRecursive,    // part i reads the memory of part i - 1; only the last memory is kept
 };
 
+// Where a memory of cached keys and values stands in the model's window. Attention sees differences
+// of positions only, so that both are read alike.
+enum class MemoryPositions {
+  kText,  // as many positions as its text has tokens: what follows stands where it stood
+  kRows,  // as many as it has rows: a text that is longer than the window can be read
+};
+
+// Progress callback: the share of the work that is done, 0 to 1, on the compressing thread.
+// Returning false cancels.
+using CompressProgress = std::function<bool(double done)>;
+
 struct CompressOptions {
   std::optional<double>
       ratio;  // context tokens per memory token, at least 1; none: the compressor's own
   Chaining chaining = Chaining::kIndependent;
   std::optional<int64_t>
       segment;  // tokens in one pass, at most the compressor's own limit; none: that limit
-  // Hears the share of the work that is done, 0 to 1, from time to time; called by the thread that
-  // compresses.
-  std::function<void(double done)> progress;
+  // Of memories that are cached keys and values; none: the compressor's own.
+  std::optional<MemoryPositions> positions;
+  CompressProgress progress;
 };
 
 // What a memory is read for.
@@ -75,9 +86,11 @@ enum class WeightFormat {
 };
 
 struct EngineOptions {
-  std::filesystem::path model;       // a GGUF file or a Hugging Face directory
-  std::filesystem::path compressor;  // a directory with compressor.json, or empty
-  std::optional<Dtype> dtype;        // none: bfloat16 on GPUs and processors that have it
+  std::filesystem::path model;  // a GGUF file or a Hugging Face directory
+  // A directory with compressor.json, or a built-in compressor that needs no training:
+  // "attention_matching" (also where this is empty) or "kvzip".
+  std::filesystem::path compressor;
+  std::optional<Dtype> dtype;  // none: bfloat16 on GPUs and processors that have it
   DeviceKind device = DeviceKind::kCpu;
   WeightFormat weights = WeightFormat::kDtype;
 };

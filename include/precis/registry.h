@@ -5,9 +5,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "precis/compressor.h"
 #include "precis/decoder.h"
+#include "precis/tokenizer.h"
 
 namespace precis {
 
@@ -21,9 +23,18 @@ using CompressorFactory = std::function<std::unique_ptr<Compressor>(
 // Safe to call from several threads.
 void register_compressor(const std::string& method, CompressorFactory factory);
 
-// Opens a compressor directory, whatever its method. Throws kNotFound, kBadWeights (damaged, or
-// made for another model) or kUnsupported (an unknown method).
-std::unique_ptr<Compressor> load_compressor(const std::filesystem::path& directory,
-                                            const Decoder& decoder);
+// Opens a compressor directory, whatever its method, or makes a built-in compressor: the path is
+// its name then. `tokenizer`, if any, is the decoder's; built-ins ask it for the BOS that the model
+// wants before a text and for the words of the prompt that they read. Both outlive the compressor.
+// Throws kNotFound, kBadWeights (damaged, or made for another model) or kUnsupported (an unknown
+// method).
+std::unique_ptr<Compressor> load_compressor(const std::filesystem::path& directory_or_name,
+                                            const Decoder& decoder,
+                                            const Tokenizer* tokenizer = nullptr);
+
+// Names of the compressors without weights, which work with any model.
+std::vector<std::string> built_in_compressors();
+
+inline constexpr const char* kDefaultCompressor = "attention_matching";
 
 }  // namespace precis

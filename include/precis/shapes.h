@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "precis/decoder.h"
+#include "precis/tokenizer.h"
 
 namespace precis {
 
@@ -57,7 +58,28 @@ struct IcFormerShape {
   int64_t num_marks = 0;   // trained rows for the model (AE, FT), which the paper does not count
 };
 
-using CompressorShape = std::variant<SelfCpShape, IcaeShape, GistingShape, IcFormerShape>;
+// A built-in compressor: it has no weights and works with any model.
+struct SelectionShape {
+  enum class Method { kAttentionMatching, kKvZip };
+
+  Method method = Method::kAttentionMatching;
+  double ratio = 4.0;
+  int64_t max_segment = 0;  // 0: longest_part() of the model
+  int64_t rows_before = 0;  // BOS, read before every part
+  int64_t repeat_rows = 0;  // kvzip: tokens of the prompt that asks for the text again
+};
+
+using CompressorShape =
+    std::variant<SelfCpShape, IcaeShape, GistingShape, IcFormerShape, SelectionShape>;
+
+// The shape of a built-in compressor by its name, "attention_matching" or "kvzip". `tokenizer`, if
+// any, is the model's: it tells rows_before and repeat_rows, which are 0 without. Throws kNotFound
+// for another name.
+SelectionShape built_in_shape(const std::string& name, const Tokenizer* tokenizer = nullptr);
+
+// Text tokens of a part: max_segment or, where that is 0, what fits the model's window. Throws
+// kInvalidArgument for a window that holds no text.
+int64_t longest_part(const SelectionShape& shape, const DecoderConfig& model);
 
 // The shape of the compressor in a directory. Reads compressor.json and, of compressor.safetensors,
 // at most the names. Throws kNotFound, kBadWeights naming the file, or kUnsupported for a method

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis eval: what a compressor is worth, against no text, as much text, another's memory and all.
+// precis eval: what a compressor is worth, beside no text, as much text, another text and all.
+#include <c10/core/GradMode.h>
+
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,16 +13,19 @@
 #include "cli/progress_bar.h"
 #include "eval/evaluate.h"
 #include "eval/report.h"
+#include "eval/share_plot.h"
+#include "eval/summary.h"
 #include "io/safetensors.h"
 #include "io/translate_errors.h"
 #include "precis/compressor.h"
+#include "precis/registry.h"
 
 namespace precis::cli {
 namespace {
 
 struct Flags {
   ModelOptions model;
-  std::vector<std::filesystem::path> compressors;
+  std::vector<std::filesystem::path> compressors{kDefaultCompressor};
   EvaluationOptions evaluation;
   std::vector<std::string> tasks;
   std::filesystem::path out;
@@ -83,64 +88,85 @@ Engine load(const Flags& flags, const std::filesystem::path& compressor) {
 }
 
 // Of several compressors, ratios are for those that take any.
-EvaluationOptions options_for(const Flags& flags, const Engine& engine) {
+EvaluationOptions options_for(const Flags& flags, const Compressor& compressor) {
   EvaluationOptions options = flags.evaluation;
-  if (several(flags) && !engine.compressor()->info().any_ratio) options.ratios.clear();
+  if (several(flags) && !compressor.info().any_ratio) options.ratios.clear();
   return options;
 }
 
-// What is wrong with one compressor is to be found out before the others have been measured.
-void check_all(const Flags& flags) {
+// What is wrong with one compressor is to be found out before the others have been measured. The
+// engine is that of the first; the others are loaded over its model and dropped.
+void check_all(const Flags& flags, const Engine& engine) {
+  const c10::NoGradGuard no_grad;
   bool any_ratio = flags.evaluation.ratios.empty();
-  for (const std::filesystem::path& compressor : flags.compressors) {
-    const Engine engine = load(flags, compressor);
-    check(options_for(flags, engine), engine);
-    any_ratio = any_ratio || engine.compressor()->info().any_ratio;
-  }
+  const auto check_one = [&](const Compressor& compressor) {
+    check(options_for(flags, compressor), compressor, engine.decoder());
+    any_ratio = any_ratio || compressor.info().any_ratio;
+  };
+  check_one(*engine.compressor());
+  for (size_t i = 1; i < flags.compressors.size(); ++i)
+    check_one(*load_compressor(flags.compressors[i], engine.decoder(), &engine.tokenizer()));
   PRECIS_CHECK(
       any_ratio, kInvalidArgument, "eval: --ratios were given, but no compressor takes a ratio");
 }
 
 Evaluation measure_one(const Flags& flags,
+                       const Engine& engine,
                        const std::filesystem::path& compressor,
+                       Readings& readings,
                        StageBars& bars) {
-  const Engine engine = load(flags, compressor);
   const std::string which =
       several(flags) ? concat(engine.compressor()->info().method, ": ") : std::string();
   Evaluation evaluation =
-      evaluate(engine, options_for(flags, engine), [&](const std::string& stage, double done) {
-        bars.update(which + stage, done);
-      });
+      evaluate(engine,
+               options_for(flags, *engine.compressor()),
+               readings,
+               [&](const std::string& stage, double done) { bars.update(which + stage, done); });
   evaluation.model = flags.model.engine.model.string();
   evaluation.compressor = compressor.string();
   evaluation.weights = flags.model.weights;
   return evaluation;
 }
 
-// What has been measured is written at once: a later compressor may fail.
+// What has been measured is written at once: a later compressor may fail. One model is in memory at
+// a time.
+std::vector<Evaluation> measure_all(const Flags& flags) {
+  std::optional<Engine> engine(load(flags, flags.compressors.front()));
+  check_all(flags, *engine);
+  StageBars bars;
+  Readings readings;
+  std::vector<Evaluation> evaluations;
+  for (const std::filesystem::path& compressor : flags.compressors) {
+    if (!engine) engine.emplace(load(flags, compressor));
+    evaluations.push_back(measure_one(flags, *engine, compressor, readings, bars));
+    engine.reset();
+    if (!flags.out.empty()) write_results(flags, evaluations);
+  }
+  return evaluations;
+}
+
 std::vector<Evaluation> measure(const Flags& flags) {
   check(flags.evaluation);
   if (!flags.out.empty()) {
     make_directory(flags.out);
     check_can_be_written(flags.out / "results.json");
   }
-  if (several(flags)) check_all(flags);
-  StageBars bars;
-  std::vector<Evaluation> evaluations;
-  for (const std::filesystem::path& compressor : flags.compressors) {
-    evaluations.push_back(measure_one(flags, compressor, bars));
-    if (!flags.out.empty()) write_results(flags, evaluations);
-  }
-  return evaluations;
+  return measure_all(flags);
+}
+
+void print_summary(const Flags& flags, const std::vector<Evaluation>& evaluations) {
+  std::cout << summarise(evaluations) << std::flush;
+  PRECIS_CHECK(std::cout.good(), kInvalidArgument, "standard output cannot be written");
+  if (!flags.out.empty())
+    std::cerr << "precis: all arms and costs are in " << (flags.out / "results.md").string()
+              << " and results.json beside it" << std::endl;
 }
 
 void run(Flags& flags) {
   for (const std::string& task : flags.tasks) flags.evaluation.tasks.push_back(kTasks.at(task));
   const std::vector<Evaluation> evaluations = translate_errors([&] { return measure(flags); });
   if (flags.json) return print(json_of(flags, evaluations));
-  if (!flags.out.empty()) return print({{"results", flags.out.string()}});
-  std::cout << to_markdown(evaluations) << std::flush;
-  PRECIS_CHECK(std::cout.good(), kInvalidArgument, "standard output cannot be written");
+  print_summary(flags, evaluations);
 }
 
 void add_text_flags(CLI::App& command, EvaluationOptions& options) {
@@ -149,7 +175,7 @@ void add_text_flags(CLI::App& command, EvaluationOptions& options) {
   command.add_option("--questions",
                      options.questions,
                      "JSON Lines, plain or .zst: \"context\", \"prompt\", \"answer\" or "
-                     "\"answers\"");
+                     "\"answers\"; each is asked to be answered with a few words");
   command.add_option("--older", options.older, "tokens of each text that are compressed")
       ->capture_default_str();
   command
@@ -169,14 +195,16 @@ void add_text_flags(CLI::App& command, EvaluationOptions& options) {
 
 void add_eval(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "eval", "Measure what memories are worth beside no text, cut text and the full text");
+      "eval",
+      "Measure what memories are worth: beside no text, as many last tokens, another text and the "
+      "full text");
   auto flags = std::make_shared<Flags>();
   add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
-  command
-      ->add_option("--compressor",
-                   flags->compressors,
-                   "directory with compressor.json; several are set side by side")
-      ->required();
+  command->add_option(
+      "--compressor",
+      flags->compressors,
+      "directories with compressor.json, and built-in compressors by name; several are "
+      "set side by side (default: attention_matching)");
   add_text_flags(*command, flags->evaluation);
   command
       ->add_option(
@@ -188,12 +216,14 @@ void add_eval(CLI::App& app) {
   command
       ->add_option("--ratios",
                    flags->evaluation.ratios,
-                   "text tokens per memory token, e.g. 2,4,8 (default: the compressor's own; of "
-                   "several compressors only for those that take any)")
+                   "text tokens per memory token, e.g. 2,4,8 (default: each compressor's own; of "
+                   "several compressors only those that take any ratio are measured at these)")
       ->delimiter(',');
   command->add_option(
-      "--out", flags->out, "directory for results.md, results.json and recovered_share.svg");
-  command->add_flag("--json", flags->json, "one JSON object");
+      "--out",
+      flags->out,
+      "directory for all numbers: results.md, results.json and recovered_share.svg");
+  command->add_flag("--json", flags->json, "one JSON object in place of the tables");
   command->callback([flags] { run(*flags); });
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // precis generate: answers a prompt, with a document in it that may be compressed.
-#include <cmath>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,6 +7,9 @@
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "cli/savings_in_words.h"
+#include "cli/timing.h"
+#include "precis/compressor.h"
 
 namespace precis::cli {
 namespace {
@@ -55,11 +57,33 @@ Prompt make_prompt(const Flags& flags) {
   return prompt.keep(after_document && !flags.raw ? "\n\n" + flags.prompt : flags.prompt);
 }
 
+// Keys and values whose frame holds nothing were trained for chats, or not at all: outside the
+// model's chat the answer may be empty.
+void warn_of_empty_frame(const Flags& flags, const Engine& engine) {
+  if (*flags.use != MemoryUse::kInstruct || !engine.compressor()->info().cached) return;
+  const MemoryFrame frame = engine.compressor()->frame(*flags.use);
+  if (!frame.before.empty() || !frame.after.empty() || !frame.end.empty()) return;
+  std::cerr
+      << "precis: " << engine.compressor()->info().method
+      << " has no frame of its own for --use instruct: without --use the question is asked in "
+         "the model's chat"
+      << std::endl;
+}
+
 // The prompt as the compressor was trained to see it.
-Prompt framed_prompt(const Flags& flags, const Engine& engine, GenerationOptions& options) {
+Prompt framed_prompt(const Flags& flags,
+                     const Engine& engine,
+                     GenerationOptions& options,
+                     CompressedBefore& before) {
+  warn_of_empty_frame(flags, engine);
   std::vector<Memory> memories = given_memories(flags);
-  if (!flags.compress_file.empty())
-    memories.push_back(engine.compress(read_text(flags.compress_file), options.compression));
+  if (!flags.compress_file.empty()) {
+    const std::string text = read_text(flags.compress_file);
+    const Clock::time_point start = Clock::now();
+    memories.push_back(engine.compress(text, options.compression));
+    before.ms = 1e3 * seconds_since(start);
+    before.tokens = memories.back().provenance().source_tokens;
+  }
   PRECIS_CHECK(!memories.empty(),
                kInvalidArgument,
                "generate: --use needs a memory (--memory or --compress-file)");
@@ -82,7 +106,7 @@ const char* name_of(Completion::Finish finish) {
   return "error";
 }
 
-nlohmann::json describe(const Completion& completion) {
+nlohmann::json describe(const Completion& completion, const CompressedBefore& before) {
   const Savings& savings = completion.savings;
   const Timings& timings = completion.timings;
   return {{"text", completion.text},
@@ -90,28 +114,13 @@ nlohmann::json describe(const Completion& completion) {
           {"finish", name_of(completion.finish)},
           {"prompt_tokens", savings.prompt_tokens},
           {"prompt_rows", savings.prompt_rows},
-          {"compressed_tokens", savings.compressed_tokens},
+          {"rows_read", savings.rows_read},
+          {"compressed_tokens", savings.compressed_tokens + before.tokens},
           {"memory_rows", savings.memory_rows},
           {"kv_bytes_saved", savings.kv_bytes_saved},
-          {"compress_ms", timings.compress_ms},
+          {"compress_ms", timings.compress_ms + before.ms},
           {"prefill_ms", timings.prefill_ms},
           {"decode_ms", timings.decode_ms}};
-}
-
-std::string milliseconds(double time) { return concat(std::llround(time), " ms"); }
-
-void describe_briefly(const Completion& completion) {
-  const Savings& savings = completion.savings;
-  const Timings& timings = completion.timings;
-  std::cerr << "precis: a prompt of " << savings.prompt_tokens << " tokens was read as "
-            << savings.prompt_rows << " rows";
-  if (savings.memory_rows > 0) {
-    std::cerr << ", " << savings.memory_rows << " of them memory; compressed in "
-              << milliseconds(timings.compress_ms);
-  }
-  std::cerr << "; read in " << milliseconds(timings.prefill_ms) << ", answered with "
-            << completion.ids.size() << " tokens in " << milliseconds(timings.decode_ms)
-            << std::endl;
 }
 
 void run(const Flags& flags) {
@@ -119,16 +128,17 @@ void run(const Flags& flags) {
   const Engine engine = flags.model.load();
   GenerationOptions options = flags.generation;
   options.compression = flags.compression.options();
-  const Prompt prompt = flags.use ? framed_prompt(flags, engine, options) : given;
+  CompressedBefore before;
+  const Prompt prompt = flags.use ? framed_prompt(flags, engine, options, before) : given;
   const TextCallback show = [](std::string_view text) {
     std::cout << text << std::flush;
     return std::cout.good();
   };
   const Completion completion =
       engine.generate(prompt, options, flags.json ? TextCallback{} : show);
-  if (flags.json) return print(describe(completion));
+  if (flags.json) return print(describe(completion, before));
   std::cout << std::endl;
-  describe_briefly(completion);
+  std::cerr << "precis: " << savings_in_words(completion, before) << std::endl;
 }
 
 void add_sampling_flags(CLI::App& command, GenerationOptions& options) {

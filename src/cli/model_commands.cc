@@ -3,12 +3,15 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <cmath>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/progress_bar.h"
+#include "cli/savings_in_words.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
 #include "precis/decoder.h"
@@ -92,10 +95,10 @@ void add_score(CLI::App& app) {
       "JSON array of token ids that the compressor turns into the memory before the scored ids");
   command->add_option("--ids", flags->ids, "JSON array of token ids to score")->required();
   command->callback([flags] {
-    const bool compresses = !flags->model.engine.compressor.empty();
-    PRECIS_CHECK(compresses == !flags->context_ids.empty(),
+    const bool compresses = !flags->context_ids.empty();
+    PRECIS_CHECK(compresses || flags->model.engine.compressor.empty(),
                  kInvalidArgument,
-                 "score: --compressor and --context-ids need each other");
+                 "score: --compressor needs --context-ids");
     const auto ids = read_ids(flags->ids);
     const auto context = compresses ? read_ids(flags->context_ids) : std::vector<TokenId>{};
     const Engine engine = flags->model.load();
@@ -106,6 +109,26 @@ void add_score(CLI::App& app) {
   });
 }
 
+namespace {
+
+// What a text has become, as JSON and in words.
+void report(const Memory& memory, const Decoder& decoder) {
+  const int64_t tokens = memory.provenance().source_tokens, rows = memory.num_tokens();
+  const double ratio = static_cast<double>(tokens) / static_cast<double>(rows);
+  const auto element = static_cast<int64_t>(decoder.options().dtype().itemsize());
+  const int64_t full = tokens * decoder.config().kv_shape().bytes_per_row(element);
+  print({{"source_tokens", tokens},
+         {"memory_tokens", rows},
+         {"ratio", ratio},
+         {"bytes", memory.bytes()},
+         {"kv_bytes_full", full}});
+  std::cerr << "precis: " << with_commas(tokens) << " tokens -> " << with_commas(rows) << " rows ("
+            << std::round(10 * ratio) / 10 << "x), " << in_bytes(memory.bytes())
+            << "; the keys and values of the text take " << in_bytes(full) << std::endl;
+}
+
+}  // namespace
+
 void add_compress(CLI::App& app) {
   CLI::App* command = app.add_subcommand("compress", "Text to a memory file");
   struct Flags {
@@ -115,7 +138,7 @@ void add_compress(CLI::App& app) {
     bool prefill = false;
   };
   auto flags = std::make_shared<Flags>();
-  add_model_options(*command, flags->model, CompressorUse::kRequired, "float32");
+  add_model_options(*command, flags->model, CompressorUse::kOptional, "auto");
   add_compression_flags(*command, flags->compression);
   auto* file = command->add_option("--file", flags->file, "text file");
   command->add_option("--ids", flags->ids, "JSON array of token ids")->excludes(file);
@@ -123,7 +146,7 @@ void add_compress(CLI::App& app) {
       ->add_option(
           "--out",
           flags->out,
-          "safetensors: embeddings [k, hidden]; of gisting, or with --prefill: keys and values")
+          "safetensors: keys and values, or of selfcp, icae and ic-former embeddings [k, hidden]")
       ->required();
   command->add_flag("--prefill",
                     flags->prefill,
@@ -139,14 +162,15 @@ void add_compress(CLI::App& app) {
     const Engine engine = flags->model.load();
     CompressOptions options = flags->compression.options();
     ProgressBar bar("compressing");
-    options.progress = [&](double done) { bar.update(done); };
+    options.progress = [&](double done) {
+      bar.update(done);
+      return true;
+    };
     Memory memory =
         ids.empty() ? engine.compress(text, options) : engine.compress_ids(ids, options);
     if (flags->prefill) memory = engine.prefill(memory);
     memory.save(flags->out);
-    print({{"source_tokens", memory.provenance().source_tokens},
-           {"memory_tokens", memory.num_tokens()},
-           {"bytes", memory.bytes()}});
+    report(memory, engine.decoder());
   });
 }
 

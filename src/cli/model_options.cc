@@ -50,7 +50,11 @@ void add_model_options(CLI::App& command,
   command.add_option("--model", options.engine.model, "GGUF file or Hugging Face directory")
       ->required();
   if (use != CompressorUse::kNone) {
-    command.add_option("--compressor", options.engine.compressor, "directory with compressor.json")
+    command
+        .add_option("--compressor",
+                    options.engine.compressor,
+                    "attention_matching (the default) or kvzip, which work with any model, or a "
+                    "directory with compressor.json")
         ->required(use == CompressorUse::kRequired);
   }
   add_dtype_and_device(command, options);
@@ -82,6 +86,8 @@ CompressOptions CompressionFlags::options() const {
   CompressOptions result;
   result.ratio = ratio;
   result.segment = segment;
+  if (positions == "text") result.positions = MemoryPositions::kText;
+  if (positions == "rows") result.positions = MemoryPositions::kRows;
   if (chaining == "concat") result.chaining = Chaining::kConcat;
   if (chaining == "recursive") result.chaining = Chaining::kRecursive;
   return result;
@@ -104,6 +110,13 @@ void add_compression_flags(CLI::App& command, CompressionFlags& flags) {
   command.add_option("--chaining", flags.chaining, "how the parts of a long text are compressed")
       ->check(CLI::IsMember({"independent", "concat", "recursive"}))
       ->capture_default_str();
+  command
+      .add_option("--positions",
+                  flags.positions,
+                  "positions in the window that a memory of keys and values takes: as many as its "
+                  "text has tokens, or as it has rows, so that texts longer than the window fit "
+                  "(default: the compressor's own)")
+      ->check(CLI::IsMember({"text", "rows"}));
 }
 
 std::vector<TokenId> read_ids(const std::filesystem::path& path) {

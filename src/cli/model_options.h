@@ -36,11 +36,12 @@ void add_dtype_and_device(CLI::App& command, ModelOptions& options);
 // A --device for commands without a model.
 void add_ignored_device(CLI::App& command);
 
-// --ratio, --segment, --chaining.
+// --ratio, --segment, --chaining, --positions.
 struct CompressionFlags {
   std::optional<double> ratio;
   std::optional<int64_t> segment;
   std::string chaining = "independent";
+  std::string positions;  // empty: the compressor's own
 
   CompressOptions options() const;
 };

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "compressors/compressor_files.h"
 #include "compressors/compressor_settings.h"
+#include "compressors/selecting_compressor.h"
 #include "io/safetensors.h"
 
 namespace precis {
@@ -60,6 +61,31 @@ CompressorShape read_ic_former(const CompressorFiles& files) {
   return shape;
 }
 
+struct BuiltIn {
+  const char* name;
+  SelectionShape::Method method;
+};
+
+constexpr BuiltIn kBuiltIns[] = {{"attention_matching", SelectionShape::Method::kAttentionMatching},
+                                 {"kvzip", SelectionShape::Method::kKvZip}};
+
+SelectionShape selection_shape(const std::string& name, const SelectionPrompts& prompts) {
+  for (const BuiltIn& one : kBuiltIns) {
+    if (name != one.name) continue;
+    SelectionShape shape;
+    shape.method = one.method;
+    shape.rows_before = std::ssize(prompts.bos);
+    shape.repeat_rows = std::ssize(prompts.repeat);
+    return shape;
+  }
+  fail(ErrorKind::kNotFound, "\"", name, "\" is no built-in compressor");
+}
+
+CompressorShape read_selection(const CompressorFiles& files) {
+  const Settings settings(files);
+  return selection_shape(files.config["method"], {settings.ids("bos"), settings.ids("repeat")});
+}
+
 struct ShapeReader {
   const char* method;
   CompressorShape (*read)(const CompressorFiles&);
@@ -68,7 +94,9 @@ struct ShapeReader {
 constexpr ShapeReader kReaders[] = {{"selfcp", read_selfcp},
                                     {"icae", read_icae},
                                     {"gisting", read_gisting},
-                                    {"ic_former", read_ic_former}};
+                                    {"ic_former", read_ic_former},
+                                    {"attention_matching", read_selection},
+                                    {"kvzip", read_selection}};
 
 // Demands sizes in the name of one file or call.
 struct SizeCheck {
@@ -111,6 +139,12 @@ struct SizeCheck {
     at_least(1, "ffn_size", shape.ffn_size);
     at_least(0, "num_marks", shape.num_marks);
   }
+  void operator()(const SelectionShape& shape) const {
+    check_ratio(shape.ratio);
+    at_least(0, "max_segment", shape.max_segment);
+    at_least(0, "rows_before", shape.rows_before);
+    at_least(0, "repeat_rows", shape.repeat_rows);
+  }
 };
 
 }  // namespace
@@ -135,6 +169,10 @@ CompressorShape read_compressor_shape(const std::filesystem::path& directory) {
        ": what compressors of method \"",
        method,
        "\" compute is not known here");
+}
+
+SelectionShape built_in_shape(const std::string& name, const Tokenizer* tokenizer) {
+  return selection_shape(name, selection_prompts(tokenizer));
 }
 
 }  // namespace precis

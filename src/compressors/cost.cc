@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "precis/cost.h"
 
-#include <algorithm>
-#include <cmath>
+#include <variant>
 
 #include "base/check.h"
 #include "compressors/compressor_shape.h"
 #include "compressors/divide.h"
+#include "compressors/pass_flops.h"
+#include "compressors/selection_cost.h"
 
 namespace precis {
 namespace {
@@ -27,51 +28,13 @@ int64_t whole(double count, const char* name) {
   return static_cast<int64_t>(count);
 }
 
-// A model's sizes, ready to be multiplied.
-struct Sizes {
-  explicit Sizes(const DecoderConfig& model)
-      : hidden(static_cast<double>(model.hidden_size)),
-        head(static_cast<double>(model.head_dim)),
-        query(head * static_cast<double>(model.num_heads)),
-        key(head * static_cast<double>(model.num_kv_heads)),
-        ffn(static_cast<double>(model.ffn_size)),
-        layers(static_cast<double>(model.num_layers)),
-        vocabulary(static_cast<double>(model.vocab_size)) {}
-
-  double hidden;
-  double head;
-  double query;  // of all query heads
-  double key;    // of all key heads, and as much of values
-  double ffn;
-  double layers;
-  double vocabulary;
-};
-
-// One layer over `rows` rows, each of which sees `keys` keys.
-double layer_flops(const Sizes& m, double rows, double keys) {
-  const double projections = 4 * rows * m.hidden * (m.query + m.key);
-  const double attention = 4 * rows * keys * m.query;
-  const double mlp = 6 * rows * m.hidden * m.ffn;
-  return projections + attention + mlp;
-}
-
-// All layers, without the LM head.
-double pass_flops(const DecoderConfig& model, double rows, double keys) {
-  const Sizes sizes(model);
-  const auto windowed = static_cast<double>(
-      model.window > 0 ? std::count(model.windowed.begin(), model.windowed.end(), true) : 0);
-  const double seen = std::min(keys, static_cast<double>(model.window));
-  return (sizes.layers - windowed) * layer_flops(sizes, rows, keys) +
-         windowed * layer_flops(sizes, rows, seen);
-}
-
 double kv_elements(const DecoderConfig& model) {
-  const Sizes sizes(model);
+  const ModelSizes sizes(model);
   return 2 * sizes.layers * sizes.key;
 }
 
 ContextCost context_cost_of(const DecoderConfig& model, double rows, int64_t element_bytes) {
-  const Sizes sizes(model);
+  const ModelSizes sizes(model);
   ContextCost cost;
   cost.prefill_flops = pass_flops(model, rows, rows);
   cost.decode_flops = pass_flops(model, 1, rows + 1) + 2 * sizes.hidden * sizes.vocabulary;
@@ -91,33 +54,38 @@ void check(const DecoderConfig& model, int64_t num_tokens, int64_t element_bytes
                "cost: elements are ",
                element_bytes,
                " bytes, expected at least 1");
-  PRECIS_CHECK(model.num_layers >= 1 && model.hidden_size >= 1,
+  PRECIS_CHECK(model.num_layers >= 1 && model.hidden_size >= 1 && model.num_kv_heads >= 1 &&
+                   model.num_heads >= model.num_kv_heads,
                kInvalidArgument,
                "cost: the model has ",
                model.num_layers,
                " layers of width ",
-               model.hidden_size);
+               model.hidden_size,
+               ", ",
+               model.num_heads,
+               " heads over ",
+               model.num_kv_heads);
 }
 
 // W, b and a LayerNorm.
-double connector_parameters(const Sizes& m, bool layer_norm) {
+double connector_parameters(const ModelSizes& m, bool layer_norm) {
   return m.hidden * m.hidden + m.hidden + (layer_norm ? 2 * m.hidden : 0);
 }
 
-double connector_flops(const Sizes& m, double rows) { return 2 * rows * m.hidden * m.hidden; }
+double connector_flops(const ModelSizes& m, double rows) { return 2 * rows * m.hidden * m.hidden; }
 
 // The two matrices beside one projection of the hidden state.
-double lora_parameters(const Sizes& m, int64_t rank, double outputs) {
+double lora_parameters(const ModelSizes& m, int64_t rank, double outputs) {
   return static_cast<double>(rank) * (m.hidden + outputs);
 }
 
-double lora_parameters(const IcaeShape& shape, const Sizes& m) {
+double lora_parameters(const IcaeShape& shape, const ModelSizes& m) {
   return m.layers *
          (lora_parameters(m, shape.rank, m.query) + lora_parameters(m, shape.rank, m.key));
 }
 
 // The last layer's queries have none: nobody reads what the gists find there.
-double lora_parameters(const GistingShape& shape, const Sizes& m) {
+double lora_parameters(const GistingShape& shape, const ModelSizes& m) {
   if (shape.tuned) return 0;
   return (m.layers - 1) * lora_parameters(m, shape.rank, m.query) +
          m.layers * 2 * lora_parameters(m, shape.rank, m.key);
@@ -137,11 +105,11 @@ double memory_tokens(double tokens, double ratio) {
 PartCost part_cost(const SelfCpShape& shape, const DecoderConfig& model, double tokens) {
   const double tags = memory_tokens(tokens, shape.ratio);
   const double rows = (shape.separator ? 1 : 0) + tokens + tags;
-  return {pass_flops(model, rows, rows) + connector_flops(Sizes(model), tags), 0, tags};
+  return {pass_flops(model, rows, rows) + connector_flops(ModelSizes(model), tags), 0, tags};
 }
 
 PartCost part_cost(const IcaeShape& shape, const DecoderConfig& model, double tokens) {
-  const Sizes sizes(model);
+  const ModelSizes sizes(model);
   const auto slots = static_cast<double>(shape.slots);
   const double rows = tokens + slots;
   const double connector = shape.connector ? connector_flops(sizes, slots) : 0;
@@ -155,13 +123,13 @@ PartCost part_cost(const GistingShape& shape, const DecoderConfig& model, double
   const double rows = static_cast<double>(shape.rows_before) + tokens + gists;
   const bool first_row = shape.spread && (shape.rows_before > 0 || tokens >= 2 * gists);
   return {pass_flops(model, rows, rows),
-          2 * gists * lora_parameters(shape, Sizes(model)),
+          2 * gists * lora_parameters(shape, ModelSizes(model)),
           gists + (first_row ? 1 : 0)};
 }
 
 // Queries, outputs and the MLP are of the digests only, keys and values of all rows.
 PartCost part_cost(const IcFormerShape& shape, const DecoderConfig& model, double tokens) {
-  const Sizes sizes(model);
+  const ModelSizes sizes(model);
   const auto slots = static_cast<double>(shape.slots);
   const double hidden = sizes.hidden, rows = tokens + slots;
   const double layer = 4 * slots * hidden * hidden + 4 * hidden * rows * (hidden + slots) +
@@ -170,28 +138,48 @@ PartCost part_cost(const IcFormerShape& shape, const DecoderConfig& model, doubl
   return {static_cast<double>(shape.num_layers) * layer + connector, 0, slots};
 }
 
-double parameters(const SelfCpShape& shape, const Sizes& m) {
+PartCost part_cost(const SelectionShape& shape, const DecoderConfig& model, double tokens) {
+  const auto whole_tokens = static_cast<int64_t>(tokens);
+  return {selection_flops(shape, model, whole_tokens),
+          0,
+          static_cast<double>(selected_rows(shape, whole_tokens))};
+}
+
+double parameters(const SelfCpShape& shape, const ModelSizes& m) {
   return connector_parameters(m, shape.layer_norm) + m.hidden;
 }
 
 // AE, LM and FT stand beside the memory tokens.
-double parameters(const IcaeShape& shape, const Sizes& m) {
+double parameters(const IcaeShape& shape, const ModelSizes& m) {
   return lora_parameters(shape, m) + (static_cast<double>(shape.slots) + 3) * m.hidden +
          (shape.connector ? connector_parameters(m, true) : 0);
 }
 
-double parameters(const GistingShape& shape, const Sizes& m) {
+double parameters(const GistingShape& shape, const ModelSizes& m) {
   if (shape.tuned) return 0;
   return lora_parameters(shape, m) + static_cast<double>(shape.num_gists) * m.hidden;
 }
 
 // Four square matrices, the MLP and three gains a layer; one more gain behind the last.
-double parameters(const IcFormerShape& shape, const Sizes& m) {
+double parameters(const IcFormerShape& shape, const ModelSizes& m) {
   const double layer =
       4 * m.hidden * m.hidden + 3 * m.hidden * static_cast<double>(shape.ffn_size) + 3 * m.hidden;
   const double rows = static_cast<double>(shape.slots) + static_cast<double>(shape.num_marks);
   return static_cast<double>(shape.num_layers) * layer + m.hidden + rows * m.hidden +
          (shape.connector ? connector_parameters(m, true) : 0);
+}
+
+double parameters(const SelectionShape&, const ModelSizes&) { return 0; }
+
+void check_can_be_read(const char* name, int64_t rows) {
+  PRECIS_CHECK(rows <= kLongestText,
+               kInvalidArgument,
+               "cost: ",
+               name,
+               " is ",
+               rows,
+               ", expected at most ",
+               kLongestText);
 }
 
 // What is divided into parts, for a text of `num_tokens`.
@@ -201,19 +189,30 @@ int64_t tokens_to_divide(const Shape&, int64_t num_tokens) {
 }
 
 int64_t tokens_to_divide(const IcaeShape& shape, int64_t num_tokens) {
-  PRECIS_CHECK(shape.rows_before <= kLongestText,
-               kInvalidArgument,
-               "cost: rows_before is ",
-               shape.rows_before,
-               ", expected at most ",
-               kLongestText);
+  check_can_be_read("rows_before", shape.rows_before);
   return shape.rows_before + num_tokens;
+}
+
+int64_t tokens_to_divide(const SelectionShape& shape, int64_t num_tokens) {
+  check_can_be_read("rows_before", shape.rows_before);
+  check_can_be_read("repeat_rows", shape.repeat_rows);
+  return num_tokens;
+}
+
+template <typename Shape>
+int64_t tokens_of_part(const Shape& shape, const DecoderConfig&) {
+  return shape.max_segment;
+}
+
+int64_t tokens_of_part(const SelectionShape& shape, const DecoderConfig& model) {
+  return longest_part(shape, model);
 }
 
 // A text in its parts: all but the last are of one size.
 template <typename Shape>
 PartCost text_cost(const Shape& shape, const DecoderConfig& model, int64_t num_tokens) {
-  const auto parts = divide(tokens_to_divide(shape, num_tokens), shape.max_segment);
+  const int64_t tokens = tokens_to_divide(shape, num_tokens);
+  const auto parts = divide(tokens, tokens_of_part(shape, model));
   const auto of = [&](const TokenRange& part) {
     return part_cost(shape, model, static_cast<double>(part.size));
   };
@@ -222,6 +221,12 @@ PartCost text_cost(const Shape& shape, const DecoderConfig& model, int64_t num_t
   return {others * first.compress_flops + last.compress_flops,
           others * first.adapter_flops + last.adapter_flops,
           others * first.memory_tokens + last.memory_tokens};
+}
+
+// Whether its memories are keys and values.
+bool makes_cached(const CompressorShape& compressor) {
+  return std::holds_alternative<GistingShape>(compressor) ||
+         std::holds_alternative<SelectionShape>(compressor);
 }
 
 void check_divides(const CompressorShape& compressor, int64_t num_tokens) {
@@ -237,7 +242,7 @@ void check_divides(const CompressorShape& compressor, int64_t num_tokens) {
 }  // namespace
 
 int64_t count_parameters(const DecoderConfig& model) {
-  const Sizes m(model);
+  const ModelSizes m(model);
   const auto if_any = [](bool any, double count) { return any ? count : 0; };
   const double attention = 2 * m.hidden * (m.query + m.key) +
                            if_any(model.qkv_bias, m.query + 2 * m.key) +
@@ -260,8 +265,8 @@ CompressionCost compression_cost(const DecoderConfig& model,
   check_compressor_shape(compressor, ErrorKind::kInvalidArgument, "cost");
   check(model, num_tokens, element_bytes);
   check_divides(compressor, num_tokens);
-  const Sizes sizes(model);
-  const bool cached = std::holds_alternative<GistingShape>(compressor);
+  const ModelSizes sizes(model);
+  const bool cached = makes_cached(compressor);
   const PartCost text = std::visit(
       [&](const auto& shape) { return text_cost(shape, model, num_tokens); }, compressor);
   const double row = cached ? kv_elements(model) : sizes.hidden;

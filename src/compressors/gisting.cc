@@ -85,7 +85,10 @@ class Gisting final : public Compressor {
             memories.push_back(std::move(memory));
         },
         options.progress);
-    return join_cached(memories, divided.ends, decoder_.config());
+    return join_cached(memories,
+                       divided.ends,
+                       options.positions.value_or(MemoryPositions::kText),
+                       decoder_.config());
   }
 
   // What stands before a memory was read with the segment, and is not read again.
@@ -174,6 +177,7 @@ class Gisting final : public Compressor {
                    "the text before the segment, the segment and its gists");
       return limit;
     }
+    if (options.positions == MemoryPositions::kRows) return limit;
     // Gists in the places of tokens take no positions of their own.
     const int64_t before = std::ssize(config_.before_text),
                   window = decoder_.config().context_length;
@@ -183,7 +187,9 @@ class Gisting final : public Compressor {
                  "gisting: spread gists keep the positions of their text, and the ",
                  positions,
                  " of this one are over the model's window of ",
-                 window);
+                 window,
+                 "; positions of the memory's rows are fewer (CompressOptions::positions, "
+                 "--positions rows)");
     return limit;
   }
 

@@ -165,7 +165,7 @@ class IcFormer final : public Compressor {
   // The memory of each part, [slots, hidden]: in passes of a bounded number of rows, each over
   // parts of similar length.
   std::vector<at::Tensor> read(std::span<const Part> parts,
-                               const std::function<void(double)>& progress) const {
+                               const CompressProgress& progress) const {
     std::vector<int64_t> order(parts.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {

@@ -167,7 +167,7 @@ class Icae final : public Compressor {
 
   // The memory of each part, [slots, hidden], in passes of a bounded number of rows.
   std::vector<at::Tensor> read(std::span<const Part> parts,
-                               const std::function<void(double)>& progress) const {
+                               const CompressProgress& progress) const {
     std::vector<at::Tensor> slots;
     read_in_passes(
         std::ssize(parts),

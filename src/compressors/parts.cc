@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "compressors/divide.h"
+#include "nn/turn_keys.h"
 #include "precis/decoder.h"
 
 namespace precis {
@@ -29,16 +30,36 @@ std::vector<MemoryTensors> join_slots(const std::vector<at::Tensor>& slots,
   return memories;
 }
 
+namespace {
+
+// `part` behind a memory that ends at `end`: where its text would stand, or, closer, its rows.
+CachedTokens placed(const CachedTokens& part,
+                    int64_t end,
+                    MemoryPositions positions,
+                    const DecoderConfig& config) {
+  if (positions == MemoryPositions::kText) return rebase(part, config, end);
+  const int64_t rows = part.keys.size(2), shift = end + rows - part.next_position;
+  const at::Tensor from =
+      at::arange(rows, at::TensorOptions(at::kLong).device(part.keys.device())) +
+      part.first_position;
+  return {nn::turned_keys(part.keys, from, from + shift, config), part.values, end, end + rows};
+}
+
+}  // namespace
+
 std::vector<MemoryTensors> join_cached(const std::vector<CachedTokens>& parts,
                                        std::span<const int64_t> ends,
+                                       MemoryPositions positions,
                                        const DecoderConfig& config) {
   std::vector<MemoryTensors> memories;
   int64_t first = 0;
   for (const int64_t end : ends) {
-    CachedTokens memory = parts[first];
+    CachedTokens memory = positions == MemoryPositions::kText
+                              ? parts[first]
+                              : placed(parts[first], 0, positions, config);
     std::vector<at::Tensor> keys{memory.keys}, values{memory.values};
     for (int64_t i = first + 1; i < end; ++i) {
-      const CachedTokens moved = rebase(parts[i], config, memory.next_position);
+      const CachedTokens moved = placed(parts[i], memory.next_position, positions, config);
       keys.push_back(moved.keys);
       values.push_back(moved.values);
       memory.next_position = moved.next_position;

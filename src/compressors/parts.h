@@ -27,9 +27,11 @@ Parts divide_segments(std::span<const Segment> segments, int64_t max_part);
 std::vector<MemoryTensors> join_slots(const std::vector<at::Tensor>& slots,
                                       std::span<const int64_t> ends);
 
-// The memory of each segment out of those of its parts, one behind the other.
+// The memory of each segment out of those of its parts, one behind the other. With the positions of
+// its rows a part moves so that its end, from where it is read, stands at the end of its rows.
 std::vector<MemoryTensors> join_cached(const std::vector<CachedTokens>& parts,
                                        std::span<const int64_t> ends,
+                                       MemoryPositions positions,
                                        const DecoderConfig& config);
 
 }  // namespace precis

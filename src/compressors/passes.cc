@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include "base/check.h"
 #include "ops/upload.h"
 
 namespace precis {
@@ -12,15 +13,19 @@ constexpr int64_t kRowsPerPass = 4096;
 
 }  // namespace
 
+void report_progress(const CompressProgress& progress, double done) {
+  PRECIS_CHECK(!progress || progress(done), kCancelled, "compress: cancelled");
+}
+
 void read_in_passes(int64_t count,
                     const std::function<int64_t(int64_t input)>& num_rows,
                     const std::function<void(int64_t first, int64_t last)>& read,
-                    const std::function<void(double done)>& progress) {
+                    const CompressProgress& progress) {
   for (int64_t first = 0, last = 0; first < count; first = last) {
     for (int64_t rows = 0; last < count && (last == first || rows < kRowsPerPass); ++last)
       rows += num_rows(last);
     read(first, last);
-    if (progress) progress(static_cast<double>(last) / static_cast<double>(count));
+    report_progress(progress, static_cast<double>(last) / static_cast<double>(count));
   }
 }
 

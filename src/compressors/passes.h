@@ -8,6 +8,7 @@
 #include <span>
 
 #include "compressors/divide.h"
+#include "precis/compressor.h"
 #include "precis/decoder.h"
 #include "precis/memory_tensors.h"
 #include "precis/tokenizer.h"
@@ -16,11 +17,11 @@ namespace precis {
 
 // Reads `count` inputs in passes, in order, each over as many as have about 4096 rows together, or
 // over one: that bounds the activations of a batch. `read` gets the first input of a pass and the
-// one after its last; `progress`, if any, hears the share of inputs that are done.
+// one after its last; `progress`, if any, hears the share of inputs that are done and can cancel.
 void read_in_passes(int64_t count,
                     const std::function<int64_t(int64_t input)>& num_rows,
                     const std::function<void(int64_t first, int64_t last)>& read,
-                    const std::function<void(double done)>& progress);
+                    const CompressProgress& progress);
 
 // Embeddings of the model, [n, hidden]. REQUIRES: ids inside the vocabulary.
 at::Tensor embed(const Decoder& decoder, std::span<const TokenId> ids);

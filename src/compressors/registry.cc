@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "precis/registry.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 
@@ -9,6 +10,7 @@
 #include "compressors/gisting.h"
 #include "compressors/ic_former.h"
 #include "compressors/icae.h"
+#include "compressors/selecting_compressor.h"
 #include "compressors/selfcp.h"
 
 namespace precis {
@@ -60,17 +62,13 @@ class Registry {
       {"icae", built_in(load_icae)},
       {"gisting", built_in(load_gisting)},
       {"ic_former", built_in(load_ic_former)},
+      {kDefaultCompressor, built_in(load_selecting_compressor)},
+      {"kvzip", built_in(load_selecting_compressor)},
   };
 };
 
-}  // namespace
-
-void register_compressor(const std::string& method, CompressorFactory factory) {
-  Registry::instance().add(method, std::move(factory));
-}
-
-std::unique_ptr<Compressor> load_compressor(const std::filesystem::path& directory,
-                                            const Decoder& decoder) {
+std::unique_ptr<Compressor> open_directory(const std::filesystem::path& directory,
+                                           const Decoder& decoder) {
   const CompressorFiles files = open_compressor(directory);
   const std::string method = files.config["method"];
   const CompressorFactory factory = Registry::instance().find(method);
@@ -91,6 +89,43 @@ std::unique_ptr<Compressor> load_compressor(const std::filesystem::path& directo
                method,
                "\" made no compressor");
   return compressor;
+}
+
+std::string names_of_built_ins() {
+  std::string names;
+  for (const std::string& one : built_in_compressors())
+    names += concat(names.empty() ? "" : ", ", one);
+  return names;
+}
+
+std::unique_ptr<Compressor> make_built_in(const std::string& name,
+                                          const Decoder& decoder,
+                                          const Tokenizer* tokenizer) {
+  PRECIS_CHECK(std::ranges::count(built_in_compressors(), name) > 0,
+               kNotFound,
+               name,
+               ": no such directory, and no built-in compressor has this name (built in: ",
+               names_of_built_ins(),
+               "; a directory with compressor.json works too)");
+  return make_selecting_compressor(name, selection_prompts(tokenizer), decoder);
+}
+
+}  // namespace
+
+void register_compressor(const std::string& method, CompressorFactory factory) {
+  Registry::instance().add(method, std::move(factory));
+}
+
+std::vector<std::string> built_in_compressors() { return {kDefaultCompressor, "kvzip"}; }
+
+std::unique_ptr<Compressor> load_compressor(const std::filesystem::path& directory_or_name,
+                                            const Decoder& decoder,
+                                            const Tokenizer* tokenizer) {
+  // A directory of the same name is "./kvzip".
+  const bool is_name = std::ranges::count(built_in_compressors(), directory_or_name.string()) > 0 ||
+                       !std::filesystem::exists(directory_or_name);
+  return is_name ? make_built_in(directory_or_name.string(), decoder, tokenizer)
+                 : open_directory(directory_or_name, decoder);
 }
 
 }  // namespace precis

@@ -173,15 +173,14 @@ class SelfCp final : public Compressor {
       }
       const std::vector<at::Tensor> slots = read(inputs, {});
       for (size_t i = 0; i < slots.size(); ++i) result[owner[i]].push_back(slots[i]);
-      if (options.progress)
-        options.progress(static_cast<double>(t + 1) / static_cast<double>(longest));
+      report_progress(options.progress, static_cast<double>(t + 1) / static_cast<double>(longest));
     }
     return result;
   }
 
   // The memory of each part, in passes of a bounded number of rows.
   std::vector<at::Tensor> read(std::span<const PartInput> inputs,
-                               const std::function<void(double)>& progress) const {
+                               const CompressProgress& progress) const {
     std::vector<at::Tensor> slots;
     read_in_passes(
         std::ssize(inputs),

@@ -39,9 +39,7 @@ struct Engine::Parts {
         std::unique_ptr<Tokenizer> own_tokenizer,
         std::unique_ptr<Compressor> own_compressor,
         const std::string& origin)
-      : decoder(std::move(own_decoder)),
-        tokenizer(std::move(own_tokenizer)),
-        compressor(std::move(own_compressor)) {
+      : decoder(std::move(own_decoder)), tokenizer(std::move(own_tokenizer)) {
     PRECIS_CHECK(!tokenizer || tokenizer->vocab_size() <= decoder->config().vocab_size,
                  kBadWeights,
                  origin,
@@ -49,7 +47,12 @@ struct Engine::Parts {
                  tokenizer->vocab_size(),
                  " ids, the model ",
                  decoder->config().vocab_size);
-    if (compressor) info = compressor->info();
+    if (own_compressor) use(std::move(own_compressor));
+  }
+
+  void use(std::unique_ptr<Compressor> own_compressor) {
+    compressor = std::move(own_compressor);
+    info = compressor->info();
   }
 
   // A template that Precis cannot read spoils chats only: the error waits for the first one.
@@ -77,8 +80,23 @@ struct Engine::Parts {
     return options;
   }
 
+  // Whether a prompt ends on keys and values without a mark behind them, so that there is no row
+  // whose next token could be told.
+  bool leaves_nothing_to_read(const Prompt& prompt) const {
+    const auto& pieces = prompt.turns().back().pieces;
+    if (pieces.empty() || !prompt.turns().back().role.empty()) return false;
+    const auto* memory = std::get_if<Memory>(&pieces.back());
+    const auto* text = std::get_if<Prompt::Text>(&pieces.back());
+    const bool cached =
+        memory != nullptr
+            ? std::holds_alternative<CachedTokens>(memory->contents().tensors)
+            : text != nullptr && text->treatment == Prompt::Treatment::kCompress && info.cached;
+    return cached && (!compressor || compressor->frame(MemoryUse::kContinue).after.empty());
+  }
+
   CompressionStage compression() const {
-    PRECIS_CHECK(compressor != nullptr, kInvalidArgument, "engine: no compressor was loaded");
+    PRECIS_CHECK(
+        compressor != nullptr, kInvalidArgument, "engine: it was assembled without a compressor");
     return {*compressor, info, *decoder};
   }
 };
@@ -107,12 +125,13 @@ Engine Engine::load(const EngineOptions& options) {
     const c10::NoGradGuard no_grad;
     std::unique_ptr<Decoder> decoder =
         load_decoder(options.model, tensor_options(options), options.weights);
-    std::unique_ptr<Compressor> compressor;
-    if (!options.compressor.empty()) compressor = load_compressor(options.compressor, *decoder);
     auto parts = std::make_unique<Parts>(std::move(decoder),
                                          load_optional_tokenizer(options.model),
-                                         std::move(compressor),
+                                         nullptr,
                                          options.model.string());
+    parts->use(load_compressor(options.compressor.empty() ? kDefaultCompressor : options.compressor,
+                               *parts->decoder,
+                               parts->tokenizer.get()));
     parts->load_chat(options.model);
     log(LogLevel::kInfo,
         concat("loaded ",
@@ -186,6 +205,20 @@ void add_part(Prompt& prompt, const FramePart& part, const Decoder& decoder) {
   }
 }
 
+// The frame of one method means nothing around the memories of another.
+void check_method(std::span<const Memory> memories, const CompressorInfo& info) {
+  for (const Memory& memory : memories) {
+    const std::string& method = memory.provenance().method;
+    PRECIS_CHECK(method == info.method || method == "mixed",
+                 kInvalidArgument,
+                 "frame: a memory was made by ",
+                 method,
+                 ", but the compressor here is ",
+                 info.method,
+                 "; load the one that made it");
+  }
+}
+
 void report(Completion& completion, const Prepared& prepared) {
   completion.savings = prepared.savings;
   completion.timings.compress_ms = prepared.compress_ms;
@@ -222,6 +255,7 @@ FramedPrompt Engine::frame(std::span<const Memory> memories,
                            MemoryUse use,
                            const std::string& text) const {
   return translate_errors([&] {
+    check_method(memories, parts_->compression().info);
     const MemoryFrame frame = parts_->compression().compressor.frame(use);
     Prompt prompt;
     const auto add = [&](const std::vector<FramePart>& parts) {
@@ -308,6 +342,13 @@ Score Engine::score_ids(const Prompt& context, std::span<const TokenId> continua
       return Score{precis::score(decoder(), nullptr, continuation)};
     }
     PRECIS_CHECK(!continuation.empty(), kInvalidArgument, "score: there is nothing to score");
+    if (parts_->leaves_nothing_to_read(context)) {
+      PRECIS_CHECK(std::ssize(continuation) >= 2,
+                   kInvalidArgument,
+                   "score: behind a memory of keys and values expected at least 2 ids, got ",
+                   continuation.size());
+      return score_ids(Prompt(context).ids({continuation.front()}), continuation.subspan(1));
+    }
     GenerationOptions options;
     options.max_tokens = std::ssize(continuation);
     const Prepared prepared = prepare(context, options, parts_->stages(), Continuation::kText);

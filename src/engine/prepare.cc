@@ -20,10 +20,10 @@ int64_t tokens_of(const std::vector<PromptPart>& parts) {
   return tokens;
 }
 
-int64_t memory_rows_of(const std::vector<PromptPart>& parts) {
-  int64_t rows = 0;
-  for (const PromptPart& part : parts) rows += part.memory ? part.memory->num_tokens() : 0;
-  return rows;
+int64_t kept_tokens_of(const std::vector<PromptPart>& parts) {
+  int64_t tokens = 0;
+  for (const PromptPart& part : parts) tokens += part.num_tokens();
+  return tokens;
 }
 
 // Trained rows of a frame travel as memories too, and stand for no text.
@@ -47,8 +47,21 @@ void drop_bos_before_cached(const Stages& stages, std::vector<PromptPart>& parts
     parts.erase(parts.begin());
 }
 
+// Text that is longer than the window, with what is to follow, gets memories that stand closer,
+// where nothing else was asked for.
+CompressOptions compression_for(const std::vector<PromptPart>& parts,
+                                const GenerationOptions& options,
+                                const Stages& stages) {
+  CompressOptions compression = options.compression;
+  const int64_t window = stages.decoder.config().context_length;
+  if (!compression.positions && tokens_of(parts) > window - options.max_tokens)
+    compression.positions = MemoryPositions::kRows;
+  return compression;
+}
+
 std::vector<PromptPart> fit_window(std::vector<PromptPart> parts,
                                    const GenerationOptions& options,
+                                   const CompressOptions& compression,
                                    const Stages& stages) {
   const int64_t model_window = stages.decoder.config().context_length;
   const int64_t window =
@@ -62,7 +75,7 @@ std::vector<PromptPart> fit_window(std::vector<PromptPart> parts,
   OverflowRules rules{options.overflow, window - options.max_tokens, {}};
   if (stages.compression) {
     const Compressor& compressor = stages.compression->compressor;
-    rules.memory_size = [&](int64_t n) { return compressor.memory_size(n, options.compression); };
+    rules.memory_size = [&](int64_t n) { return compressor.memory_size(n, compression); };
   }
   std::vector<PromptPart> fitting = fit(std::move(parts), rules);
   drop_bos_before_cached(stages, fitting);
@@ -81,7 +94,7 @@ Savings savings_of(const CompressedPrompt& compressed,
   savings.prompt_tokens = prompt_tokens;
   savings.prompt_rows = prompt_rows;
   savings.compressed_tokens = compressed.compressed_tokens;
-  savings.memory_rows = memory_rows_of(compressed.parts);
+  savings.memory_rows = prompt_rows - kept_tokens_of(compressed.parts);
   const auto element = static_cast<int64_t>(decoder.options().dtype().itemsize());
   savings.kv_bytes_saved =
       (prompt_tokens - prompt_rows) * decoder.config().kv_shape().bytes_per_row(element);
@@ -97,11 +110,13 @@ Prepared prepare(const Prompt& prompt,
   std::vector<PromptPart> parts = tokenize(prompt, stages.tokenizer);
   const int64_t prompt_tokens = tokens_of(parts);
   if (continuation == Continuation::kText) add_continuation_mark(stages, parts);
-  CompressedPrompt compressed{fit_window(std::move(parts), options, stages), nullptr, 0};
+  const CompressOptions compression = compression_for(parts, options, stages);
+  CompressedPrompt compressed{
+      fit_window(std::move(parts), options, compression, stages), nullptr, 0};
   Prepared prepared;
   if (stages.compression) {
     const auto start = std::chrono::steady_clock::now();
-    compressed = compress(std::move(compressed.parts), *stages.compression, options.compression);
+    compressed = compress(std::move(compressed.parts), *stages.compression, compression);
     const std::chrono::duration<double, std::milli> elapsed =
         std::chrono::steady_clock::now() - start;
     prepared.compress_ms = compressed.compressed_tokens > 0 ? elapsed.count() : 0;
@@ -109,6 +124,7 @@ Prepared prepare(const Prompt& prompt,
   prepared.prompt = splice(compressed.parts, stages.decoder, compressed.prefix, options.max_tokens);
   prepared.savings =
       savings_of(compressed, prompt_tokens, prepared.prompt.num_rows(), stages.decoder);
+  prepared.savings.rows_read = prepared.prompt.num_rows_read();
   return prepared;
 }
 

@@ -6,6 +6,41 @@
 #include "base/check.h"
 
 namespace precis {
+namespace {
+
+int64_t other_text(int64_t i, std::span<const Text> texts, std::span<const int64_t> room) {
+  const int64_t n = std::ssize(texts);
+  bool differs = false;
+  for (int64_t step = 1; step < n; ++step) {
+    const int64_t other = (i + step) % n;
+    if (std::ranges::equal(texts[i], texts[other])) continue;
+    differs = true;
+    if (room.empty() || std::ssize(texts[other]) <= room[i]) return other;
+  }
+  PRECIS_CHECK(differs,
+               kInvalidArgument,
+               "evaluation: two texts that differ are needed, since the control reads the memory "
+               "of another; there are ",
+               n,
+               ", all the same");
+  fail(ErrorKind::kInvalidArgument,
+       "evaluation: a question has so long a prompt that only ",
+       room[i],
+       " tokens fit beside it; no other context, which the control needs, is that short");
+}
+
+void add_shares(const ScoresByArm& scores, Arm arm, std::vector<Metric>& metrics) {
+  if (arm == Arm::kNone || arm == Arm::kFull) return;
+  const auto nll = [&](Arm of) -> std::span<const double> { return scores.at(of).nll; };
+  const auto share = [&](Arm from) { return gained_share(nll(from), nll(arm), nll(Arm::kFull)); };
+  add_metric("recovered_share", share(Arm::kNone), metrics);
+  if (arm != Arm::kOtherFull) add_metric("specific_share", share(Arm::kOtherFull), metrics);
+  if (arm != Arm::kMemory) return;
+  add_metric("nll_below_verbatim", mean_difference(nll(Arm::kVerbatim), nll(arm)), metrics);
+  add_metric("nll_below_other", mean_difference(nll(Arm::kOther), nll(arm)), metrics);
+}
+
+}  // namespace
 
 std::string name_of(Arm arm) {
   switch (arm) {
@@ -17,6 +52,8 @@ std::string name_of(Arm arm) {
       return "memory";
     case Arm::kOther:
       return "other";
+    case Arm::kOtherFull:
+      return "other_full";
     case Arm::kFull:
       return "full";
   }
@@ -37,20 +74,9 @@ std::vector<TimedMemory> compress_texts(const Engine& engine,
   return memories;
 }
 
-std::vector<int64_t> other_texts(std::span<const Text> texts) {
+std::vector<int64_t> other_texts(std::span<const Text> texts, std::span<const int64_t> room) {
   std::vector<int64_t> others;
-  const int64_t n = std::ssize(texts);
-  for (int64_t i = 0; i < n; ++i) {
-    int64_t step = 1;
-    while (step < n && std::ranges::equal(texts[i], texts[(i + step) % n])) ++step;
-    PRECIS_CHECK(step < n,
-                 kInvalidArgument,
-                 "evaluation: two texts that differ are needed, since the control reads the memory "
-                 "of another; there are ",
-                 n,
-                 ", all the same");
-    others.push_back((i + step) % n);
-  }
+  for (int64_t i = 0; i < std::ssize(texts); ++i) others.push_back(other_text(i, texts, room));
   return others;
 }
 
@@ -64,23 +90,24 @@ std::vector<TokenId> bos_of(const Tokenizer& tokenizer) {
   return {*special.bos};
 }
 
-void add_score(const Engine& engine, const Prompt& prompt, Text ids, ArmScores& scores) {
-  double ms = 0;
-  scores.nll.push_back(timed(ms, [&] { return engine.score_ids(prompt, ids).mean(); }));
-  scores.ms.push_back(ms);
+void add_score(const Readings::Scored& scored, ArmScores& scores) {
+  scores.nll.push_back(scored.nll);
+  scores.ms.push_back(scored.ms);
+}
+
+void add_metric(const char* name,
+                const std::optional<Measured>& measured,
+                std::vector<Metric>& metrics) {
+  if (measured) metrics.push_back({name, *measured});
 }
 
 std::vector<ArmResult> results_of(const ScoresByArm& scores) {
-  const std::vector<double>&none = scores.at(Arm::kNone).nll, &full = scores.at(Arm::kFull).nll;
   std::vector<ArmResult> results;
   for (const auto& [arm, of_arm] : scores) {
     ArmResult& result = results.emplace_back(ArmResult{name_of(arm), {}});
-    result.metrics.push_back({"nll", mean_of(of_arm.nll)});
-    if (arm != Arm::kNone && arm != Arm::kFull) {
-      if (const auto share = recovered_share(none, of_arm.nll, full))
-        result.metrics.push_back({"recovered_share", *share});
-    }
-    result.metrics.push_back({"score_ms", median_of(of_arm.ms)});
+    add_metric("nll", mean_of(of_arm.nll), result.metrics);
+    add_shares(scores, arm, result.metrics);
+    add_metric("score_ms", median_of(of_arm.ms), result.metrics);
   }
   return results;
 }

@@ -6,8 +6,9 @@ namespace {
 
 class Continuation final : public MemoryTask {
  public:
-  Continuation(const Engine& engine, std::span<const CutText> texts)
+  Continuation(const Engine& engine, Readings& readings, std::span<const CutText> texts)
       : engine_(engine),
+        readings_(readings),
         texts_(texts),
         others_(other_texts(older_parts(texts))),
         bos_(bos_of(engine.tokenizer())) {
@@ -19,6 +20,7 @@ class Continuation final : public MemoryTask {
   void prepare(const TaskProgress& progress) override {
     for (int64_t i = 0; i < std::ssize(texts_); ++i) {
       score(of_ids(i, {}), i, fixed_[Arm::kNone]);
+      score(of_ids(i, texts_[others_[i]].older), i, fixed_[Arm::kOtherFull]);
       score(of_ids(i, texts_[i].older), i, fixed_[Arm::kFull]);
       report(progress, i, std::ssize(texts_));
     }
@@ -51,21 +53,23 @@ class Continuation final : public MemoryTask {
   }
 
   void score(const Prompt& prompt, int64_t i, ArmScores& scores) const {
-    add_score(engine_, prompt, texts_[i].scored, scores);
+    add_score(readings_.score(engine_, prompt, texts_[i].scored), scores);
   }
 
   const Engine& engine_;
+  Readings& readings_;
   std::span<const CutText> texts_;
-  std::vector<int64_t> others_;  // whose memory is the control's
+  std::vector<int64_t> others_;  // the texts that the controls read
   std::vector<TokenId> bos_;
-  ScoresByArm fixed_;  // the arms that read no memory
+  ScoresByArm fixed_;  // the arms that are the same for all memories
 };
 
 }  // namespace
 
 std::unique_ptr<MemoryTask> make_continuation(const Engine& engine,
+                                              Readings& readings,
                                               std::span<const CutText> texts) {
-  return std::make_unique<Continuation>(engine, texts);
+  return std::make_unique<Continuation>(engine, readings, texts);
 }
 
 }  // namespace precis

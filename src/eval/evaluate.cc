@@ -17,8 +17,6 @@
 namespace precis {
 namespace {
 
-using Progress = std::function<void(const std::string& stage, double done)>;
-
 // Texts to be compressed and what is asked of their memories. A memory is made once for each ratio.
 struct Group {
   std::vector<Text> texts;
@@ -50,8 +48,11 @@ RatioResult describe(std::span<const TimedMemory> memories,
 
 class Evaluator {
  public:
-  Evaluator(const Engine& engine, const EvaluationOptions& options, const Progress& progress)
-      : engine_(engine), options_(options), progress_(progress) {
+  Evaluator(const Engine& engine,
+            const EvaluationOptions& options,
+            Readings& readings,
+            const EvaluationProgress& progress)
+      : engine_(engine), options_(options), readings_(readings), progress_(progress) {
     const std::vector<EvaluationTask> tasks = tasks_of(options);
     const bool questions = tasks.back() == EvaluationTask::kQuestions;
     if (std::ranges::any_of(tasks, [](auto task) { return task >= EvaluationTask::kSummaries; }))
@@ -102,12 +103,12 @@ class Evaluator {
     for (const CutText& text : texts_.texts) group.texts.emplace_back(text.older);
     for (const EvaluationTask task : tasks) {
       if (task == EvaluationTask::kContinue)
-        group.tasks.push_back(make_continuation(engine_, texts_.texts));
+        group.tasks.push_back(make_continuation(engine_, readings_, texts_.texts));
       if (task == EvaluationTask::kReconstruct)
         add(make_reconstruction(engine_, texts_.texts), group);
       if (task != EvaluationTask::kSummaries) continue;
       if (prompts_)
-        group.tasks.push_back(make_summaries(engine_, *prompts_, texts_.texts));
+        group.tasks.push_back(make_summaries(engine_, readings_, *prompts_, texts_.texts));
       else
         leave_out(task, no_prompts_);
     }
@@ -124,7 +125,7 @@ class Evaluator {
     Group group{{}, questions_.num_too_long, {}};
     for (const Question& question : questions_.questions)
       group.texts.emplace_back(question.context);
-    group.tasks.push_back(make_questions(engine_, *prompts_, questions_.questions));
+    group.tasks.push_back(make_questions(engine_, readings_, *prompts_, questions_.questions));
     groups_.push_back(std::move(group));
   }
 
@@ -145,7 +146,7 @@ class Evaluator {
       results.push_back({task->task(), std::ssize(group.texts), group.num_skipped, {}, {}});
       task->prepare(stage(name_of(task->task()) + " without memories"));
     }
-    for (const std::optional<double> ratio : ratios_of(options_, engine_)) {
+    for (const std::optional<double> ratio : ratios_of(options_, *engine_.compressor())) {
       const std::string where = ratio ? concat(" at ratio ", *ratio) : "";
       CompressOptions compression;
       compression.ratio = ratio;
@@ -162,7 +163,8 @@ class Evaluator {
 
   const Engine& engine_;
   const EvaluationOptions& options_;
-  const Progress& progress_;
+  Readings& readings_;
+  const EvaluationProgress& progress_;
   TextRows texts_;
   QuestionRows questions_;
   std::optional<InstructPrompts> prompts_;
@@ -173,19 +175,27 @@ class Evaluator {
 
 }  // namespace
 
-void check(const EvaluationOptions& options, const Engine& engine) {
+void check(const EvaluationOptions& options, const Compressor& compressor, const Decoder& decoder) {
   check(options);
-  PRECIS_CHECK(
-      engine.compressor() != nullptr, kInvalidArgument, "evaluation: no compressor was loaded");
-  check_lengths(options, engine);
+  check_lengths(options, compressor, decoder);
 }
 
 Evaluation evaluate(const Engine& engine,
                     const EvaluationOptions& options,
-                    const std::function<void(const std::string& stage, double done)>& progress) {
+                    const EvaluationProgress& progress) {
+  Readings readings;
+  return evaluate(engine, options, readings, progress);
+}
+
+Evaluation evaluate(const Engine& engine,
+                    const EvaluationOptions& options,
+                    Readings& readings,
+                    const EvaluationProgress& progress) {
   return translate_errors([&] {
-    check(options, engine);
-    Evaluator evaluator(engine, options, progress);
+    PRECIS_CHECK(
+        engine.compressor() != nullptr, kInvalidArgument, "evaluation: no compressor was loaded");
+    check(options, *engine.compressor(), engine.decoder());
+    Evaluator evaluator(engine, options, readings, progress);
     Evaluation evaluation;
     const c10::TensorOptions computed = engine.decoder().options();
     evaluation.dtype = computed.dtype() == at::kBFloat16 ? "bfloat16" : "float32";

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,7 @@ struct Metric {
   Measured measured;
 };
 
-// One way to read the text: none, verbatim, memory, other or full.
+// One way to read the text: none, verbatim, memory, other, other_full or full.
 struct ArmResult {
   std::string arm;
   std::vector<Metric> metrics;
@@ -67,5 +68,14 @@ struct Evaluation {
   std::optional<bool> chat;  // whether instructions were given in the model's chat template
   std::vector<TaskResult> tasks;
 };
+
+// Null where there is no such arm or metric.
+const Measured* find_metric(const RatioResult& result,
+                            const std::string& arm,
+                            const std::string& metric);
+
+// What tells an evaluation from the others beside it: its method, or where that is shared the
+// compressor's folder, or where that is shared too all of its path.
+std::string label_of(const Evaluation& evaluation, std::span<const Evaluation> all);
 
 }  // namespace precis

@@ -51,20 +51,6 @@ int64_t needed_window(EvaluationTask task, const EvaluationOptions& options, int
 
 }  // namespace
 
-std::string name_of(EvaluationTask task) {
-  switch (task) {
-    case EvaluationTask::kContinue:
-      return "continue";
-    case EvaluationTask::kReconstruct:
-      return "reconstruct";
-    case EvaluationTask::kSummaries:
-      return "summaries";
-    case EvaluationTask::kQuestions:
-      return "questions";
-  }
-  fail(ErrorKind::kInternal, "evaluation: no such task");
-}
-
 void check(const EvaluationOptions& options) {
   PRECIS_CHECK(!options.texts.empty() || !options.questions.empty(),
                kInvalidArgument,
@@ -102,9 +88,9 @@ std::vector<EvaluationTask> tasks_of(const EvaluationOptions& options) {
 }
 
 std::vector<std::optional<double>> ratios_of(const EvaluationOptions& options,
-                                             const Engine& engine) {
+                                             const Compressor& compressor) {
   if (options.ratios.empty()) return {std::nullopt};
-  const CompressorInfo info = engine.compressor()->info();
+  const CompressorInfo info = compressor.info();
   PRECIS_CHECK(info.any_ratio,
                kInvalidArgument,
                "evaluation: ",
@@ -114,8 +100,9 @@ std::vector<std::optional<double>> ratios_of(const EvaluationOptions& options,
   return {ratios.begin(), ratios.end()};
 }
 
-void check_lengths(const EvaluationOptions& options, const Engine& engine) {
-  const Compressor& compressor = *engine.compressor();
+void check_lengths(const EvaluationOptions& options,
+                   const Compressor& compressor,
+                   const Decoder& decoder) {
   const CompressorInfo info = compressor.info();
   if (std::ranges::none_of(tasks_of(options), reads_texts)) return;
   PRECIS_CHECK(info.divides || options.older <= info.max_segment,
@@ -126,8 +113,8 @@ void check_lengths(const EvaluationOptions& options, const Engine& engine) {
                info.max_segment,
                " tokens, older is ",
                options.older);
-  const int64_t window = engine.decoder().config().context_length;
-  for (const std::optional<double> ratio : ratios_of(options, engine)) {
+  const int64_t window = decoder.config().context_length;
+  for (const std::optional<double> ratio : ratios_of(options, compressor)) {
     CompressOptions compression;
     compression.ratio = ratio;
     const int64_t rows = compressor.memory_size(options.older, compression);

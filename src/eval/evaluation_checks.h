@@ -17,11 +17,13 @@ std::vector<EvaluationTask> tasks_of(const EvaluationOptions& options);
 // Ratios to evaluate at, ascending; none stands for the compressor's own. Throws kInvalidArgument
 // if the compressor takes none or cannot obey one.
 std::vector<std::optional<double>> ratios_of(const EvaluationOptions& options,
-                                             const Engine& engine);
+                                             const Compressor& compressor);
 
 // Throws kInvalidArgument if texts of options.older tokens are too long for the compressor, or what
 // the tasks read and write for the model's window.
-void check_lengths(const EvaluationOptions& options, const Engine& engine);
+void check_lengths(const EvaluationOptions& options,
+                   const Compressor& compressor,
+                   const Decoder& decoder);
 
 // Questions that fit compressor and model.
 QuestionLengths longest_questions(const Engine& engine);

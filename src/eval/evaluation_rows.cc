@@ -61,11 +61,12 @@ CutText cut(const std::vector<TokenId>& ids, const TextLengths& lengths) {
 
 int64_t total(const TextLengths& lengths) { return lengths.older + lengths.kept + lengths.scored; }
 
-int64_t length_with(const Question& question, const Tokenizer& tokenizer) {
+// Of prompt and longest answer.
+int64_t length_of(const Question& question, const Tokenizer& tokenizer) {
   int64_t answer = 0;
   for (const std::string& text : question.answers)
     answer = std::max<int64_t>(answer, std::ssize(tokenizer.encode(text)));
-  return std::ssize(question.context) + std::ssize(tokenizer.encode(question.prompt)) + answer;
+  return std::ssize(tokenizer.encode(question.prompt)) + answer;
 }
 
 }  // namespace
@@ -114,11 +115,11 @@ QuestionRows read_questions(const std::filesystem::path& path,
   const auto visit = [&](const json& object, int64_t line) {
     const Row row(path, object, line);
     const std::string context = row.text("context");
-    Question question{{}, row.text("prompt"), row.answers()};
+    Question question{{}, row.text("prompt"), row.answers(), 0};
     if (std::ssize(rows.questions) == limit) return;
     question.context = tokenizer.encode(context);
-    if (std::ssize(question.context) > longest.context ||
-        length_with(question, tokenizer) > longest.all) {
+    question.room = longest.all - length_of(question, tokenizer);
+    if (std::ssize(question.context) > std::min(longest.context, question.room)) {
       ++rows.num_too_long;
       return;
     }

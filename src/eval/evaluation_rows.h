@@ -43,6 +43,7 @@ struct Question {
   std::vector<TokenId> context;
   std::string prompt;
   std::vector<std::string> answers;  // at least one; each is right
+  int64_t room = 0;                  // tokens that a context may have beside prompt and answer
 };
 
 struct QuestionLengths {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "eval/instruct_prompts.h"
 
+#include <utility>
+
 #include "precis/error.h"
 #include "precis/tokenizer.h"
 
@@ -13,6 +15,10 @@ bool has_ids(const std::vector<FramePart>& parts) {
   for (const FramePart& part : parts)
     if (std::holds_alternative<std::vector<TokenId>>(part)) return true;
   return false;
+}
+
+bool is_empty(const MemoryFrame& frame) {
+  return frame.before.empty() && frame.after.empty() && frame.end.empty();
 }
 
 // Whether ids can stand in a user's turn, as memories do: tried, since templates are programs.
@@ -36,7 +42,9 @@ Prompt user_turn(const std::string& instruction) { return Prompt().turn("user").
 
 InstructPrompts::InstructPrompts(const Engine& engine, bool framed)
     : engine_(engine), chat_(!framed && reads_chats(engine)) {
-  if (!chat_) frame_ = engine.compressor()->frame(MemoryUse::kInstruct);
+  if (chat_) return;
+  frame_ = engine.compressor()->frame(MemoryUse::kInstruct);
+  untrained_frame_ = is_empty(frame_) && engine.compressor()->info().num_parameters == 0;
 }
 
 FramedPrompt InstructPrompts::without_text(const std::string& instruction) const {
@@ -53,6 +61,8 @@ FramedPrompt InstructPrompts::of_text(Text text, const std::string& instruction)
 FramedPrompt InstructPrompts::of_memory(const Memory& memory,
                                         const std::string& instruction) const {
   if (chat_) return {Prompt().turn("user").memory(memory).keep(kEmptyLine + instruction), {}};
+  if (untrained_frame_)
+    return {Prompt().memory(memory).keep(kEmptyLine + instruction), frame_.answer_ends};
   // As in training: the frame alone stands between them.
   return engine_.frame({&memory, 1}, MemoryUse::kInstruct, instruction);
 }
@@ -79,15 +89,9 @@ void InstructPrompts::add_ids(const std::vector<FramePart>& parts, Prompt& promp
     if (const auto* ids = std::get_if<std::vector<TokenId>>(&part)) prompt.ids(*ids);
 }
 
-void add_answer(const Engine& engine,
-                const FramedPrompt& framed,
-                int64_t max_tokens,
-                ArmAnswers& answers) {
-  GenerationOptions options;
-  options.max_tokens = max_tokens;
-  options.stop_ids = framed.stop_ids;
-  answers.texts.push_back(timed(answers.ms.emplace_back(),
-                                [&] { return engine.generate(framed.prompt, options).text; }));
+void add_answer(Readings::Answered answered, ArmAnswers& answers) {
+  answers.texts.push_back(std::move(answered.text));
+  answers.ms.push_back(answered.ms);
 }
 
 }  // namespace precis

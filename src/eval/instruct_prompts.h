@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,8 @@ namespace precis {
 // template and memories can stand in it, a user's turn: the text (or its memory), an empty line and
 // the instruction. Otherwise what the compressor was trained to see, MemoryUse::kInstruct; text in
 // place of a memory stands between the same ids, without the trained rows that belong to memories.
-// Borrows the engine.
+// A memory of a compressor without weights, which was trained to see nothing, is followed by an
+// empty line, as text is. Borrows the engine.
 class InstructPrompts {
  public:
   // framed: what the compressor was trained to see, chat or no chat. Throws kUnsupported if there
@@ -31,7 +33,8 @@ class InstructPrompts {
 
   const Engine& engine_;
   bool chat_;
-  MemoryFrame frame_;  // of kInstruct, where there is no chat
+  MemoryFrame frame_;             // of kInstruct, where there is no chat
+  bool untrained_frame_ = false;  // it has no parts, and nothing was trained to see that
 };
 
 // Answers, one for each item.
@@ -40,10 +43,8 @@ struct ArmAnswers {
   std::vector<double> ms;
 };
 
-// Answers the prompt greedily, with at most `max_tokens` tokens.
-void add_answer(const Engine& engine,
-                const FramedPrompt& framed,
-                int64_t max_tokens,
-                ArmAnswers& answers);
+using AnswersByArm = std::map<Arm, ArmAnswers>;
+
+void add_answer(Readings::Answered answered, ArmAnswers& answers);
 
 }  // namespace precis

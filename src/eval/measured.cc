@@ -2,6 +2,8 @@
 #include "eval/measured.h"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -9,17 +11,22 @@
 namespace precis {
 namespace {
 
-double share_over(std::span<const double> none,
-                  std::span<const double> arm,
-                  std::span<const double> full,
+double ratio_over(std::span<const double> above,
+                  std::span<const double> below,
                   std::span<const int64_t> items) {
-  double gained = 0, possible = 0;
+  double sum_above = 0, sum_below = 0;
   for (const int64_t i : items) {
-    gained += none[i] - arm[i];
-    possible += none[i] - full[i];
+    sum_above += above[i];
+    sum_below += below[i];
   }
   // A drawn sample with nothing to gain says nothing.
-  return possible > 0 ? gained / possible : std::numeric_limits<double>::quiet_NaN();
+  return sum_below > 0 ? sum_above / sum_below : std::numeric_limits<double>::quiet_NaN();
+}
+
+std::vector<double> differences(std::span<const double> left, std::span<const double> right) {
+  std::vector<double> all(left.size());
+  std::ranges::transform(left, right, all.begin(), std::minus<>());
+  return all;
 }
 
 std::vector<int64_t> all_of(int64_t num_items) {
@@ -54,15 +61,23 @@ Measured median_of(std::span<const double> values) {
   });
 }
 
-std::optional<Measured> recovered_share(std::span<const double> none,
-                                        std::span<const double> arm,
-                                        std::span<const double> full) {
-  const double possible = std::accumulate(none.begin(), none.end(), 0.0) -
-                          std::accumulate(full.begin(), full.end(), 0.0);
-  if (!(possible > 0)) return std::nullopt;
-  return measure(std::ssize(none), [&](std::span<const int64_t> items) {
-    return share_over(none, arm, full, items);
-  });
+Measured mean_difference(std::span<const double> left, std::span<const double> right) {
+  return mean_of(differences(left, right));
+}
+
+std::optional<Measured> ratio_of_sums(std::span<const double> above,
+                                      std::span<const double> below) {
+  const auto ratio = [&](std::span<const int64_t> items) {
+    return ratio_over(above, below, items);
+  };
+  if (!std::isfinite(ratio(all_of(std::ssize(below))))) return std::nullopt;
+  return measure(std::ssize(below), ratio);
+}
+
+std::optional<Measured> gained_share(std::span<const double> from,
+                                     std::span<const double> arm,
+                                     std::span<const double> full) {
+  return ratio_of_sums(differences(from, arm), differences(from, full));
 }
 
 }  // namespace precis

@@ -24,11 +24,19 @@ Measured measure(int64_t num_items,
 Measured mean_of(std::span<const double> values);
 Measured median_of(std::span<const double> values);
 
-// How much of what the full text gains over none an arm gains: (none - arm) / (none - full), a
-// ratio of sums over items, each of which has a loss in every arm. None where the full text gains
-// nothing. REQUIRES: equal sizes.
-std::optional<Measured> recovered_share(std::span<const double> none,
-                                        std::span<const double> arm,
-                                        std::span<const double> full);
+// The mean of left - right, item by item: paired, so that what items share cancels.
+// REQUIRES: equal sizes, at least one item.
+Measured mean_difference(std::span<const double> left, std::span<const double> right);
+
+// sum(above) / sum(below) over items; none where sum(below) is not above 0. REQUIRES: equal sizes,
+// at least one item.
+std::optional<Measured> ratio_of_sums(std::span<const double> above, std::span<const double> below);
+
+// How much of what the full text gains over the losses `from` an arm gains:
+// (from - arm) / (from - full), a ratio of sums. None where the full text gains nothing. REQUIRES:
+// equal sizes, at least one item.
+std::optional<Measured> gained_share(std::span<const double> from,
+                                     std::span<const double> arm,
+                                     std::span<const double> full);
 
 }  // namespace precis

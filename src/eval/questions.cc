@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "eval/questions.h"
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "eval/metrics.h"
@@ -14,96 +16,126 @@ std::vector<Text> contexts_of(std::span<const Question> questions) {
   return contexts;
 }
 
+std::vector<int64_t> room_of(std::span<const Question> questions) {
+  std::vector<int64_t> room;
+  for (const Question& question : questions) room.push_back(question.room);
+  return room;
+}
+
+// How good answers are, one value for each question.
+struct Marks {
+  std::vector<double> contained, f1, exact;
+};
+using MarksByArm = std::map<Arm, Marks>;
+
+Marks marks_of(const ArmAnswers& answers, std::span<const Question> questions) {
+  Marks marks;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    const std::string& answer = answers.texts[i];
+    const std::vector<std::string>& right = questions[i].answers;
+    marks.contained.push_back(contains_answer(answer, right) ? 1 : 0);
+    marks.f1.push_back(squad_f1(answer, right));
+    marks.exact.push_back(squad_exact_match(answer, right) ? 1 : 0);
+  }
+  return marks;
+}
+
+void add_marks(const MarksByArm& marks, Arm arm, std::vector<Metric>& metrics) {
+  const Marks &own = marks.at(arm), &full = marks.at(Arm::kFull);
+  add_metric("contained", mean_of(own.contained), metrics);
+  add_metric("f1", mean_of(own.f1), metrics);
+  add_metric("exact_match", mean_of(own.exact), metrics);
+  if (arm == Arm::kFull) return;
+  add_metric("contained_share", ratio_of_sums(own.contained, full.contained), metrics);
+  add_metric("f1_share", ratio_of_sums(own.f1, full.f1), metrics);
+  if (arm != Arm::kMemory) return;
+  const auto over = [&](Arm other) { return mean_difference(own.f1, marks.at(other).f1); };
+  add_metric("f1_over_verbatim", over(Arm::kVerbatim), metrics);
+  add_metric("f1_over_other", over(Arm::kOther), metrics);
+}
+
+// What was read, by arm.
+struct AllArms {
+  ScoresByArm scores;
+  AnswersByArm answers;
+};
+
 class Questions final : public MemoryTask {
  public:
   Questions(const Engine& engine,
+            Readings& readings,
             const InstructPrompts& prompts,
             std::span<const Question> questions)
       : engine_(engine),
+        readings_(readings),
         prompts_(prompts),
         questions_(questions),
-        others_(other_texts(contexts_of(questions))) {}
+        others_(other_texts(contexts_of(questions), room_of(questions))) {}
 
   EvaluationTask task() const override { return EvaluationTask::kQuestions; }
 
   void prepare(const TaskProgress& progress) override {
     for (int64_t i = 0; i < std::ssize(questions_); ++i) {
-      const Question& question = questions_[i];
-      const FramedPrompt none = prompts_.without_text(question.prompt),
-                         full = prompts_.of_text(question.context, question.prompt);
-      score(none, i, fixed_scores_[Arm::kNone]);
-      score(full, i, fixed_scores_[Arm::kFull]);
-      add_answer(engine_, none, kMaxAnswerTokens, fixed_answers_[Arm::kNone]);
-      add_answer(engine_, full, kMaxAnswerTokens, fixed_answers_[Arm::kFull]);
+      const std::string asked = with_answer_line(questions_[i].prompt);
+      const Text other = questions_[others_[i]].context;
+      read(Arm::kNone, prompts_.without_text(asked), i, fixed_);
+      read(Arm::kOtherFull, prompts_.of_text(other, asked), i, fixed_);
+      read(Arm::kFull, prompts_.of_text(questions_[i].context, asked), i, fixed_);
       report(progress, i, std::ssize(questions_));
     }
   }
 
   std::vector<ArmResult> run(std::span<const TimedMemory> memories,
                              const TaskProgress& progress) override {
-    ScoresByArm scores = fixed_scores_;
-    std::map<Arm, ArmAnswers> answers = fixed_answers_;
+    AllArms all = fixed_;
     for (int64_t i = 0; i < std::ssize(questions_); ++i) {
-      const Question& question = questions_[i];
+      const std::string asked = with_answer_line(questions_[i].prompt);
       const Memory &memory = memories[i].memory, &other = memories[others_[i]].memory;
-      const Text verbatim = verbatim_part(question.context, memory);
-      const std::pair<Arm, FramedPrompt> prompts[] = {
-          {Arm::kVerbatim, prompts_.of_text(verbatim, question.prompt)},
-          {Arm::kMemory, prompts_.of_memory(memory, question.prompt)},
-          {Arm::kOther, prompts_.of_memory(other, question.prompt)}};
-      for (const auto& [arm, prompt] : prompts) {
-        score(prompt, i, scores[arm]);
-        add_answer(engine_, prompt, kMaxAnswerTokens, answers[arm]);
-      }
+      const Text last = verbatim_part(questions_[i].context, memory);
+      read(Arm::kVerbatim, prompts_.of_text(last, asked), i, all);
+      read(Arm::kMemory, prompts_.of_memory(memory, asked), i, all);
+      read(Arm::kOther, prompts_.of_memory(other, asked), i, all);
       report(progress, i, std::ssize(questions_));
     }
-    return with_answers(results_of(scores), answers);
+    return with_answers(results_of(all.scores), all.answers);
   }
 
  private:
-  void score(const FramedPrompt& framed, int64_t i, ArmScores& scores) const {
+  void read(Arm arm, const FramedPrompt& framed, int64_t i, AllArms& all) const {
     const std::vector<TokenId> ids = engine_.tokenizer().encode(questions_[i].answers.front());
-    add_score(engine_, framed.prompt, ids, scores);
+    add_score(readings_.score(engine_, framed.prompt, ids), all.scores[arm]);
+    add_answer(readings_.answer(engine_, framed, kMaxAnswerTokens), all.answers[arm]);
   }
 
   std::vector<ArmResult> with_answers(std::vector<ArmResult> results,
-                                      const std::map<Arm, ArmAnswers>& answers) const {
+                                      const AnswersByArm& answers) const {
+    MarksByArm marks;
+    for (const auto& [arm, of_arm] : answers) marks.emplace(arm, marks_of(of_arm, questions_));
     for (const auto& [arm, of_arm] : answers) {
-      for (ArmResult& result : results)
-        if (result.arm == name_of(arm)) add_metrics(of_arm, result.metrics);
+      const auto result = std::ranges::find(results, name_of(arm), &ArmResult::arm);
+      add_marks(marks, arm, result->metrics);
+      add_metric("generate_ms", median_of(of_arm.ms), result->metrics);
     }
     return results;
   }
 
-  void add_metrics(const ArmAnswers& answers, std::vector<Metric>& metrics) const {
-    std::vector<double> contained, f1, exact;
-    for (size_t i = 0; i < answers.texts.size(); ++i) {
-      const std::string& answer = answers.texts[i];
-      const std::vector<std::string>& right = questions_[i].answers;
-      contained.push_back(contains_answer(answer, right) ? 1 : 0);
-      f1.push_back(squad_f1(answer, right));
-      exact.push_back(squad_exact_match(answer, right) ? 1 : 0);
-    }
-    metrics.push_back({"contained", mean_of(contained)});
-    metrics.push_back({"f1", mean_of(f1)});
-    metrics.push_back({"exact_match", mean_of(exact)});
-    metrics.push_back({"generate_ms", median_of(answers.ms)});
-  }
-
   const Engine& engine_;
+  Readings& readings_;
   const InstructPrompts& prompts_;
   std::span<const Question> questions_;
-  std::vector<int64_t> others_;  // whose memory is the control's
-  ScoresByArm fixed_scores_;     // the arms that read no memory
-  std::map<Arm, ArmAnswers> fixed_answers_;
+  std::vector<int64_t> others_;  // the contexts that the controls read
+  AllArms fixed_;                // the arms that are the same for all memories
 };
 
 }  // namespace
 
+std::string with_answer_line(const std::string& question) { return question + "\n" + kAnswerLine; }
+
 std::unique_ptr<MemoryTask> make_questions(const Engine& engine,
+                                           Readings& readings,
                                            const InstructPrompts& prompts,
                                            std::span<const Question> questions) {
-  return std::make_unique<Questions>(engine, prompts, questions);
+  return std::make_unique<Questions>(engine, readings, prompts, questions);
 }
 
 }  // namespace precis

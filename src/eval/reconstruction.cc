@@ -2,6 +2,7 @@
 #include "eval/reconstruction.h"
 
 #include "eval/metrics.h"
+#include "eval/timed.h"
 #include "precis/error.h"
 
 namespace precis {

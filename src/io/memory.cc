@@ -133,6 +133,8 @@ std::string Memory::content_hash() const {
   if (const auto* cached = std::get_if<CachedTokens>(&contents_->tensors)) {
     hasher.add(cached->first_position);
     hasher.add(cached->next_position);
+    // Memories of before there were sinks keep their hash.
+    if (cached->num_sinks > 0) hasher.add(precis::concat("sinks ", cached->num_sinks));
   }
   return hasher.hex();
 }

@@ -14,6 +14,7 @@ namespace precis {
 namespace {
 
 constexpr std::string_view kFormat = "precis.memory.1";
+constexpr const char* kLengths = "lengths";
 
 // Of tokens and positions: far above what there is, far below where sums overflow.
 constexpr int64_t kLargestCount = int64_t{1} << 40;
@@ -65,6 +66,7 @@ class MemoryReader {
                  "], expected ",
                  dimensions,
                  " dimensions, none of them 0");
+    if (name == kLengths) return whole_numbers(*stored);
     constexpr std::array<std::string_view, 4> kFloating{"F16", "BF16", "F32", "F64"};
     PRECIS_CHECK(std::ranges::find(kFloating, stored->dtype) != kFloating.end(),
                  kBadWeights,
@@ -84,6 +86,18 @@ class MemoryReader {
     return values;
   }
 
+  at::Tensor whole_numbers(const StoredTensor& stored) const {
+    PRECIS_CHECK(stored.dtype == "I64",
+                 kBadWeights,
+                 origin(),
+                 ": tensor ",
+                 stored.name,
+                 " is of ",
+                 stored.dtype,
+                 ", expected I64");
+    return to_tensor(stored);
+  }
+
   void refuse_others(const std::vector<std::string_view>& names) const {
     for (const StoredTensor& stored : file_.tensors()) {
       PRECIS_CHECK(std::ranges::find(names, stored.name) != names.end(),
@@ -101,11 +115,36 @@ class MemoryReader {
   SafetensorsFile file_;
 };
 
+// Files of earlier versions have no lengths.
+void check_lengths(const MemoryReader& reader, const at::Tensor& keys) {
+  if (!reader.holds(kLengths)) return;
+  const at::Tensor lengths = reader.tensor(kLengths, 2);
+  PRECIS_CHECK(
+      lengths.sizes() == keys.sizes().slice(0, 2) && lengths.eq(keys.size(2)).all().item<bool>(),
+      kBadWeights,
+      reader.origin(),
+      ": lengths are not ",
+      keys.size(2),
+      " in each layer and head, as the keys ",
+      keys.sizes(),
+      " have it");
+}
+
 CachedTokens read_cached(const MemoryReader& reader) {
   CachedTokens cached{reader.tensor("keys", 4),
                       reader.tensor("values", 4),
                       reader.integer("first_position"),
-                      reader.integer("next_position")};
+                      reader.integer("next_position"),
+                      reader.text("num_sinks").empty() ? 0 : reader.integer("num_sinks")};
+  check_lengths(reader, cached.keys);
+  PRECIS_CHECK(cached.num_sinks <= cached.keys.size(2),
+               kBadWeights,
+               reader.origin(),
+               ": num_sinks is ",
+               cached.num_sinks,
+               ", there are ",
+               cached.keys.size(2),
+               " rows");
   PRECIS_CHECK(cached.keys.sizes() == cached.values.sizes(),
                kBadWeights,
                reader.origin(),
@@ -125,6 +164,11 @@ CachedTokens read_cached(const MemoryReader& reader) {
   return cached;
 }
 
+// Rows of each layer and head of keys [layers, kv_heads, rows, head_dim].
+at::Tensor lengths_of(const at::Tensor& keys) {
+  return at::full(keys.sizes().slice(0, 2), keys.size(2), at::kLong);
+}
+
 }  // namespace
 
 void Memory::save(const std::filesystem::path& path) const {
@@ -138,13 +182,17 @@ void Memory::save(const std::filesystem::path& path) const {
         {"source_hash", from.source_hash},
         {"source_tokens", std::to_string(from.source_tokens)},
         {"content_hash", content_hash()}};
-    if (const auto* cached = std::get_if<CachedTokens>(&contents_->tensors)) {
-      metadata["first_position"] = std::to_string(cached->first_position);
-      metadata["next_position"] = std::to_string(cached->next_position);
+    if (const auto* tokens = std::get_if<CachedTokens>(&contents_->tensors)) {
+      metadata["first_position"] = std::to_string(tokens->first_position);
+      metadata["next_position"] = std::to_string(tokens->next_position);
+      metadata["num_sinks"] = std::to_string(tokens->num_sinks);
     }
     const std::vector<NamedRows> rows = named_rows(contents_->tensors);
     std::vector<StoredTensor> stored;
     for (const NamedRows& one : rows) stored.push_back(to_stored(one.name, one.tensor));
+    const bool cached = rows.size() == 2;
+    const at::Tensor lengths = cached ? lengths_of(rows.front().tensor) : at::Tensor();
+    if (cached) stored.push_back(to_stored(kLengths, lengths));
     write_safetensors(path, stored, metadata);
   });
 }
@@ -160,7 +208,7 @@ Memory Memory::load(const std::filesystem::path& path) {
                             reader.integer("source_tokens")};
     if (reader.holds("keys")) {
       contents->tensors = read_cached(reader);
-      reader.refuse_others({"keys", "values"});
+      reader.refuse_others({"keys", "values", kLengths});
     } else {
       contents->tensors = SoftTokens{reader.tensor("embeddings", 2)};
       reader.refuse_others({"embeddings"});

@@ -306,6 +306,20 @@ struct SampleArguments {
 
 // Kernels work on a range of rows (or outputs, tasks, sequences), so that the caller decides about
 // threads.
+// Forward selection of one problem (ops/forward_selection.h). gram: [columns, columns], the ridge
+// not yet on its diagonal; products: [targets, columns], changed; chosen: [count], ascending.
+// scratch: (count + 2) * columns numbers.
+struct ForwardSelectionArguments {
+  const float* gram;
+  float* products;
+  float* scratch;
+  int64_t* chosen;
+  int64_t columns;
+  int64_t targets;
+  int64_t count;
+  float ridge;
+};
+
 struct KernelTable {
   void (*rms_norm)(Element, const RmsNormArguments&, int64_t first_row, int64_t last_row);
   void (*rms_norm_backward)(Element,
@@ -341,6 +355,7 @@ struct KernelTable {
                      int64_t last_output);
   void (*quantize_rows)(Element, const QuantizeRowsArguments&, int64_t first_row, int64_t last_row);
   void (*quantized_linear)(const QuantizedLinearArguments&, int64_t first_tile, int64_t last_tile);
+  void (*forward_selection)(const ForwardSelectionArguments&);
 };
 
 const KernelTable& cpu();

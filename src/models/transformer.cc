@@ -140,14 +140,15 @@ class Transformer final : public Decoder {
 
   at::Tensor forward(const DecoderInput& input,
                      KvCache& cache,
-                     const Adapter* adapter) const override {
+                     const Adapter* adapter,
+                     const LayerObserver* observer) const override {
     check_input(input, config_.hidden_size);
     at::Tensor adapted;
     if (adapter != nullptr) {
       nn::check_adapter(*adapter, input, config_);
       adapted = nn::adapted_rows(input);
     }
-    const bool step = adapter == nullptr && is_step(input, cache);
+    const bool step = adapter == nullptr && observer == nullptr && is_step(input, cache);
     if (step && paged_steps_) return wanted_of(nn::decode_step(*paged_steps_, input, cache), input);
     const Tables tables = rotary_tables(input);
     const std::optional<ops::PackedSequences> packed = packed_sequences(input, cache);
@@ -158,7 +159,8 @@ class Transformer final : public Decoder {
                                tables.local,
                                adapter,
                                packed ? &*packed : nullptr,
-                               adapted};
+                               adapted,
+                               observer};
     if (step) return wanted_of(nn::decode_step(step_model_, pass), input);
     at::Tensor x = input.embeddings;
     for (const nn::DecoderLayer& layer : layers_) {

@@ -173,29 +173,38 @@ at::Tensor attend_each(const HeadRows& rows,
   return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
 }
 
+// Picks the attention for the pass's sequences. [num_tokens, heads * head_dim]
+at::Tensor attend_rows(const HeadRows& rows, int64_t layer, const DecoderPass& pass) {
+  const DecoderConfig& config = pass.config;
+  const ops::AttentionOptions options{config.attention_scale,
+                                      config.windowed[layer] ? config.window : 0};
+  // As many rows as sequences, none of which is empty (check_input): one each.
+  const int64_t sequences = std::ssize(pass.input.cache_sequences);
+  if (pass.input.seen_rows.defined()) return attend_each(rows, layer, pass, options);
+  if (pass.packed != nullptr) return attend_packed(rows, layer, pass, options);
+  if (rows.q.size(0) == sequences) return attend_decode(rows, layer, pass, options);
+  const int64_t length = sequences > 1 ? uniform_fresh_length(pass) : 0;
+  return length > 0 ? attend_uniform(rows, length, layer, pass, options)
+                    : attend_each(rows, layer, pass, options);
+}
+
 }  // namespace
 
 // What the heads gather, before the product that joins them. [num_tokens, heads * head_dim]
 at::Tensor DecoderLayer::attend(const at::Tensor& x, const DecoderPass& pass) const {
   const DecoderConfig& config = pass.config;
-  const bool windowed = config.windowed[index];
   HeadRows rows = split_heads(qkv(x), x, index, pass);
   if (q_norm.defined()) {
     rows.q = ops::rms_norm(rows.q, q_norm, config.rms_norm_epsilon);
     rows.k = ops::rms_norm(rows.k, k_norm, config.rms_norm_epsilon);
   }
-  const ops::RotaryTable& table = windowed ? pass.local_rotary : pass.rotary;
+  const at::Tensor unrotated = rows.q;
+  const ops::RotaryTable& table = config.windowed[index] ? pass.local_rotary : pass.rotary;
   rows.q = ops::rotary(rows.q, table);
   rows.k = ops::rotary(rows.k, table);
-  const ops::AttentionOptions options{config.attention_scale, windowed ? config.window : 0};
-  // As many rows as sequences, none of which is empty (check_input): one each.
-  const int64_t sequences = std::ssize(pass.input.cache_sequences);
-  if (pass.input.seen_rows.defined()) return attend_each(rows, index, pass, options);
-  if (pass.packed != nullptr) return attend_packed(rows, index, pass, options);
-  if (rows.q.size(0) == sequences) return attend_decode(rows, index, pass, options);
-  const int64_t length = sequences > 1 ? uniform_fresh_length(pass) : 0;
-  return length > 0 ? attend_uniform(rows, length, index, pass, options)
-                    : attend_each(rows, index, pass, options);
+  at::Tensor gathered = attend_rows(rows, index, pass);
+  if (pass.observer != nullptr) (*pass.observer)({index, unrotated});
+  return gathered;
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x,

@@ -23,6 +23,7 @@ struct DecoderPass {
   const Adapter* adapter;                // null: none
   const ops::PackedSequences* packed;    // null: attention is not one call for all sequences
   at::Tensor adapted = {};               // rows on which the adapter acts; undefined: all
+  const LayerObserver* observer = nullptr;
 };
 
 // Attention and gated MLP with their norms, over stateless weights.

@@ -98,13 +98,23 @@ std::vector<PromptPart> resolve(const std::vector<PromptPart>& parts, const Over
   fail(ErrorKind::kInternal, "overflow: unknown policy");
 }
 
+const char* what_helps(const std::vector<PromptPart>& parts, const OverflowRules& rules) {
+  const bool compresses = std::ranges::any_of(
+      parts, [](const PromptPart& part) { return part.treatment == Treatment::kCompress; });
+  if (compresses) return "; a higher ratio takes fewer";
+  if (rules.policy == Overflow::kRefuse && context_size(parts) > 0)
+    return "; Overflow::kCompressFormer (--overflow compress-former) makes its context fit";
+  return "";
+}
+
 void require_compressor(const std::vector<PromptPart>& parts, const OverflowRules& rules) {
   const bool wanted = std::any_of(parts.begin(), parts.end(), [](const PromptPart& part) {
     return part.treatment == Treatment::kCompress;
   });
-  PRECIS_CHECK(!wanted || rules.memory_size,
-               kInvalidArgument,
-               "prompt: text is to be compressed, but no compressor was loaded");
+  PRECIS_CHECK(
+      !wanted || rules.memory_size,
+      kInvalidArgument,
+      "prompt: text is to be compressed, but the engine was assembled without a compressor");
 }
 
 }  // namespace
@@ -115,9 +125,11 @@ std::vector<PromptPart> fit(std::vector<PromptPart> parts, const OverflowRules& 
     const bool compresses = rules.policy == Overflow::kCompressFormer ||
                             rules.policy == Overflow::kCompressLatter ||
                             rules.policy == Overflow::kCompressAll;
-    PRECIS_CHECK(!compresses || rules.memory_size,
-                 kInvalidArgument,
-                 "prompt: it is over the limit and to be compressed, but no compressor was loaded");
+    PRECIS_CHECK(
+        !compresses || rules.memory_size,
+        kInvalidArgument,
+        "prompt: it is over the limit and to be compressed, but the engine was assembled without a "
+        "compressor");
     parts = resolve(parts, rules);
     const int64_t rows = rows_of(parts, rules);
     PRECIS_CHECK(rows <= rules.limit,
@@ -126,7 +138,8 @@ std::vector<PromptPart> fit(std::vector<PromptPart> parts, const OverflowRules& 
                  rows,
                  " rows are over the limit of ",
                  rules.limit,
-                 " (the context window less the tokens to be generated)");
+                 " (the context window less the tokens to be generated)",
+                 what_helps(parts, rules));
   }
   return parts;
 }

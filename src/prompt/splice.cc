@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "io/memory_contents.h"
 
@@ -84,10 +86,47 @@ std::shared_ptr<const SharedPrefix> prefix_of_cached(std::span<const PromptPart>
   return nullptr;
 }
 
+// Whether a memory takes more positions than it has rows.
+bool is_spread(const CachedTokens& memory) {
+  return memory.next_position - memory.first_position > memory.keys.size(2);
+}
+
+const char* what_helps(std::span<const CachedTokens> memories) {
+  if (std::ranges::any_of(memories, is_spread))
+    return "; a memory in it keeps the positions of its text: made with those of its rows "
+           "(CompressOptions::positions, --positions rows) it takes fewer";
+  return memories.empty() ? "" : "; a memory with a higher ratio takes fewer";
+}
+
+// A memory behind other rows.
+CachedTokens placed_behind(const CachedTokens& memory, const DecoderConfig& config, int64_t start) {
+  const int64_t covered = memory.next_position - memory.first_position;
+  PRECIS_CHECK(covered <= config.context_length - start,
+               kInvalidArgument,
+               "prompt: a memory of ",
+               covered,
+               " positions behind ",
+               start,
+               " others does not fit the model's window of ",
+               config.context_length,
+               what_helps({&memory, 1}));
+  CachedTokens moved = rebase(memory, config, start);
+  const int64_t sinks = memory.num_sinks, rows = memory.keys.size(2) - sinks;
+  if (sinks == 0 || rows == 0) return moved;
+  moved.keys = moved.keys.narrow(2, sinks, rows);
+  moved.values = moved.values.narrow(2, sinks, rows);
+  moved.num_sinks = 0;
+  return moved;
+}
+
 }  // namespace
 
+int64_t SplicedPrompt::num_rows_read() const {
+  return embeddings.size(0) + (prefix ? prefix->size() : 0);
+}
+
 int64_t SplicedPrompt::num_rows() const {
-  int64_t rows = embeddings.size(0) + (prefix ? prefix->size() : 0);
+  int64_t rows = num_rows_read();
   for (const CachedTokens& memory : cached) rows += memory.keys.size(2);
   return rows;
 }
@@ -110,7 +149,8 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
     if (cached != nullptr) {
       check_cached(*cached, decoder.config());
       const bool stands_first = !spliced.prefix && spliced.cached.empty();
-      spliced.cached.push_back(stands_first ? *cached : rebase(*cached, decoder.config(), start));
+      spliced.cached.push_back(stands_first ? *cached
+                                            : placed_behind(*cached, decoder.config(), start));
       start = spliced.cached.back().next_position;
     } else if (part.memory) {
       rows.add(memory_rows(*part.memory, decoder));
@@ -136,7 +176,7 @@ SplicedPrompt splice(std::span<const PromptPart> parts,
                start,
                " on do not fit the model's window of ",
                window,
-               spliced.cached.empty() ? "" : "; cached memories keep the positions of their texts");
+               what_helps(spliced.cached));
   spliced.start = start;
   spliced.positions = at::arange(start,
                                  start + spliced.embeddings.size(0),

@@ -24,7 +24,8 @@ struct SplicedPrompt {
   std::vector<CachedTokens> cached;  // memories behind the prefix, in front of everything else
   std::vector<TokenId> tokens;       // all token ids of the prompt, for the repetition penalty
 
-  int64_t num_rows() const;  // that attention sees: prefix and cached memories too
+  int64_t num_rows() const;       // that attention sees: prefix and cached memories too
+  int64_t num_rows_read() const;  // by the model: all but cached memories
 };
 
 // The third stage: token rows and memory rows in one sequence. Every part is kept text or a memory

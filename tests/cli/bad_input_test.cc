@@ -38,7 +38,8 @@ TEST_F(BadInput, IsNamedOnOneLine) {
   refuse("score" + kLlama + ids("[1,2]") + " --weights int3", "--weights");
   refuse("score" + kLlama + ids("[1,2]") + " --weights int8",
          "48 numbers; weights in int8 or int4");
-  refuse("score" + kLlama + "--context-ids " + path("ids.json") + ids("[1,2]"), "need each other");
+  refuse("score" + kLlama + "--compressor kvzip" + ids("[1,2]"),
+         "score: --compressor needs --context-ids");
   expect_nothing_at(path("never.safetensors"));
 }
 
@@ -100,6 +101,10 @@ TEST_F(BadInput, ScoreAfterAMemoryKeepsToTheContextLimit) {
 TEST_F(BadInput, CompressionInputIsNamed) {
   const std::string compressor = import_selfcp(), out = " --out " + path("m");
   refuse("compress" + kLlama + "--compressor " + path("none") + ids("[1]") + out, "none");
+  refuse("compress" + kLlama + "--compressor attention_maching" + ids("[1]") + out,
+         "attention_maching: no such directory, and no built-in compressor has this name (built "
+         "in: attention_matching, kvzip");
+  refuse("compress" + kLlama + ids("[1]") + " --positions sideways" + out, "--positions");
   refuse("generate" + kLlama + "--prompt x --raw --overflow sideways", "sideways");
   refuse("generate" + kLlama + "--prompt x --raw --context-limit 10 --max-tokens 20",
          "over the limit");

@@ -168,6 +168,106 @@ TEST_F(Cli, CompressesAndGenerates) {
   EXPECT_GT(direct.at("kv_bytes_saved"), 0);
 }
 
+// 45 tokens as 11 rows: of keys and values of 3 layers, 2 heads and 8 numbers in float32.
+TEST_F(Cli, CompressesWithoutACompressorOfOnesOwn) {
+  const std::string ids = write("ids.json", json(Ids(45, 7)).dump()),
+                    command = "compress --model " + kModels + "llama --ids " + ids;
+  const Result result = run(command + " --dtype float32 --out " + path("m.safetensors"));
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out),
+            json({{"source_tokens", 45},
+                  {"memory_tokens", 11},
+                  {"ratio", 45.0 / 11},
+                  {"bytes", 11 * 2 * 3 * 2 * 8 * 4},
+                  {"kv_bytes_full", 45 * 2 * 3 * 2 * 8 * 4}}));
+  EXPECT_EQ(result.err,
+            "precis: 45 tokens -> 11 rows (4.1x), 4 kB; the keys and values of the text take 17 "
+            "kB\n");
+  const auto file = SafetensorsFile::open(directory / "m.safetensors");
+  EXPECT_EQ(file.find("keys")->shape, (std::vector<int64_t>{3, 2, 11, 8}));
+  EXPECT_EQ(file.metadata().at("method"), "attention_matching");
+}
+
+TEST_F(Cli, CompressesInTheDtypeInWhichItAnswers) {
+  const std::string ids = write("ids.json", json(Ids(45, 7)).dump()),
+                    model = " --model " + kModels + "llama";
+  const auto made = [&](const std::string& flags) {
+    return succeed("compress" + model + " --ids " + ids + " --out " + path("m.safetensors") +
+                   flags);
+  };
+  EXPECT_EQ(made(""), made(" --dtype auto"));
+  EXPECT_EQ(succeed("generate" + model + " --memory " + path("m.safetensors") +
+                    " --raw --prompt so --max-tokens 2 --json")
+                .at("memory_rows"),
+            11);
+}
+
+TEST_F(Cli, AMemoryTakesThePositionsOfItsTextOrOfItsRows) {
+  const std::string command = "compress --model " + kModels + "llama --ids " +
+                              write("ids.json", json(Ids(45, 7)).dump()) + " --out " +
+                              path("m.safetensors");
+  const auto next_position = [&](const std::string& flags) {
+    succeed(command + flags);
+    return SafetensorsFile::open(directory / "m.safetensors").metadata().at("next_position");
+  };
+  EXPECT_EQ(next_position(" --positions text"), "45");
+  EXPECT_EQ(next_position(" --positions rows"), "11");
+  EXPECT_EQ(next_position(""), "11");
+}
+
+TEST_F(Cli, AnAnswerTellsWhatWasSaved) {
+  const std::string command =
+      "generate --model " + kModels + "llama --raw --prompt ' so' " +
+      "--max-tokens 4 --compress-file " +
+      write("text.txt", "the water of the town and the bridge by the river");
+  const json answer = succeed(command + " --json");
+  EXPECT_EQ(answer.at("prompt_rows").get<int64_t>() - answer.at("rows_read").get<int64_t>(),
+            answer.at("memory_rows").get<int64_t>());
+  EXPECT_GT(answer.at("memory_rows"), 0);
+  const Result plain = run(command);
+  EXPECT_THAT(plain.err,
+              testing::StartsWith("precis: " + answer.at("prompt_tokens").dump() + " -> " +
+                                  answer.at("prompt_rows").dump() + " tokens ("));
+  EXPECT_THAT(
+      plain.err,
+      testing::HasSubstr("; compressed " + answer.at("compressed_tokens").dump() + " tokens in "));
+}
+
+// What the frame's memory was made of is counted, though the prompt finds it ready.
+TEST_F(Cli, AFramedAnswerTellsWhatWasCompressed) {
+  const std::string text = write("text.txt", "the water of the town and the bridge by the river"),
+                    command = "generate --model " + kModels + "llama --compressor " +
+                              import_selfcp() + " --use instruct --prompt so --max-tokens 2";
+  const json answer = succeed(command + " --json --compress-file " + text);
+  EXPECT_EQ(
+      answer.at("compressed_tokens"),
+      std::ssize(tokenize(kModels + "llama", "the water of the town and the bridge by the river")));
+  EXPECT_GT(answer.at("compress_ms"), 0);
+}
+
+TEST_F(Cli, AUseWithoutAFrameOfItsOwnIsWarnedOf) {
+  const std::string rest = " --prompt so --max-tokens 2 --compress-file " +
+                           write("text.txt", "the water of the town and the bridge") + " --model " +
+                           kModels + "llama";
+  const auto warning = testing::HasSubstr("has no frame of its own for --use instruct");
+  const std::string instruct = "generate --use instruct" + rest;
+  EXPECT_THAT(run(instruct).err, testing::StartsWith("precis: attention_matching has no frame"));
+  EXPECT_THAT(run(instruct + " --compressor kvzip").err, warning);
+  EXPECT_THAT(run(instruct + " --compressor " + import_selfcp()).err, Not(warning));
+  EXPECT_THAT(run("generate --use continue" + rest).err, Not(warning));
+  EXPECT_THAT(run("generate --raw" + rest).err, Not(warning));
+}
+
+TEST_F(Cli, ScoresBehindAMemoryOfTheBuiltIn) {
+  const std::string command = "score --model " + kModels + "llama --ids " +
+                              write("ids.json", "[10,11,12,13]") + " --context-ids " +
+                              write("context.json", "[20,21,22,23,24,25,26,27,28]");
+  const json scored = succeed(command);
+  ASSERT_TRUE(scored.contains("nll"));
+  EXPECT_FALSE(scored.at("nll").empty());
+  EXPECT_EQ(scored, succeed(command + " --compressor attention_matching"));
+}
+
 // As the released scripts tokenize the two: together.
 TEST_F(Cli, AnImportedIcFormersTemplateAndAPromptAreTheIdsOfOneText) {
   const std::string base = path("base");

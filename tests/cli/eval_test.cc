@@ -10,9 +10,13 @@ using testing::HasSubstr;
 
 class Eval : public CliTest {
  protected:
-  std::string command(const std::string& rest) const {
-    return "eval --model " + kModels + "llama --compressor " + path("selfcp") +
+  // --compressor is the last of `options`, if it is there.
+  std::string eval(const std::string& options, const std::string& rest) const {
+    return "eval --model " + kModels + "llama " + options +
            " --dtype float32 --older 24 --kept 5 --scored 7 " + rest;
+  }
+  std::string command(const std::string& rest) const {
+    return eval("--compressor " + path("selfcp"), rest);
   }
   std::string texts() const {
     std::string lines;
@@ -23,22 +27,39 @@ class Eval : public CliTest {
     }
     return " --texts " + write("texts.jsonl", lines);
   }
+  std::string questions() const {
+    std::string lines;
+    for (int i = 1; i <= 3; ++i)
+      lines += json{{"context", "the water of town " + std::to_string(i) + " is clean"},
+                    {"prompt", "which town"},
+                    {"answer", "town " + std::to_string(i)}}
+                   .dump() +
+               "\n";
+    return " --questions " + write("questions.jsonl", lines);
+  }
   void SetUp() override { import_selfcp(); }
 };
 
 TEST_F(Eval, WritesTableJsonAndPlot) {
-  const json said =
-      succeed(command("--task continue --ratios 2,4 --limit 3 --out " + path("out/new") + texts()));
-  EXPECT_EQ(said, json({{"results", path("out/new")}}));
+  const Result said =
+      run(command("--task continue --ratios 2,4 --limit 3 --out " + path("out/new") + texts()));
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("| compressor | items | tokens per row |"));
+  EXPECT_THAT(said.err, HasSubstr(path("out/new/results.md")));
+  EXPECT_EQ(std::count(said.err.begin(), said.err.end(), '\n'), 1) << said.err;
   const json results = read_json(path("out/new/results.json"));
   const json& task = results.at("tasks").at("continue");
   EXPECT_EQ(results.at("tasks").size(), 1u);
   EXPECT_EQ(task.at("items"), 3);
   EXPECT_EQ(task.at("ratios").size(), 2u);
-  for (const char* arm : {"none", "verbatim", "memory", "other", "full"})
+  for (const char* arm : {"none", "verbatim", "memory", "other", "other_full", "full"})
     EXPECT_GT(task.at("ratios").at(1).at("arms").at(arm).at("nll").at("value"), 0) << arm;
   EXPECT_EQ(results.at("settings").at("ratios"), json({2, 4}));
-  EXPECT_THAT(read_file(path("out/new/results.md")), HasSubstr("## continue"));
+  const auto verdict = task.at("ratios").at(1).at("verdict").get<std::string>();
+  EXPECT_THAT(verdict, HasSubstr("the full text"));
+  EXPECT_THAT(said.out, HasSubstr("- selfcp at 4x: " + verdict));
+  EXPECT_THAT(read_file(path("out/new/results.md")), HasSubstr("- selfcp at 4x: " + verdict));
+  EXPECT_THAT(read_file(path("out/new/results.md")), HasSubstr("### continue"));
   const bool has_share =
       task.at("ratios").at(0).at("arms").at("memory").contains("recovered_share");
   EXPECT_EQ(std::filesystem::exists(path("out/new/recovered_share.svg")), has_share);
@@ -47,27 +68,76 @@ TEST_F(Eval, WritesTableJsonAndPlot) {
 TEST_F(Eval, WithoutADirectoryTheTableIsPrinted) {
   const Result result = run(command("--task continue" + texts()));
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("| tokens per row | arm | nll |"));
+  EXPECT_THAT(result.out, HasSubstr("## continue\n\n| compressor | items | tokens per row |"));
+  EXPECT_EQ(result.err, "");
   const json printed = succeed(command("--json --task continue" + texts()));
   EXPECT_EQ(printed.at("method"), "selfcp");
   EXPECT_EQ(printed.at("tasks").at("continue").at("items"), 4);
 }
 
+TEST_F(Eval, WithJsonNothingElseIsPrinted) {
+  const Result result = run(command("--json --task continue --out " + path("out") + texts()));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out), read_json(path("out/results.json")));
+  EXPECT_EQ(result.err, "");
+}
+
+TEST_F(Eval, QuestionsHaveAnswersAndAVerdict) {
+  const Result result = run(command("--ratios 2,4" + questions()));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("| contained "));
+  EXPECT_THAT(result.out, HasSubstr("| F1 "));
+  EXPECT_THAT(result.out, HasSubstr("- selfcp at 2x: "));
+  EXPECT_THAT(result.out, HasSubstr("- selfcp at 4x: "));
+}
+
+TEST_F(Eval, TheDefaultIsTheBuiltInThatNeedsNoTraining) {
+  const json printed = succeed(eval("", "--json --task continue --ratios 2,4" + texts()));
+  EXPECT_EQ(printed.at("method"), "attention_matching");
+  EXPECT_EQ(printed.at("compressor"), "attention_matching");
+  const json named = succeed(
+      eval("--compressor attention_matching", "--json --task continue --ratios 2,4" + texts()));
+  for (size_t i = 0; i < 2; ++i) {
+    const auto loss = [&](const json& results) {
+      const json& ratio = results.at("tasks").at("continue").at("ratios").at(i);
+      EXPECT_EQ(ratio.at("ratio"), i == 0 ? 2 : 4);
+      return ratio.at("arms").at("memory").at("nll").at("value").get<double>();
+    };
+    EXPECT_EQ(loss(printed), loss(named));
+  }
+}
+
+TEST_F(Eval, BuiltInsStandBesideDirectories) {
+  const json results = succeed(eval("--compressor kvzip " + path("selfcp") + " attention_matching",
+                                    "--json --ratios 2,4 --task continue" + texts()))
+                           .at("evaluations");
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_EQ(results.at(0).at("method"), "kvzip");
+  EXPECT_EQ(results.at(1).at("method"), "selfcp");
+  EXPECT_EQ(results.at(2).at("method"), "attention_matching");
+  for (const json& result : results)
+    EXPECT_EQ(result.at("tasks").at("continue").at("ratios").size(), 2u);
+}
+
 TEST_F(Eval, SetsSeveralCompressorsSideBySide) {
   std::filesystem::copy(path("selfcp"), path("second"), std::filesystem::copy_options::recursive);
-  const std::string two = "eval --model " + kModels + "llama --compressor " + path("selfcp") + " " +
-                          path("second") + " --dtype float32 --older 24 --kept 5 --scored 7 ";
-  succeed(two + "--task continue --ratios 2 --out " + path("both") + texts());
+  const std::string two = eval("--compressor " + path("selfcp") + " " + path("second"), "");
+  const Result result = run(two + "--task continue --ratios 2 --out " + path("both") + texts());
+  EXPECT_EQ(result.code, 0) << result.err;
   const json results = read_json(path("both/results.json")).at("evaluations");
   ASSERT_EQ(results.size(), 2u);
   EXPECT_EQ(results.at(0).at("compressor"), path("selfcp"));
   EXPECT_EQ(results.at(1).at("compressor"), path("second"));
-  const auto loss = [&](size_t compressor) {
+  const auto value = [&](size_t compressor, const char* arm, const char* metric) {
     const json& ratios = results.at(compressor).at("tasks").at("continue").at("ratios");
     EXPECT_EQ(ratios.size(), 1u);
-    return ratios.at(0).at("arms").at("memory").at("nll").at("value").get<double>();
+    return ratios.at(0).at("arms").at(arm).at(metric).at("value").get<double>();
   };
-  EXPECT_EQ(loss(0), loss(1));
+  EXPECT_EQ(value(0, "memory", "nll"), value(1, "memory", "nll"));
+  // What reads no memory was read once: its time is the same to the last digit.
+  for (const char* arm : {"none", "verbatim", "other_full", "full"})
+    EXPECT_EQ(value(0, arm, "score_ms"), value(1, arm, "score_ms")) << arm;
+  EXPECT_THAT(result.out, HasSubstr("- selfcp (second) at 2x: "));
   EXPECT_THAT(read_file(path("both/results.md")), HasSubstr("Evaluation of 2 compressors"));
   std::string longer = two;
   longer.replace(longer.find("--older 24"), 10, "--older 600");
@@ -96,7 +166,8 @@ TEST_F(Eval, BadInputIsNamed) {
          "short.jsonl: no text has 36 tokens");
   refuse(command("--questions " + write("questions.jsonl", "{\"context\": \"a\"}\n")),
          "questions.jsonl: line 1 has no string \"prompt\"");
-  refuse("eval --model " + kModels + "llama" + texts(), "--compressor");
+  refuse(eval("--compressor magic", texts()), "magic");
+  refuse(eval("--compressor " + path("selfcp") + " magic", texts()), "magic");
 }
 
 TEST_F(Eval, NothingIsLeftOfARunThatFails) {

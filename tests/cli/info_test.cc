@@ -74,7 +74,8 @@ TEST_F(Info, AModelsFilesAreAShapeToo) {
   const json loaded = succeed("info" + kLlama + "--dtype float32 --length 10");
   for (const char* file : {"llama", "llama/config.json", "llama.gguf"}) {
     const json shape = succeed("info --dtype float32 --length 10 --shape " + kModels + file);
-    EXPECT_EQ(shape.at("cost"), loaded.at("cost")) << file;
+    for (const auto& [name, figure] : shape.at("cost").items())
+      EXPECT_EQ(figure, loaded.at("cost").at(name)) << file << " " << name;
     EXPECT_EQ(shape.at("model").at("parameters"), loaded.at("model").at("parameters")) << file;
   }
 }
@@ -89,10 +90,84 @@ TEST_F(Info, OfACompressorIsWhatCompressingGives) {
   EXPECT_EQ(info.at("cost").at("parameters"), info.at("compressor").at("parameters"));
 }
 
+TEST_F(Info, ABuiltInsShapeIsThatOfTheModelsFiles) {
+  for (const std::string method : {"attention_matching", "kvzip"}) {
+    const json loaded =
+        succeed("info" + kLlama + "--dtype float32 --length 100 --compressor " + method);
+    const json shape = succeed("info --dtype float32 --length 100 --shape " + kModels +
+                               "llama --method " + method);
+    EXPECT_EQ(shape.at("cost"), loaded.at("cost")) << method;
+    for (const auto& [name, value] : shape.at("compressor").items())
+      EXPECT_EQ(value, loaded.at("compressor").at(name)) << method << " " << name;
+  }
+}
+
+TEST_F(Info, WithoutACompressorItIsOfTheDefault) {
+  json info = succeed("info" + kLlama);
+  EXPECT_EQ(info.at("compressor").at("method"), "attention_matching");
+  EXPECT_EQ(info.at("compressor").at("parameters"), 0);
+  EXPECT_EQ(info.at("cost").at("parameters"), 0);
+  info.erase("advice");
+  EXPECT_EQ(info, succeed("info" + kLlama + "--compressor attention_matching"));
+}
+
+TEST_F(Info, OfABuiltInIsWhatCompressingGives) {
+  const std::string ids = write("ids.json", json(std::vector<int64_t>(45, 7)).dump());
+  for (const std::string method : {"attention_matching", "kvzip"}) {
+    const std::string both = kLlama + "--dtype float32 --compressor " + method;
+    const json made = succeed("compress" + both + " --ids " + ids + " --out " + path("m"));
+    const json info = succeed("info" + both + " --length 45");
+    EXPECT_EQ(info.at("cost").at("memory_tokens"), made.at("memory_tokens"));
+    EXPECT_EQ(info.at("cost").at("memory_bytes"), made.at("bytes"));
+    EXPECT_EQ(info.at("cost").at("memory_prefill_flops"), 0);
+  }
+}
+
+TEST_F(Info, FlagsShapeABuiltIn) {
+  const std::string matching = "--shape llama-2-7b --method attention_matching ";
+  EXPECT_EQ(cost(matching).at("length"), 4096);
+  EXPECT_EQ(cost(matching).at("memory_bytes"), 1024 * 524288);
+  EXPECT_EQ(cost(matching + "--length 512 --ratio 2").at("memory_tokens"), 256);
+  EXPECT_EQ(cost(matching + "--length 1000 --ratio 12 --max-segment 100").at("memory_tokens"), 80);
+  const std::string length = "--length 512";
+  EXPECT_GT(cost("--shape llama-2-7b --method kvzip " + length).at("compress_flops"),
+            2 * cost(matching + length).at("full_prefill_flops").get<double>());
+  EXPECT_LT(cost(matching + length).at("compress_flops"),
+            1.5 * cost(matching + length).at("full_prefill_flops").get<double>());
+  EXPECT_EQ(succeed("info " + matching + "--ratio 8").at("compressor"),
+            json::parse(R"({"method": "attention_matching", "ratio": 8.0, "max_segment": 4096})"));
+}
+
+TEST_F(Info, SaysWhichCompressorToUse) {
+  const Result result = run("info --shape smollm2-135m");
+  const json advice = json::parse(result.out).at("advice");
+  ASSERT_EQ(advice.size(), 5);
+  std::string lines;
+  for (const json& line : advice) lines += "precis: " + line.get<std::string>() + "\n";
+  EXPECT_EQ(result.err, lines);
+  EXPECT_THAT(lines, testing::HasSubstr("attention_matching (the default)"));
+  EXPECT_THAT(lines, testing::HasSubstr("take 1152 bytes"));  // 576 in bfloat16
+  EXPECT_THAT(lines, testing::HasSubstr("take 23040"));       // 2 x 30 layers x 3 heads x 64
+  EXPECT_THAT(run("info --shape smollm2-135m --dtype float32").err,
+              testing::HasSubstr("take 46080"));
+  EXPECT_EQ(succeed("info" + kLlama).at("advice").size(), 5);
+}
+
+TEST_F(Info, OfAChosenCompressorGivesNoAdvice) {
+  for (const std::string& chosen : {kLlama + "--compressor kvzip",
+                                    kLlama + "--compressor " + import_selfcp(),
+                                    std::string(" --shape llama-2-7b --method icae")}) {
+    const Result result = run("info" + chosen);
+    EXPECT_FALSE(json::parse(result.out).contains("advice")) << chosen;
+    EXPECT_EQ(result.err, "") << chosen;
+  }
+}
+
 TEST_F(Info, WithoutALengthCostsAreOfTheLongestPart) {
-  const json info = succeed("info" + kLlama + "--compressor " + import_selfcp());
-  EXPECT_EQ(info.at("cost").at("length"), info.at("compressor").at("max_segment"));
-  EXPECT_FALSE(succeed("info" + kLlama).contains("cost"));
+  for (const std::string& chosen : {std::string(), "--compressor " + import_selfcp()}) {
+    const json info = succeed("info" + kLlama + chosen);
+    EXPECT_EQ(info.at("cost").at("length"), info.at("compressor").at("max_segment"));
+  }
   EXPECT_FALSE(succeed("info --shape llama-2-7b").contains("cost"));
 }
 
@@ -134,6 +209,8 @@ TEST_F(Info, BadInputIsNamed) {
   refuse(llama + "--method icae --tuned", "--tuned says nothing of icae");
   refuse(llama + "--method gisting --ffn-size 4", "--ffn-size says nothing of gisting");
   refuse(llama + "--method gisting --tuned --rank 4", "frozen form");
+  refuse(llama + "--method kvzip --slots 4", "--slots says nothing of kvzip");
+  refuse("info" + kLlama + "--compressor magic", "no built-in compressor has this name");
 }
 
 TEST_F(Info, NumbersOutOfRangeAreNamed) {
@@ -149,6 +226,8 @@ TEST_F(Info, NumbersOutOfRangeAreNamed) {
   refuse(llama + "--method ic-former --layers 0", "num_layers is 0");
   refuse(llama + "--method icae --max-segment 0", "max_segment is 0");
   refuse(llama + "--method gisting --length 513", "does not divide");
+  refuse(llama + "--method kvzip --ratio 0.5", "ratio is 0.5");
+  refuse(llama + "--method attention_matching --max-segment 0", "max_segment is 0");
 }
 
 }  // namespace

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the accounting says of compressors that exist, as their files tell it.
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
+#include "compressors/attention_matching/attention_matching.h"
+#include "compressors/kvzip/kvzip.h"
+#include "compressors/pass_flops.h"
+#include "compressors/passes.h"
+#include "compressors/selecting_compressor.h"
 #include "io/memory_contents.h"
 #include "mean_pooling.h"
 #include "models/load_decoder.h"
 #include "precis/cost.h"
 #include "precis/memory.h"
+#include "precis/registry.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"
@@ -86,6 +95,18 @@ std::unique_ptr<Compressor> make_tuned_gisting(const Decoder& decoder) {
   return create_gisting(config, decoder);
 }
 
+std::unique_ptr<Compressor> make_attention_matching_without_bos(const Decoder& decoder) {
+  return make_selecting_compressor("attention_matching", {}, decoder);
+}
+
+std::unique_ptr<Compressor> make_attention_matching_behind_bos(const Decoder& decoder) {
+  return make_selecting_compressor("attention_matching", {{1}, {2, 3}}, decoder);
+}
+
+std::unique_ptr<Compressor> make_kvzip_behind_bos(const Decoder& decoder) {
+  return make_selecting_compressor("kvzip", {{1}, {2, 3}}, decoder);
+}
+
 const RealCase kReal[] = {{"selfcp_without_norm", make_selfcp_without_norm},
                           {"selfcp_with_odd_ratio", make_selfcp_with_odd_ratio},
                           {"icae", make_small_icae},
@@ -97,7 +118,10 @@ const RealCase kReal[] = {{"selfcp_without_norm", make_selfcp_without_norm},
                           {"gisting_by_ratio", make_gisting_by_ratio},
                           {"gisting_spread", make_small_spread_gisting},
                           {"gisting_spread_behind_a_text", make_spread_gisting_behind_a_text},
-                          {"gisting_tuned", make_tuned_gisting}};
+                          {"gisting_tuned", make_tuned_gisting},
+                          {"attention_matching", make_attention_matching_without_bos},
+                          {"attention_matching_behind_bos", make_attention_matching_behind_bos},
+                          {"kvzip_behind_bos", make_kvzip_behind_bos}};
 
 std::unique_ptr<Decoder> small_decoder(at::ScalarType dtype) {
   return load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "qwen2", dtype);
@@ -140,6 +164,154 @@ TEST_P(RealCost, TokensAndBytesAreThoseOfTheMemory) {
 INSTANTIATE_TEST_SUITE_P(Compressors, RealCost, testing::ValuesIn(kReal), [](const auto& test) {
   return std::string(test.param.name);
 });
+
+// Compressors without weights: what is counted follows what they do.
+
+// FLOPs of the batched products that ATen is asked for while it lives, in all threads.
+class Products {
+ public:
+  Products() : handle_(at::addGlobalCallback(at::RecordFunctionCallback(add).needsInputs(true))) {
+    flops_ = 0;
+  }
+  Products(const Products&) = delete;
+  Products& operator=(const Products&) = delete;
+  ~Products() { at::removeCallback(handle_); }
+
+  double flops() const { return static_cast<double>(flops_); }
+
+ private:
+  static std::unique_ptr<at::ObserverContext> add(const at::RecordFunction& call) {
+    const std::string_view name = call.name();
+    const bool adds = name == "aten::baddbmm" || name == "aten::baddbmm_";  // to its first input
+    if (!adds && name != "aten::bmm") return nullptr;
+    const auto factors = call.inputs().slice(adds ? 1 : 0);
+    const at::Tensor left = factors[0].toTensor(), right = factors[1].toTensor();
+    flops_ += 2 * left.numel() * right.size(2);
+    return nullptr;
+  }
+
+  static inline std::atomic<int64_t> flops_ = 0;
+  at::CallbackHandle handle_;
+};
+
+template <typename Run>
+double products_of(const Run& run) {
+  const Products products;
+  run();
+  return products.flops();
+}
+
+constexpr const char* kSelectionModels[] = {"llama", "mistral_window", "qwen2_window"};
+
+struct SelectedText {
+  SelectedText(const std::string& model, int64_t num_tokens, int64_t count)
+      : decoder(load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / model,
+                             at::kFloat)),
+        ids(num_tokens, 7),
+        request{ids, 1, count, [](double) { return true; }} {}
+
+  // FLOPs that compressing takes beside the first pass over the text.
+  double counted(SelectionShape shape) const {
+    const int64_t n = std::ssize(ids);
+    shape.ratio = static_cast<double>(n) / static_cast<double>(request.count);
+    shape.max_segment = n;
+    return compression_cost(decoder->config(), shape, n, 4).compress_flops -
+           context_cost(decoder->config(), n, 4).prefill_flops;
+  }
+
+  void read(std::span<const TokenId> tokens, KvCache& cache) const {
+    const at::Tensor rows = embed(*decoder, tokens);
+    fill_cache(*decoder, {&rows, 1}, cache);
+  }
+
+  c10::NoGradGuard no_grad;
+  std::unique_ptr<Decoder> decoder;
+  std::vector<TokenId> ids;
+  SelectionRequest request;
+};
+
+TEST(SelectionCost, OfAttentionMatchingIsThatOfItsProducts) {
+  for (const char* model : kSelectionModels) {
+    for (const auto& [length, count] :
+         {std::pair{40, 10}, std::pair{40, 20}, std::pair{2100, 10}, std::pair{2100, 700}}) {
+      const SelectedText text(model, length, count);
+      const double pass = products_of([&] {
+        KvCache cache(text.decoder->config().kv_shape(), text.decoder->options());
+        text.read(text.ids, cache);
+      });
+      const double all =
+          products_of([&] { make_attention_matching(*text.decoder)->select(text.request); });
+      EXPECT_EQ(text.counted({}), all - pass) << model << " " << length << " " << count;
+    }
+  }
+}
+
+TEST(SelectionCost, OfKvzipIsThatOfItsPassesAndScores) {
+  for (const char* model : kSelectionModels) {
+    const SelectedText text(model, 40, 10);
+    const std::vector<TokenId> repeat{2, 3};
+    std::vector<TokenId> again = repeat;
+    again.insert(again.end(), text.ids.begin(), text.ids.end());
+    const double passes = products_of([&] {
+      KvCache cache(text.decoder->config().kv_shape(), text.decoder->options());
+      text.read(text.ids, cache);
+      text.read(again, cache);
+    });
+    const double all =
+        products_of([&] { make_kvzip(repeat, *text.decoder)->select(text.request); });
+    SelectionShape shape{SelectionShape::Method::kKvZip};
+    shape.repeat_rows = 2;
+    const double second_pass = pass_flops(text.decoder->config(), 42, 82);
+    EXPECT_EQ(text.counted(shape) - second_pass, all - passes) << model;
+  }
+}
+
+TEST(SelectionShape, LongestPartIsThatOfTheCompressor) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path model = directory / "model";
+  std::filesystem::copy(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "qwen2", model);
+  for (const int64_t window : {512, 4100, 9000}) {
+    damage_json(model / "config.json",
+                [&](nlohmann::json& config) { config["max_position_embeddings"] = window; });
+    const auto decoder = load_decoder(model, at::kFloat);
+    for (const auto make : {make_attention_matching_without_bos,
+                            make_attention_matching_behind_bos,
+                            make_kvzip_behind_bos}) {
+      const TemporaryDirectory saved;
+      const auto compressor = make(*decoder);
+      compressor->save(saved.path());
+      const auto shape = std::get<SelectionShape>(read_compressor_shape(saved.path()));
+      EXPECT_EQ(longest_part(shape, decoder->config()), compressor->info().max_segment)
+          << compressor->info().method << " " << window;
+    }
+  }
+}
+
+TEST(SelectionShape, OfABuiltInIsThatOfItsFiles) {
+  const auto decoder = small_decoder(at::kFloat);
+  for (const std::string& name : built_in_compressors()) {
+    const TemporaryDirectory directory;
+    const auto compressor = load_compressor(name, *decoder);
+    compressor->save(directory.path());
+    const SelectionShape shape = built_in_shape(name);
+    const auto saved = std::get<SelectionShape>(read_compressor_shape(directory.path()));
+    EXPECT_EQ(shape.method, saved.method);
+    EXPECT_EQ(shape.rows_before, saved.rows_before);
+    EXPECT_EQ(shape.repeat_rows, saved.repeat_rows);
+    EXPECT_EQ(shape.ratio, compressor->info().ratio);
+  }
+  expect_error(ErrorKind::kNotFound, "magic", [] { built_in_shape("magic"); });
+}
+
+TEST(SelectionShape, KnowsTheTokensThatAreReadBesideTheText) {
+  const auto decoder = small_decoder(at::kFloat);
+  const TemporaryDirectory directory;
+  make_kvzip_behind_bos(*decoder)->save(directory.path());
+  const auto shape = std::get<SelectionShape>(read_compressor_shape(directory.path()));
+  EXPECT_EQ(shape.method, SelectionShape::Method::kKvZip);
+  EXPECT_EQ(shape.rows_before, 1);
+  EXPECT_EQ(shape.repeat_rows, 2);
+}
 
 TEST(Cost, OfAContextIsWhatTheCacheHolds) {
   const c10::NoGradGuard no_grad;

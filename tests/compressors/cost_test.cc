@@ -158,6 +158,142 @@ TEST(CountedCost, IcFormersDigestsReadTextAndDigests) {
   EXPECT_EQ(cost.adapter_flops, 0);
 }
 
+// Compressors without weights
+
+SelectionShape selection(SelectionShape::Method method, double ratio) {
+  SelectionShape shape;
+  shape.method = method;
+  shape.ratio = ratio;
+  shape.max_segment = 4096;
+  return shape;
+}
+
+SelectionShape attention_matching(double ratio) {
+  return selection(SelectionShape::Method::kAttentionMatching, ratio);
+}
+
+SelectionShape kvzip(double ratio) { return selection(SelectionShape::Method::kKvZip, ratio); }
+
+double flops_of(const DecoderConfig& model, const SelectionShape& shape, int64_t num_tokens) {
+  return compression_cost(model, shape, num_tokens, kBFloat16Bytes).compress_flops;
+}
+
+double pass_of(const DecoderConfig& model, int64_t num_rows) {
+  return context_cost(model, num_rows, kBFloat16Bytes).prefill_flops;
+}
+
+// Ten rows become three: BOS and two of nine others, at which three heads of nine queries look. Six
+// rows are candidates for the two.
+TEST(CountedCost, AttentionMatchingReadsTheTextAndFitsRowsOfIt) {
+  SelectionShape shape = attention_matching(3);
+  shape.rows_before = 1;
+  const double bos = 27 * 4 * 1, whole = 27 * 4 * 9 + 27 * 9 * 4 + 1 * 27 * 9;
+  const double candidates = 27 * 4 * 6, gram = 6 * 27 * 6, targets = (4 + 1) * 27 * 6;
+  const double bias = 27 * 4 * 2 + 2 * 27 * 2 + 2 * 27 * 1, direction = 4 * 27 * 4 + 4 * 27 * 1;
+  const double read = 27 * 4 * 2 + 27 * 2 * 4, values = 2 * 27 * 2 + 2 * 27 * 4;
+  const double head = bos + whole + candidates + gram + targets + bias + direction + read + values;
+  EXPECT_EQ(flops_of(odd_model(), shape, 9), pass_of(odd_model(), 10) + 2 * 2 * head);
+}
+
+// Two prompt tokens and ten rows said again see these twelve and the ten of the text.
+TEST(CountedCost, KvzipSaysTheTextAgainOverItsCache) {
+  SelectionShape shape = kvzip(3);
+  shape.rows_before = 1;
+  shape.repeat_rows = 2;
+  const double projections = 12 * 10 * 24 + 12 * 10 * 8 + 12 * 10 * 8 + 12 * 24 * 10;
+  const double attention = 6 * (12 * 22 * 4) + 6 * (12 * 22 * 4), mlp = 3 * (12 * 10 * 14);
+  const double scores = 6 * (12 * 22 * 4);
+  EXPECT_EQ(flops_of(odd_model(), shape, 9),
+            pass_of(odd_model(), 10) + 2 * (projections + attention + mlp + scores));
+}
+
+TEST(CountedCost, KvzipSaysLongTextsAgainInChunks) {
+  SelectionShape shape = kvzip(3);
+  shape.repeat_rows = 5;
+  const auto chunk = [](double rows) {
+    const double keys = 2049 + rows;
+    return 2 * rows * (2 * 10 * 24 + 2 * 10 * 8 + 3 * 10 * 14) + 2 * (3 * 6 * (rows * keys * 4));
+  };
+  EXPECT_EQ(flops_of(odd_model(), shape, 2049),
+            pass_of(odd_model(), 2049) + chunk(5 + 2048) + chunk(5 + 1));
+}
+
+TEST(CountedCost, SelectedRowsAreKeysAndValuesAtHand) {
+  for (SelectionShape shape : {attention_matching(3), kvzip(3)}) {
+    shape.rows_before = 1;
+    const CompressionCost cost = compression_cost(odd_model(), shape, 9, kBFloat16Bytes);
+    EXPECT_EQ(cost.parameters, 0);
+    EXPECT_EQ(cost.adapter_flops, 0);
+    EXPECT_EQ(cost.memory_tokens, 3);
+    EXPECT_EQ(cost.memory_bytes, 3 * (8 + 8) * 2);
+    EXPECT_EQ(cost.memory.kv_bytes, 3 * (8 + 8) * 2);
+    EXPECT_EQ(cost.memory.prefill_flops, 0);
+    EXPECT_EQ(cost.memory.decode_flops, context_cost(odd_model(), 3, 2).decode_flops);
+  }
+}
+
+// One head of a block: t of n rows for m queries, out of c candidates and by `some` of the queries.
+double fitted_block(double m, double n, double t, double c, double some) {
+  const double whole = 2 * (m * 4 * n) + m * n;
+  const double selection = some * 4 * c + some * c * c + some * c * 5;
+  const double bias = m * 4 * t + m * t * t + m * t, direction = m * 4 * 4 + m * 4;
+  const double values = 2 * (m * 4 * t) + m * t * t + m * t * 4;
+  return whole + selection + bias + direction + values;
+}
+
+// 2049 rows are fitted in three blocks, 511 of them are left: 170, 170 and 171. Three heads have
+// 682 queries each, which is as many as 2048 holds; every third of all is used to select.
+TEST(CountedCost, LongTextsAreFittedInBlocks) {
+  const double m = 3 * 682, first = m * 4 * 1, masses = m * 4 * 2049;
+  const double head = first + masses + 2 * fitted_block(m, 683, 170, 3 * 170, 682) +
+                      fitted_block(m, 683, 171, 3 * 171, 682);
+  EXPECT_EQ(flops_of(odd_model(), attention_matching(2050.0 / 512), 2050),
+            pass_of(odd_model(), 2050) + 2 * 2 * head);
+}
+
+// At a ratio of two all 800 rows behind the first are candidates, and every second query is used.
+TEST(CountedCost, ManyCandidatesAreSelectedByAsManyQueries) {
+  const double m = 3 * 682, first = m * 4 * 1;
+  const double head = first + fitted_block(m, 800, 399, 800, 1023);
+  EXPECT_EQ(flops_of(odd_model(), attention_matching(2), 801),
+            pass_of(odd_model(), 801) + 2 * 2 * head);
+}
+
+// Of a layer with a window of six, five rows are seen by what follows: the first of them stays, and
+// two of the other four are left.
+TEST(CountedCost, LayersWithAWindowFitWhatIsStillSeen) {
+  DecoderConfig model = odd_model();
+  model.window = 6;
+  model.windowed = {true};
+  const double m = 3 * 4, first = m * 4 * 1;
+  const double head = first + fitted_block(m, 4, 2, 4, m);
+  EXPECT_EQ(flops_of(model, attention_matching(3), 9), pass_of(model, 9) + 2 * 2 * head);
+  model.window = 4;  // all three that are seen are left
+  EXPECT_EQ(flops_of(model, attention_matching(3), 9), pass_of(model, 9));
+}
+
+TEST(CountedCost, AtARatioOfOneAllRowsAreLeftAsTheyAre) {
+  for (SelectionShape shape : {attention_matching(1), kvzip(1)}) {
+    shape.rows_before = 1;
+    const CompressionCost cost = compression_cost(odd_model(), shape, 9, kBFloat16Bytes);
+    EXPECT_EQ(cost.memory_tokens, 10);
+    EXPECT_EQ(cost.compress_flops, pass_of(odd_model(), 10));
+  }
+}
+
+TEST(LongestPart, IsWhatTheWindowHolds) {
+  DecoderConfig model = odd_model();
+  SelectionShape matching, zip = {SelectionShape::Method::kKvZip};
+  zip.repeat_rows = 10;
+  zip.rows_before = matching.rows_before = 1;
+  model.context_length = 8192;
+  EXPECT_EQ(longest_part(matching, model), 8191);
+  EXPECT_EQ(longest_part(zip, model), 8192 - 10 - 2048 - 1);
+  model.context_length = 512;  // half of it for the text, half to say it again
+  EXPECT_EQ(longest_part(zip, model), (512 - 10) / 2 - 1);
+  EXPECT_EQ(longest_part(kvzip(3), model), 4096);
+}
+
 // Long texts
 
 TEST(DividedCost, IsThatOfTheParts) {
@@ -175,6 +311,23 @@ TEST(DividedCost, IsThatOfTheParts) {
 TEST(DividedCost, SelfCpRoundsTheTagsOfEachPart) {
   EXPECT_EQ(cost_of("llama-2-7b", SelfCpShape{}, 1000).memory_tokens, 500 / 12 + 500 / 12);
   EXPECT_EQ(cost_of("llama-2-7b", SelfCpShape{}, 5).memory_tokens, 1);
+}
+
+TEST(DividedCost, BuiltInCompressorsReadAsMuchAsTheWindowHolds) {
+  DecoderConfig model = odd_model();
+  model.context_length = 101;
+  for (const auto method :
+       {SelectionShape::Method::kAttentionMatching, SelectionShape::Method::kKvZip}) {
+    SelectionShape whole = selection(method, 12);
+    whole.rows_before = 1;
+    whole.max_segment = 0;
+    SelectionShape parts = whole;
+    parts.max_segment = method == SelectionShape::Method::kKvZip ? 49 : 100;
+    const int64_t length = 2 * parts.max_segment;
+    EXPECT_EQ(flops_of(model, whole, length), 2 * flops_of(model, parts, length / 2));
+    EXPECT_EQ(compression_cost(model, whole, length, kBFloat16Bytes).memory_tokens,
+              2 * (parts.max_segment / 12));
+  }
 }
 
 TEST(DividedCost, GistingDoesNotDivide) {
@@ -206,10 +359,32 @@ TEST(BadCost, LengthsAndSizesOutOfRangeAreNamed) {
   refuse(GistingShape{0}, 10, "num_gists");
   refuse(IcFormerShape{4, 512, 0}, 10, "num_layers");
   refuse(IcFormerShape{4, 512, 3, -1}, 10, "ffn_size");
+  constexpr auto kKvZip = SelectionShape::Method::kKvZip;
+  refuse(SelectionShape{kKvZip, 0.5}, 10, "ratio");
+  refuse(SelectionShape{kKvZip, 4, -1}, 10, "max_segment");
+  refuse(SelectionShape{kKvZip, 4, 9, -1}, 10, "rows_before");
+  refuse(SelectionShape{kKvZip, 4, 9, 0, -1}, 10, "repeat_rows");
+  refuse(SelectionShape{}, 10, "window of 0 holds no text");
+}
+
+TEST(BadCost, AModelWithoutHeadsIsNamed) {
+  DecoderConfig model = odd_model();
+  model.num_kv_heads = 0;
+  expect_error(ErrorKind::kInvalidArgument, "6 heads over 0", [&] {
+    compression_cost(model, attention_matching(4), 10, kBFloat16Bytes);
+  });
 }
 
 TEST(BadCost, WhatCannotBeCountedIsRefusedRatherThanWrapped) {
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
+  constexpr auto kKvZip = SelectionShape::Method::kKvZip;
+  for (const SelectionShape& shape : {SelectionShape{kKvZip, 4, 9, kHuge},
+                                      SelectionShape{kKvZip, 4, 9, 0, kHuge},
+                                      SelectionShape{kKvZip, 4, 0, kHuge, kHuge}}) {
+    expect_error(ErrorKind::kInvalidArgument, "expected at most", [&] {
+      compression_cost(odd_model(), shape, 10, kBFloat16Bytes);
+    });
+  }
   for (const CompressorShape& shape : {CompressorShape(IcaeShape{kHuge}),
                                        CompressorShape(GistingShape{kHuge}),
                                        CompressorShape(IcFormerShape{4, 512, kHuge})}) {

@@ -324,7 +324,10 @@ TEST_F(IcFormer, ManyPartsTakeSeveralPasses) {
   const Segment segment{text_of(5000), nullptr};
   std::vector<double> heard;
   CompressOptions options;
-  options.progress = [&](double done) { heard.push_back(done); };
+  options.progress = [&](double done) {
+    heard.push_back(done);
+    return true;
+  };
   const auto memory = compressor->compress({&segment, 1}, options);
   const at::Tensor slots = std::get<SoftTokens>(memory.front()).embeddings;
   EXPECT_GT(heard.size(), 1u);

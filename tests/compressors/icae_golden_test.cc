@@ -259,7 +259,10 @@ TEST_F(IcaeTest, ALongTextTakesSeveralPasses) {
   const Segment text = segment_of(4000);
   std::vector<double> heard;
   CompressOptions options;
-  options.progress = [&](double done) { heard.push_back(done); };
+  options.progress = [&](double done) {
+    heard.push_back(done);
+    return true;
+  };
   const at::Tensor slots = compress(text, options);
   EXPECT_EQ(slots.size(0), 1000);
   EXPECT_GE(heard.size(), 2u);

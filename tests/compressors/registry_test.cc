@@ -41,7 +41,8 @@ TEST(Registry, AFactoryThatMakesNothingIsNamed) {
 }
 
 TEST(Registry, RefusesNamesThatAreTaken) {
-  for (const char* name : {"selfcp", "icae", "gisting", "ic_former"}) {
+  for (const char* name :
+       {"selfcp", "icae", "gisting", "ic_former", "attention_matching", "kvzip"}) {
     expect_error(
         ErrorKind::kInvalidArgument, name, [&] { register_compressor(name, load_mean_pooling); });
   }

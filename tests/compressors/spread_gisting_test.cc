@@ -228,6 +228,38 @@ TEST_P(SpreadGisting, LongTextsAreReadInParts) {
   });
 }
 
+// Three parts of 300 tokens, of which 75 gists and the first row are left.
+TEST_P(SpreadGisting, WithThePositionsOfItsRowsATextMayBeLongerThanTheWindow) {
+  CompressOptions options;
+  options.positions = MemoryPositions::kRows;
+  EXPECT_EQ(trained->memory_size(900, options), 228);
+  const Segment segment = segment_of(900);
+  const CachedTokens memory = cached_of(trained->compress({&segment, 1}, options).front());
+  EXPECT_EQ(memory.keys.size(2), 228);
+  EXPECT_EQ(memory.first_position, 0);
+  EXPECT_EQ(memory.next_position, 228);
+  expect_error(ErrorKind::kInvalidArgument, "--positions rows", [&] {
+    trained->compress({&segment, 1}, {});
+  });
+}
+
+// Of one part all distances to what follows stay.
+TEST_P(SpreadGisting, WhatFollowsReadsBothPositionsAlike) {
+  const Segment segment = segment_of(40);
+  const auto answer = [&](MemoryPositions positions, int64_t next) {
+    CompressOptions options;
+    options.positions = positions;
+    const CachedTokens memory = cached_of(trained->compress({&segment, 1}, options).front());
+    EXPECT_EQ(memory.keys.size(2), 11);
+    EXPECT_EQ(memory.next_position, next);
+    return read(splice(std::vector{memory_part(memory), text_part({21, 22, 23})}, *decoder),
+                *decoder);
+  };
+  EXPECT_LT(
+      largest_difference(answer(MemoryPositions::kRows, 11), answer(MemoryPositions::kText, 40)),
+      1e-3);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models,
                          SpreadGisting,
                          testing::Values("llama", "mistral_window", "gemma3_text"));

@@ -211,6 +211,46 @@ TEST_F(CachedMemory, PositionsHaveToFitTheWindow) {
   });
 }
 
+TEST_F(CachedMemory, WhatHelpsAMemoryOfTooManyPositionsIsNamed) {
+  GistingConfig config;
+  config.ratio = 4;
+  config.spread_positions = true;
+  config.max_segment = 500;
+  const Engine engine = load(config);
+  const std::vector<TokenId> ids(500, 7), rest(9, 5);
+  CompressOptions options;
+  options.positions = MemoryPositions::kText;
+  const Memory of_text = engine.compress_ids(ids, options);
+  options.positions = MemoryPositions::kRows;
+  const Memory of_rows = engine.compress_ids(ids, options);
+  EXPECT_EQ(of_rows.num_tokens(), of_text.num_tokens());
+  expect_error(ErrorKind::kInvalidArgument, "--positions rows", [&] {
+    engine.generate(Prompt().memory(of_text).ids(rest), short_answer(4));
+  });
+  EXPECT_EQ(
+      engine.generate(Prompt().memory(of_rows).ids(rest), short_answer(4)).savings.prompt_rows,
+      of_rows.num_tokens() + 9);
+}
+
+// Where nothing else is asked for: gists that are spread would else keep the positions of the text.
+TEST_F(CachedMemory, TextLongerThanTheWindowBecomesAMemoryThatTakesFewerPositions) {
+  GistingConfig config;
+  config.ratio = 4;
+  config.spread_positions = true;
+  config.max_segment = 400;
+  const Engine engine = load(config);
+  std::string text;
+  while (std::ssize(engine.tokenizer().encode(text)) < 900) text += kText + " ";
+  const Prompt prompt = Prompt().compress(text).keep("and then");
+  GenerationOptions options = short_answer(4);
+  const Savings savings = engine.generate(prompt, options).savings;
+  EXPECT_GT(savings.prompt_tokens, 900);
+  EXPECT_LT(savings.prompt_rows, 300);
+  options.compression.positions = MemoryPositions::kText;
+  expect_error(
+      ErrorKind::kInvalidArgument, "--positions rows", [&] { engine.generate(prompt, options); });
+}
+
 TEST_F(CachedMemory, TheGistIsNeverDrawn) {
   const Prompt prompt = Prompt().ids({5, 6, 9});
   const Completion free = load(tuned(311)).generate(prompt, short_answer());

@@ -385,7 +385,7 @@ TEST_F(EngineTest, AFrameIsWhatTheCompressorWasTrainedWith) {
   expect_error(ErrorKind::kUnsupported, "say a text again", [&] {
     static_cast<void>(selfcp.frame({&memory, 1}, MemoryUse::kAutoencode));
   });
-  expect_error(ErrorKind::kInvalidArgument, "no compressor", [&] {
+  expect_error(ErrorKind::kInvalidArgument, "made by selfcp", [&] {
     static_cast<void>(plain.frame({&memory, 1}, MemoryUse::kInstruct));
   });
 }
@@ -397,8 +397,44 @@ TEST_F(EngineTest, ACallbackMayThrowAnything) {
   });
 }
 
+TEST_F(EngineTest, WithoutACompressorTheBuiltInCompresses) {
+  const std::string text = "the water of the town and the old bridge by the river";
+  const Memory memory = plain.compress(text);
+  EXPECT_EQ(memory.provenance().method, "attention_matching");
+  EXPECT_EQ(memory.content_hash(), load("attention_matching").compress(text).content_hash());
+  EXPECT_EQ(load("kvzip").compress(text).provenance().method, "kvzip");
+}
+
+TEST_F(EngineTest, AssembledWithoutACompressorItCompressesNothing) {
+  const Engine bare = Engine::assemble(load_decoder(kModel, at::kFloat));
+  const std::vector<TokenId> ids{5, 6, 7};
+  EXPECT_EQ(bare.compressor(), nullptr);
+  expect_error(ErrorKind::kInvalidArgument, "assembled without a compressor", [&] {
+    bare.compress_ids(ids);
+  });
+  expect_error(ErrorKind::kInvalidArgument, "assembled without a compressor", [&] {
+    static_cast<void>(bare.frame({}, MemoryUse::kContinue));
+  });
+}
+
+TEST_F(EngineTest, CompressingIsCancelled) {
+  const std::string text = "the water of the town and the old bridge by the river";
+  const std::string wanted = plain.compress(text).content_hash();
+  CompressOptions options;
+  options.progress = [](double) { return false; };
+  expect_error(ErrorKind::kCancelled, "cancelled", [&] { plain.compress(text, options); });
+  GenerationOptions generation = short_answer();
+  generation.compression = options;
+  const Prompt prompt = Prompt().compress(text).keep(" so");
+  expect_error(ErrorKind::kCancelled, "cancelled", [&] { plain.generate(prompt, generation); });
+  const auto batch = plain.generate_batch(std::vector{prompt, Prompt().keep("the")}, generation);
+  EXPECT_EQ(batch[0].finish, Completion::Finish::kError);
+  expect_error(ErrorKind::kCancelled, "cancelled", [&] { std::rethrow_exception(batch[0].error); });
+  EXPECT_EQ(batch[1].ids, plain.generate(Prompt().keep("the"), short_answer()).ids);
+  EXPECT_EQ(plain.compress(text).content_hash(), wanted);
+}
+
 TEST_F(EngineTest, BadInputIsNamed) {
-  expect_error(ErrorKind::kInvalidArgument, "no compressor", [&] { plain.compress("a"); });
   expect_error(ErrorKind::kInvalidArgument, "empty", [&] { selfcp.compress(""); });
   expect_error(ErrorKind::kInvalidArgument, "UTF-8", [&] { selfcp.compress("\xc3"); });
   expect_error(ErrorKind::kInvalidArgument, "empty", [&] { plain.generate(Prompt()); });

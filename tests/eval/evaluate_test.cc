@@ -72,6 +72,77 @@ TEST_F(EvaluateTest, MemoryAndOtherStandInTheFrameOfContinuing) {
   }
 }
 
+TEST_F(EvaluateTest, OtherFullReadsTheNextTextInPlaceOfItsOwn) {
+  const Engine engine = load(make_small_selfcp);
+  const TaskResult task = evaluate(engine, text_options({EvaluationTask::kContinue})).tasks.at(0);
+  EXPECT_NEAR(value(task, "other_full", "nll"),
+              mean([&](int i) {
+                const auto older = ids(engine, next(i), 0, kOlder);
+                return nll(engine, Prompt().ids(older).ids(ids(engine, i, kOlder, kKept)), i);
+              }),
+              kTolerance);
+  EXPECT_NE(value(task, "other_full", "nll"), value(task, "full", "nll"));
+}
+
+// 15 results: without text, another text, the full text, and 6 and 12 tokens of it, for three
+// texts. ICAE's memories have 8 rows.
+TEST_F(EvaluateTest, PromptsWithoutMemoriesAreReadOnceForAllRatiosAndCompressors) {
+  EvaluationOptions options = text_options({EvaluationTask::kContinue});
+  Readings readings;
+  const Evaluation alone = evaluate(load(make_small_icae), options);
+  options.ratios = {2, 4};
+  const TaskResult first = evaluate(load(make_small_selfcp), options, readings).tasks.at(0);
+  EXPECT_EQ(readings.size(), 15);
+  evaluate(load(make_small_selfcp), options, readings);
+  EXPECT_EQ(readings.size(), 15);
+  options.ratios = {};
+  const TaskResult second = evaluate(load(make_small_icae), options, readings).tasks.at(0);
+  EXPECT_EQ(readings.size(), 18);
+  for (const char* arm : {"none", "verbatim", "memory", "other", "other_full", "full"})
+    EXPECT_EQ(value(second, arm, "nll"), value(alone.tasks.at(0), arm, "nll")) << arm;
+  // A time to the last digit is that of one reading.
+  for (const char* arm : {"none", "other_full", "full"})
+    EXPECT_EQ(value(second, arm, "score_ms"), value(first, arm, "score_ms")) << arm;
+}
+
+TEST_F(EvaluateTest, ReadingsAreToldApartByPromptAndByWhatIsScored) {
+  const Engine engine = load(make_small_selfcp);
+  const auto some = ids(engine, 1, 0, 4), more = ids(engine, 1, 4, 4);
+  const std::vector<Prompt> prompts{Prompt().ids(some),
+                                    Prompt().ids(more),
+                                    Prompt().keep("the water"),
+                                    Prompt().keep("the water").ids(some),
+                                    Prompt().ids(some).keep("the water")};
+  Readings readings;
+  for (int round = 0; round < 2; ++round) {
+    for (const Prompt& prompt : prompts) {
+      for (const std::vector<TokenId>& scored : {some, more})
+        EXPECT_EQ(readings.score(engine, prompt, scored).nll,
+                  engine.score_ids(prompt, scored).mean());
+    }
+    EXPECT_EQ(readings.size(), 10);
+  }
+  const Memory memory = engine.compress_ids(some);
+  readings.score(engine, Prompt().memory(memory), more);
+  EXPECT_EQ(readings.size(), 10);
+}
+
+TEST_F(EvaluateTest, ReadingsOfAnswersAreToldApartByTheirSettings) {
+  const Engine engine = load(make_small_selfcp);
+  Readings readings;
+  const FramedPrompt plain{Prompt().keep("the water"), {}};
+  const std::string six = readings.answer(engine, plain, 6).text;
+  GenerationOptions options;
+  options.max_tokens = 6;
+  const Completion completion = engine.generate(plain.prompt, options);
+  const TokenId first = completion.ids.at(0);
+  EXPECT_EQ(six, completion.text);
+  EXPECT_NE(readings.answer(engine, plain, 2).text, six);
+  EXPECT_EQ(readings.answer(engine, {plain.prompt, {first}}, 6).text, "");
+  EXPECT_EQ(readings.answer(engine, plain, 6).text, six);
+  EXPECT_EQ(readings.size(), 3);
+}
+
 TEST_F(EvaluateTest, SavedBytesAreThoseOfTheModelsCache) {
   const Engine engine = load(make_small_icae);
   const Evaluation evaluation = evaluate(engine, text_options({EvaluationTask::kContinue}));
@@ -85,7 +156,7 @@ TEST_F(EvaluateTest, SavedBytesAreThoseOfTheModelsCache) {
 TEST_F(EvaluateTest, LossesLieInTheirIntervals) {
   const Evaluation evaluation =
       evaluate(load(make_small_selfcp), text_options({EvaluationTask::kContinue}));
-  for (const char* arm : {"none", "verbatim", "memory", "other", "full"}) {
+  for (const char* arm : {"none", "verbatim", "memory", "other", "other_full", "full"}) {
     const Measured nll = measured(evaluation.tasks.at(0), arm, "nll");
     EXPECT_LT(nll.interval.low, nll.value) << arm;
     EXPECT_GT(nll.interval.high, nll.value) << arm;
@@ -199,15 +270,6 @@ TEST_F(EvaluateTest, WhatCannotBeIsRefused) {
   refuse(make_small_selfcp, {}, "neither texts nor questions");
   expect_error(ErrorKind::kUnsupported, "say a text again", [&] {
     evaluate(load(make_small_selfcp), text_options({EvaluationTask::kReconstruct}));
-  });
-}
-
-TEST(Arms, OtherTextsGoRoundAndDiffer) {
-  const std::vector<TokenId> a{1, 2}, b{1, 3};
-  EXPECT_THAT(other_texts(std::vector<Text>{a, b}), testing::ElementsAre(1, 0));
-  EXPECT_THAT(other_texts(std::vector<Text>{a, a, b}), testing::ElementsAre(2, 2, 0));
-  expect_error(ErrorKind::kInvalidArgument, "all the same", [&] {
-    other_texts(std::vector<Text>{a, a});
   });
 }
 

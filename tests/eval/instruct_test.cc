@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Questions and summaries: what the model reads, and what comes of its answers.
+#include "../../examples/mean_pooling.h"
+#include "eval/evaluation_rows.h"
 #include "eval/instruct_prompts.h"
 #include "eval/metrics.h"
 #include "eval/questions.h"
 #include "eval/summaries.h"
+#include "eval/words.h"
 #include "evaluate_fixture.h"
+#include "text/load_tokenizer.h"
 
 namespace precis {
 namespace {
@@ -32,14 +36,19 @@ TEST_F(InstructTest, WithAChatTemplateQuestionsAreUserTurns) {
   const Evaluation evaluation = evaluate(engine, question_options());
   EXPECT_EQ(evaluation.chat, true);
   const TaskResult& task = evaluation.tasks.at(0);
-  const std::string asked = "\n\nwhich town";
+  const std::string asked = "\n\nwhich town\nAnswer with a few words from the text.";
   const auto turn = [] { return Prompt().turn("user"); };
   EXPECT_NEAR(value(task, "none", "nll"),
-              mean([&](int i) { return answer_nll(engine, turn().keep("which town"), i); }),
+              mean([&](int i) { return answer_nll(engine, turn().keep(asked.substr(2)), i); }),
               kTolerance);
   EXPECT_NEAR(value(task, "full", "nll"),
               mean([&](int i) {
                 return answer_nll(engine, turn().ids(context(engine, i)).keep(asked), i);
+              }),
+              kTolerance);
+  EXPECT_NEAR(value(task, "other_full", "nll"),
+              mean([&](int i) {
+                return answer_nll(engine, turn().ids(context(engine, next(i))).keep(asked), i);
               }),
               kTolerance);
   const auto with_memory_of = [&](int source, int i) {
@@ -95,22 +104,96 @@ TEST_F(InstructTest, AnEmptyFrameHasAnEmptyLineBeforeTheInstruction) {
     EXPECT_NEAR(answer_nll(engine, framed.prompt, 1), answer_nll(engine, plain, 1), kTolerance);
 }
 
+// Nothing was trained to read its memories, so that they stand as text does.
+TEST_F(InstructTest, AnUntrainedCompressorsMemoryIsFollowedByAnEmptyLine) {
+  auto decoder = load_decoder(kLlama, at::kFloat);
+  auto compressor = std::make_unique<MeanPooling>(*decoder, 4);
+  const Engine engine =
+      Engine::assemble(std::move(decoder), std::move(compressor), load_tokenizer(kLlama));
+  const InstructPrompts prompts(engine);
+  ASSERT_FALSE(prompts.chat());
+  const Memory memory = engine.compress_ids(context(engine, 1));
+  const double framed = answer_nll(engine, prompts.of_memory(memory, "which").prompt, 1);
+  EXPECT_NEAR(framed, answer_nll(engine, Prompt().memory(memory).keep("\n\nwhich"), 1), kTolerance);
+  EXPECT_GT(std::abs(framed - answer_nll(engine, Prompt().memory(memory).keep("which"), 1)),
+            kTolerance);
+}
+
+TEST_F(InstructTest, QuestionsAskForAFewWordsInTheFrameToo) {
+  const Engine engine = load(make_small_selfcp);
+  const Evaluation evaluation = evaluate(engine, question_options());
+  ASSERT_EQ(evaluation.chat, false);
+  const double expected = mean([&](int i) {
+    const Memory memory = engine.compress_ids(context(engine, i));
+    return answer_nll(
+        engine,
+        Prompt().memory(memory).keep("which town\nAnswer with a few words from the text."),
+        i);
+  });
+  EXPECT_NEAR(value(evaluation.tasks.at(0), "memory", "nll"), expected, kTolerance);
+}
+
+TEST_F(InstructTest, TheRoomOfAQuestionIsWhatPromptAndAnswerLeave) {
+  const Engine engine = load(make_small_selfcp);
+  const auto length = [&](const char* text) { return std::ssize(engine.tokenizer().encode(text)); };
+  const auto path = write("one.jsonl",
+                          {{{"context", "the water"},
+                            {"prompt", "which town"},
+                            {"answers", {"a", "a town of water"}}}});
+  const QuestionRows rows = read_questions(path, engine.tokenizer(), {100, 80}, 10);
+  EXPECT_EQ(rows.questions.at(0).room, 80 - length("which town") - length("a town of water"));
+}
+
+// The right answer is the first word that the model says of the first text.
+TEST_F(InstructTest, AnswersAreComparedWithThoseOfTheFullText) {
+  const Engine engine = load(make_small_selfcp, chat_model());
+  const InstructPrompts prompts(engine);
+  const std::string said = say(engine,
+                               prompts.of_text(context(engine, 1), with_answer_line("which town")),
+                               kMaxAnswerTokens);
+  const std::string right = squad_words(said).at(0);
+  const EvaluationOptions options = question_options();
+  std::vector<nlohmann::json> rows;
+  for (int i = 1; i <= 3; ++i)
+    rows.push_back(
+        {{"context", text(i).substr(0, 60)}, {"prompt", "which town"}, {"answer", right}});
+  write("questions.jsonl", rows);
+  const TaskResult task = evaluate(engine, options).tasks.at(0);
+  ASSERT_GT(value(task, "full", "f1"), 0);
+  ASSERT_GT(value(task, "full", "contained"), 0);
+  for (const std::string arm : {"none", "verbatim", "memory", "other", "other_full"}) {
+    for (const std::string mark : {"contained", "f1"})
+      EXPECT_NEAR(value(task, arm, mark + "_share"),
+                  value(task, arm, mark) / value(task, "full", mark),
+                  kTolerance)
+          << arm << " " << mark;
+  }
+  EXPECT_THROW(value(task, "full", "f1_share"), std::out_of_range);
+  EXPECT_NEAR(value(task, "memory", "f1_over_verbatim"),
+              value(task, "memory", "f1") - value(task, "verbatim", "f1"),
+              kTolerance);
+  EXPECT_NEAR(value(task, "memory", "f1_over_other"),
+              value(task, "memory", "f1") - value(task, "other", "f1"),
+              kTolerance);
+}
+
 TEST_F(InstructTest, AnswersAreMeasuredAgainstAllReferences) {
   const Engine engine = load(make_small_selfcp, chat_model());
   const TaskResult task = evaluate(engine, question_options()).tasks.at(0);
   const InstructPrompts prompts(engine);
-  for (const std::string arm : {"none", "verbatim", "memory", "other", "full"}) {
+  const std::string asked = with_answer_line("which town");
+  for (const std::string arm : {"none", "verbatim", "memory", "other", "other_full", "full"}) {
     double contained = 0, f1 = 0, exact = 0;
     for (int i = 1; i <= 3; ++i) {
-      const auto source = context(engine, i);
-      const Memory memory = engine.compress_ids(source),
-                   other = engine.compress_ids(context(engine, i % 3 + 1));
+      const auto source = context(engine, i), another = context(engine, next(i));
+      const Memory memory = engine.compress_ids(source), other = engine.compress_ids(another);
       const std::vector<TokenId> last(source.end() - memory.num_tokens(), source.end());
-      const FramedPrompt framed = arm == "none"       ? prompts.without_text("which town")
-                                  : arm == "verbatim" ? prompts.of_text(last, "which town")
-                                  : arm == "memory"   ? prompts.of_memory(memory, "which town")
-                                  : arm == "other"    ? prompts.of_memory(other, "which town")
-                                                      : prompts.of_text(source, "which town");
+      const FramedPrompt framed = arm == "none"         ? prompts.without_text(asked)
+                                  : arm == "verbatim"   ? prompts.of_text(last, asked)
+                                  : arm == "memory"     ? prompts.of_memory(memory, asked)
+                                  : arm == "other"      ? prompts.of_memory(other, asked)
+                                  : arm == "other_full" ? prompts.of_text(another, asked)
+                                                        : prompts.of_text(source, asked);
       const std::string said = say(engine, framed, kMaxAnswerTokens);
       const std::vector<std::string> right{"town " + std::to_string(i * 37), "a town"};
       contained += contains_answer(said, right) ? 1 : 0;
@@ -143,6 +226,16 @@ TEST_F(InstructTest, SummariesAreComparedWithThatOfTheFullText) {
         .rouge1;
   });
   EXPECT_NEAR(value(task, "other", "rouge1"), of_another, kTolerance);
+  const double of_another_text = mean([&](int i) {
+    const auto older = ids(engine, i, 0, kOlder), others = ids(engine, next(i), 0, kOlder);
+    return rouge(say(engine, prompts.of_text(older, kSummaryInstruction), kMaxSummaryTokens),
+                 say(engine, prompts.of_text(others, kSummaryInstruction), kMaxSummaryTokens))
+        .rouge1;
+  });
+  EXPECT_NEAR(value(task, "other_full", "rouge1"), of_another_text, kTolerance);
+  EXPECT_NEAR(value(task, "memory", "rouge_l_over_verbatim"),
+              value(task, "memory", "rouge_l") - value(task, "verbatim", "rouge_l"),
+              kTolerance);
   EXPECT_THROW(value(task, "full", "rouge1"), std::out_of_range);
 }
 

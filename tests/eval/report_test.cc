@@ -6,7 +6,13 @@
 
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <regex>
+#include <string>
 #include <vector>
+
+#include "eval/share_plot.h"
+#include "eval/summary.h"
+#include "eval/verdict.h"
 
 namespace precis {
 namespace {
@@ -16,6 +22,11 @@ using testing::HasSubstr;
 using testing::Not;
 
 Measured about(double value) { return {value, {value - 0.25, value + 0.25}}; }
+
+// Tables are padded.
+std::string squeezed(const std::string& text) {
+  return std::regex_replace(text, std::regex(" +"), " ");
+}
 
 RatioResult result_at(double ratio) {
   RatioResult result;
@@ -49,6 +60,8 @@ TEST(Report, JsonHasEveryValueWithItsInterval) {
   EXPECT_EQ(task.at("ratios").at(1).at("arms").at("memory").at("recovered_share"),
             json::parse(R"({"value": 0.5, "low": 0.25, "high": 0.75})"));
   EXPECT_EQ(task.at("ratios").at(1).at("memory_rows").at("value"), 64);
+  EXPECT_EQ(task.at("ratios").at(1).at("verdict"),
+            "recovers 50 % of what the full text gives; keeping as many last tokens gives 25 %.");
   EXPECT_EQ(report.at("tasks").at("reconstruct"), json({{"note", "it cannot"}}));
   EXPECT_EQ(report.at("settings").at("ratios"), json({2, 4}));
   EXPECT_EQ(report.at("settings").at("texts"), "texts.jsonl");
@@ -65,10 +78,12 @@ TEST(Report, WhatIsNotFiniteIsNull) {
 }
 
 TEST(Report, MarkdownHasOneRowForEachArmAndRatio) {
-  const std::string text = to_markdown(std::vector{some_evaluation()});
+  const std::string text = squeezed(to_markdown(std::vector{some_evaluation()}));
+  EXPECT_THAT(text, HasSubstr("# Evaluation of selfcp\n\n## continue\n"));
+  EXPECT_THAT(text, HasSubstr("## Details of selfcp\n"));
   EXPECT_THAT(text, HasSubstr("10 items; 3 skipped as too short."));
   EXPECT_THAT(text, HasSubstr("| tokens per row | arm | nll | recovered_share |"));
-  EXPECT_THAT(text, HasSubstr("| 2 | none | 3 [2.75, 3.25] |  |"));
+  EXPECT_THAT(text, HasSubstr("| 2 | none | 3 [2.75, 3.25] | |"));
   EXPECT_THAT(text, HasSubstr("| 4 | memory | 2.5 [2.25, 2.75] | 0.5 [0.25, 0.75] |"));
   EXPECT_THAT(text, HasSubstr("1234567 [1234567, 1234567]"));
   EXPECT_THAT(text, HasSubstr("Left out: it cannot"));
@@ -94,14 +109,14 @@ std::vector<Evaluation> several_evaluations() {
   return several;
 }
 
-TEST(Report, SeveralCompressorsBeginWithATableOfShares) {
-  const std::string text = to_markdown(several_evaluations());
-  EXPECT_THAT(text, HasSubstr("# Evaluation of 3 compressors\n\n## Recovered shares"));
-  EXPECT_THAT(text,
-              HasSubstr("| continue | icae | 10 | 4 | 0.5 [0.25, 0.75] | 0.25 [0, 0.5] |  | 12.5 "
-                        "[12.25, 12.75] |"));
+TEST(Report, SeveralCompressorsStandInOneTable) {
+  const std::string text = squeezed(to_markdown(several_evaluations()));
+  EXPECT_THAT(text, HasSubstr("# Evaluation of 3 compressors\n\n## continue\n"));
+  EXPECT_THAT(text, HasSubstr("| icae | 10 | 4 | 50 % [25, 75] | 25 % [0, 50] | | | 12.5 |"));
   EXPECT_THAT(text, HasSubstr("| selfcp (another) | 10 | 2 |"));
-  EXPECT_THAT(text, HasSubstr("# Evaluation of icae\n"));
+  EXPECT_THAT(text, HasSubstr("\n- icae at 4x: recovers 50 % of what the full text gives;"));
+  EXPECT_THAT(text, HasSubstr("\n- icae is left out: it cannot\n"));
+  EXPECT_THAT(text, HasSubstr("## Details of icae\n"));
 }
 
 // Which questions fit, and how they are put, is the compressor's: verbatim text has a line for
@@ -112,12 +127,6 @@ TEST(Report, VerbatimTextThatWasNotMeasuredAlikeHasLinesOfItsOwn) {
   const std::string plot = recovered_share_plot(several);
   EXPECT_THAT(plot, HasSubstr(">verbatim beside icae<"));
   EXPECT_THAT(plot, Not(HasSubstr(">verbatim<")));
-}
-
-TEST(Report, WithoutSharesThereIsNoTableOfThem) {
-  std::vector<Evaluation> several = several_evaluations();
-  for (Evaluation& evaluation : several) evaluation.tasks.erase(evaluation.tasks.begin());
-  EXPECT_THAT(to_markdown(several), Not(HasSubstr("Recovered shares")));
 }
 
 TEST(Report, SeveralCompressorsHaveALineEachAndVerbatimTextOne) {
@@ -133,6 +142,120 @@ TEST(Report, SeveralCompressorsHaveALineEachAndVerbatimTextOne) {
   EXPECT_EQ(count(">selfcp (another)<"), 1u);
   EXPECT_EQ(count(">verbatim<"), 1u);
   EXPECT_EQ(count(">memory<"), 0u);
+}
+
+TEST(Summary, ColumnsAreAsWideAsTheirWidestCell) {
+  const std::string text = summarise(std::vector{some_evaluation()});
+  EXPECT_THAT(text, HasSubstr("| compressor | items | tokens per row | recovered by memory |"));
+  EXPECT_THAT(text, HasSubstr("| selfcp     | 10    | 2              | 50 % [25, 75]       |"));
+  EXPECT_THAT(text, HasSubstr("| ---------- | ----- | -------------- | ------------------- |"));
+}
+
+Evaluation questions_evaluation() {
+  Evaluation evaluation = some_evaluation();
+  RatioResult result = result_at(4);
+  result.ratio = std::nullopt;
+  const auto add = [](ArmResult& arm, const std::vector<std::pair<const char*, double>>& metrics) {
+    for (const auto& [name, value] : metrics) arm.metrics.push_back({name, about(value)});
+  };
+  add(result.arms[0], {{"contained_share", 0.06}, {"f1_share", 0.05}});
+  add(result.arms[1],
+      {{"contained", 0.25}, {"contained_share", 0.5}, {"f1", 0.2}, {"f1_share", 0.4}});
+  add(result.arms[2],
+      {{"contained", 0.42},
+       {"contained_share", 0.84},
+       {"f1", 0.45},
+       {"f1_share", 0.9},
+       {"nll_below_verbatim", 0.1},
+       {"f1_over_verbatim", 0.3}});
+  result.arms.push_back({"full", {{"contained", about(0.5)}, {"f1", about(0.5)}}});
+  evaluation.tasks = {{EvaluationTask::kQuestions, 8, 0, "", {result}}};
+  return evaluation;
+}
+
+TEST(Summary, QuestionsHaveATableOfAnswers) {
+  const std::string text = squeezed(summarise(std::vector{questions_evaluation()}));
+  EXPECT_THAT(
+      text,
+      HasSubstr("| selfcp | 4 | contained | 50 % [25, 75] | 42 % [17, 67] | 84 % [59, 109] | "
+                "25 % [0, 50] | 50 % [25, 75] |"));
+  EXPECT_THAT(text,
+              HasSubstr("| selfcp | 4 | F1 | 50 % [25, 75] | 45 % [20, 70] | 90 % [65, 115] |"));
+  EXPECT_THAT(text, HasSubstr("\n- selfcp at 4x: recovers 50 %"));
+}
+
+TEST(Verdict, OfQuestionsComparesAnswers) {
+  const RatioResult result = questions_evaluation().tasks[0].ratios[0];
+  EXPECT_EQ(
+      verdict(EvaluationTask::kQuestions, result),
+      "recovers 50 % of what the full text gives; keeping as many last tokens gives 25 %. By "
+      "likelihood it is no better than truncating. Its answers contain the right one 84 % as "
+      "often as the full text's (as many last tokens 50 %, without the text 6 %). Their F1 is "
+      "90 % of the full text's (as many last tokens 40 %, without the text 5 %). By F1 it is "
+      "better than truncating.");
+}
+
+TEST(Verdict, SaysWhereTheFullTextAnswersNothing) {
+  EXPECT_EQ(verdict(EvaluationTask::kQuestions, result_at(4)),
+            "recovers 50 % of what the full text gives; keeping as many last tokens gives 25 %. No "
+            "answer from the full text contains the right one.");
+}
+
+// The memory's arm with a difference to truncating, and one to another text's memory.
+RatioResult compared_by(Measured over_verbatim, Measured over_other) {
+  RatioResult result;
+  result.arms = {{"verbatim", {{"recovered_share", about(0.59)}}},
+                 {"memory",
+                  {{"recovered_share", about(0.88)},
+                   {"specific_share", about(0.82)},
+                   {"nll_below_verbatim", over_verbatim},
+                   {"nll_below_other", over_other}}},
+                 {"other", {{"recovered_share", about(-0.12)}}}};
+  return result;
+}
+
+constexpr Measured kAbove{0.2, {0.1, 0.3}}, kAround{0.2, {-0.1, 0.5}}, kBelow{-0.2, {-0.3, -0.1}};
+
+TEST(Verdict, SaysWhatIsRecoveredAndWhatIsSpecific) {
+  EXPECT_EQ(verdict(EvaluationTask::kContinue, compared_by(kAbove, kAbove)),
+            "recovers 88 % of what the full text gives; keeping as many last tokens gives 59 %, "
+            "another text's memory -12 %. Specific to the text: 82 %. It is better than "
+            "truncating.");
+}
+
+TEST(Verdict, JudgesByTheIntervalOfTheDifference) {
+  const auto said = [](Measured over_verbatim, Measured over_other) {
+    return verdict(EvaluationTask::kContinue, compared_by(over_verbatim, over_other));
+  };
+  EXPECT_THAT(said(kBelow, kAbove), HasSubstr(" It is worse than truncating."));
+  EXPECT_THAT(said(kAround, kAbove), HasSubstr(" It is no better than truncating."));
+  EXPECT_THAT(said(kAbove, kAbove), Not(HasSubstr("than another text's memory")));
+  EXPECT_THAT(said(kAbove, kAround), HasSubstr(" It is no better than another text's memory."));
+  EXPECT_THAT(said(kAbove, kBelow), HasSubstr(" It is worse than another text's memory."));
+}
+
+TEST(Verdict, SaysWhereThereIsNothingToRecover) {
+  RatioResult result;
+  result.arms = {{"memory", {{"nll", about(2)}, {"nll_below_verbatim", kBelow}}}};
+  EXPECT_EQ(verdict(EvaluationTask::kContinue, result),
+            "the full text is no better than no text here, so that there is nothing to recover. It "
+            "is worse than truncating.");
+}
+
+TEST(Verdict, OfSummariesAndReconstructions) {
+  RatioResult result;
+  result.arms = {{"none", {{"rouge_l", about(0.08)}}},
+                 {"verbatim", {{"rouge_l", about(0.25)}}},
+                 {"memory",
+                  {{"rouge_l", about(0.21)},
+                   {"rouge_l_over_verbatim", kBelow},
+                   {"bleu", about(45)},
+                   {"exact_prefix_share", about(0.3)}}}};
+  EXPECT_EQ(verdict(EvaluationTask::kSummaries, result),
+            "has a ROUGE-L of 0.21; keeping as many last tokens gives 0.25, no text 0.08. It is "
+            "worse than truncating.");
+  EXPECT_EQ(verdict(EvaluationTask::kReconstruct, result),
+            "says texts again with a BLEU of 45, 30 % of the tokens before the first wrong one.");
 }
 
 }  // namespace

@@ -26,8 +26,8 @@ at::Tensor waves(at::IntArrayRef shape, double step = 0.7) {
 }
 
 Memory soft_memory() { return memory_of(SoftTokens{waves({4, 8})}); }
-Memory cached_memory() {
-  return memory_of(CachedTokens{waves({2, 3, 4, 8}), waves({2, 3, 4, 8}, 1.3), 11, 15});
+Memory cached_memory(int64_t num_sinks = 0) {
+  return memory_of(CachedTokens{waves({2, 3, 4, 8}), waves({2, 3, 4, 8}, 1.3), 11, 15, num_sinks});
 }
 
 std::string bits_of(const at::Tensor& tensor) {
@@ -124,6 +124,26 @@ TEST_F(MemoryFile, KeysValuesAndPositionsComeBackBitForBit) {
   EXPECT_EQ(loaded.bytes(), 2 * 2 * 3 * 4 * 8 * 4);
 }
 
+TEST_F(MemoryFile, SinksComeBack) {
+  for (const int64_t num_sinks : {0, 1, 4}) {
+    const Memory memory = cached_memory(num_sinks), loaded = saved_and_loaded(memory);
+    EXPECT_EQ(std::get<CachedTokens>(loaded.contents().tensors).num_sinks, num_sinks);
+    EXPECT_EQ(loaded.content_hash(), memory.content_hash());
+  }
+}
+
+// As earlier versions wrote them.
+TEST_F(MemoryFile, WithoutLengthsAndSinksIsLoadedWithTheSameHash) {
+  cached_memory().save(path);
+  damage_tensors(path, [](TensorFile& file) {
+    file.remove("lengths");
+    file.metadata.erase("num_sinks");
+  });
+  const Memory loaded = Memory::load(path);
+  EXPECT_EQ(std::get<CachedTokens>(loaded.contents().tensors).num_sinks, 0);
+  EXPECT_EQ(loaded.content_hash(), cached_memory().content_hash());
+}
+
 TEST_F(MemoryFile, HasTheTensorsAndMetadataThatOthersRead) {
   soft_memory().save(path);
   const auto soft = SafetensorsFile::open(path);
@@ -131,10 +151,21 @@ TEST_F(MemoryFile, HasTheTensorsAndMetadataThatOthersRead) {
   EXPECT_EQ(soft.find("embeddings")->shape, (std::vector<int64_t>{4, 8}));
   cached_memory().save(path);
   const auto cached = SafetensorsFile::open(path);
-  ASSERT_EQ(cached.tensors().size(), 2u);
+  ASSERT_EQ(cached.tensors().size(), 3u);
   EXPECT_EQ(cached.find("keys")->shape, (std::vector<int64_t>{2, 3, 4, 8}));
   EXPECT_EQ(cached.find("values")->shape, (std::vector<int64_t>{2, 3, 4, 8}));
   EXPECT_EQ(cached.metadata().at("next_position"), "15");
+  EXPECT_EQ(cached.metadata().at("num_sinks"), "0");
+}
+
+// Those of a memory are all the same so far.
+TEST_F(MemoryFile, LengthsAreTheRowsOfEachLayerAndHead) {
+  cached_memory().save(path);
+  const auto file = SafetensorsFile::open(path);
+  const StoredTensor& lengths = *file.find("lengths");
+  EXPECT_EQ(lengths.dtype, "I64");
+  EXPECT_EQ(lengths.shape, (std::vector<int64_t>{2, 3}));
+  EXPECT_TRUE(at::equal(to_tensor(lengths), at::full({2, 3}, 4, at::kLong)));
 }
 
 TEST_F(MemoryFile, TheHashTellsRowsApart) {
@@ -143,6 +174,8 @@ TEST_F(MemoryFile, TheHashTellsRowsApart) {
   other[3][7] += 1e-6;
   EXPECT_NE(memory_of(SoftTokens{other}).content_hash(), soft_memory().content_hash());
   EXPECT_EQ(memory_of(SoftTokens{rows.clone()}).content_hash(), soft_memory().content_hash());
+  EXPECT_NE(cached_memory(1).content_hash(), cached_memory().content_hash());
+  EXPECT_NE(cached_memory(1).content_hash(), cached_memory(2).content_hash());
 }
 
 TEST_F(MemoryFile, LeavesNothingBehindWhenItCannotBeSaved) {
@@ -197,6 +230,12 @@ TEST_F(MemoryFile, NamesNumbersThatAreNone) {
     refuse_metadata(cached_memory(), "first_position", text, "metadata first_position");
     refuse_metadata(cached_memory(), "next_position", text, "metadata next_position");
   }
+  for (const char* text : {"many", "-1", "1x"})
+    refuse_metadata(cached_memory(), "num_sinks", text, "metadata num_sinks");
+}
+
+TEST_F(MemoryFile, RefusesMoreSinksThanRows) {
+  refuse_metadata(cached_memory(), "num_sinks", "5", "num_sinks is 5, there are 4 rows");
 }
 
 // The token that follows cannot stand among the rows.
@@ -229,6 +268,12 @@ TEST_F(MemoryFile, NamesATensorThatIsSurplus) {
         file.add({"embeddings", "F32", {1, 1}, "four"});
       },
       "embeddings");
+  refuse_damaged(
+      soft_memory(),
+      [](TensorFile& file) {
+        file.add({"lengths", "I64", {1, 1}, "12345678"});
+      },
+      "lengths");
 }
 
 TEST_F(MemoryFile, RefusesAnotherNumberOfDimensions) {
@@ -244,6 +289,33 @@ TEST_F(MemoryFile, RefusesAnotherNumberOfDimensions) {
   reshaped(cached_memory(), "keys", {6, 4, 8}, "expected 4 dimensions");
   reshaped(cached_memory(), "values", {1, 2, 3, 4, 8}, "expected 4 dimensions");
   reshaped(cached_memory(), "values", {2, 3, 8, 4}, "values [");
+}
+
+TEST_F(MemoryFile, RefusesLengthsThatAreNotThoseOfTheRows) {
+  const auto changed = [&](const auto& change, std::string_view part) {
+    refuse_damaged(
+        cached_memory(), [&](TensorFile& file) { change(file.at("lengths")); }, part);
+  };
+  const auto reshaped = [&](const std::vector<int64_t>& shape, std::string_view part) {
+    changed([&](TensorFile::Tensor& lengths) { lengths.shape = shape; }, part);
+  };
+  reshaped({6}, "expected 2 dimensions");
+  reshaped({2, 3, 1}, "expected 2 dimensions");
+  reshaped({3, 2}, "lengths are not 4 in each layer and head");
+  changed(
+      [](TensorFile::Tensor& lengths) {
+        lengths = {"lengths", "I64", {1, 3}, lengths.bytes.substr(0, 24)};
+      },
+      "lengths are not 4 in each layer and head");
+  for (const char* dtype : {"U64", "F64"}) {
+    changed([&](TensorFile::Tensor& lengths) { lengths.dtype = dtype; },
+            std::string("lengths is of ") + dtype + ", expected I64");
+  }
+  // One shorter, one longer than the others.
+  for (const char length : {'\3', '\5'}) {
+    changed([&](TensorFile::Tensor& lengths) { lengths.bytes[8] = length; },
+            "lengths are not 4 in each layer and head");
+  }
 }
 
 TEST_F(MemoryFile, RefusesAMemoryOfNoRows) {
@@ -301,6 +373,7 @@ TEST_F(MemoryFile, RefusesTheSameBytesInAnotherShapeOrDtype) {
       cached_memory(),
       [](TensorFile& file) {
         file.at("keys").shape = file.at("values").shape = {3, 2, 4, 8};
+        file.at("lengths").shape = {3, 2};
       },
       "their hash");
   refuse_damaged(
@@ -312,6 +385,7 @@ TEST_F(MemoryFile, RefusesTheSameBytesInAnotherShapeOrDtype) {
 TEST_F(MemoryFile, RefusesPositionsThatAreNotThoseThatWereSaved) {
   refuse_metadata(cached_memory(), "next_position", "16", "their hash");
   refuse_metadata(cached_memory(), "first_position", "10", "their hash");
+  refuse_metadata(cached_memory(), "num_sinks", "1", "their hash");
 }
 
 }  // namespace

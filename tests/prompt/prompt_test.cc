@@ -183,7 +183,7 @@ TEST(Overflow, SaysWhenNothingHelps) {
   });
   expect_error(
       ErrorKind::kInvalidArgument, "over the limit of 3", [] { fitted(Overflow::kTruncate, 3); });
-  expect_error(ErrorKind::kInvalidArgument, "no compressor", [] {
+  expect_error(ErrorKind::kInvalidArgument, "without a compressor", [] {
     fitted(Overflow::kCompressAll, 5, false);
   });
 }
@@ -314,7 +314,7 @@ TEST_F(Splice, RefusesACachedMemoryBehindOthersAndForeignRows) {
   refuse({memory(cached), ids({1}), memory(cached), ids({2})});
   refuse({ids({1}), memory(cached), memory(soft), memory(cached), ids({2})});
   const int64_t window = decoder->config().context_length;
-  expect_error(ErrorKind::kInvalidArgument, "outside the model's window", [&] {
+  expect_error(ErrorKind::kInvalidArgument, "does not fit the model's window", [&] {
     splice(std::vector{ids(std::vector<TokenId>(window, 1)), memory(cached), ids({2})}, *decoder);
   });
   expect_error(ErrorKind::kInvalidArgument, "rows of 7", [&] {

@@ -28,8 +28,9 @@ class StructuredEmbeddings final : public Decoder {
   }
   at::Tensor forward(const DecoderInput& input,
                      KvCache& cache,
-                     const Adapter* adapter) const override {
-    return decoder_.forward(input, cache, adapter);
+                     const Adapter* adapter,
+                     const LayerObserver* observer) const override {
+    return decoder_.forward(input, cache, adapter, observer);
   }
   at::Tensor logits(const at::Tensor& hidden) const override { return decoder_.logits(hidden); }
   const std::string& fingerprint() const override { return decoder_.fingerprint(); }

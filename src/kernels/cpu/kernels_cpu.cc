@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/decode_attention.h"
 #include "kernels/cpu/elements.h"
+#include "kernels/cpu/forward_selection.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/quantization.h"
 #include "kernels/kernels.h"
@@ -303,7 +304,8 @@ constexpr KernelTable kTable{rms_norm,
                              quantize_int4,
                              dequantize,
                              quantize_rows,
-                             quantized_linear};
+                             quantized_linear,
+                             forward_selection};
 
 }  // namespace
 

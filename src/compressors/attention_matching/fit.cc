@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/attention_matching/fit.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "ops/forward_selection.h"
+
+namespace precis {
+namespace {
+
+constexpr int64_t kQueriesAtOnce = 256;
+constexpr int64_t kCandidates = 3;          // for each row to be left
+constexpr int64_t kSelectionQueries = 512;  // at least; and as many as there are candidates
+constexpr double kRidge = 1e-3;             // of the mean diagonal of normal equations
+constexpr double kSmallest = 1e-20;         // of the diagonal, where no query sees any of the rows
+constexpr double kLargestWeight = 20.0;     // of a row: it stands for others, but not for all
+constexpr double kSmallestWeight = 1 / kLargestWeight;
+
+at::Tensor transposed(const at::Tensor& x) { return x.transpose(1, 2); }
+
+// The `count` rows that weigh most, [h, count] ascending.
+at::Tensor largest(const at::Tensor& weights, int64_t count) {
+  return std::get<0>(std::get<1>(weights.topk(count, 1)).sort(1));
+}
+
+at::Tensor taken(const at::Tensor& x, const at::Tensor& rows) {
+  return x.gather(1, rows.unsqueeze(2).expand({-1, -1, x.size(2)}));
+}
+
+// What the queries find in a block.
+struct Reading {
+  at::Tensor mass;        // [h, m] log of the sum of exp(score)
+  at::Tensor found;       // [h, m, head_dim] mean of the values, by attention within the block
+  at::Tensor root;        // [h, m, 1] square root of the block's share of all that a query sees
+  at::Tensor importance;  // [h, n] of a row: sum over queries of share * attention^2
+};
+
+// A few queries at a time, so that their scores stay in the processor's cache.
+Reading read_block(const BlockHeads& block) {
+  const int64_t m = block.queries.size(1);
+  const at::Tensor keys = transposed(block.keys);
+  std::vector<at::Tensor> masses, found, shares;
+  at::Tensor importance = at::zeros({keys.size(0), 1, keys.size(2)}, keys.options());
+  for (int64_t first = 0; first < m; first += kQueriesAtOnce) {
+    const int64_t size = std::min(kQueriesAtOnce, m - first);
+    at::Tensor scores = block.queries.narrow(1, first, size).bmm(keys);
+    const at::Tensor largest = scores.amax(2, true);
+    at::Tensor weights = scores.sub_(largest).exp_();
+    const at::Tensor sum = weights.sum(2, true);
+    const at::Tensor mass = largest + sum.log();
+    const at::Tensor share = at::sigmoid(mass - block.outside.narrow(1, first, size).unsqueeze(2));
+    found.push_back(weights.bmm(block.values).div_(sum));
+    importance.baddbmm_(transposed(share / sum.square()), weights.square_());
+    masses.push_back(mass.squeeze(2));
+    shares.push_back(share);
+  }
+  return {at::cat(masses, 1), at::cat(found, 1), at::cat(shares, 1).sqrt_(), importance.squeeze(1)};
+}
+
+// x with (basis^T basis + ridge) x = basis^T target + ridge * near, where the ridge is a share of
+// the mean diagonal: least squares that stay near `near`. basis: [h, m, n], target: [h, m, k].
+at::Tensor least_squares(const at::Tensor& basis, const at::Tensor& target, double near) {
+  const at::Tensor across = transposed(basis);
+  at::Tensor gram = across.bmm(basis);
+  at::Tensor diagonal = gram.diagonal(0, 1, 2);
+  const at::Tensor ridge = diagonal.mean(1, true) * kRidge + kSmallest;
+  diagonal.add_(ridge);
+  const at::Tensor right = across.bmm(target) + near * ridge.unsqueeze(2);
+  return at::cholesky_solve(right, std::get<0>(at::linalg_cholesky_ex(gram)));
+}
+
+// Rows by what they explain together. Of those that weigh most, as many as are worth it, forward
+// selection takes the ones over whose attention, each times a vector of its own, the queries find
+// what they find in the block, and its mass: both count alike.
+at::Tensor selected(const BlockHeads& block, const Reading& whole, int64_t count) {
+  const int64_t n = block.keys.size(1), m = block.queries.size(1);
+  const int64_t candidates = std::min(n, kCandidates * count);
+  const at::Tensor open = largest(whole.importance, candidates);
+  const int64_t step = std::max<int64_t>(1, m / std::max(kSelectionQueries, candidates));
+  const auto some = [&](const at::Tensor& x) { return x.slice(1, step / 2, m, step); };
+  const at::Tensor root = some(whole.root), found = some(whole.found) * root;
+  const at::Tensor scores = some(block.queries).bmm(transposed(taken(block.keys, open)));
+  const at::Tensor seen = (scores - some(whole.mass).unsqueeze(2)).exp_().mul_(root);
+  const at::Tensor scale =
+      found.norm(2, {1, 2}, true).div_(root.norm(2, {1, 2}, true).clamp_min(kSmallest));
+  const at::Tensor targets = at::cat({found, root * scale}, 2);
+  const at::Tensor chosen = ops::forward_selection(
+      transposed(seen).bmm(seen), transposed(targets).bmm(seen), count, kRidge);
+  return open.gather(1, chosen);
+}
+
+// Keys that together weigh what the block does for every query. Each gets a weight first, as if the
+// attention that it receives were multiplied by it; the logarithm of that is then folded into the
+// key: added times the direction u in which all queries' scores grow alike, q u = 1.
+at::Tensor folded_keys(const BlockHeads& block, const Reading& whole, const at::Tensor& keys) {
+  const at::Tensor scores = block.queries.bmm(transposed(keys));
+  const at::Tensor seen = (scores - whole.mass.unsqueeze(2)).exp_().mul_(whole.root);
+  const at::Tensor weights = least_squares(seen, whole.root, 1.0);  // [h, t, 1]
+  const at::Tensor bias = weights.clamp(kSmallestWeight, kLargestWeight).log();
+  const at::Tensor direction = least_squares(block.queries * whole.root, whole.root, 0.0);
+  return keys + bias * transposed(direction);
+}
+
+// Values over which the queries find what they find in the block: the rows' own ones, changed as
+// little as that takes.
+at::Tensor fitted_values(const BlockHeads& block,
+                         const Reading& whole,
+                         const at::Tensor& keys,
+                         const at::Tensor& values) {
+  const at::Tensor attention = block.queries.bmm(transposed(keys)).softmax(2);
+  const at::Tensor missing = (whole.found - attention.bmm(values)).mul_(whole.root);
+  return values + least_squares(attention * whole.root, missing, 0.0);
+}
+
+}  // namespace
+
+at::Tensor log_mass(const at::Tensor& queries, const at::Tensor& keys) {
+  return queries.bmm(transposed(keys)).logsumexp(2);
+}
+
+FittedRows fit_rows(const BlockHeads& block, int64_t count, at::ScalarType dtype) {
+  const int64_t n = block.keys.size(1);
+  if (count == n) {
+    const at::Tensor all = at::arange(n, block.keys.options().dtype(at::kLong));
+    return {all.expand({block.keys.size(0), n}), block.keys, block.values};
+  }
+  const Reading whole = read_block(block);
+  const at::Tensor rows = selected(block, whole, count);
+  const at::Tensor keys =
+      folded_keys(block, whole, taken(block.keys, rows)).to(dtype).to(at::kFloat);
+  return {rows, keys, fitted_values(block, whole, keys, taken(block.values, rows))};
+}
+
+}  // namespace precis

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/attention_matching/layer_fit.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+namespace precis {
+namespace {
+
+constexpr int64_t kBlock = 1024;
+
+at::Tensor rows_of(const at::Tensor& x, const TokenRange& range) {
+  return x.narrow(1, range.first, range.size);
+}
+
+// log of the sum of exp over all but one of the masses, [h, m].
+at::Tensor all_but(const std::vector<at::Tensor>& masses, size_t index) {
+  std::vector<at::Tensor> others;
+  for (size_t i = 0; i < masses.size(); ++i)
+    if (i != index) others.push_back(masses[i]);
+  if (others.empty()) return at::full_like(masses[index], -std::numeric_limits<double>::infinity());
+  return others.size() == 1 ? others[0] : at::stack(others).logsumexp(0);
+}
+
+FittedRows copied(const LayerHeads& heads, const TokenRange& range) {
+  const at::Tensor rows =
+      at::arange(range.first, range.first + range.size, heads.keys.options().dtype(at::kLong));
+  return {rows.expand({heads.keys.size(0), range.size}),
+          rows_of(heads.keys, range),
+          rows_of(heads.values, range)};
+}
+
+FittedRows joined(const std::vector<FittedRows>& parts) {
+  if (parts.size() == 1) return parts[0];
+  std::vector<at::Tensor> rows, keys, values;
+  for (const FittedRows& part : parts) {
+    rows.push_back(part.rows);
+    keys.push_back(part.keys);
+    values.push_back(part.values);
+  }
+  return {at::cat(rows, 1), at::cat(keys, 1), at::cat(values, 1)};
+}
+
+std::vector<TokenRange> blocks_of(const TokenRange& candidates) {
+  std::vector<TokenRange> blocks = divide(candidates.size, kBlock);
+  for (TokenRange& one : blocks) one.first += candidates.first;
+  return blocks;
+}
+
+}  // namespace
+
+FittedRows fit_layer(const LayerHeads& heads, const LayerPlan& plan, at::ScalarType dtype) {
+  std::vector<FittedRows> parts;
+  std::vector<at::Tensor> masses;
+  if (plan.copied.size > 0) parts.push_back(copied(heads, plan.copied));
+  if (plan.count == 0) return joined(parts);
+  const std::vector<TokenRange> blocks = blocks_of(plan.candidates);
+  if (blocks.size() > 1)
+    for (const TokenRange& block : blocks)
+      masses.push_back(log_mass(heads.queries, rows_of(heads.keys, block)));
+  else
+    masses.push_back(at::empty(heads.queries.sizes().slice(0, 2), heads.queries.options()));
+  if (plan.copied.size > 0)
+    masses.push_back(log_mass(heads.queries, rows_of(heads.keys, plan.copied)));
+  const int64_t all = plan.candidates.size;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const TokenRange& block = blocks[i];
+    const int64_t begin = block.first - plan.candidates.first, end = begin + block.size;
+    const int64_t count = end * plan.count / all - begin * plan.count / all;
+    if (count == 0) continue;
+    FittedRows fitted = fit_rows({heads.queries,
+                                  rows_of(heads.keys, block),
+                                  rows_of(heads.values, block),
+                                  all_but(masses, i)},
+                                 count,
+                                 dtype);
+    fitted.rows = fitted.rows + block.first;
+    parts.push_back(std::move(fitted));
+  }
+  return joined(parts);
+}
+
+}  // namespace precis

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/kvzip/kvzip.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "compressors/layer_plan.h"
+#include "compressors/passes.h"
+
+namespace precis {
+namespace {
+
+constexpr const char* kMethod = "kvzip";
+constexpr int64_t kChunk = 2048;     // text tokens that are said again in one pass
+constexpr int64_t kQueryRows = 128;  // whose attention is computed together
+
+// Reads a text and scores its rows in passes over the same cache.
+class TextScores {
+ public:
+  TextScores(const SelectionRequest& request,
+             std::span<const TokenId> repeat,
+             const Decoder& decoder)
+      : request_(request),
+        repeat_(repeat),
+        decoder_(decoder),
+        config_(decoder.config()),
+        cache_(config_.kv_shape(), decoder.options()) {
+    const at::Tensor text = embed(decoder, request.ids);
+    fill_cache(decoder, {&text, 1}, cache_);
+    scores_ = at::zeros({config_.num_layers, config_.num_kv_heads, num_rows()},
+                        decoder.options().dtype(at::kFloat));
+  }
+
+  SelectedRows run() {
+    for (int64_t first = 0; first < num_rows(); first += kChunk)
+      repeat_chunk(first, std::min(kChunk, num_rows() - first));
+    PRECIS_CHECK(scores_.isfinite().all().item<bool>(),
+                 kBadWeights,
+                 kMethod,
+                 ": the model's attention is not finite; its weights are damaged");
+    std::vector<at::Tensor> keys, values, rows;
+    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+      rows.push_back(rows_of(layer));
+      const auto cached = cache_.rows(layer, 0, 0, num_rows());
+      const auto index = rows.back().unsqueeze(2).expand({-1, -1, config_.head_dim});
+      keys.push_back(cached.first.gather(1, index));
+      values.push_back(cached.second.gather(1, index));
+    }
+    return {at::stack(keys), at::stack(values), at::stack(rows)};
+  }
+
+ private:
+  int64_t num_rows() const { return std::ssize(request_.ids); }
+
+  void repeat_chunk(int64_t first, int64_t size) {
+    std::vector<TokenId> ids(repeat_.begin(), repeat_.end());
+    const auto chunk = request_.ids.subspan(first, size);
+    ids.insert(ids.end(), chunk.begin(), chunk.end());
+    int64_t num_seen = 0;
+    const LayerObserver observer = [&](const ObservedLayer& layer) {
+      score(layer);
+      const double layers =
+          static_cast<double>(++num_seen) / static_cast<double>(config_.num_layers);
+      request_.progress((static_cast<double>(first) + layers * static_cast<double>(size)) /
+                        static_cast<double>(num_rows()));
+    };
+    const at::Tensor rows = embed(decoder_, ids);
+    DecoderInput input = pack(decoder_, {&rows, 1}, cache_);
+    input.wanted_rows = at::empty({0}, input.positions.options());
+    decoder_.forward(input, cache_, nullptr, &observer);
+    PRECIS_CHECK(num_seen == config_.num_layers,
+                 kUnsupported,
+                 kMethod,
+                 ": the decoder showed the queries of ",
+                 num_seen,
+                 " layers of ",
+                 config_.num_layers,
+                 "; Decoder::forward has to call its observer");
+    cache_.truncate(0, num_rows());
+  }
+
+  // Raises the scores of the text's rows to the attention that this pass gives them.
+  void score(const ObservedLayer& layer) {
+    const int64_t n = layer.queries.size(0), all = num_rows() + n;
+    const at::Tensor keys =
+        cache_.rows(layer.index, 0, 0, all).first.to(at::kFloat).unsqueeze(1).transpose(2, 3);
+    at::Tensor scores = scores_[layer.index];
+    for (int64_t first = 0; first < n; first += kQueryRows) {
+      const int64_t count = std::min(kQueryRows, n - first);
+      const at::Tensor rows = at::arange(first, first + count, scores.options().dtype(at::kLong));
+      const at::Tensor places = rows + num_rows();
+      const at::Tensor queries = rotated_queries(layer, rows, places, config_);
+      const at::Tensor attention =
+          queries.matmul(keys).masked_fill_(hidden(places, all, layer.index), kHidden).softmax(3);
+      const at::Tensor received = attention.narrow(3, 0, num_rows()).amax({1, 2});
+      scores.copy_(at::maximum(scores, received));
+    }
+  }
+
+  // Which keys a query does not see, [n, num_keys].
+  at::Tensor hidden(const at::Tensor& places, int64_t num_keys, int64_t layer) const {
+    const at::Tensor distance = places.unsqueeze(1) - at::arange(num_keys, places.options());
+    at::Tensor result = distance < 0;
+    if (config_.windowed[layer]) result = result | (distance >= config_.window);
+    return result;
+  }
+
+  // [kv_heads, count] int64, ascending.
+  at::Tensor rows_of(int64_t layer) const {
+    const LayerPlan plan = plan_layer(request_, config_, layer);
+    const TokenRange &kept = plan.copied, &from = plan.candidates;
+    const at::Tensor scores = scores_[layer].narrow(1, from.first, from.size);
+    const at::Tensor best = std::get<1>(scores.topk(plan.count, 1)) + from.first;
+    const at::Tensor copied = at::arange(kept.first, kept.first + kept.size, best.options());
+    return std::get<0>(
+        at::cat({copied.expand({config_.num_kv_heads, kept.size}), best}, 1).sort(1));
+  }
+
+  static constexpr double kHidden = -std::numeric_limits<double>::infinity();
+
+  const SelectionRequest& request_;
+  std::span<const TokenId> repeat_;
+  const Decoder& decoder_;
+  const DecoderConfig& config_;
+  KvCache cache_;
+  at::Tensor scores_;  // [num_layers, kv_heads, num_rows]
+};
+
+class KvZip final : public RowSelector {
+ public:
+  KvZip(std::vector<TokenId> repeat, const Decoder& decoder)
+      : repeat_(std::move(repeat)), decoder_(decoder) {}
+
+  std::string settings() const override {
+    std::string settings;
+    for (const TokenId id : repeat_) settings += concat(id, " ");
+    return settings;
+  }
+
+  // Text, prompt and the chunk that is said again are in the window together.
+  int64_t longest_text(int64_t window) const override {
+    const int64_t room = window - std::ssize(repeat_);
+    return room >= 2 * kChunk ? room - kChunk : room / 2;
+  }
+
+  SelectedRows select(const SelectionRequest& request) const override {
+    return TextScores(request, repeat_, decoder_).run();
+  }
+
+ private:
+  std::vector<TokenId> repeat_;
+  const Decoder& decoder_;
+};
+
+}  // namespace
+
+std::unique_ptr<RowSelector> make_kvzip(std::vector<TokenId> repeat, const Decoder& decoder) {
+  return std::make_unique<KvZip>(std::move(repeat), decoder);
+}
+
+}  // namespace precis

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/row_layout.h"
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "compressors/divide.h"
+#include "nn/turn_keys.h"
+
+namespace precis {
+namespace {
+
+constexpr int64_t kBlock = 512;
+
+// For each position of a part the one that it moves to, [num_positions] int64, where the part
+// begins at 0 and takes `count` positions.
+at::Tensor closer_positions(int64_t num_positions, int64_t count) {
+  at::Tensor places = at::arange(num_positions, at::kLong);
+  for (const TokenRange& range : divide(num_positions, kBlock)) {
+    const int64_t end = range.first + range.size;
+    places.narrow(0, range.first, range.size).add_(end * count / num_positions - end);
+  }
+  return places;
+}
+
+SelectedRows without_first(const SelectedRows& all, int64_t count) {
+  const int64_t left = all.keys.size(2) - count;
+  return {all.keys.narrow(2, count, left),
+          all.values.narrow(2, count, left),
+          all.rows.narrow(2, count, left)};
+}
+
+}  // namespace
+
+CachedTokens laid_out(std::span<const PlacedRows> parts,
+                      MemoryPositions positions,
+                      const DecoderConfig& config) {
+  std::vector<at::Tensor> keys, values;
+  int64_t start = 0;
+  for (const PlacedRows& part : parts) {
+    const SelectedRows own =
+        start == 0 ? part.selected : without_first(part.selected, part.num_sinks);
+    const int64_t count = own.keys.size(2), before = start == 0 ? 0 : part.num_before;
+    const bool closer = positions == MemoryPositions::kRows && count < part.num_positions;
+    const int64_t taken = closer ? count : part.num_positions - before;
+    const at::Tensor places = closer ? closer_positions(part.num_positions, count)
+                                     : at::arange(part.num_positions, at::kLong) - before;
+    const at::Tensor to = (places + start).to(own.rows.device()).take(own.rows);
+    const bool moves = closer || start > 0;
+    keys.push_back(moves ? nn::turned_keys(own.keys, own.rows, to, config) : own.keys);
+    values.push_back(own.values);
+    start += taken;
+  }
+  return {keys.size() == 1 ? keys[0] : at::cat(keys, 2),
+          values.size() == 1 ? values[0] : at::cat(values, 2),
+          0,
+          start,
+          parts.front().num_sinks};
+}
+
+}  // namespace precis

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "compressors/row_selector.h"
+#include "precis/memory_tensors.h"
+
+namespace precis {
+
+// The rows left of a part that was read at positions 0 .. num_positions - 1.
+struct PlacedRows {
+  SelectedRows selected;
+  int64_t num_positions = 0;
+  int64_t num_sinks = 0;   // of the rows, at the beginning; parts behind others come without
+  int64_t num_before = 0;  // positions before the text (BOS), which such parts do not take
+};
+
+// The memory of a text out of the rows of its parts, one behind the other. With the positions of
+// the text a row stays as far from what follows as it was. With those of its rows the text is cut
+// into blocks of up to 512 tokens whose distances shrink to the rows that are left of them: within
+// a block, and from its end to what follows, nothing changes, so that the keys of the last block
+// are those of the text. Rows of a block then overlap those of the one before, which attention does
+// not mind, and may stand at negative positions.
+CachedTokens laid_out(std::span<const PlacedRows> parts,
+                      MemoryPositions positions,
+                      const DecoderConfig& config);
+
+}  // namespace precis

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/selecting_compressor.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "compressors/attention_matching/attention_matching.h"
+#include "compressors/compressor_settings.h"
+#include "compressors/divide.h"
+#include "compressors/kvzip/kvzip.h"
+#include "compressors/parts.h"
+#include "compressors/passes.h"
+#include "compressors/request_checks.h"
+#include "compressors/row_layout.h"
+
+namespace precis {
+namespace {
+
+constexpr double kRatio = 4.0;
+constexpr const char* kRepeat = "\n\nRepeat the text above, word for word:\n\n";
+
+std::unique_ptr<RowSelector> make_selector(const std::string& method,
+                                           const SelectionPrompts& prompts,
+                                           const Decoder& decoder) {
+  if (method == "kvzip") return make_kvzip(prompts.repeat, decoder);
+  return make_attention_matching(decoder);
+}
+
+class SelectingCompressor final : public Compressor {
+ public:
+  SelectingCompressor(std::string method,
+                      std::unique_ptr<RowSelector> selector,
+                      SelectionPrompts prompts,
+                      const Decoder& decoder)
+      : method_(std::move(method)),
+        selector_(std::move(selector)),
+        prompts_(std::move(prompts)),
+        decoder_(decoder) {}
+
+  CompressorInfo info() const override {
+    CompressorInfo info;
+    info.method = method_;
+    info.ratio = kRatio;
+    info.any_ratio = true;
+    info.max_segment = max_segment();
+    info.cached = true;
+    info.fingerprint = fingerprint();
+    return info;
+  }
+
+  int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
+    check_not_empty(num_tokens, method_.c_str());
+    int64_t rows = 0;
+    for (const TokenRange& part : divide(num_tokens, limit_of(options))) {
+      const PartSize size = size_of(part.size, ratio(options), rows == 0);
+      rows += rows == 0 ? size.count : size.count - size.num_sinks;
+    }
+    return rows;
+  }
+
+  // One part a pass, so that a memory does not depend on what is compressed beside it.
+  std::vector<MemoryTensors> compress(std::span<const Segment> segments,
+                                      const CompressOptions& options) const override {
+    const c10::NoGradGuard no_grad;
+    for (const Segment& segment : segments) check_segment(segment, decoder_, method_.c_str());
+    const Parts divided = divide_segments(segments, limit_of(options));
+    const int64_t num_parts = std::ssize(divided.parts);
+    std::vector<MemoryTensors> memories;
+    std::vector<PlacedRows> rows;
+    for (int64_t i = 0; i < num_parts; ++i) {
+      const auto report = [&](double done) {
+        report_progress(options.progress,
+                        (static_cast<double>(i) + done) / static_cast<double>(num_parts));
+        return true;
+      };
+      rows.push_back(read(divided.parts[i], ratio(options), rows.empty(), report));
+      report(1.0);
+      if (i + 1 < divided.ends[memories.size()]) continue;
+      memories.emplace_back(laid_out(rows, positions_of(options), decoder_.config()));
+      rows.clear();
+    }
+    return memories;
+  }
+
+  MemoryFrame frame(MemoryUse use) const override {
+    PRECIS_CHECK(use != MemoryUse::kAutoencode,
+                 kUnsupported,
+                 method_,
+                 ": it is not trained to say a text again; ask for it in the model's chat");
+    return {};
+  }
+
+  std::vector<NamedTensor> parameters() override { return {}; }
+
+  void save(const std::filesystem::path& directory) const override {
+    save_compressor(directory,
+                    {{"method", method_},
+                     {"base", describe_base(decoder_)},
+                     {"bos", prompts_.bos},
+                     {"repeat", prompts_.repeat}},
+                    {});
+  }
+
+ private:
+  static MemoryPositions positions_of(const CompressOptions& options) {
+    return options.positions.value_or(MemoryPositions::kRows);
+  }
+
+  std::string fingerprint() const {
+    Hasher hasher;
+    hasher.add(method_);
+    for (const TokenId id : prompts_.bos) hasher.add(id);
+    hasher.add(selector_->settings());
+    return hasher.hex();
+  }
+
+  int64_t num_kept() const { return std::max<int64_t>(1, std::ssize(prompts_.bos)); }
+
+  int64_t max_segment() const {
+    return selector_->longest_text(decoder_.config().context_length) - std::ssize(prompts_.bos);
+  }
+
+  double ratio(const CompressOptions& options) const {
+    return ratio_of(options, kRatio, method_.c_str());
+  }
+
+  int64_t limit_of(const CompressOptions& options) const {
+    ratio(options);
+    refuse_chaining(options, method_.c_str());
+    PRECIS_CHECK(max_segment() >= 1,
+                 kUnsupported,
+                 method_,
+                 ": the model's window of ",
+                 decoder_.config().context_length,
+                 " tokens has no room for a text and what is read beside it");
+    return part_limit(options, max_segment(), method_.c_str());
+  }
+
+  // Rows to be left of a part. Of the first one floor(num_tokens / ratio), the first rows among
+  // them; never fewer than these and one more, if the text has it; all at a ratio of one. Others
+  // are read with first rows of their own, which then go.
+  struct PartSize {
+    int64_t count;      // of the rows that are read
+    int64_t num_sinks;  // of those, at the beginning
+  };
+
+  PartSize size_of(int64_t num_tokens, double ratio, bool first) const {
+    const int64_t before = std::ssize(prompts_.bos), read = before + num_tokens;
+    const int64_t wanted = tokens_at_ratio(num_tokens, ratio);
+    if (wanted == num_tokens) return {read, first ? num_kept() : before};
+    if (!first) return {std::min(read, wanted + num_kept()), num_kept()};
+    return {std::min(read, std::max(wanted, num_kept() + 1)), num_kept()};
+  }
+
+  PlacedRows read(const Part& part,
+                  double ratio,
+                  bool first,
+                  const CompressProgress& report) const {
+    std::vector<TokenId> ids = prompts_.bos;
+    ids.insert(ids.end(), part.begin(), part.end());
+    const PartSize size = size_of(std::ssize(part), ratio, first);
+    const SelectionRequest request{ids, num_kept(), size.count, report};
+    PlacedRows placed{size.count == std::ssize(ids) ? all_rows(ids) : selector_->select(request),
+                      std::ssize(ids),
+                      size.num_sinks,
+                      std::ssize(prompts_.bos)};
+    PRECIS_CHECK(placed.selected.keys.isfinite().all().item<bool>() &&
+                     placed.selected.values.isfinite().all().item<bool>(),
+                 kBadWeights,
+                 method_,
+                 ": the model's keys or values are not finite; its weights are damaged");
+    return placed;
+  }
+
+  SelectedRows all_rows(std::span<const TokenId> ids) const {
+    const KvShape shape = decoder_.config().kv_shape();
+    const int64_t n = std::ssize(ids);
+    KvCache cache(shape, decoder_.options());
+    const at::Tensor text = embed(decoder_, ids);
+    fill_cache(decoder_, {&text, 1}, cache);
+    const TokenRange all{0, n};
+    const CachedTokens read = cached_rows(cache, 0, {&all, 1}, {0, n});
+    const at::Tensor rows = at::arange(n, read.keys.options().dtype(at::kLong));
+    return {read.keys, read.values, rows.expand({shape.num_layers, shape.num_kv_heads, n})};
+  }
+
+  std::string method_;
+  std::unique_ptr<RowSelector> selector_;
+  SelectionPrompts prompts_;
+  const Decoder& decoder_;
+};
+
+}  // namespace
+
+SelectionPrompts selection_prompts(const Tokenizer* tokenizer) {
+  if (tokenizer == nullptr) return {};
+  SelectionPrompts prompts;
+  const SpecialTokens& special = tokenizer->special_tokens();
+  if (special.add_bos && special.bos) prompts.bos = {*special.bos};
+  prompts.repeat = tokenizer->encode(kRepeat);
+  return prompts;
+}
+
+std::unique_ptr<Compressor> make_selecting_compressor(const std::string& method,
+                                                      SelectionPrompts prompts,
+                                                      const Decoder& decoder) {
+  check_template_ids(prompts.bos, decoder, ErrorKind::kInvalidArgument, method + ": bos");
+  check_template_ids(prompts.repeat, decoder, ErrorKind::kInvalidArgument, method + ": repeat");
+  std::unique_ptr<RowSelector> selector = make_selector(method, prompts, decoder);
+  return std::make_unique<SelectingCompressor>(
+      method, std::move(selector), std::move(prompts), decoder);
+}
+
+std::unique_ptr<Compressor> load_selecting_compressor(const CompressorFiles& files,
+                                                      const Decoder& decoder) {
+  const Settings settings(files);
+  SelectionPrompts prompts{settings.ids("bos"), settings.ids("repeat")};
+  for (const std::vector<TokenId>* ids : {&prompts.bos, &prompts.repeat})
+    check_template_ids(*ids, decoder, ErrorKind::kBadWeights, files.origin());
+  files.weights(decoder.options());  // that the file is there, and whole
+  return make_selecting_compressor(files.config["method"], std::move(prompts), decoder);
+}
+
+}  // namespace precis

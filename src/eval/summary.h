@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "eval/evaluation.h"
+
+namespace precis {
+
+// What evaluations of one or several compressors come to, in Markdown that reads well as text: for
+// each task a table with a row for each compressor and ratio, and below it their verdicts.
+std::string summarise(std::span<const Evaluation> evaluations);
+
+}  // namespace precis

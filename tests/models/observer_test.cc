@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Decoder::forward shows its observer, for every architecture, and that a pass does not change
+// by being observed.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/load_decoder.h"
+#include "precis/decoder.h"
+#include "support/expect_error.h"
+
+namespace precis {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kModels = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models";
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(kModels))
+    names.push_back(entry.path().filename());
+  std::ranges::sort(names);
+  return names;
+}
+
+class Observer : public testing::TestWithParam<std::string> {
+ protected:
+  // Sequences of these lengths, one after the other in one pass, behind what the cache holds.
+  at::Tensor read(const std::vector<int64_t>& lengths,
+                  KvCache& cache,
+                  const LayerObserver* observer = nullptr) const {
+    DecoderInput input;
+    input.sequence_starts.push_back(0);
+    std::vector<at::Tensor> positions;
+    for (int64_t i = 0; i < std::ssize(lengths); ++i) {
+      positions.push_back(at::arange(cache.length(i), cache.length(i) + lengths[i]));
+      input.sequence_starts.push_back(input.sequence_starts.back() + lengths[i]);
+      input.cache_sequences.push_back(i);
+    }
+    input.positions = at::cat(positions);
+    const int64_t rows = input.sequence_starts.back();
+    input.embeddings = decoder->embed(at::arange(rows).mul(37).remainder(80) + 5);
+    return decoder->forward(input, cache, nullptr, observer);
+  }
+
+  KvCache cache_of(int64_t sequences = 1) const {
+    return {decoder->config().kv_shape(), decoder->options(), sequences};
+  }
+
+  std::vector<at::Tensor> rows_of(const KvCache& cache) const {
+    std::vector<at::Tensor> rows;
+    for (int64_t sequence = 0; sequence < cache.num_sequences(); ++sequence) {
+      for (int64_t layer = 0; layer < decoder->config().num_layers; ++layer) {
+        const auto [keys, values] = cache.rows(layer, sequence, 0, cache.length(sequence));
+        rows.push_back(keys);
+        rows.push_back(values);
+      }
+    }
+    return rows;
+  }
+
+  c10::NoGradGuard no_grad;
+  std::unique_ptr<Decoder> decoder = load_decoder(kModels / GetParam(), at::kFloat);
+};
+
+std::string test_name(const testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param;
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Observer, testing::ValuesIn(model_names()), test_name);
+
+TEST_P(Observer, IsCalledOncePerLayerInOrderWithTheQueriesOfAllRows) {
+  const DecoderConfig& config = decoder->config();
+  for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{30}, {4, 7, 2}, {1}, {1, 1}}) {
+    int64_t rows = 0;
+    for (const int64_t length : lengths) rows += length;
+    int64_t calls = 0;
+    const LayerObserver observer = [&](const ObservedLayer& layer) {
+      EXPECT_EQ(layer.index, calls++);
+      EXPECT_EQ(layer.queries.sizes(),
+                (std::vector<int64_t>{rows, config.num_heads, config.head_dim}));
+      EXPECT_EQ(layer.queries.scalar_type(), at::kFloat);
+    };
+    KvCache cache = cache_of(std::ssize(lengths));
+    read(lengths, cache, &observer);
+    EXPECT_EQ(calls, config.num_layers);
+    // Behind cached rows only the new ones are shown.
+    calls = 0;
+    read(lengths, cache, &observer);
+    EXPECT_EQ(calls, config.num_layers);
+  }
+}
+
+// To the last bit.
+TEST_P(Observer, LeavesHiddenStatesAndCacheAsTheyAre) {
+  const LayerObserver observer = [](const ObservedLayer&) {};
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    decoder = load_decoder(kModels / GetParam(), dtype);
+    for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{30}, {4, 7, 2}, {5, 5}}) {
+      KvCache seen = cache_of(std::ssize(lengths)), unseen = cache_of(std::ssize(lengths));
+      for (int pass = 0; pass < 2; ++pass)
+        EXPECT_TRUE(at::equal(read(lengths, seen, &observer), read(lengths, unseen))) << dtype;
+      const auto observed = rows_of(seen), expected = rows_of(unseen);
+      for (size_t i = 0; i < expected.size(); ++i)
+        EXPECT_TRUE(at::equal(observed[i], expected[i])) << dtype << " " << i;
+    }
+  }
+}
+
+// One row is read by a step of all layers at once, an observed one layer by layer: other sums.
+TEST_P(Observer, LeavesAStepAsItIs) {
+  const LayerObserver observer = [](const ObservedLayer&) {};
+  KvCache seen = cache_of(2), unseen = cache_of(2);
+  read({20, 3}, seen);
+  read({20, 3}, unseen);
+  const auto expect_near = [](const at::Tensor& actual, const at::Tensor& expected) {
+    ASSERT_EQ(actual.sizes(), expected.sizes());
+    EXPECT_LT(((actual - expected).abs().max() / expected.abs().max()).item<double>(), 1e-5);
+  };
+  for (int step = 0; step < 3; ++step)
+    expect_near(read({1, 1}, seen, &observer), read({1, 1}, unseen));
+  EXPECT_EQ(seen.length(0), 23);
+  const auto observed = rows_of(seen), expected = rows_of(unseen);
+  for (size_t i = 0; i < expected.size(); ++i) expect_near(observed[i], expected[i]);
+}
+
+TEST_P(Observer, FindsTheLayersNewRowsInTheCache) {
+  KvCache cache = cache_of();
+  read({20}, cache);
+  std::vector<at::Tensor> found;
+  const LayerObserver observer = [&](const ObservedLayer& layer) {
+    const auto [keys, values] = cache.rows(layer.index, 0, 0, 25);
+    found.push_back(keys.clone());
+    found.push_back(values.clone());
+  };
+  read({5}, cache, &observer);
+  const auto expected = rows_of(cache);
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::equal(found[i], expected[i])) << i;
+}
+
+// The last layer computes its queries for all rows, whichever are asked for.
+TEST_P(Observer, SeesAllRowsWhereNoneIsWanted) {
+  std::vector<at::Tensor> whole, unwanted;
+  const auto queries = [&](std::vector<at::Tensor>& heard, const at::Tensor& wanted) {
+    const LayerObserver observer = [&](const ObservedLayer& layer) {
+      heard.push_back(layer.queries);
+    };
+    KvCache cache = cache_of();
+    DecoderInput input{decoder->embed(at::arange(5, 17)), at::arange(12), {0, 12}, {0}};
+    input.wanted_rows = wanted;
+    decoder->forward(input, cache, nullptr, &observer);
+  };
+  queries(whole, {});
+  queries(unwanted, at::empty({0}, at::kLong));
+  ASSERT_EQ(unwanted.size(), whole.size());
+  for (size_t i = 0; i < whole.size(); ++i) EXPECT_TRUE(at::equal(unwanted[i], whole[i])) << i;
+}
+
+TEST_P(Observer, WhatItThrowsEndsThePass) {
+  int64_t calls = 0;
+  const LayerObserver observer = [&](const ObservedLayer& layer) {
+    ++calls;
+    if (layer.index == 1) throw Error(ErrorKind::kCancelled, "seen enough");
+  };
+  KvCache cache = cache_of();
+  expect_error(ErrorKind::kCancelled, "seen enough", [&] { read({9}, cache, &observer); });
+  EXPECT_EQ(calls, 2);
+  // The decoder itself is as before.
+  KvCache after = cache_of(), other = cache_of();
+  EXPECT_TRUE(at::equal(read({9}, after), read({9}, other)));
+}
+
+}  // namespace
+}  // namespace precis
