@@ -8,7 +8,7 @@ set -euo pipefail
 document=${1:+$(realpath "$1")}
 shift $(($# > 0))
 cd "$(dirname "$0")/.."
-ratio=2
+compressor=kvzip ratio=2  # for facts out of a long document; attention_matching, the default, goes on with texts better
 document=${document:-examples/documents/harrow_bay_lighthouse.txt}
 if [ $# = 0 ]; then
   set -- "Who pulled the five survivors of the Marigold from the water?" \
@@ -24,4 +24,4 @@ cmake --build --preset release
 
 echo
 echo "Model: $model, weights in int8. Document: $document, $(wc -w <"$document") words."
-build/examples/three_answers "$model" "$document" "$ratio" "$@"
+build/examples/three_answers "$model" "$document" $compressor $ratio "$@"

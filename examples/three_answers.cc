@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks questions about a document that the model reads in three ways: in full, as many of its last
 // tokens as the memory has rows, and as a memory.
-//   three_answers MODEL DOCUMENT RATIO QUESTION...
+//   three_answers MODEL DOCUMENT COMPRESSOR RATIO QUESTION...   (COMPRESSOR: attention_matching,
+//   kvzip or a directory)
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -57,17 +58,18 @@ void answer(const precis::Engine& engine,
 }  // namespace
 
 int main(int count, char** arguments) try {
-  if (count < 5) {
-    std::cerr << "usage: three_answers MODEL DOCUMENT RATIO QUESTION...\n";
+  if (count < 6) {
+    std::cerr << "usage: three_answers MODEL DOCUMENT COMPRESSOR RATIO QUESTION...\n";
     return 2;
   }
   precis::EngineOptions options;
   options.model = arguments[1];
+  options.compressor = arguments[3];
   options.weights = precis::WeightFormat::kInt8;
   const precis::Engine engine = precis::Engine::load(options);
   const std::string text = read(arguments[2]);
   const auto start = std::chrono::steady_clock::now();
-  const precis::Memory memory = engine.compress(text, {.ratio = std::stod(arguments[3])});
+  const precis::Memory memory = engine.compress(text, {.ratio = std::stod(arguments[4])});
   const double ms = milliseconds_since(start);
   const std::vector<precis::TokenId> ids = engine.tokenizer().encode(text);
   const auto last = ids.end() - std::min<std::ptrdiff_t>(memory.num_tokens(), std::ssize(ids));
@@ -80,7 +82,7 @@ int main(int count, char** arguments) try {
   const Reading readings[] = {{"full text", Prompt().turn("user").keep(text)},
                               {"last tokens", Prompt().turn("user").ids({last, ids.end()})},
                               {"memory", Prompt().turn("user").memory(memory)}};
-  for (int i = 4; i < count; ++i) {
+  for (int i = 5; i < count; ++i) {
     std::printf("\n%s\n", arguments[i]);
     for (const Reading& reading : readings) answer(engine, reading, arguments[i], row_bytes);
   }

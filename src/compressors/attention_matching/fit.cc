@@ -47,10 +47,10 @@ Reading read_block(const BlockHeads& block) {
   for (int64_t first = 0; first < m; first += kQueriesAtOnce) {
     const int64_t size = std::min(kQueriesAtOnce, m - first);
     at::Tensor scores = block.queries.narrow(1, first, size).bmm(keys);
-    const at::Tensor largest = scores.amax(2, true);
-    at::Tensor weights = scores.sub_(largest).exp_();
+    const at::Tensor top = scores.amax(2, true);
+    at::Tensor weights = scores.sub_(top).exp_();
     const at::Tensor sum = weights.sum(2, true);
-    const at::Tensor mass = largest + sum.log();
+    const at::Tensor mass = top + sum.log();
     const at::Tensor share = at::sigmoid(mass - block.outside.narrow(1, first, size).unsqueeze(2));
     found.push_back(weights.bmm(block.values).div_(sum));
     importance.baddbmm_(transposed(share / sum.square()), weights.square_());
