@@ -17,7 +17,8 @@ namespace precis {
 
 // Reads `count` inputs in passes, in order, each over as many as have about 4096 rows together, or
 // over one: that bounds the activations of a batch. `read` gets the first input of a pass and the
-// one after its last; `progress`, if any, hears the share of inputs that are done and can cancel.
+// one after its last; `progress`, if any, is called after each pass with the share of inputs that
+// are done.
 void read_in_passes(int64_t count,
                     const std::function<int64_t(int64_t input)>& num_rows,
                     const std::function<void(int64_t first, int64_t last)>& read,

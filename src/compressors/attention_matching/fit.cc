@@ -16,7 +16,7 @@ constexpr int64_t kCandidates = 3;          // for each row to be left
 constexpr int64_t kSelectionQueries = 512;  // at least; and as many as there are candidates
 constexpr double kRidge = 1e-3;             // of the mean diagonal of normal equations
 constexpr double kSmallest = 1e-20;         // of the diagonal, where no query sees any of the rows
-constexpr double kLargestWeight = 20.0;     // of a row: it stands for others, but not for all
+constexpr double kLargestWeight = 20.0;     // upper bound of a kept row's weight
 constexpr double kSmallestWeight = 1 / kLargestWeight;
 
 at::Tensor transposed(const at::Tensor& x) { return x.transpose(1, 2); }
@@ -72,9 +72,9 @@ at::Tensor least_squares(const at::Tensor& basis, const at::Tensor& target, doub
   return at::cholesky_solve(right, std::get<0>(at::linalg_cholesky_ex(gram)));
 }
 
-// Rows by what they explain together. Of those that weigh most, as many as are worth it, forward
-// selection takes the ones over whose attention, each times a vector of its own, the queries find
-// what they find in the block, and its mass: both count alike.
+// Forward selection among the rows of the largest importance: the ones whose attention columns, in
+// a linear combination, best reproduce the block's output and its mass (equally weighted).
+// [h, count] int64, ascending.
 at::Tensor selected(const BlockHeads& block, const Reading& whole, int64_t count) {
   const int64_t n = block.keys.size(1), m = block.queries.size(1);
   const int64_t candidates = std::min(n, kCandidates * count);
@@ -92,9 +92,9 @@ at::Tensor selected(const BlockHeads& block, const Reading& whole, int64_t count
   return open.gather(1, chosen);
 }
 
-// Keys that together weigh what the block does for every query. Each gets a weight first, as if the
-// attention that it receives were multiplied by it; the logarithm of that is then folded into the
-// key: added times the direction u in which all queries' scores grow alike, q u = 1.
+// Keys whose total mass is that of the block. Least squares give each row a weight that multiplies
+// its attention; log(weight) is added to the row's scores by adding log(weight) * u to its key,
+// where u is the direction with q u close to 1 for all queries. [h, t, head_dim]
 at::Tensor folded_keys(const BlockHeads& block, const Reading& whole, const at::Tensor& keys) {
   const at::Tensor scores = block.queries.bmm(transposed(keys));
   const at::Tensor seen = (scores - whole.mass.unsqueeze(2)).exp_().mul_(whole.root);
@@ -104,8 +104,8 @@ at::Tensor folded_keys(const BlockHeads& block, const Reading& whole, const at::
   return keys + bias * transposed(direction);
 }
 
-// Values over which the queries find what they find in the block: the rows' own ones, changed as
-// little as that takes.
+// Values with which attention over `keys` gives the block's output: the rows' own values plus the
+// ridge least-squares correction. [h, t, head_dim]
 at::Tensor fitted_values(const BlockHeads& block,
                          const Reading& whole,
                          const at::Tensor& keys,

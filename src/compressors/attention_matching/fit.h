@@ -31,9 +31,9 @@ struct FittedRows {
 // queries: [h, m, head_dim], keys: [h, n, head_dim].
 at::Tensor log_mass(const at::Tensor& queries, const at::Tensor& keys);
 
-// The `count` rows of each head that stand for the block. `dtype`: in which the keys will be kept;
-// values are fitted to keys as rounded. REQUIRES: 1 <= count <= n. With count == n nothing is
-// fitted, and the rows are those of the block.
+// Selects `count` rows of each head and fits their keys and values to the block. Keys are rounded
+// to `dtype`, in which they will be stored, before values are fitted to them. REQUIRES: 1 <= count
+// <= n. With count == n nothing is fitted, and the rows are those of the block.
 FittedRows fit_rows(const BlockHeads& block, int64_t count, at::ScalarType dtype);
 
 }  // namespace precis
