@@ -14,8 +14,7 @@ std::vector<std::string> which_compressor(const DecoderConfig& model, int64_t el
       "start at --ratio 2 for questions about the text and at --ratio 4 (the default) for its "
       "continuation",
       "kvzip (--compressor kvzip) needs no training either and is worth a try for facts out of "
-      "long "
-      "documents; it is slower, because the model reads the text twice",
+      "long documents; it is slower, because the model reads the text twice",
       "trained compressors (gisting, selfcp, icae, ic-former) serve one model each: use one only "
       "if you have it for exactly this model",
       concat("selfcp, icae and ic-former make embeddings, which can stand anywhere in a prompt and "

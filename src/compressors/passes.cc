@@ -58,6 +58,29 @@ void fill_cache(const Decoder& decoder, std::span<const at::Tensor> sequences, K
   decoder.forward(input, cache);
 }
 
+void fill_cache_observed(const Decoder& decoder,
+                         std::span<const at::Tensor> sequences,
+                         KvCache& cache,
+                         const LayerObserver& observer,
+                         const char* method) {
+  DecoderInput input = pack(decoder, sequences, cache);
+  input.wanted_rows = at::empty({0}, input.positions.options());
+  int64_t observed = 0;
+  const LayerObserver counting = [&](const ObservedLayer& layer) {
+    ++observed;
+    observer(layer);
+  };
+  decoder.forward(input, cache, nullptr, &counting);
+  PRECIS_CHECK(observed == decoder.config().num_layers,
+               kUnsupported,
+               method,
+               ": the decoder showed the queries of ",
+               observed,
+               " layers of ",
+               decoder.config().num_layers,
+               "; Decoder::forward has to call its observer");
+}
+
 CachedTokens cached_rows(const KvCache& cache,
                          int64_t sequence,
                          std::span<const TokenRange> kept,

@@ -35,6 +35,14 @@ DecoderInput pack(const Decoder& decoder,
 // Reads such sequences into the cache; no hidden states are asked for.
 void fill_cache(const Decoder& decoder, std::span<const at::Tensor> sequences, KvCache& cache);
 
+// The same with an observer. Throws kUnsupported, naming `method`, for a decoder that does not call
+// it for each layer.
+void fill_cache_observed(const Decoder& decoder,
+                         std::span<const at::Tensor> sequences,
+                         KvCache& cache,
+                         const LayerObserver& observer,
+                         const char* method);
+
 // Ranges of a sequence's rows as a memory, copied, so that the rest of the cache can go.
 // positions: of the memory's first row, and of the token that follows.
 CachedTokens cached_rows(const KvCache& cache,

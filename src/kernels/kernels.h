@@ -304,8 +304,6 @@ struct SampleArguments {
   int64_t* ids;            // [rows]
 };
 
-// Kernels work on a range of rows (or outputs, tasks, sequences), so that the caller decides about
-// threads.
 // Forward selection of one problem (ops/forward_selection.h). gram: [columns, columns], the ridge
 // not yet on its diagonal; products: [targets, columns], changed; chosen: [count], ascending.
 // scratch: (count + 2) * columns numbers.
@@ -320,6 +318,8 @@ struct ForwardSelectionArguments {
   float ridge;
 };
 
+// Kernels work on a range of rows (or outputs, tasks, sequences), so that the caller decides about
+// threads.
 struct KernelTable {
   void (*rms_norm)(Element, const RmsNormArguments&, int64_t first_row, int64_t last_row);
   void (*rms_norm_backward)(Element,

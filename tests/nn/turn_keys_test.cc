@@ -124,7 +124,7 @@ TEST_P(TurnedKeys, KeepTheirDtype) {
   }
 }
 
-// A rotation keeps lengths, and so does its way back.
+// A rotation preserves norms, forward and backward.
 TEST_P(TurnedKeys, GradientsGoThrough) {
   const c10::AutoGradMode grad(true);
   const at::Tensor keys = keys_at(0).requires_grad_();

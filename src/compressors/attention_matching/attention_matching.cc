@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/check.h"
 #include "base/parallel.h"
 #include "compressors/attention_matching/layer_fit.h"
 #include "compressors/passes.h"
@@ -44,17 +43,7 @@ class TextFit {
     KvCache cache(config_.kv_shape(), decoder_.options());
     const LayerObserver observer = [&](const ObservedLayer& layer) { see(layer, cache); };
     const at::Tensor text = embed(decoder_, request_.ids);
-    DecoderInput input = pack(decoder_, {&text, 1}, cache);
-    input.wanted_rows = at::empty({0}, input.positions.options());
-    decoder_.forward(input, cache, nullptr, &observer);
-    PRECIS_CHECK(num_seen_ == config_.num_layers,
-                 kUnsupported,
-                 kMethod,
-                 ": the decoder showed the queries of ",
-                 num_seen_,
-                 " layers of ",
-                 config_.num_layers,
-                 "; Decoder::forward has to call its observer");
+    fill_cache_observed(decoder_, {&text, 1}, cache, observer, kMethod);
     return std::move(selected_);
   }
 

@@ -69,17 +69,7 @@ class TextScores {
                         static_cast<double>(num_rows()));
     };
     const at::Tensor rows = embed(decoder_, ids);
-    DecoderInput input = pack(decoder_, {&rows, 1}, cache_);
-    input.wanted_rows = at::empty({0}, input.positions.options());
-    decoder_.forward(input, cache_, nullptr, &observer);
-    PRECIS_CHECK(num_seen == config_.num_layers,
-                 kUnsupported,
-                 kMethod,
-                 ": the decoder showed the queries of ",
-                 num_seen,
-                 " layers of ",
-                 config_.num_layers,
-                 "; Decoder::forward has to call its observer");
+    fill_cache_observed(decoder_, {&rows, 1}, cache_, observer, kMethod);
     cache_.truncate(0, num_rows());
   }
 
