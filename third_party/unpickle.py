@@ -16,8 +16,14 @@ import json
 import pathlib
 import sys
 
-import torch
-from safetensors.torch import save_file
+try:
+    import numpy  # noqa: F401: save_file needs it
+    import torch
+    from safetensors.torch import save_file
+except ImportError as error:
+    sys.exit(
+        f"unpickle: {error}; third_party/install.sh --oracles installs torch with numpy and safetensors into .deps/venv, and "
+        ".deps/venv/bin/python third_party/unpickle.py is run with them (install.sh alone brings less)")
 
 
 def tensors_of(value, prefix=""):

@@ -30,18 +30,18 @@ struct Timings {
 struct Completion {
   enum class Finish { kStop, kLength, kCancelled, kError };
 
-  std::string text;
-  std::vector<TokenId> ids;  // without the stop token
+  std::string text = {};
+  std::vector<TokenId> ids = {};  // without the stop token
   Finish finish = Finish::kLength;
-  Savings savings;
-  Timings timings;
-  std::exception_ptr
-      error;  // in a batch, the precis::Error of a request that failed; the others go on
+  Savings savings = {};
+  Timings timings = {};
+  // In a batch, the precis::Error of a request that failed; the others go on.
+  std::exception_ptr error = nullptr;
 };
 
 // Negative log-likelihoods in nats, one for each scored id.
 struct Score {
-  std::vector<double> nll;
+  std::vector<double> nll = {};
   double mean() const;
 };
 

@@ -36,6 +36,7 @@ struct DecoderConfig {
   enum class Activation { kSilu, kGeluTanh };
 
   std::string architecture;  // "llama", "mistral", "qwen2", "qwen3", "gemma3"
+  std::string name;          // for messages: of the directory or file that it was loaded from
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t num_layers = 0;

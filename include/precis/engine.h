@@ -21,8 +21,8 @@ class Tokenizer;
 
 // A prompt and what ends its answer, for GenerationOptions::stop_ids.
 struct FramedPrompt {
-  Prompt prompt;
-  std::vector<TokenId> stop_ids;
+  Prompt prompt = {};
+  std::vector<TokenId> stop_ids = {};
 };
 
 // Receives text as it is generated, whole characters at a time; returning false cancels.
@@ -34,7 +34,7 @@ using TextCallback = std::function<bool(std::string_view text)>;
 class Engine {
  public:
   // Throws kNotFound, kBadWeights or kUnsupported, naming the file; kUnsupported for a device that
-  // is not there.
+  // is not there; kInvalidArgument for a number of threads out of range.
   static Engine load(const EngineOptions& options);
   // Of parts made elsewhere, for those who extend Precis: a decoder, a compressor over that very
   // decoder (null: none), a tokenizer (null: prompts and answers are ids). There is no chat
@@ -101,6 +101,15 @@ class Engine {
   // window holds.
   Score score(const Prompt& context, std::string_view continuation) const;
   Score score_ids(const Prompt& context, std::span<const TokenId> continuation) const;
+
+  // Tokens of prompt and answer that the model's window holds.
+  int64_t context_length() const;
+  // Threads that a call from this thread computes on, at most (EngineOptions::threads).
+  int64_t threads() const;
+  // Tokens that a prompt has as it is given, chat template included and memories counted by the
+  // text that they stand for: Savings::prompt_tokens, before anything is computed. Throws
+  // kInvalidArgument for an empty prompt and one that the tokenizer or the template refuses.
+  int64_t count_tokens(const Prompt& prompt) const;
 
   // The parts, for those who extend Precis (precis/decoder.h, tokenizer.h, compressor.h).
   const Decoder& decoder() const;

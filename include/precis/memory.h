@@ -13,11 +13,12 @@ struct MemoryContents;
 
 // Where a memory comes from. It can only be read by the model with this fingerprint.
 struct Provenance {
-  std::string method;                  // "selfcp", ...
-  std::string model_fingerprint;       // of the weights it was made for
-  std::string compressor_fingerprint;  // of the compressor that made it
-  std::string source_hash;             // of the token ids that it stands for
-  int64_t source_tokens = 0;           // how many those are
+  std::string method = {};                  // "selfcp", ...
+  std::string model_fingerprint = {};       // of the weights it was made for
+  std::string compressor_fingerprint = {};  // of the compressor that made it
+  std::string source_hash = {};             // of the token ids that it stands for
+  int64_t source_tokens = 0;                // how many those are
+  std::string model_name = {};  // what the model's directory or file is called, if known
 };
 
 // A compressed text: a value that can be kept, copied, saved and put into prompts. Copies share
@@ -28,7 +29,7 @@ class Memory {
   int64_t hidden_size() const;
   int64_t bytes() const;  // of the rows as held
   const Provenance& provenance() const;
-  std::string content_hash() const;  // of the rows
+  std::string content_hash() const;  // of all but model_name
 
   // A safetensors file: tensor "embeddings" [num_tokens, hidden], or "keys" and "values" [layers,
   // kv_heads, num_tokens, head_dim] and "lengths" [layers, kv_heads] int64, the rows of each head,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,7 +18,7 @@ namespace precis {
 class MemoryBank {
  public:
   struct Match {
-    std::string name;
+    std::string name = {};
     double score = 0;
   };
 
@@ -50,12 +51,19 @@ class MemoryBank {
   // A directory of memory files, named by their contents, and an index, bank.json, that names them:
   // {"format": "precis.memory_bank.1", "memories": [{"name": ..., "file": ...}]}. Replaces a bank
   // that is there: whatever happens, the directory holds the old one or the new one, and files that
-  // only the old one named go last. For one writer at a time; who reads meanwhile may find a file
-  // of the old bank gone. Throws kInvalidArgument if it cannot be written.
+  // only the old one named go last. For one writer at a time (update() sees to that); who reads
+  // meanwhile may find a file of the old bank gone. Throws kInvalidArgument if it cannot be
+  // written.
   void save(const std::filesystem::path& directory) const;
   // Throws kNotFound if there is no index, kBadWeights naming the file if it or a memory is
   // damaged, missing, or not what save() would have written.
   static MemoryBank load(const std::filesystem::path& directory);
+  // Loads the bank (an empty one where there is none), lets `change` change it and saves it, unless
+  // that throws. Processes that update a bank wait for each other, so that nothing is lost. Throws
+  // as load() and save(), and kInvalidArgument, naming the process, if another is not done after a
+  // minute.
+  static void update(const std::filesystem::path& directory,
+                     const std::function<void(MemoryBank& bank)>& change);
 
  private:
   struct Contents;

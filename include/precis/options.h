@@ -34,14 +34,14 @@ enum class MemoryPositions {
 using CompressProgress = std::function<bool(double done)>;
 
 struct CompressOptions {
-  std::optional<double>
-      ratio;  // context tokens per memory token, at least 1; none: the compressor's own
+  // Context tokens per memory token, at least 1; none: the compressor's own.
+  std::optional<double> ratio = {};
   Chaining chaining = Chaining::kIndependent;
-  std::optional<int64_t>
-      segment;  // tokens in one pass, at most the compressor's own limit; none: that limit
+  // Tokens in one pass, at most the compressor's own limit; none: that limit.
+  std::optional<int64_t> segment = {};
   // Of memories that are cached keys and values; none: the compressor's own.
-  std::optional<MemoryPositions> positions;
-  CompressProgress progress;
+  std::optional<MemoryPositions> positions = {};
+  CompressProgress progress = {};
 };
 
 // What a memory is read for.
@@ -69,12 +69,13 @@ struct GenerationOptions {
   double min_p = 0.0;               // 0: off
   double repetition_penalty = 1.0;  // 1: off; over prompt and output
   uint64_t seed = 0;
-  std::vector<std::string> stop;  // output ends before the first of these strings
-  std::vector<TokenId> stop_ids;  // and before these token ids, beside the model's own end tokens
-  std::vector<TokenId> suppressed_ids;  // never drawn
+  std::vector<std::string> stop = {};  // output ends before the first of these strings
+  // And before these token ids, beside the model's own end tokens.
+  std::vector<TokenId> stop_ids = {};
+  std::vector<TokenId> suppressed_ids = {};  // never drawn
   Overflow overflow = Overflow::kRefuse;
-  CompressOptions compression;  // for text that the prompt has compressed
-  int64_t context_limit = 0;    // tokens of prompt and output in all; 0: the model's own
+  CompressOptions compression = {};  // for text that the prompt has compressed
+  int64_t context_limit = 0;         // tokens of prompt and output in all; 0: the model's own
 };
 
 // How the model's matrices are kept. Quantised on loading, from whatever the file holds; norms,
@@ -86,13 +87,17 @@ enum class WeightFormat {
 };
 
 struct EngineOptions {
-  std::filesystem::path model;  // a GGUF file or a Hugging Face directory
+  std::filesystem::path model = {};  // a GGUF file or a Hugging Face directory
   // A directory with compressor.json, or a built-in compressor that needs no training:
   // "attention_matching" (also where this is empty) or "kvzip".
-  std::filesystem::path compressor;
-  std::optional<Dtype> dtype;  // none: bfloat16 on GPUs and processors that have it
+  std::filesystem::path compressor = {};
+  std::optional<Dtype> dtype = {};  // none: bfloat16 on GPUs and processors that have it
   DeviceKind device = DeviceKind::kCpu;
   WeightFormat weights = WeightFormat::kDtype;
+  // Threads that compute, at most; fewer are used while other programs keep the cores busy. What is
+  // computed does not depend on it, up to rounding. 0: ATen's number (the physical cores, those of
+  // the process's affinity, or at::set_num_threads), and no more than a control group's quota.
+  int64_t threads = 0;
 };
 
 }  // namespace precis

@@ -25,17 +25,17 @@ class Prompt {
     kCompress,  // always compressed
   };
   struct Text {
-    std::string text;
+    std::string text = {};
     Treatment treatment = Treatment::kKeep;
     bool trusted = false;  // special tokens are recognised
   };
   struct Ids {
-    std::vector<TokenId> ids;  // read as they are
+    std::vector<TokenId> ids = {};  // read as they are
   };
   using Piece = std::variant<Text, Memory, Ids>;
   struct Turn {
-    std::string role;  // empty: not a chat
-    std::vector<Piece> pieces;
+    std::string role = {};  // empty: not a chat
+    std::vector<Piece> pieces = {};
   };
 
   Prompt& keep(std::string text) { return add(Text{std::move(text), Treatment::kKeep, false}); }

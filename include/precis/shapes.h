@@ -48,7 +48,7 @@ struct GistingShape {
   int64_t rows_before = 0;  // tokens of the template that are read with every text
 };
 
-// Its heads share the width of the model: their number changes no figure.
+// Its query heads share the width of the model: their number changes no figure.
 struct IcFormerShape {
   int64_t slots = 128;  // memory tokens of every part
   int64_t max_segment = 512;
@@ -56,6 +56,7 @@ struct IcFormerShape {
   int64_t ffn_size = 11008;
   bool connector = false;  // with a LayerNorm
   int64_t num_marks = 0;   // trained rows for the model (AE, FT), which the paper does not count
+  int64_t query_heads_per_key = 1;  // keys and values are so many times narrower than the model
 };
 
 // A built-in compressor: it has no weights and works with any model.

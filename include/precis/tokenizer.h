@@ -14,15 +14,16 @@ using TokenId = int64_t;
 
 // What a model wants around and inside its text, as its tokenizer files say.
 struct SpecialTokens {
-  std::optional<TokenId> bos;
-  std::optional<TokenId> eos;
+  std::optional<TokenId> bos = {};
+  std::optional<TokenId> eos = {};
   bool add_bos = false;  // a whole prompt starts with bos
   bool add_eos = false;
+  std::vector<TokenId> stops = {};  // end an answer, beside eos
 };
 
 // A run of text and whether special tokens are recognised in it. Text from users is never trusted.
 struct TextRun {
-  std::string text;
+  std::string text = {};
   bool trusted = false;
 };
 
@@ -36,6 +37,8 @@ class Tokenizer {
   virtual const SpecialTokens& special_tokens() const = 0;
 
   // Plain text: nothing is added, and look-alikes of special tokens such as "<|im_end|>" stay text.
+  // Added tokens that the model's files do not call special (Qwen 3's "<think>") are words like any
+  // other, as in Hugging Face's tokenizers: they are found in every text, and always shown.
   // Throws kInvalidArgument if the text is not valid UTF-8.
   virtual std::vector<TokenId> encode(std::string_view text) const = 0;
 

@@ -27,6 +27,13 @@ int64_t range_size(int64_t count, int64_t grain, int64_t threads) {
 
 }  // namespace
 
+int64_t num_threads() { return at::get_num_threads(); }
+
+void set_num_threads(int64_t threads) {
+  at::get_num_threads();  // which chooses the first number, once
+  omp_set_num_threads(static_cast<int>(threads));
+}
+
 void detail::for_ranges(int64_t count,
                         int64_t grain,
                         void (*work)(const void* context, int64_t first, int64_t last),

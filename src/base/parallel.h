@@ -9,6 +9,23 @@ namespace precis {
 
 class TeamMember;
 
+// Threads that the parallel regions of the calling thread use, those of ATen, BLAS and oneDNN among
+// them. Regions that other threads start keep their own number.
+int64_t num_threads();
+void set_num_threads(int64_t threads);  // REQUIRES: threads >= 1
+
+// While one is alive, the calling thread's regions use so many threads.
+class NumThreads {
+ public:
+  explicit NumThreads(int64_t threads) : before_(num_threads()) { set_num_threads(threads); }
+  NumThreads(const NumThreads&) = delete;
+  NumThreads& operator=(const NumThreads&) = delete;
+  ~NumThreads() { set_num_threads(before_); }
+
+ private:
+  int64_t before_;
+};
+
 namespace detail {
 void for_ranges(int64_t count,
                 int64_t grain,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // precis bank: memories under names in a directory, and those of them that are nearest to another.
+#include <functional>
 #include <nlohmann/json.hpp>
 
-#include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "precis/memory_bank.h"
@@ -17,28 +17,22 @@ struct Flags {
   int64_t slots = 1;
 };
 
-MemoryBank load_or_make(const std::filesystem::path& directory) {
-  try {
-    return MemoryBank::load(directory);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kNotFound) throw;
-    return {};
-  }
+void update(const Flags& flags, const std::function<void(MemoryBank&)>& change) {
+  int64_t memories = 0;
+  MemoryBank::update(flags.bank, [&](MemoryBank& bank) {
+    change(bank);
+    memories = bank.size();
+  });
+  print({{"name", flags.name}, {"memories", memories}});
 }
 
 void add(const Flags& flags) {
-  Memory memory = Memory::load(flags.memory);
-  MemoryBank bank = load_or_make(flags.bank);
-  bank.add(flags.name, std::move(memory));
-  bank.save(flags.bank);
-  print({{"name", flags.name}, {"memories", bank.size()}});
+  const Memory memory = Memory::load(flags.memory);
+  update(flags, [&](MemoryBank& bank) { bank.add(flags.name, memory); });
 }
 
 void remove(const Flags& flags) {
-  MemoryBank bank = MemoryBank::load(flags.bank);
-  bank.remove(flags.name);
-  bank.save(flags.bank);
-  print({{"name", flags.name}, {"memories", bank.size()}});
+  update(flags, [&](MemoryBank& bank) { bank.remove(flags.name); });
 }
 
 void list(const Flags& flags) {

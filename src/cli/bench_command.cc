@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // precis bench: how fast a model, or one of its shape, is read into and out of, on this machine.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <sys/resource.h>
 
@@ -194,7 +193,7 @@ nlohmann::json measure(const Flags& flags) {
   });
   result["context"] = flags.context;
   result["batch"] = flags.batch;
-  result["threads"] = at::get_num_threads();
+  result["threads"] = engine.threads();
   const std::string dtype =
       engine.decoder().options().dtype() == at::kBFloat16 ? "bfloat16" : "float32";
   result["device"] = flags.model.device;

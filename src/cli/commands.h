@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
 
 namespace precis::cli {
 
@@ -20,5 +21,10 @@ void add_eval(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_import(CLI::App& app);
 void add_bank(CLI::App& app);
+void add_completion(CLI::App& app);
+void add_help(CLI::App& app);  // of the commands that were added before
+
+// What `precis` says without arguments: a line for each command.
+std::string list_of_commands(const CLI::App& app);
 
 }  // namespace precis::cli

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "cli/choices.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/progress_bar.h"
@@ -155,8 +156,7 @@ std::vector<Evaluation> measure(const Flags& flags) {
 }
 
 void print_summary(const Flags& flags, const std::vector<Evaluation>& evaluations) {
-  std::cout << summarise(evaluations) << std::flush;
-  PRECIS_CHECK(std::cout.good(), kInvalidArgument, "standard output cannot be written");
+  print_text(summarise(evaluations));
   if (!flags.out.empty())
     std::cerr << "precis: all arms and costs are in " << (flags.out / "results.md").string()
               << " and results.json beside it" << std::endl;
@@ -207,12 +207,9 @@ void add_eval(CLI::App& app) {
       "set side by side (default: attention_matching)");
   add_text_flags(*command, flags->evaluation);
   command
-      ->add_option(
-          "--task",
-          flags->tasks,
-          "continue, reconstruct, summaries, questions (default: all that the files allow)")
+      ->add_option("--task", flags->tasks, "what is measured (default: all that the files allow)")
       ->delimiter(',')
-      ->check(CLI::IsMember(kTasks));
+      ->check(one_of(names_of(kTasks)));
   command
       ->add_option("--ratios",
                    flags->evaluation.ratios,

@@ -5,8 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "cli/choices.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "cli/progress_bar.h"
 #include "cli/savings_in_words.h"
 #include "cli/timing.h"
 #include "precis/compressor.h"
@@ -29,7 +31,7 @@ struct Flags {
   CompressionFlags compression;
   GenerationOptions generation;
   std::string prompt;
-  std::filesystem::path compress_file, context_file;
+  std::filesystem::path prompt_file, compress_file, context_file;
   std::vector<std::filesystem::path> memories;
   std::string combine = "concat";
   std::optional<MemoryUse> use;
@@ -123,21 +125,28 @@ nlohmann::json describe(const Completion& completion, const CompressedBefore& be
           {"decode_ms", timings.decode_ms}};
 }
 
-void run(const Flags& flags) {
+void run(Flags& flags) {
+  if (!flags.prompt_file.empty()) flags.prompt = read_text(flags.prompt_file);
   const Prompt given = flags.use ? Prompt() : make_prompt(flags);
   const Engine engine = flags.model.load();
   GenerationOptions options = flags.generation;
   options.compression = flags.compression.options();
+  ProgressBar bar("compressing");
+  options.compression.progress = [&](double done) {
+    bar.update(done);
+    if (done >= 1) bar.end();  // before the answer
+    return true;
+  };
   CompressedBefore before;
   const Prompt prompt = flags.use ? framed_prompt(flags, engine, options, before) : given;
   const TextCallback show = [](std::string_view text) {
-    std::cout << text << std::flush;
-    return std::cout.good();
+    print_text(std::string(text));
+    return true;
   };
   const Completion completion =
       engine.generate(prompt, options, flags.json ? TextCallback{} : show);
   if (flags.json) return print(describe(completion, before));
-  std::cout << std::endl;
+  print_text("\n");
   std::cerr << "precis: " << savings_in_words(completion, before) << std::endl;
 }
 
@@ -163,14 +172,17 @@ void add_generate(CLI::App& app) {
   add_compression_flags(*command, flags->compression);
   auto* prompt = command->add_option(
       "--prompt", flags->prompt, "the question, or with --raw the text to go on from");
+  auto* prompt_file =
+      command
+          ->add_option("--prompt-file", flags->prompt_file, "file with it, or - for standard input")
+          ->excludes(prompt);
   command
-      ->add_option("--use",
-                   flags->use,
-                   "put around the memory what its compressor was trained with: autoencode, "
-                   "continue, instruct")
-      ->transform(CLI::CheckedTransformer(kUses, CLI::ignore_case).description(""));
-  command->add_option(
-      "--compress-file", flags->compress_file, "document to put before the prompt as a memory");
+      ->add_option(
+          "--use", flags->use, "put around the memory what its compressor was trained with")
+      ->transform(number_of(kUses));
+  command->add_option("--compress-file",
+                      flags->compress_file,
+                      "document to put before the prompt as a memory, or - for standard input");
   command->add_option(
       "--context-file",
       flags->context_file,
@@ -181,23 +193,24 @@ void add_generate(CLI::App& app) {
       ->add_option("--combine",
                    flags->combine,
                    "several --memory: concat, one after the other, or sum, added row by row")
-      ->check(CLI::IsMember({"concat", "sum"}))
+      ->check(one_of({"concat", "sum"}))
       ->capture_default_str()
       ->needs(memories);
   command
       ->add_option("--overflow",
                    flags->generation.overflow,
-                   "what to do with a prompt over the context limit: refuse, truncate, "
-                   "compress-former, compress-latter, compress-all")
-      ->transform(CLI::CheckedTransformer(kOverflow, CLI::ignore_case).description(""));
+                   "what to do with a prompt over the context limit (default: refuse)")
+      ->transform(number_of(kOverflow));
   command->add_option("--context-limit",
                       flags->generation.context_limit,
                       "tokens of prompt and answer in all (default: the model's context length)");
   add_sampling_flags(*command, flags->generation);
   command->add_flag("--raw", flags->raw, "no chat template; with --use there is none anyway");
   command->add_flag("--json", flags->json, "one JSON object in place of streamed text");
-  command->callback([flags, prompt] {
-    PRECIS_CHECK(*prompt || flags->use, kInvalidArgument, "--prompt is required");
+  command->callback([flags, prompt, prompt_file] {
+    PRECIS_CHECK(*prompt || *prompt_file || flags->use,
+                 kInvalidArgument,
+                 "--prompt or --prompt-file is required");
     PRECIS_CHECK(!flags->use || flags->context_file.empty(),
                  kInvalidArgument,
                  "generate: --context-file cannot be used with --use, which puts memories before "

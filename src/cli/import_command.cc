@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/nearest.h"
+#include "cli/choices.h"
 #include "cli/commands.h"
 #include "cli/import_gisting.h"
 #include "cli/model_options.h"
@@ -132,11 +134,13 @@ void run(const Flags& flags, const CLI::App& command) {
   const c10::NoGradGuard no_grad;
   PRECIS_CHECK(!flags.out.empty(), kInvalidArgument, "import: --out is empty");
   const auto import = kImports.find(flags.from);
-  PRECIS_CHECK(import != kImports.end() || flags.from == "gisting",
-               kUnsupported,
-               "import: \"",
-               flags.from,
-               "\" is unknown (known: selfcp, icae, ic-former, gisting)");
+  PRECIS_CHECK(
+      import != kImports.end() || flags.from == "gisting",
+      kUnsupported,
+      "import: \"",
+      flags.from,
+      "\" is unknown (known: selfcp, icae, ic-former, gisting)",
+      did_you_mean(flags.from, std::vector<std::string>{"selfcp", "icae", "ic-former", "gisting"}));
   check_flags(command, flags);
   if (flags.from == "gisting") return run_gisting(flags);
   PRECIS_CHECK(!flags.base.engine.model.empty(),
@@ -182,7 +186,7 @@ void add_import(CLI::App& app) {
       ->add_option("--generation",
                    flags->icae.generation,
                    "icae: llama (2023), mistral (2024) or none; default: by the base")
-      ->transform(CLI::CheckedTransformer(kGenerations, CLI::ignore_case).description(""));
+      ->transform(number_of(kGenerations));
   command
       ->add_option(
           "--separator", flags->separator, "selfcp: id of the token read before the text; -1: none")

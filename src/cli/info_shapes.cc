@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/nearest.h"
+#include "cli/choices.h"
 #include "text/load_tokenizer.h"
 
 namespace precis::cli {
@@ -128,11 +130,13 @@ json description(const GistingShape& shape) {
 }
 
 json description(const IcFormerShape& shape) {
-  return {{"method", "ic_former"},
-          {"slots", shape.slots},
-          {"layers", shape.num_layers},
-          {"ffn_size", shape.ffn_size},
-          {"max_segment", shape.max_segment}};
+  json result = {{"method", "ic_former"},
+                 {"slots", shape.slots},
+                 {"layers", shape.num_layers},
+                 {"ffn_size", shape.ffn_size},
+                 {"max_segment", shape.max_segment}};
+  if (shape.query_heads_per_key > 1) result["query_heads_per_key"] = shape.query_heads_per_key;
+  return result;
 }
 
 json description(const SelectionShape& shape) {
@@ -167,7 +171,8 @@ void check_shape_flags(const CLI::App& command, const ShapeFlags& flags) {
                flags.method,
                "\" is unknown (known: ",
                kMethods,
-               ")");
+               ")",
+               did_you_mean(flags.method, names_of(kFlagsOf)));
   for (const std::string& flag : kMethodFlags) {
     const auto& taken = known->second;
     PRECIS_CHECK(

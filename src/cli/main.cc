@@ -2,12 +2,16 @@
 // The `precis` program. Results go to standard output, messages and progress to standard error; bad
 // input is one line there and exit code 2.
 #include <algorithm>
-#include <exception>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "cli/commands.h"
+#include "cli/misspelt.h"
 #include "cli/model_options.h"
+#include "cli/process.h"
+#include "cli/version.h"
+#include "io/translate_errors.h"
 #include "precis/error.h"
 
 namespace {
@@ -21,14 +25,35 @@ int report(std::string message, int code) {
   return code;
 }
 
+// Whatever a library threw: memory that ran out is no defect.
+int report_current() {
+  try {
+    precis::translate_errors([] { throw; });
+  } catch (const precis::Error& error) {
+    return report(error.what(),
+                  error.kind() == precis::ErrorKind::kInternal ? kInternalError : kBadInput);
+  }
+  return kInternalError;
+}
+
+void parse(CLI::App& app, int count, char** arguments) {
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    app.exit(wanted);
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
+  precis::cli::prepare_process();
   CLI::App app(
       "Compressed-prompt inference: a frozen language model reads memories in place of long text.",
       "precis");
   app.require_subcommand(1);
-  app.set_version_flag("--version", std::string(PRECIS_VERSION));
+  app.footer("precis COMMAND --help lists the flags of a command.");
+  app.set_version_flag("--version", precis::cli::version_text);
   precis::cli::add_info(app);
   precis::cli::add_tokenize(app);
   precis::cli::add_detokenize(app);
@@ -49,17 +74,20 @@ int main(int count, char** arguments) {
       precis::cli::add_ignored_device(*command);
     if (command->get_option_no_throw("--json") == nullptr) command->add_flag("--json", json_flag);
   }
+  precis::cli::add_completion(app);
+  precis::cli::add_help(app);
   try {
-    app.parse(count, arguments);
+    if (count <= 1) {
+      precis::cli::print_text(precis::cli::list_of_commands(app));
+    } else {
+      parse(app, count, arguments);
+    }
+    precis::cli::check_output();
     return 0;
-  } catch (const CLI::Success& wanted) {  // --help, --version
-    return app.exit(wanted);
   } catch (const CLI::ParseError& error) {
-    return report(error.what(), kBadInput);
-  } catch (const precis::Error& error) {
-    return report(error.what(),
-                  error.kind() == precis::ErrorKind::kInternal ? kInternalError : kBadInput);
-  } catch (const std::exception& error) {
-    return report(error.what(), kInternalError);
+    const std::vector<std::string> given(arguments + 1, arguments + count);
+    return report(precis::cli::misspelt(app, given).value_or(error.what()), kBadInput);
+  } catch (...) {
+    return report_current();
   }
 }

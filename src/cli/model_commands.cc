@@ -140,7 +140,7 @@ void add_compress(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   add_model_options(*command, flags->model, CompressorUse::kOptional, "auto");
   add_compression_flags(*command, flags->compression);
-  auto* file = command->add_option("--file", flags->file, "text file");
+  auto* file = command->add_option("--file", flags->file, "text file, or - for standard input");
   command->add_option("--ids", flags->ids, "JSON array of token ids")->excludes(file);
   command
       ->add_option(
@@ -162,12 +162,14 @@ void add_compress(CLI::App& app) {
     const Engine engine = flags->model.load();
     CompressOptions options = flags->compression.options();
     ProgressBar bar("compressing");
+    bar.begin();
     options.progress = [&](double done) {
       bar.update(done);
       return true;
     };
     Memory memory =
         ids.empty() ? engine.compress(text, options) : engine.compress_ids(ids, options);
+    bar.end();
     if (flags->prefill) memory = engine.prefill(memory);
     memory.save(flags->out);
     report(memory, engine.decoder());

@@ -2,16 +2,20 @@
 #include "cli/model_options.h"
 
 #include <ATen/Context.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <iostream>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "base/check.h"
+#include "base/parallel.h"
+#include "cli/choices.h"
+#include "cli/process.h"
+#include "io/atomic_file.h"
 #include "io/json_file.h"
+#include "text/utf8.h"
 
 namespace precis::cli {
 namespace {
@@ -20,6 +24,24 @@ std::optional<Dtype> dtype_named(const std::string& name) {
   if (name == "float32") return Dtype::kFloat32;
   if (name == "bfloat16") return Dtype::kBFloat16;
   return std::nullopt;
+}
+
+constexpr const char* kStandardInput = "-";
+
+std::string name_of_input(const std::filesystem::path& path) {
+  return path == kStandardInput ? "standard input" : path.string();
+}
+
+nlohmann::json read_ids_json(const std::filesystem::path& path) {
+  if (path != kStandardInput) return read_json(path);
+  JsonFault fault;
+  nlohmann::json parsed = parse_json(read_input(path), JsonNumbers::kFinite, &fault);
+  PRECIS_CHECK(!parsed.is_discarded(),
+               kInvalidArgument,
+               name_of_input(path),
+               ": not valid JSON: ",
+               to_text(fault));
+  return parsed;
 }
 
 std::string device_that_is_there(const std::string& name) {
@@ -63,7 +85,7 @@ void add_model_options(CLI::App& command,
                   options.weights,
                   "how the model's matrices are kept: in the dtype, or int8 or int4, quantised on "
                   "loading; float32 and bfloat16 mean the same as with --dtype")
-      ->check(CLI::IsMember({"float32", "bfloat16", "int8", "int4"}));
+      ->check(one_of({"float32", "bfloat16", "int8", "int4"}));
 }
 
 void add_dtype_and_device(CLI::App& command, ModelOptions& options) {
@@ -71,15 +93,24 @@ void add_dtype_and_device(CLI::App& command, ModelOptions& options) {
       .add_option("--dtype",
                   options.dtype,
                   "float32, bfloat16, or auto: bfloat16 on a GPU and where the processor has it")
-      ->check(CLI::IsMember({"float32", "bfloat16", "auto"}))
+      ->check(one_of({"float32", "bfloat16", "auto"}))
       ->capture_default_str();
   command
       .add_option("--device",
                   options.device,
                   "cpu, or cuda: the CPU again, and a warning, where there is no GPU")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->check(one_of({"cpu", "cuda"}))
       ->transform(device_that_is_there, "")
       ->capture_default_str();
+  command
+      .add_option_function<int64_t>(
+          "--threads",
+          [&options](int64_t threads) {
+            options.engine.threads = threads;
+            set_num_threads(threads);  // for what is computed beside an engine
+          },
+          "threads that compute, at most (default: the cores that this process may use)")
+      ->check(CLI::Range(1, 4096));
 }
 
 CompressOptions CompressionFlags::options() const {
@@ -99,7 +130,7 @@ void add_ignored_device(CLI::App& command) {
           "--device",
           [](const std::string&) {},
           "taken everywhere; this command needs the CPU only")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
+      ->check(one_of({"cpu", "cuda"}));
 }
 
 void add_compression_flags(CLI::App& command, CompressionFlags& flags) {
@@ -108,7 +139,7 @@ void add_compression_flags(CLI::App& command, CompressionFlags& flags) {
   command.add_option(
       "--segment", flags.segment, "text tokens in one pass (default: the compressor's limit)");
   command.add_option("--chaining", flags.chaining, "how the parts of a long text are compressed")
-      ->check(CLI::IsMember({"independent", "concat", "recursive"}))
+      ->check(one_of({"independent", "concat", "recursive"}))
       ->capture_default_str();
   command
       .add_option("--positions",
@@ -116,38 +147,54 @@ void add_compression_flags(CLI::App& command, CompressionFlags& flags) {
                   "positions in the window that a memory of keys and values takes: as many as its "
                   "text has tokens, or as it has rows, so that texts longer than the window fit "
                   "(default: the compressor's own)")
-      ->check(CLI::IsMember({"text", "rows"}));
+      ->check(one_of({"text", "rows"}));
 }
 
-std::vector<TokenId> read_ids(const std::filesystem::path& path) {
-  const nlohmann::json parsed = read_json(path);
-  PRECIS_CHECK(
-      parsed.is_array(), kInvalidArgument, path.string(), ": expected a JSON array of token ids");
+std::string read_input(const std::filesystem::path& path) {
+  if (path != kStandardInput) return read_file(path);
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+std::string read_text_or_none(const std::filesystem::path& path) {
+  std::string text = read_input(path);
+  check_utf8(text, name_of_input(path));
+  return text;
+}
+
+std::string read_text(const std::filesystem::path& path) {
+  std::string text = read_text_or_none(path);
+  PRECIS_CHECK(!text.empty(),
+               kInvalidArgument,
+               name_of_input(path),
+               ": the document is empty",
+               path == kStandardInput ? "; one flag can read it" : "");
+  return text;
+}
+
+std::vector<TokenId> read_ids_or_none(const std::filesystem::path& path) {
+  const nlohmann::json parsed = read_ids_json(path);
+  const std::string name = name_of_input(path);
+  PRECIS_CHECK(parsed.is_array(), kInvalidArgument, name, ": expected a JSON array of token ids");
   std::vector<TokenId> ids;
   for (const nlohmann::json& id : parsed) {
-    PRECIS_CHECK(id.is_number_integer(),
-                 kInvalidArgument,
-                 path.string(),
-                 ": ",
-                 id.dump(),
-                 " is not a token id");
+    PRECIS_CHECK(
+        id.is_number_integer(), kInvalidArgument, name, ": ", id.dump(), " is not a token id");
     const auto value = id.get<int64_t>();
     PRECIS_CHECK(value >= 0 && value <= std::numeric_limits<TokenId>::max(),
                  kInvalidArgument,
-                 path.string(),
+                 name,
                  ": ",
                  id.dump(),
                  " is not a token id");
     ids.push_back(static_cast<TokenId>(value));
   }
-  PRECIS_CHECK(!ids.empty(), kInvalidArgument, path.string(), ": holds no token ids");
   return ids;
 }
 
-std::string read_text(const std::filesystem::path& path) {
-  std::string text = read_file(path);
-  PRECIS_CHECK(!text.empty(), kInvalidArgument, path.string(), ": the document is empty");
-  return text;
+std::vector<TokenId> read_ids(const std::filesystem::path& path) {
+  std::vector<TokenId> ids = read_ids_or_none(path);
+  PRECIS_CHECK(!ids.empty(), kInvalidArgument, name_of_input(path), ": holds no token ids");
+  return ids;
 }
 
 void check_can_be_written(const std::filesystem::path& file) {
@@ -157,19 +204,15 @@ void check_can_be_written(const std::filesystem::path& file) {
                "\"",
                file.string(),
                "\": cannot be written: a file's name was expected");
-  // Of a file in the directory's place, "/." tells.
-  const std::filesystem::path directory = file.has_parent_path() ? file.parent_path() / "." : ".";
-  const int error = ::access(directory.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
-  PRECIS_CHECK(error == 0,
-               kInvalidArgument,
-               file.string(),
-               ": cannot be written: ",
-               std::generic_category().message(error));
+  check_writable(file);
+  remove_drafts(file.has_parent_path() ? file.parent_path() : ".");
 }
 
-void print(const nlohmann::json& result) {
-  std::cout << result.dump() << std::endl;
-  PRECIS_CHECK(std::cout.good(), kInvalidArgument, "standard output cannot be written");
+void print(const nlohmann::json& result) { print_text(result.dump() + "\n"); }
+
+void print_text(const std::string& text) {
+  std::cout << text;
+  check_output();
 }
 
 }  // namespace precis::cli

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/nearest.h"
+#include "cli/choices.h"
 #include "compressors/gisting.h"
 #include "compressors/ic_former.h"
 #include "compressors/icae.h"
@@ -124,7 +126,7 @@ void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Opti
       flags.slot_positions,
       "icae, gisting, ic-former: of the memory tokens, after the text or spread over it (default: "
       "spread; icae: where the model's window allows; gisting: where --slots is not given)")
-      ->check(CLI::IsMember({"after", "spread"}));
+      ->check(one_of({"after", "spread"}));
 }
 
 namespace {
@@ -160,7 +162,8 @@ void check_method(const NewCompressor& flags) {
                kUnsupported,
                "method \"",
                flags.method,
-               "\" is unknown (known: selfcp, icae, gisting, ic-former)");
+               "\" is unknown (known: selfcp, icae, gisting, ic-former)",
+               did_you_mean(flags.method, names_of(kMethods)));
 }
 
 std::unique_ptr<Compressor> create(const NewCompressor& flags,

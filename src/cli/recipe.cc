@@ -20,7 +20,7 @@ std::string text_of(const nlohmann::json& value) {
 
 // A number or a truth value where the text is one.
 nlohmann::json value_of(const std::string& text) {
-  nlohmann::json value = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  nlohmann::json value = parse_json(text);
   return value.is_number() || value.is_boolean() ? value : nlohmann::json(text);
 }
 
@@ -64,8 +64,17 @@ void give_again(const CLI::Option& from, CLI::Option& to) {
 
 void apply_recipe(CLI::App& command,
                   const nlohmann::json& stage,
-                  const std::filesystem::path& path) {
+                  const std::filesystem::path& path,
+                  const std::vector<std::string>& left_out) {
   for (const auto& [key, value] : stage.items()) {
+    PRECIS_CHECK(std::ranges::count(left_out, "--" + key) == 0,
+                 kInvalidArgument,
+                 path.string(),
+                 ": ",
+                 key,
+                 " names a file or a machine, which a recipe may not: give --",
+                 key,
+                 " to the command");
     CLI::Option* option = command.get_option_no_throw("--" + key);
     PRECIS_CHECK(option != nullptr,
                  kInvalidArgument,

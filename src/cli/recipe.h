@@ -19,10 +19,12 @@ std::vector<nlohmann::json> read_recipe(const std::filesystem::path& path);
 
 // Gives the command what a stage says, but for flags that were given already and those that these
 // exclude. `path` is for messages: throws kInvalidArgument naming it and the key that the command
-// does not know or cannot read.
+// does not know or cannot read, or that is one of `left_out` (with dashes): a recipe of others is
+// to open no file that its user did not name.
 void apply_recipe(CLI::App& command,
                   const nlohmann::json& stage,
-                  const std::filesystem::path& path);
+                  const std::filesystem::path& path,
+                  const std::vector<std::string>& left_out);
 
 // Gives `to`, an option of the same command defined again, what was given to `from`.
 void give_again(const CLI::Option& from, CLI::Option& to);

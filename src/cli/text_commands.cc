@@ -5,7 +5,6 @@
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
-#include "io/json_file.h"
 #include "text/load_tokenizer.h"
 
 namespace precis::cli {
@@ -32,14 +31,14 @@ void add_tokenize(CLI::App& app) {
   CLI::App* command = app.add_subcommand("tokenize", "Text to token ids: {\"ids\":[...]}");
   auto flags = std::make_shared<TextFlags>();
   add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
-  command->add_option("--file", flags->input, "text file")->required();
+  command->add_option("--file", flags->input, "text file, or - for standard input")->required();
   command->add_flag(
       "--special",
       flags->special,
       "add BOS and EOS as the model wants them, and recognise special tokens in the text");
   command->callback([flags] {
     const auto tokenizer = load_tokenizer(flags->model.engine.model);
-    const std::string text = read_file(flags->input);
+    const std::string text = read_text_or_none(flags->input);
     print({{"ids",
             flags->special ? tokenize_with_special(*tokenizer, text) : tokenizer->encode(text)}});
   });
@@ -49,10 +48,11 @@ void add_detokenize(CLI::App& app) {
   CLI::App* command = app.add_subcommand("detokenize", "Token ids to text: {\"text\":...}");
   auto flags = std::make_shared<TextFlags>();
   add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
-  command->add_option("--ids", flags->input, "JSON array of token ids")->required();
+  command->add_option("--ids", flags->input, "JSON array of token ids, or - for standard input")
+      ->required();
   command->callback([flags] {
     const auto tokenizer = load_tokenizer(flags->model.engine.model);
-    print({{"text", tokenizer->decode(read_ids(flags->input))}});
+    print({{"text", tokenizer->decode(read_ids_or_none(flags->input))}});
   });
 }
 

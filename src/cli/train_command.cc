@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <functional>
+#include <iostream>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,8 @@
 #include "cli/new_compressor.h"
 #include "cli/progress_bar.h"
 #include "cli/recipe.h"
+#include "cli/trainer_flags.h"
+#include "cli/training_summary.h"
 #include "io/safetensors.h"
 #include "io/translate_errors.h"
 #include "precis/registry.h"
@@ -31,6 +34,7 @@ struct Flags {
   ModelOptions model;
   NewCompressor fresh;
   TrainerOptions trainer;
+  std::optional<int64_t> accumulate;
   std::vector<std::string> objectives{"continue"};
   bool chat = false;
   double minutes = std::numeric_limits<double>::infinity();
@@ -138,7 +142,7 @@ std::unique_ptr<Stage> make_stage(const CLI::App& given,
     if (previous != nullptr && (own == start || start->get_excludes().contains(own))) continue;
     give_again(*option, *own);
   }
-  apply_recipe(stage->command, recipe, said.recipe);
+  apply_recipe(stage->command, recipe, said.recipe, kNotInRecipe);
   check_stage(stage->flags);
   stage->recipe = recipe_of(stage->command, kNotInRecipe);
   return stage;
@@ -165,9 +169,10 @@ std::vector<std::unique_ptr<Stage>> stages_of(const Flags& flags, const CLI::App
 
 using GoOn = std::function<bool()>;
 
-// The last step that was taken now; none if all were taken before.
-std::optional<TrainingStep> run(Stage& stage, const GoOn& go_on) {
+TrainingOutcome run(Stage& stage, const GoOn& go_on) {
   Flags& flags = stage.flags;
+  flags.trainer.accumulate =
+      flags.accumulate.value_or(passes_for(flags.trainer.batch, flags.model.device == "cuda"));
   if (!flags.validation.empty() && flags.trainer.validate_every == 0)
     flags.trainer.validate_every = kValidateEvery;
   flags.trainer.examples.objectives = weights_of(flags.objectives);
@@ -191,22 +196,32 @@ std::optional<TrainingStep> run(Stage& stage, const GoOn& go_on) {
   std::optional<TokenDataset> validation;
   if (!flags.validation.empty())
     validation = read_data(flags.validation, {}, engine.tokenizer(), encode_prompt);
-  ProgressBar bar(stage.name);
-  std::optional<TrainingStep> last;
+  ProgressBar bar(stage.name, ProgressBar::Elsewhere::kLines);
+  const auto share = [&](int64_t step) {
+    return static_cast<double>(step) / static_cast<double>(flags.trainer.last_step());
+  };
+  TrainingOutcome outcome;
+  outcome.step = flags.trainer.last_step();
+  outcome.options = flags.trainer;
+  outcome.directory = flags.out;
+  outcome.name = stage.name;
   train(*compressor,
         engine.decoder(),
         {data, validation ? &*validation : nullptr},
         flags.trainer,
         flags.out,
         [&](const TrainingStep& step) {
-          if (!last) write_text_file(flags.out / "recipe.json", stage.recipe.dump(2) + "\n");
-          last = step;
-          bar.update(
-              static_cast<double>(step.step) / static_cast<double>(flags.trainer.last_step()),
-              note(step));
+          if (!outcome.last) {
+            write_text_file(flags.out / "recipe.json", stage.recipe.dump(2) + "\n");
+            bar.begin(share(step.step - 1), step.seconds);
+          }
+          outcome.last = step;
+          outcome.step = step.step;
+          if (step.validation_loss) outcome.tested = step;
+          bar.update(share(step.step), note(step));
           return go_on();
         });
-  return last;
+  return outcome;
 }
 
 void run_all(const Flags& flags, const CLI::App& command) {
@@ -218,81 +233,16 @@ void run_all(const Flags& flags, const CLI::App& command) {
   };
   const std::vector<std::unique_ptr<Stage>> stages = stages_of(flags, command);
   nlohmann::json result;
+  TrainingOutcome outcome;
   for (size_t i = 0; i < stages.size(); ++i) {
-    const std::optional<TrainingStep> last = run(*stages[i], time_is_left);
-    result = {{"steps", last ? last->step : stages[i]->flags.trainer.last_step()},
-              {"compressor", stages[i]->flags.out.string()}};
+    outcome = run(*stages[i], time_is_left);
+    outcome.all_stages = i + 1 == stages.size();
+    result = in_json(outcome);
     if (stages.size() > 1) result["stage"] = i + 1;
-    if (last) result["loss"] = last->smoothed_loss;  // a run that was finished has none
-    if (last && !time_is_left()) break;
+    if (outcome.last && !time_is_left()) break;
   }
   print(result);
-}
-
-void add_trainer_flags(CLI::App& command, TrainerOptions& trainer) {
-  command.add_option("--steps", trainer.steps, "optimiser steps")->capture_default_str();
-  command
-      .add_option(
-          "--stop-after",
-          trainer.stop_after,
-          "end with this step, the learning rate going as if all --steps were taken; 0: take "
-          "all")
-      ->capture_default_str();
-  command.add_option("--batch", trainer.batch, "examples in a step")->capture_default_str();
-  command
-      .add_option(
-          "--accumulate", trainer.accumulate, "passes that a batch is read in, to save memory")
-      ->capture_default_str();
-  command.add_flag("--recompute",
-                   trainer.recompute,
-                   "compute what MLPs keep for the way back anew: less memory, more time");
-  ExampleLengths& lengths = trainer.examples.lengths;
-  command
-      .add_option("--min-older", lengths.min_older, "shortest text that is compressed, in tokens")
-      ->capture_default_str();
-  command.add_option("--max-older", lengths.max_older, "longest one")->capture_default_str();
-  command
-      .add_option(
-          "--grow-steps", lengths.grow_steps, "steps until texts are as long as --max-older")
-      ->capture_default_str();
-  command
-      .add_option("--min-kept", lengths.min_kept, "fewest tokens kept between memory and target")
-      ->capture_default_str();
-  command.add_option("--max-kept", lengths.max_kept, "most of them")->capture_default_str();
-  command.add_option("--target", lengths.target, "tokens that are predicted from the memory")
-      ->capture_default_str();
-  command
-      .add_option(
-          "--ratios", trainer.ratios, "selfcp, gisting: ratios to draw from (default: --ratio)")
-      ->delimiter(',');
-  command
-      .add_option(
-          "--chained-share", trainer.chained_share, "selfcp: share of steps that chain parts")
-      ->capture_default_str();
-  command
-      .add_option(
-          "--embedding-steps",
-          trainer.embedding_steps,
-          "all but gisting: first steps, in which each memory row learns to be the embedding "
-          "of the token in the middle of its share")
-      ->capture_default_str();
-  command.add_option("--learning-rate", trainer.learning_rate, "after the warm-up")
-      ->capture_default_str();
-  command.add_option("--warmup", trainer.warmup_steps, "steps")->capture_default_str();
-  command.add_option("--weight-decay", trainer.weight_decay, "of AdamW")->capture_default_str();
-  command.add_option("--clip", trainer.clip_norm, "largest norm of the gradient")
-      ->capture_default_str();
-  command.add_option("--seed", trainer.examples.seed, "of the draws")->capture_default_str();
-  command.add_option("--checkpoint-every", trainer.checkpoint_every, "steps")
-      ->capture_default_str();
-  command
-      .add_option("--validate-every",
-                  trainer.validate_every,
-                  "steps between validations; 0: never (--validation sets 100)")
-      ->capture_default_str();
-  command
-      .add_option("--validation-examples", trainer.validation_examples, "drawn once from its texts")
-      ->capture_default_str();
+  std::cerr << in_words(outcome) << std::flush;
 }
 
 void define_flags(CLI::App& command, Flags& flags) {
@@ -330,7 +280,7 @@ void define_flags(CLI::App& command, Flags& flags) {
       "--start-from", flags.start, "compressor directory to train further, in place of --method");
   start->excludes(method);
   add_new_compressor_flags(command, flags.fresh, start);
-  add_trainer_flags(command, flags.trainer);
+  add_trainer_flags(command, flags.trainer, flags.accumulate);
 }
 
 }  // namespace

@@ -55,6 +55,19 @@ CompressorShape read_ic_former(const CompressorFiles& files) {
   shape.num_layers = settings.integer("num_layers");
   shape.ffn_size = settings.integer("ffn_size");
   shape.connector = settings.flag("connector", false);
+  if (settings.has("num_kv_heads")) {
+    const int64_t heads = settings.integer("num_heads");
+    const int64_t kv_heads = settings.integer("num_kv_heads");
+    PRECIS_CHECK(kv_heads >= 1 && heads >= kv_heads && heads % kv_heads == 0,
+                 kBadWeights,
+                 files.origin(),
+                 ": num_kv_heads is ",
+                 kv_heads,
+                 ", expected a number that divides the ",
+                 heads,
+                 " heads");
+    shape.query_heads_per_key = heads / kv_heads;
+  }
   const auto stored = SafetensorsFile::open(files.directory / "compressor.safetensors");
   for (const char* mark : {"autoencode_embedding", "instruct_embedding"})
     shape.num_marks += stored.find(mark) != nullptr ? 1 : 0;
@@ -138,6 +151,7 @@ struct SizeCheck {
     at_least(1, "num_layers", shape.num_layers);
     at_least(1, "ffn_size", shape.ffn_size);
     at_least(0, "num_marks", shape.num_marks);
+    at_least(1, "query_heads_per_key", shape.query_heads_per_key);
   }
   void operator()(const SelectionShape& shape) const {
     check_ratio(shape.ratio);

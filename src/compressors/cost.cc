@@ -127,12 +127,16 @@ PartCost part_cost(const GistingShape& shape, const DecoderConfig& model, double
           gists + (first_row ? 1 : 0)};
 }
 
+double key_width(const IcFormerShape& shape, const ModelSizes& m) {
+  return m.hidden / static_cast<double>(shape.query_heads_per_key);
+}
+
 // Queries, outputs and the MLP are of the digests only, keys and values of all rows.
 PartCost part_cost(const IcFormerShape& shape, const DecoderConfig& model, double tokens) {
   const ModelSizes sizes(model);
   const auto slots = static_cast<double>(shape.slots);
-  const double hidden = sizes.hidden, rows = tokens + slots;
-  const double layer = 4 * slots * hidden * hidden + 4 * hidden * rows * (hidden + slots) +
+  const double hidden = sizes.hidden, keys = key_width(shape, sizes), rows = tokens + slots;
+  const double layer = 4 * slots * hidden * hidden + 4 * hidden * rows * (keys + slots) +
                        6 * slots * hidden * static_cast<double>(shape.ffn_size);
   const double connector = shape.connector ? connector_flops(sizes, slots) : 0;
   return {static_cast<double>(shape.num_layers) * layer + connector, 0, slots};
@@ -160,10 +164,10 @@ double parameters(const GistingShape& shape, const ModelSizes& m) {
   return lora_parameters(shape, m) + static_cast<double>(shape.num_gists) * m.hidden;
 }
 
-// Four square matrices, the MLP and three gains a layer; one more gain behind the last.
+// Queries, outputs, keys, values, the MLP and three gains a layer; one more gain behind the last.
 double parameters(const IcFormerShape& shape, const ModelSizes& m) {
-  const double layer =
-      4 * m.hidden * m.hidden + 3 * m.hidden * static_cast<double>(shape.ffn_size) + 3 * m.hidden;
+  const double layer = 2 * m.hidden * (m.hidden + key_width(shape, m)) +
+                       3 * m.hidden * static_cast<double>(shape.ffn_size) + 3 * m.hidden;
   const double rows = static_cast<double>(shape.slots) + static_cast<double>(shape.num_marks);
   return static_cast<double>(shape.num_layers) * layer + m.hidden + rows * m.hidden +
          (shape.connector ? connector_parameters(m, true) : 0);

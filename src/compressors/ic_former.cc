@@ -74,7 +74,12 @@ class IcFormer final : public Compressor {
                                       const CompressOptions& options) const override {
     for (const Segment& segment : segments) check_segment(segment, decoder_, kMethod);
     const Parts divided = divide_segments(segments, limit_of(options));
-    return join_slots(read(divided.parts, options.progress), divided.ends);
+    if (!wants_gradients()) return fill(divided, options.progress);
+    std::vector<at::Tensor> slots(divided.parts.size());
+    read(divided.parts, differentiable(), options.progress, [&](int64_t part, at::Tensor rows) {
+      slots[part] = std::move(rows);
+    });
+    return join_slots(slots, divided.ends);
   }
 
   // No BOS before memories, in no use.
@@ -98,27 +103,28 @@ class IcFormer final : public Compressor {
   std::vector<NamedTensor> parameters() override { return tensors(); }
 
   void save(const std::filesystem::path& directory) const override {
-    save_compressor(directory,
-                    {{"method", kMethod},
-                     {"base", describe_base(decoder_)},
-                     {"slots", config_.slots},
-                     {"max_segment", config_.max_segment},
-                     {"num_layers", config_.num_layers},
-                     {"num_heads", config_.num_heads},
-                     {"ffn_size", config_.ffn_size},
-                     {"rms_norm_epsilon", config_.rms_norm_epsilon},
-                     {"rope_base", config_.rope_base},
-                     {"connector", config_.connector},
-                     {"token_table", config_.token_table},
-                     {"slot_positions", config_.spread_positions ? "spread" : "after"},
-                     {"instruct_before", config_.instruct.before},
-                     {"instruct_after", config_.instruct.after},
-                     {"instruct_end", config_.instruct.end}},
-                    tensors());
+    nlohmann::json described = {{"method", kMethod},
+                                {"base", describe_base(decoder_)},
+                                {"slots", config_.slots},
+                                {"max_segment", config_.max_segment},
+                                {"num_layers", config_.num_layers},
+                                {"num_heads", config_.num_heads},
+                                {"ffn_size", config_.ffn_size},
+                                {"rms_norm_epsilon", config_.rms_norm_epsilon},
+                                {"rope_base", config_.rope_base},
+                                {"connector", config_.connector},
+                                {"token_table", config_.token_table},
+                                {"slot_positions", config_.spread_positions ? "spread" : "after"},
+                                {"instruct_before", config_.instruct.before},
+                                {"instruct_after", config_.instruct.after},
+                                {"instruct_end", config_.instruct.end}};
+    if (config_.num_kv_heads) described["num_kv_heads"] = *config_.num_kv_heads;
+    save_compressor(directory, described, tensors());
   }
 
  private:
   using ReadParts = std::function<at::Tensor(std::span<const Part>)>;
+  using HearSlots = std::function<void(int64_t part, at::Tensor rows)>;
 
   std::vector<NamedTensor> tensors() const {
     std::vector<NamedTensor> all{{"digest_embeddings", weights_.digests},
@@ -162,17 +168,36 @@ class IcFormer final : public Compressor {
     return as_rows(vector, decoder_).unsqueeze(0);
   }
 
-  // The memory of each part, [slots, hidden]: in passes of a bounded number of rows, each over
-  // parts of similar length.
-  std::vector<at::Tensor> read(std::span<const Part> parts,
-                               const CompressProgress& progress) const {
+  // The memory of each segment, made whole and filled part by part: parts that are joined at the
+  // end would be held twice, and a memory of a long text is large (of 5 MB with 576 numbers a row
+  // 350 MB).
+  std::vector<MemoryTensors> fill(const Parts& divided, const CompressProgress& progress) const {
+    std::vector<MemoryTensors> memories;
+    std::vector<at::Tensor> places;  // of each part
+    for (const int64_t end : divided.ends) {
+      const int64_t count = end - std::ssize(places);
+      const at::Tensor whole =
+          at::empty({count * config_.slots, decoder_.config().hidden_size}, decoder_.options());
+      for (const at::Tensor& place : whole.split(config_.slots, 0)) places.push_back(place);
+      memories.emplace_back(SoftTokens{whole});
+    }
+    read(divided.parts, prepared(), progress, [&](int64_t part, const at::Tensor& rows) {
+      places[part].copy_(rows);
+    });
+    return memories;
+  }
+
+  // Tells the memory of each part, [slots, hidden]: in passes of a bounded number of rows, each
+  // over parts of similar length.
+  void read(std::span<const Part> parts,
+            const ReadParts& read_pass,
+            const CompressProgress& progress,
+            const HearSlots& hear) const {
     std::vector<int64_t> order(parts.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
       return parts[a].size() < parts[b].size();
     });
-    const ReadParts read_pass = wants_gradients() ? differentiable() : prepared();
-    std::vector<at::Tensor> slots(parts.size());
     read_in_passes(
         std::ssize(order),
         [&](int64_t place) { return std::ssize(parts[order[place]]) + config_.slots; },
@@ -180,10 +205,9 @@ class IcFormer final : public Compressor {
           std::vector<Part> pass;
           for (int64_t i = first; i < last; ++i) pass.push_back(parts[order[i]]);
           const auto memories = read_pass(pass).split(config_.slots, 0);
-          for (int64_t i = first; i < last; ++i) slots[order[i]] = memories[i - first];
+          for (int64_t i = first; i < last; ++i) hear(order[i], memories[i - first]);
         },
         progress);
-    return slots;
   }
 
   bool wants_gradients() const {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,12 +35,14 @@ struct IcFormerConfig {
   int64_t max_segment = 512;  // tokens of a part
   int64_t num_layers = 3;
   int64_t num_heads = 32;
+  std::optional<int64_t> num_kv_heads = {};  // key and value heads; none: num_heads
   int64_t ffn_size = 11008;
   double rms_norm_epsilon = 1e-6;
   double rope_base = 10000.0;
   bool connector = false;    // memories are LayerNorm(W h + b) rather than h
   bool token_table = false;  // keep the keys and values of the whole vocabulary, vocab_size x 2 x
-                             // layers x hidden numbers: then texts are looked up, not multiplied
+                             // layers x keys' width numbers: then texts are looked up, not
+                             // multiplied
   bool spread_positions = false;  // each digest in the middle of its share of the part, where the
                                   // paper has all behind the part
   IcFormerTemplate instruct;
@@ -59,9 +62,9 @@ std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const D
 // Weights to start training from, the same for the same seed: matrices N(0, 0.02), gains 1. Without
 // a connector digests, AE and FT are zero, as in the paper. With one they lie around the mean
 // embedding and the connector starts as SelfCP's: W is the identity, b zero, the LayerNorm's gain a
-// quarter of the embeddings' RMS and its bias their mean. With a connector and spread digests,
-// memories start near the embeddings of the tokens that stand where the digests do. Throws
-// kInvalidArgument for what check_ic_former_config refuses.
+// quarter of the embeddings' RMS and its bias their mean. With a connector, spread digests and a
+// key head for each query head, memories start near the embeddings of the tokens that stand where
+// the digests do. Throws kInvalidArgument for what check_ic_former_config refuses.
 std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
                                              const Decoder& decoder,
                                              uint64_t seed = 1);

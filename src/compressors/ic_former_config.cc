@@ -43,6 +43,11 @@ void check_ic_former_config(const IcFormerConfig& config,
       "num_heads",
       config.num_heads,
       concat("a number that divides the width of ", hidden, " into even parts"));
+  const int64_t kv_heads = config.num_kv_heads.value_or(config.num_heads);
+  demand(kv_heads >= 1 && config.num_heads % kv_heads == 0,
+         "num_kv_heads",
+         kv_heads,
+         concat("a number that divides the ", config.num_heads, " heads"));
   for (const auto* ids : {&config.instruct.before, &config.instruct.after, &config.instruct.end}) {
     check_template_ids(*ids, decoder, kind, origin);
   }
@@ -55,6 +60,7 @@ IcFormerConfig read_ic_former_config(const CompressorFiles& files, const Decoder
   config.max_segment = settings.integer("max_segment");
   config.num_layers = settings.integer("num_layers");
   config.num_heads = settings.integer("num_heads");
+  if (settings.has("num_kv_heads")) config.num_kv_heads = settings.integer("num_kv_heads");
   config.ffn_size = settings.integer("ffn_size");
   config.rms_norm_epsilon = settings.number("rms_norm_epsilon");
   config.rope_base = settings.number("rope_base");
@@ -69,7 +75,9 @@ IcFormerConfig read_ic_former_config(const CompressorFiles& files, const Decoder
 }
 
 nn::DigestNetSize digest_net_size(const IcFormerConfig& config, const Decoder& decoder) {
-  return {config.num_layers, decoder.config().hidden_size, config.ffn_size};
+  const int64_t hidden = decoder.config().hidden_size;
+  const int64_t kv_heads = config.num_kv_heads.value_or(config.num_heads);
+  return {config.num_layers, hidden, config.ffn_size, hidden / config.num_heads * kv_heads};
 }
 
 }  // namespace precis

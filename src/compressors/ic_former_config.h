@@ -12,7 +12,7 @@ namespace precis {
 
 // Throws `kind`, naming `origin`, for sizes below 1, slots that fill the model's window, more than
 // 1024 layers, an ffn_size above 2^20, heads that do not divide the model's width into even parts,
-// and ids outside the vocabulary.
+// key heads that do not divide the heads, and ids outside the vocabulary.
 void check_ic_former_config(const IcFormerConfig& config,
                             const Decoder& decoder,
                             ErrorKind kind,

@@ -144,7 +144,10 @@ std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
   weights.autoencode = at::zeros({hidden}, options);
   weights.instruct = at::zeros({hidden}, options);
   if (config.connector) start_around_embeddings(weights, decoder, noise);
-  if (config.connector && config.spread_positions) start_in_place(weights, config, decoder, noise);
+  // Values of fewer heads are too narrow to hold a token's embedding.
+  const bool whole_values = config.num_kv_heads.value_or(config.num_heads) == config.num_heads;
+  if (config.connector && config.spread_positions && whole_values)
+    start_in_place(weights, config, decoder, noise);
   return make_ic_former(config, std::move(weights), decoder);
 }
 

@@ -35,6 +35,9 @@ class PublishedConfig {
                  ", expected an integer");
     return value.get<int64_t>();
   }
+  int64_t integer(const char* key, int64_t otherwise) const {
+    return has(key) ? integer(key) : otherwise;
+  }
   double number(const char* key, double otherwise) const {
     if (!has(key)) return otherwise;
     PRECIS_CHECK(at(key).is_number(),
@@ -76,7 +79,6 @@ void check_variant(const PublishedConfig& published, const Decoder& decoder) {
   published.demand_present("hidden_size", decoder.config().hidden_size, ErrorKind::kBadWeights);
   published.demand("context_hidden_size", decoder.config().hidden_size, ErrorKind::kBadWeights);
   published.demand("hidden_act", "silu", kind);
-  published.demand("num_key_value_heads", published.integer("num_attention_heads"), kind);
   published.demand("attention_bias", false, kind);
   published.demand("cross_attention_frequency", 1, kind);
   published.demand("rope_scaling", nullptr, kind);
@@ -89,6 +91,8 @@ IcFormerConfig config_of(const PublishedConfig& published, const Decoder& decode
   config.slots = published.integer("num_query_tokens");
   config.num_layers = published.integer("num_hidden_layers");
   config.num_heads = published.integer("num_attention_heads");
+  const int64_t kv_heads = published.integer("num_key_value_heads", config.num_heads);
+  if (kv_heads != config.num_heads) config.num_kv_heads = kv_heads;
   config.ffn_size = published.integer("intermediate_size");
   config.rms_norm_epsilon = published.number("rms_norm_eps", config.rms_norm_epsilon);
   config.rope_base = published.number("rope_theta", config.rope_base);
@@ -114,8 +118,7 @@ std::unique_ptr<Compressor> import_ic_former(const std::filesystem::path& folder
   weights.digests = vectors.take("digest_embeddings", {1, config.slots, hidden}).squeeze(0);
   weights.autoencode = vectors.take("AE", {1, 1, hidden}).flatten();
   if (vectors.has("FT")) weights.instruct = vectors.take("FT", {1, 1, hidden}).flatten();
-  weights.net =
-      nn::load_digest_net(model.scope("encoder"), {config.num_layers, hidden, config.ffn_size});
+  weights.net = nn::load_digest_net(model.scope("encoder"), digest_net_size(config, decoder));
   vectors.check_all_taken();
   model.check_all_taken();
   return make_ic_former(config, std::move(weights), decoder);

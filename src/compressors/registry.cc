@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "base/check.h"
+#include "base/nearest.h"
 #include "compressors/compressor_files.h"
 #include "compressors/gisting.h"
 #include "compressors/ic_former.h"
@@ -106,7 +107,8 @@ std::unique_ptr<Compressor> make_built_in(const std::string& name,
                name,
                ": no such directory, and no built-in compressor has this name (built in: ",
                names_of_built_ins(),
-               "; a directory with compressor.json works too)");
+               "; a directory with compressor.json works too)",
+               did_you_mean(name, built_in_compressors()));
   return make_selecting_compressor(name, selection_prompts(tokenizer), decoder);
 }
 

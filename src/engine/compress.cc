@@ -43,6 +43,18 @@ void check_places(const std::vector<PromptPart>& parts, const CompressorInfo& in
       "that makes rows");
 }
 
+// In pieces: what is asked of a large memory at once is larger than the memory.
+at::Tensor are_finite(const at::Tensor& rows) {
+  if (rows.dim() == 0) return rows.isfinite();
+  constexpr int64_t kNumbers = int64_t{1} << 22;
+  const int64_t one = rows.numel() / std::max<int64_t>(1, rows.size(0));
+  std::vector<at::Tensor> finite;
+  for (const at::Tensor& piece :
+       rows.split(std::max<int64_t>(1, kNumbers / std::max<int64_t>(1, one)), 0))
+    finite.push_back(piece.isfinite().all());
+  return at::stack(finite).all();
+}
+
 // Compressors may come from outside the library, and weights from anywhere: neither is to make a
 // memory that no model can read.
 void check_memories(std::span<const MemoryTensors> memories,
@@ -62,7 +74,7 @@ void check_memories(std::span<const MemoryTensors> memories,
     const auto* cached = std::get_if<CachedTokens>(&memory);
     for (const at::Tensor& rows : soft != nullptr ? std::vector{soft->embeddings}
                                                   : std::vector{cached->keys, cached->values})
-      finite.push_back(rows.isfinite().all());
+      finite.push_back(are_finite(rows));
     PRECIS_CHECK(
         soft == nullptr || (soft->embeddings.dim() == 2 &&
                             soft->embeddings.size(1) == stage.decoder.config().hidden_size),
@@ -102,7 +114,8 @@ std::vector<Memory> make_memories(const CompressionStage& stage,
                           stage.decoder.fingerprint(),
                           info.fingerprint,
                           hash_of(segments[i].tokens),
-                          std::ssize(segments[i].tokens)};
+                          std::ssize(segments[i].tokens),
+                          stage.decoder.config().name};
     memories.emplace_back(
         std::make_shared<MemoryContents>(MemoryContents{std::move(tensors[i]), provenance}));
   }
@@ -133,12 +146,13 @@ CompressedPrompt compress(std::vector<PromptPart> parts,
 }
 
 void check_memory(const Memory& memory, const Decoder& decoder) {
-  PRECIS_CHECK(memory.provenance().model_fingerprint == decoder.fingerprint(),
+  const Provenance& from = memory.provenance();
+  PRECIS_CHECK(from.model_fingerprint == decoder.fingerprint(),
                kInvalidArgument,
                "memory: made for model ",
-               memory.provenance().model_fingerprint,
+               model_in_words(from.model_fingerprint, from.model_name),
                ", this one is ",
-               decoder.fingerprint());
+               model_in_words(decoder.fingerprint(), decoder.config().name));
 }
 
 }  // namespace precis

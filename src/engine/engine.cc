@@ -5,10 +5,13 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/parallel.h"
+#include "base/usable_cores.h"
 #include "engine/compress.h"
 #include "engine/decode.h"
 #include "engine/device.h"
@@ -26,6 +29,31 @@
 
 namespace precis {
 
+namespace {
+
+constexpr int64_t kMostThreads = 4096;
+
+// Special tokens may lie beyond the model's rows, as where only the tokenizer was given a "<pad>":
+// their ids are refused where they are used.
+bool has_rows_for(const Tokenizer& tokenizer, int64_t rows) {
+  for (TokenId id = rows; id < tokenizer.vocab_size(); ++id) {
+    if (!tokenizer.is_special(id)) return false;
+  }
+  return true;
+}
+
+int64_t threads_for(int64_t wanted, int64_t cores) {
+  return wanted > 0 ? wanted : std::min(num_threads(), cores);
+}
+
+bool says_nothing(const Prompt::Piece& piece) {
+  if (const auto* text = std::get_if<Prompt::Text>(&piece)) return text->text.empty();
+  if (const auto* ids = std::get_if<Prompt::Ids>(&piece)) return ids->ids.empty();
+  return false;
+}
+
+}  // namespace
+
 struct Engine::Parts {
   std::unique_ptr<Decoder> decoder;
   std::unique_ptr<Tokenizer> tokenizer;  // null: the model came without
@@ -33,6 +61,8 @@ struct Engine::Parts {
   std::string chat_problem = "the model has no chat template";  // why there is no chat
   std::unique_ptr<Compressor> compressor;                       // null: none
   CompressorInfo info;                                          // of the compressor
+  int64_t threads = 0;                                          // 0: ATen's number
+  int64_t cores = usable_cores();
 
   // `origin` is for messages.
   Parts(std::unique_ptr<Decoder> own_decoder,
@@ -40,7 +70,7 @@ struct Engine::Parts {
         std::unique_ptr<Compressor> own_compressor,
         const std::string& origin)
       : decoder(std::move(own_decoder)), tokenizer(std::move(own_tokenizer)) {
-    PRECIS_CHECK(!tokenizer || tokenizer->vocab_size() <= decoder->config().vocab_size,
+    PRECIS_CHECK(!tokenizer || has_rows_for(*tokenizer, decoder->config().vocab_size),
                  kBadWeights,
                  origin,
                  ": the tokenizer has ",
@@ -84,14 +114,24 @@ struct Engine::Parts {
   // whose next token could be told.
   bool leaves_nothing_to_read(const Prompt& prompt) const {
     const auto& pieces = prompt.turns().back().pieces;
-    if (pieces.empty() || !prompt.turns().back().role.empty()) return false;
-    const auto* memory = std::get_if<Memory>(&pieces.back());
-    const auto* text = std::get_if<Prompt::Text>(&pieces.back());
+    const auto last = std::find_if_not(pieces.rbegin(), pieces.rend(), says_nothing);
+    if (last == pieces.rend() || !prompt.turns().back().role.empty()) return false;
+    const auto* memory = std::get_if<Memory>(&*last);
+    const auto* text = std::get_if<Prompt::Text>(&*last);
     const bool cached =
         memory != nullptr
             ? std::holds_alternative<CachedTokens>(memory->contents().tensors)
             : text != nullptr && text->treatment == Prompt::Treatment::kCompress && info.cached;
     return cached && (!compressor || compressor->frame(MemoryUse::kContinue).after.empty());
+  }
+
+  // A door of the engine: on its own number of threads, with errors of one kind.
+  template <typename Work>
+  auto run(const Work& work) const {
+    return translate_errors([&] {
+      const NumThreads own(threads_for(threads, cores));
+      return work();
+    });
   }
 
   CompressionStage compression() const {
@@ -122,13 +162,21 @@ Engine::~Engine() = default;
 
 Engine Engine::load(const EngineOptions& options) {
   return translate_errors([&] {
+    PRECIS_CHECK(options.threads >= 0 && options.threads <= kMostThreads,
+                 kInvalidArgument,
+                 "engine options: threads must be 0 (the machine's) to ",
+                 kMostThreads,
+                 ", got ",
+                 options.threads);
     const c10::NoGradGuard no_grad;
+    const NumThreads own(threads_for(options.threads, usable_cores()));
     std::unique_ptr<Decoder> decoder =
         load_decoder(options.model, tensor_options(options), options.weights);
     auto parts = std::make_unique<Parts>(std::move(decoder),
                                          load_optional_tokenizer(options.model),
                                          nullptr,
                                          options.model.string());
+    parts->threads = options.threads;
     parts->use(load_compressor(options.compressor.empty() ? kDefaultCompressor : options.compressor,
                                *parts->decoder,
                                parts->tokenizer.get()));
@@ -155,6 +203,14 @@ Engine Engine::assemble(std::unique_ptr<Decoder> decoder,
   });
 }
 
+int64_t Engine::context_length() const { return decoder().config().context_length; }
+
+int64_t Engine::threads() const { return threads_for(parts_->threads, parts_->cores); }
+
+int64_t Engine::count_tokens(const Prompt& prompt) const {
+  return parts_->run([&] { return precis::count_tokens(prompt, parts_->stages()); });
+}
+
 const Decoder& Engine::decoder() const { return *parts_->decoder; }
 const Tokenizer& Engine::tokenizer() const {
   PRECIS_CHECK(
@@ -175,7 +231,7 @@ Memory Engine::compress_ids(std::span<const TokenId> ids, const CompressOptions&
 
 std::vector<Memory> Engine::compress_batch(std::span<const std::string> texts,
                                            const CompressOptions& options) const {
-  return translate_errors([&] {
+  return parts_->run([&] {
     std::vector<std::vector<TokenId>> ids;
     for (const std::string& text : texts) {
       ids.push_back(tokenizer().encode(text));
@@ -187,7 +243,7 @@ std::vector<Memory> Engine::compress_batch(std::span<const std::string> texts,
 
 std::vector<Memory> Engine::compress_ids_batch(std::span<const std::vector<TokenId>> texts,
                                                const CompressOptions& options) const {
-  return translate_errors([&] {
+  return parts_->run([&] {
     const c10::InferenceMode inference;
     std::vector<Segment> segments;
     for (const std::vector<TokenId>& ids : texts) segments.push_back({ids, nullptr});
@@ -203,6 +259,12 @@ void add_part(Prompt& prompt, const FramePart& part, const Decoder& decoder) {
   } else {
     prompt.memory(memory_of_rows(std::get<at::Tensor>(part), decoder));
   }
+}
+
+void check_options(const GenerationOptions& options, const Decoder& decoder) {
+  check_sampling(options);
+  check_ids(options.stop_ids, decoder, "generation options: stop_ids");
+  check_ids(options.suppressed_ids, decoder, "generation options: suppressed_ids");
 }
 
 // The frame of one method means nothing around the memories of another.
@@ -227,7 +289,7 @@ void report(Completion& completion, const Prepared& prepared) {
 }  // namespace
 
 Memory Engine::prefill(const Memory& memory) const {
-  return translate_errors([&] {
+  return parts_->run([&] {
     const c10::InferenceMode inference;
     check_memory(memory, decoder());
     const auto* soft = std::get_if<SoftTokens>(&memory.contents().tensors);
@@ -238,7 +300,7 @@ Memory Engine::prefill(const Memory& memory) const {
 }
 
 Memory Engine::rebase(const Memory& memory, int64_t new_first_position) const {
-  return translate_errors([&] {
+  return parts_->run([&] {
     const c10::InferenceMode inference;
     check_memory(memory, decoder());
     const auto* cached = std::get_if<CachedTokens>(&memory.contents().tensors);
@@ -254,7 +316,8 @@ Memory Engine::rebase(const Memory& memory, int64_t new_first_position) const {
 FramedPrompt Engine::frame(std::span<const Memory> memories,
                            MemoryUse use,
                            const std::string& text) const {
-  return translate_errors([&] {
+  return parts_->run([&] {
+    for (const Memory& memory : memories) check_memory(memory, decoder());
     check_method(memories, parts_->compression().info);
     const MemoryFrame frame = parts_->compression().compressor.frame(use);
     Prompt prompt;
@@ -273,9 +336,9 @@ FramedPrompt Engine::frame(std::span<const Memory> memories,
 Completion Engine::generate(const Prompt& prompt,
                             const GenerationOptions& options,
                             const TextCallback& on_text) const {
-  return translate_errors([&] {
+  return parts_->run([&] {
     const c10::InferenceMode inference;
-    check_sampling(options);
+    check_options(options, decoder());
     const Prepared prepared = prepare(prompt, options, parts_->stages());
     Completion completion = decode({decoder(), parts_->tokenizer.get()},
                                    {&prepared.prompt, 1},
@@ -290,9 +353,9 @@ Completion Engine::generate(const Prompt& prompt,
 
 std::vector<Completion> Engine::generate_batch(std::span<const Prompt> prompts,
                                                const GenerationOptions& options) const {
-  return translate_errors([&] {
+  return parts_->run([&] {
     const c10::InferenceMode inference;
-    check_sampling(options);
+    check_options(options, decoder());
     std::vector<Completion> completions(prompts.size());
     std::vector<Prepared> prepared;
     std::vector<SplicedPrompt> spliced;
@@ -324,7 +387,7 @@ Score Engine::score(const Prompt& context, std::string_view continuation) const 
 }
 
 Score Engine::score_ids(const Prompt& context, std::span<const TokenId> continuation) const {
-  return translate_errors([&] {
+  return parts_->run([&] {
     const c10::InferenceMode inference;
     check_ids(continuation, decoder(), "score");
     const int64_t window = decoder().config().context_length;

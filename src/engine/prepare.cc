@@ -59,6 +59,13 @@ CompressOptions compression_for(const std::vector<PromptPart>& parts,
   return compression;
 }
 
+// Before anything is said of their sizes: those of another model's mean nothing here.
+void check_memories(const std::vector<PromptPart>& parts, const Decoder& decoder) {
+  for (const PromptPart& part : parts) {
+    if (part.memory) check_memory(*part.memory, decoder);
+  }
+}
+
 std::vector<PromptPart> fit_window(std::vector<PromptPart> parts,
                                    const GenerationOptions& options,
                                    const CompressOptions& compression,
@@ -79,10 +86,7 @@ std::vector<PromptPart> fit_window(std::vector<PromptPart> parts,
   }
   std::vector<PromptPart> fitting = fit(std::move(parts), rules);
   drop_bos_before_cached(stages, fitting);
-  for (const PromptPart& part : fitting) {
-    if (part.memory) check_memory(*part.memory, stages.decoder);
-    check_ids(part.tokens, stages.decoder, "prompt");
-  }
+  for (const PromptPart& part : fitting) check_ids(part.tokens, stages.decoder, "prompt");
   return fitting;
 }
 
@@ -108,6 +112,7 @@ Prepared prepare(const Prompt& prompt,
                  const Stages& stages,
                  Continuation continuation) {
   std::vector<PromptPart> parts = tokenize(prompt, stages.tokenizer);
+  check_memories(parts, stages.decoder);
   const int64_t prompt_tokens = tokens_of(parts);
   if (continuation == Continuation::kText) add_continuation_mark(stages, parts);
   const CompressOptions compression = compression_for(parts, options, stages);
@@ -126,6 +131,10 @@ Prepared prepare(const Prompt& prompt,
       savings_of(compressed, prompt_tokens, prepared.prompt.num_rows(), stages.decoder);
   prepared.savings.rows_read = prepared.prompt.num_rows_read();
   return prepared;
+}
+
+int64_t count_tokens(const Prompt& prompt, const Stages& stages) {
+  return tokens_of(tokenize(prompt, stages.tokenizer));
 }
 
 void check_ids(std::span<const TokenId> ids, const Decoder& decoder, const char* where) {

@@ -40,6 +40,10 @@ Prepared prepare(const Prompt& prompt,
                  const Stages& stages,
                  Continuation continuation = Continuation::kAnswer);
 
+// Tokens of a prompt as it is given: Savings::prompt_tokens. Throws kInvalidArgument for an empty
+// one.
+int64_t count_tokens(const Prompt& prompt, const Stages& stages);
+
 // Throws kInvalidArgument, naming `where`, for ids outside the vocabulary.
 void check_ids(std::span<const TokenId> ids, const Decoder& decoder, const char* where);
 

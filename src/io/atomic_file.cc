@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <random>
 #include <system_error>
 #include <utility>
 
@@ -15,70 +14,113 @@
 namespace precis {
 namespace {
 
-constexpr const char *kDraftBegin = ".precis-", *kDraftEnd = ".part";
+namespace fs = std::filesystem;
 
-// A name of fixed length, so that it fits wherever the final name does.
-std::filesystem::path draft_beside(const std::filesystem::path& path) {
-  std::random_device random;
-  return path.parent_path() / concat(kDraftBegin, std::hex, random(), random(), kDraftEnd);
+[[noreturn]] void fail_to_write(const fs::path& path, int error) {
+  fail(ErrorKind::kInvalidArgument,
+       path.string(),
+       ": cannot be written: ",
+       std::generic_category().message(error));
+}
+
+// Nothing if nothing is there. Links are followed by the system, which may refuse those of others.
+std::optional<struct stat> status_of(const fs::path& path) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) == 0) return status;
+  if (errno != ENOENT) fail_to_write(path, errno);
+  return std::nullopt;
+}
+
+bool is_replaced(const std::optional<struct stat>& there) {
+  return !there || S_ISREG(there->st_mode);
+}
+
+// Where a link leads, and the links there, to a file or to where one may be made.
+fs::path behind_links(const fs::path& path) {
+  constexpr int kMostLinks = 40;  // as many as Linux follows
+  fs::path target = path;
+  for (int i = 0; i <= kMostLinks; ++i) {
+    std::error_code no_link;
+    const fs::path next = fs::read_symlink(target, no_link);
+    if (no_link) return target;
+    target = target.parent_path() / next;
+  }
+  fail_to_write(path, ELOOP);
 }
 
 // A rename lasts through a power failure once its directory is flushed too. Best effort: some file
 // systems refuse to flush directories, and the file itself is whole by now.
-void flush_directory(const std::filesystem::path& path) {
-  const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+void flush_directory(const fs::path& path) {
+  const auto parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const FileDescriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.is_open()) ::fsync(directory.number());
 }
 
+// Only root may give a file away. Rights of a group mean nothing to another one.
+void keep_owner_and_mode(const FileDescriptor& file, const struct stat& replaced) {
+  constexpr auto kSameOwner = static_cast<uid_t>(-1);
+  const bool owner = ::fchown(file.number(), replaced.st_uid, replaced.st_gid) == 0;
+  const bool group = owner || ::fchown(file.number(), kSameOwner, replaced.st_gid) == 0;
+  mode_t mode = replaced.st_mode & (owner ? 07777 : 0777);
+  if (!group) mode &= ~static_cast<mode_t>(S_IRWXG);
+  ::fchmod(file.number(), mode);
+}
+
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path)
-    : path_(std::move(path)),
-      draft_(draft_beside(path_)),
-      // Mode 0666 leaves the permissions to the umask, as for any new file.
-      file_(::open(draft_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {
-  if (!file_.is_open()) fail_to_write(errno);
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), replaced_(status_of(path_)) {
+  if (is_replaced(replaced_)) {
+    target_ = behind_links(path_);
+    // A new file's permissions are left to the umask; those of one that is replaced come last.
+    draft_ = make_draft_file(target_, replaced_ ? 0600 : 0666);
+  } else {
+    draft_.open = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+  }
+  if (!draft_.open.is_open()) {
+    draft_.path.clear();
+    fail_to_write(path_, errno);
+  }
 }
 
 AtomicFile::~AtomicFile() {
-  if (!draft_.empty()) ::unlink(draft_.c_str());
+  if (!draft_.path.empty()) ::unlink(draft_.path.c_str());
 }
 
 void AtomicFile::append(std::span<const std::byte> bytes) {
   constexpr size_t kMaxWrite = size_t{1} << 30;  // Linux writes at most 2 GiB in one call
   while (!bytes.empty()) {
     const size_t size = std::min(bytes.size(), kMaxWrite);
-    const ssize_t written = ::write(file_.number(), bytes.data(), size);
+    const ssize_t written = ::write(draft_.open.number(), bytes.data(), size);
     if (written >= 0) {
       bytes = bytes.subspan(static_cast<size_t>(written));
     } else if (errno != EINTR) {
-      fail_to_write(errno);
+      fail_to_write(path_, errno);
     }
   }
 }
 
 void AtomicFile::commit() {
-  if (::fsync(file_.number()) != 0 || !file_.close()) fail_to_write(errno);
-  if (::rename(draft_.c_str(), path_.c_str()) != 0) fail_to_write(errno);
-  draft_.clear();
-  flush_directory(path_);
-}
-
-void remove_drafts(const std::filesystem::path& directory) {
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(kDraftBegin) && name.ends_with(kDraftEnd))
-      std::filesystem::remove(entry.path(), ignored);
+  if (draft_.path.empty()) {  // pipes cannot be flushed
+    if (!draft_.open.close()) fail_to_write(path_, errno);
+    return;
   }
+  if (replaced_) keep_owner_and_mode(draft_.open, *replaced_);
+  if (::fsync(draft_.open.number()) != 0) fail_to_write(path_, errno);
+  // Open until then, so that nobody takes the draft for one that was left.
+  if (::rename(draft_.path.c_str(), target_.c_str()) != 0) fail_to_write(path_, errno);
+  draft_.path.clear();
+  flush_directory(target_);
 }
 
-void AtomicFile::fail_to_write(int error) const {
-  fail(ErrorKind::kInvalidArgument,
-       path_.string(),
-       ": cannot be written: ",
-       std::generic_category().message(error));
+void check_writable(const fs::path& path) {
+  const bool replaced = is_replaced(status_of(path));
+  fs::path asked = path;
+  if (replaced) {
+    const fs::path target = behind_links(path);
+    // Of a file in the directory's place, "/." tells.
+    asked = target.has_parent_path() ? target.parent_path() / "." : fs::path(".");
+  }
+  if (::access(asked.c_str(), replaced ? W_OK | X_OK : W_OK) != 0) fail_to_write(path, errno);
 }
 
 }  // namespace precis

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/draft_directory.h"
 
-#include <random>
+#include <cerrno>
+#include <new>
+#include <system_error>
 
 #include "base/check.h"
 
@@ -23,11 +25,6 @@ fs::path resolved(const fs::path& path) {
   if (!error) whole = fs::weakly_canonical(whole, error);
   check_done(error, path);
   return whole.has_filename() ? whole : whole.parent_path();
-}
-
-fs::path draft_beside(const fs::path& path) {
-  std::random_device random;
-  return path.parent_path() / concat(".precis-", std::hex, random(), random(), ".part");
 }
 
 // A link that is left leads nowhere.
@@ -53,27 +50,34 @@ void check_replaceable(const fs::path& path, const fs::path& aside) {
 
 }  // namespace
 
-DraftDirectory::DraftDirectory(const fs::path& path)
-    : target_(resolved(path)), draft_(draft_beside(target_)) {
+DraftDirectory::DraftDirectory(const fs::path& path) : target_(resolved(path)) {
   check_free(target_);
   std::error_code error;
   fs::create_directories(target_.parent_path(), error);
   check_done(error, target_);
-  check_replaceable(target_, draft_);
-  fs::create_directory(draft_, error);
-  check_done(error, target_);
+  remove_drafts(target_.parent_path());
+  check_replaceable(target_, free_name_beside(target_));
+  draft_ = make_draft_directory(target_);
+  if (draft_.open.is_open()) return;
+  draft_.path.clear();
+  check_done(std::error_code(errno, std::generic_category()), target_);
 }
 
+// Nothing is thrown, not even where there is no memory to list what is to go.
 DraftDirectory::~DraftDirectory() {
-  std::error_code ignored;
-  if (!draft_.empty()) fs::remove_all(draft_, ignored);
+  if (draft_.path.empty()) return;
+  try {
+    std::error_code ignored;
+    fs::remove_all(draft_.path, ignored);
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 void DraftDirectory::commit() {
   std::error_code error;
-  fs::rename(draft_, target_, error);
+  fs::rename(draft_.path, target_, error);
   check_done(error, target_);
-  draft_.clear();
+  draft_.path.clear();
 }
 
 }  // namespace precis

@@ -3,11 +3,14 @@
 
 #include <filesystem>
 
+#include "io/drafts.h"
+
 namespace precis {
 
 // A directory that appears whole under its name or not at all: it is filled beside its place under
 // another name, then renamed. Without commit() nothing remains. For what is too large to be thought
-// of as one AtomicFile; a process that is killed leaves a ".precis-*.part" behind.
+// of as one AtomicFile; a process that is killed leaves a ".precis-*.part" behind, which the next
+// draft that is made beside it removes.
 class DraftDirectory {
  public:
   // Follows links: one that leads to an empty directory stays, and what it leads to is replaced.
@@ -19,12 +22,12 @@ class DraftDirectory {
   DraftDirectory& operator=(const DraftDirectory&) = delete;
   ~DraftDirectory();
 
-  const std::filesystem::path& path() const { return draft_; }  // until commit()
+  const std::filesystem::path& path() const { return draft_.path; }  // until commit()
   void commit();
 
  private:
   std::filesystem::path target_;
-  std::filesystem::path draft_;  // empty once renamed
+  Draft draft_;  // its path is empty once renamed
 };
 
 }  // namespace precis

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -101,7 +102,50 @@ int64_t GgufTensor::num_elements() const {
 }
 
 GgufFile GgufFile::open(const std::filesystem::path& path) {
-  return GgufFile(MappedFile::open(path));
+  GgufFile file(MappedFile::open(path));
+  GgufSplit split = file.split();
+  if (split.count == 1) return file;
+  for (const auto& part : other_gguf_parts(path, split)) {
+    ++split.index;
+    file.add_part(part, split);
+  }
+  file.check_all_parts(split);
+  return file;
+}
+
+GgufSplit GgufFile::split() const {
+  const GgufSplit split{integer("split.no").value_or(0),
+                        integer("split.count").value_or(1),
+                        integer("split.tensors.count")};
+  if (split.count <= 1) return {};
+  PRECIS_CHECK(split.index >= 0 && split.index < split.count,
+               kBadWeights,
+               path().string(),
+               ": split.no is ",
+               split.index,
+               ", expected 0 to ",
+               split.count - 1,
+               ", since split.count is ",
+               split.count);
+  return split;
+}
+
+void GgufFile::add_part(const std::filesystem::path& path, const GgufSplit& expected) {
+  GgufFile part(MappedFile::open(path));
+  const GgufSplit own = part.split();
+  PRECIS_CHECK(own.index == expected.index && own.count == expected.count,
+               kBadWeights,
+               path.string(),
+               ": says that it is part ",
+               own.index + 1,
+               " of ",
+               own.count,
+               ", expected part ",
+               expected.index + 1,
+               " of ",
+               expected.count);
+  std::ranges::move(part.tensors_, std::back_inserter(tensors_));
+  other_parts_.push_back(std::move(part.file_));
 }
 
 GgufFile::GgufFile(MappedFile file) : file_(std::move(file)) {
@@ -115,6 +159,28 @@ GgufFile::GgufFile(MappedFile file) : file_(std::move(file)) {
     reader.reject("general.alignment is ", alignment, ", expected a power of two from 8 on");
   }
   tensors_ = read_gguf_tensors(reader, num_tensors, static_cast<uint64_t>(alignment));
+}
+
+void GgufFile::check_all_parts(const GgufSplit& split) const {
+  PRECIS_CHECK(!split.num_tensors || *split.num_tensors == std::ssize(tensors_),
+               kBadWeights,
+               path().string(),
+               ": its ",
+               split.count,
+               " files hold ",
+               tensors_.size(),
+               " tensors, split.tensors.count is ",
+               split.num_tensors.value_or(0));
+  std::vector<std::string_view> names;
+  for (const GgufTensor& tensor : tensors_) names.push_back(tensor.name);
+  std::ranges::sort(names);
+  const auto twin = std::ranges::adjacent_find(names);
+  PRECIS_CHECK(twin == names.end(),
+               kBadWeights,
+               path().string(),
+               ": tensor ",
+               in_quotes(*twin),
+               " stands in two of its files");
 }
 
 template <typename Convert>

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "io/gguf_split.h"
 #include "io/mapped_file.h"
 
 namespace precis {
@@ -52,11 +53,13 @@ using GgufValue = std::variant<uint64_t,
                                std::vector<double>,
                                std::vector<std::string_view>>;
 
-// A GGUF file (versions 2 and 3, little-endian), memory-mapped and fully validated when opened.
+// A GGUF file (versions 2 and 3, little-endian), memory-mapped and fully validated when opened. Of
+// a model that is split over several files, the first one, with the tensors of all.
 class GgufFile {
  public:
-  // Throws kNotFound, kBadWeights (damaged) or kUnsupported (a tensor type outside GgufType),
-  // naming the file.
+  // Opens the other files of a split model too (names as in io/gguf_split.h). Throws kNotFound,
+  // kBadWeights (damaged), kInvalidArgument (another file of a split model than the first) or
+  // kUnsupported (a tensor type outside GgufType), naming the file.
   static GgufFile open(const std::filesystem::path& path);
 
   // Values by key; nullopt if the key is absent. Throws kBadWeights if the value has another type
@@ -70,19 +73,24 @@ class GgufFile {
       std::string_view key) const;  // a single integer is a list of one
   std::optional<std::vector<double>> numbers(std::string_view key) const;
 
+  const std::map<std::string, GgufValue, std::less<>>& values() const { return values_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find(std::string_view name) const;  // nullptr if there is none
   const std::filesystem::path& path() const { return file_.path(); }
-  const MappedFile& file() const { return file_; }
 
  private:
   explicit GgufFile(MappedFile file);
+
+  GgufSplit split() const;
+  void add_part(const std::filesystem::path& path, const GgufSplit& expected);
+  void check_all_parts(const GgufSplit& split) const;
 
   template <typename Convert>
   auto convert(std::string_view key, std::string_view expected, Convert to) const
       -> decltype(to(GgufValue()));
 
   MappedFile file_;
+  std::vector<MappedFile> other_parts_;
   std::map<std::string, GgufValue, std::less<>> values_;
   std::vector<GgufTensor> tensors_;
 };

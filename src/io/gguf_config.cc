@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/check.h"
+#include "io/check_model_keys.h"
 #include "io/gguf_model.h"
 #include "io/in_quotes.h"
 
@@ -28,6 +31,7 @@ class Metadata {
                  in_quotes(*name),
                  " is not supported (known: llama, qwen2, qwen3, gemma3)");
     architecture_ = std::string(*name);
+    check_gguf_keys(file, architecture_);
   }
 
   const std::string& architecture() const { return architecture_; }
@@ -35,11 +39,21 @@ class Metadata {
   std::optional<double> number(const char* key) const { return file_.number(full(key)); }
   std::optional<std::string_view> string(const char* key) const { return file_.string(full(key)); }
 
+  std::optional<std::vector<int64_t>> integers(const char* key) const {
+    return file_.integers(full(key));
+  }
+
   int64_t required(const char* key) const {
     const auto value = integer(key);
     PRECIS_CHECK(
         value.has_value(), kBadWeights, file_.path().string(), ": ", full(key), " is missing");
     return *value;
+  }
+
+  // Throws kUnsupported about what a key says.
+  template <typename... Parts>
+  [[noreturn]] void refuse(const char* key, const Parts&... parts) const {
+    fail(ErrorKind::kUnsupported, file_.path().string(), ": ", full(key), parts...);
   }
 
  private:
@@ -49,36 +63,96 @@ class Metadata {
   std::string architecture_;
 };
 
-// GGUF keeps Llama 3's scaling as a tensor of divisors, one for each frequency.
+// By how much positions are stretched; rope.scale_linear is the key of old files. 0 is no scaling.
+double rope_factor(const Metadata& metadata) {
+  auto factor = metadata.number("rope.scaling.factor");
+  if (!factor) factor = metadata.number("rope.scale_linear");
+  return factor && *factor != 0 ? *factor : 1.0;
+}
+
+// A multiple of what YaRN itself multiplies cos and sin by, where Hugging Face's attention_factor
+// takes the place of that.
+double yarn_attention_factor(const Metadata& metadata, double factor) {
+  const double own = factor <= 1 ? 1.0 : 0.1 * std::log(factor) + 1.0;
+  return own * metadata.number("rope.scaling.attn_factor").value_or(1.0);
+}
+
+json yarn_scaling(const Metadata& metadata, double factor) {
+  json scaling = {{"rope_type", "yarn"},
+                  {"factor", factor},
+                  {"attention_factor", yarn_attention_factor(metadata, factor)}};
+  const std::pair<const char*, const char*> keys[] = {
+      {"original_max_position_embeddings", "rope.scaling.original_context_length"},
+      {"beta_fast", "rope.scaling.yarn_beta_fast"},
+      {"beta_slow", "rope.scaling.yarn_beta_slow"}};
+  for (const auto& [name, key] : keys) {
+    const double value = metadata.number(key).value_or(0.0);
+    if (value != 0) scaling[name] = value;
+  }
+  return scaling;
+}
+
+// Llama 3's scaling, which GGUF keeps as a tensor of divisors, one for each frequency.
+json divisor_scaling(const GgufTensor& tensor, double factor) {
+  std::vector<float> divisors(tensor.num_elements());
+  gguf_dequantize(tensor.type, tensor.bytes, divisors);
+  for (float& divisor : divisors) divisor *= static_cast<float>(factor);
+  return {{"rope_type", "precis_divisors"}, {"divisors", divisors}};
+}
+
+// As llama.cpp reads it: a factor without a type is linear.
 void read_rope(json& config, const Metadata& metadata, const GgufFile& file) {
   if (const auto base = metadata.number("rope.freq_base")) config["rope_theta"] = *base;
-  if (const GgufTensor* divisors = file.find("rope_freqs.weight")) {
-    std::vector<float> values(divisors->num_elements());
-    gguf_dequantize(divisors->type, divisors->bytes, values);
-    config["rope_scaling"] = {{"rope_type", "precis_divisors"}, {"divisors", values}};
+  const std::string type(metadata.string("rope.scaling.type").value_or("linear"));
+  const double factor = type == "none" ? 1.0 : rope_factor(metadata);
+  const GgufTensor* divisors = file.find("rope_freqs.weight");
+  if (type != "none" && type != "linear" && type != "yarn")
+    metadata.refuse(
+        "rope.scaling.type", " ", in_quotes(type), " is not supported (known: none, linear, yarn)");
+  if (divisors != nullptr && type == "yarn" && factor != 1)
+    metadata.refuse("rope.scaling.type", " is yarn, beside rope_freqs.weight: not supported");
+  const bool yarn = type == "yarn" && factor != 1;
+  const double attention = metadata.number("rope.scaling.attn_factor").value_or(1.0);
+  if (!yarn && attention != 1)
+    metadata.refuse("rope.scaling.attn_factor", " is ", attention, ", supported with yarn only");
+  if (divisors != nullptr) {
+    config["rope_scaling"] = divisor_scaling(*divisors, factor);
+  } else if (yarn) {
+    config["rope_scaling"] = yarn_scaling(metadata, factor);
+  } else if (factor != 1) {
+    config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", factor}};
+  }
+}
+
+// A window that no prompt exceeds is none.
+void refuse_window(const json& config, const Metadata& metadata) {
+  const int64_t window = metadata.integer("attention.sliding_window").value_or(0);
+  if (window <= 0 || window >= config["max_position_embeddings"].get<int64_t>()) return;
+  metadata.refuse(
+      "attention.sliding_window",
+      " is ",
+      window,
+      "; windows are supported in GGUF files of gemma3 only, and in Hugging Face directories");
+}
+
+// Every how many layers one sees everything, or which layers have a window.
+void read_window_pattern(json& config, const Metadata& metadata) {
+  const std::vector<int64_t> pattern =
+      metadata.integers("attention.sliding_window_pattern").value_or(std::vector<int64_t>{6});
+  if (pattern.size() == 1) {
+    config["sliding_window_pattern"] = pattern.front();
     return;
   }
-  const auto type = metadata.string("rope.scaling.type");
-  if (!type || *type == "none") return;
-  json scaling = {{"rope_type", std::string(*type)}};
-  if (const auto factor = metadata.number("rope.scaling.factor")) scaling["factor"] = *factor;
-  if (const auto context = metadata.number("rope.scaling.original_context_length")) {
-    scaling["original_max_position_embeddings"] = *context;
-  }
-  if (const auto attention = metadata.number("rope.scaling.attn_factor"))
-    scaling["attention_factor"] = *attention;
-  if (const auto fast = metadata.number("rope.scaling.yarn_beta_fast"))
-    scaling["beta_fast"] = *fast;
-  if (const auto slow = metadata.number("rope.scaling.yarn_beta_slow"))
-    scaling["beta_slow"] = *slow;
-  config["rope_scaling"] = scaling;
+  json& types = config["layer_types"] = json::array();
+  for (const int64_t windowed : pattern)
+    types.push_back(windowed != 0 ? "sliding_attention" : "full_attention");
 }
 
 void read_gemma3(json& config, const Metadata& metadata) {
   config["model_type"] = "gemma3_text";
   config["hidden_activation"] = "gelu_pytorch_tanh";
-  config["sliding_window"] = metadata.integer("attention.sliding_window").value_or(512);
-  config["sliding_window_pattern"] = 6;
+  config["sliding_window"] = metadata.required("attention.sliding_window");
+  read_window_pattern(config, metadata);
   // The 27B model alone scales queries by hidden_size / heads; it is known by its 62 layers.
   const bool largest = config["num_hidden_layers"] == 62;
   config["query_pre_attn_scalar"] =
@@ -123,8 +197,15 @@ json gguf_config(const GgufFile& file) {
                kUnsupported,
                file.path().string(),
                ": rotary embedding of a part of each head is not supported");
+  const auto value_length = metadata.integer("attention.value_length");
+  if (value_length && *value_length != config["head_dim"])
+    metadata.refuse("attention.value_length", " is ", *value_length, ", not the length of a key");
   read_rope(config, metadata, file);
-  if (metadata.architecture() == "gemma3") read_gemma3(config, metadata);
+  if (metadata.architecture() == "gemma3") {
+    read_gemma3(config, metadata);
+  } else {
+    refuse_window(config, metadata);
+  }
   return config;
 }
 

@@ -5,10 +5,14 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "io/json_text.h"
+
 namespace precis {
 
-// Throws kNotFound if there is no such file, kBadWeights if it is not JSON.
-nlohmann::json read_json(const std::filesystem::path& path);
+// The value of a JSON file. Throws kNotFound if there is no such file, kBadWeights naming the file
+// and the place of the fault if it is not JSON or beyond the limits of json_text.h.
+nlohmann::json read_json(const std::filesystem::path& path,
+                         JsonNumbers numbers = JsonNumbers::kPython);
 
 // The bytes of a file. Throws as MappedFile::open.
 std::string read_file(const std::filesystem::path& path);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "io/json_text.h"
 #include "io/mapped_file.h"
 
 namespace precis {
@@ -21,20 +22,8 @@ using Visit = std::function<void(const nlohmann::json& object, int64_t line)>;
 using Progress = std::function<void(double)>;
 
 // Far over any text; a small compressed file can hold a line of any length.
-constexpr size_t kLongestLine = size_t{1} << 28;
+constexpr size_t kLongestLine = kMaxJsonBytes;
 constexpr int64_t kLinesBetweenReports = 64;
-
-// What the parser says of a line that is no JSON, without its own prefix.
-std::string syntax_error(std::string_view line) {
-  try {
-    const nlohmann::json never = nlohmann::json::parse(line);
-  } catch (const nlohmann::json::exception& error) {
-    const std::string_view text = error.what();
-    const size_t prefix = text.find("column ");
-    return std::string(text.substr(prefix == std::string_view::npos ? 0 : prefix));
-  }
-  return {};
-}
 
 std::string name_of(const nlohmann::json& value) {
   return concat(value.is_array() ? "an " : "a ", value.type_name());
@@ -85,14 +74,16 @@ class LineVisitor {
   void visit_line(std::string_view line) {
     ++number_;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
-    const auto parsed = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    JsonFault fault;
+    const nlohmann::json parsed = parse_json(line, JsonNumbers::kFinite, &fault);
     PRECIS_CHECK(parsed.is_object(),
                  kInvalidArgument,
                  path_.string(),
                  ": line ",
                  number_,
                  " is not a JSON object in UTF-8: ",
-                 parsed.is_discarded() ? syntax_error(line) : concat("it is ", name_of(parsed)));
+                 parsed.is_discarded() ? concat("column ", fault.column, ": ", fault.reason)
+                                       : concat("it is ", name_of(parsed)));
     visit_(parsed, number_);
   }
 

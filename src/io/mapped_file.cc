@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -46,6 +47,21 @@ size_t regular_file_size(const FileDescriptor& file, const std::filesystem::path
   return static_cast<size_t>(status.st_size);
 }
 
+// A few lines of text: which version, which hash, "size" and the bytes of the file itself.
+void refuse_lfs_pointer(std::string_view text, const std::filesystem::path& path) {
+  constexpr size_t kLongestPointer = 1024;
+  constexpr std::string_view kStart = "version https://git-lfs.github.com/spec/", kSize = "\nsize ";
+  if (text.size() >= kLongestPointer || !text.starts_with(kStart)) return;
+  const size_t size = text.find(kSize);
+  std::string_view digits = size == std::string_view::npos ? "" : text.substr(size + kSize.size());
+  digits = digits.substr(0, digits.find_first_not_of("0123456789"));
+  fail(ErrorKind::kBadWeights,
+       path.string(),
+       ": a Git LFS pointer, which stands in place of the file itself",
+       digits.empty() ? "" : concat(" (", digits, " bytes)"),
+       "; fetch that with \"git lfs pull\"");
+}
+
 }  // namespace
 
 MappedFile MappedFile::open(const std::filesystem::path& path) {
@@ -58,6 +74,7 @@ MappedFile MappedFile::open(const std::filesystem::path& path) {
     void* address = ::mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, file.number(), 0);
     if (address == MAP_FAILED) fail_to_read(path, errno);
     mapping->address = address;
+    refuse_lfs_pointer({static_cast<const char*>(address), mapping->size}, path);
   }
   return MappedFile(std::move(mapping));
 }

@@ -14,7 +14,8 @@ namespace precis {
 class MappedFile {
  public:
   // Throws kNotFound if there is no such file, kInvalidArgument if it cannot be read or is not a
-  // regular file.
+  // regular file, kBadWeights if it is a Git LFS pointer, which stands where a file was not
+  // fetched.
   static MappedFile open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const;

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "io/in_quotes.h"
 #include "io/memory_contents.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
@@ -19,14 +20,13 @@ struct Joined {
 };
 
 void check_same_model(const Memory& memory, const Memory& first) {
-  const std::string &own = memory.provenance().model_fingerprint,
-                    &wanted = first.provenance().model_fingerprint;
-  PRECIS_CHECK(own == wanted,
+  const Provenance &own = memory.provenance(), &wanted = first.provenance();
+  PRECIS_CHECK(own.model_fingerprint == wanted.model_fingerprint,
                kInvalidArgument,
                "memory: made for model ",
-               own,
+               model_in_words(own.model_fingerprint, own.model_name),
                ", the first one for ",
-               wanted);
+               model_in_words(wanted.model_fingerprint, wanted.model_name));
   PRECIS_CHECK(memory.hidden_size() == first.hidden_size(),
                kInvalidArgument,
                "memory: rows of ",
@@ -101,6 +101,10 @@ std::vector<NamedRows> named_rows(const MemoryTensors& memory) {
   return {{"keys", plain(cached.keys)}, {"values", plain(cached.values)}};
 }
 
+std::string model_in_words(const std::string& fingerprint, const std::string& name) {
+  return name.empty() ? fingerprint : concat(fingerprint, " (", in_quotes(name), ")");
+}
+
 int64_t num_memory_tokens(const MemoryTensors& memory) {
   if (const auto* soft = std::get_if<SoftTokens>(&memory)) return soft->embeddings.size(0);
   return std::get<CachedTokens>(memory).keys.size(2);
@@ -121,21 +125,33 @@ int64_t Memory::bytes() const { return bytes_of(contents_->tensors); }
 
 const Provenance& Memory::provenance() const { return contents_->provenance; }
 
-std::string Memory::content_hash() const {
+std::string rows_hash(const MemoryTensors& memory) {
   Hasher hasher;
-  for (const NamedRows& rows : named_rows(contents_->tensors)) {
+  for (const NamedRows& rows : named_rows(memory)) {
     const StoredTensor stored = to_stored(rows.name, rows.tensor);
     hasher.add(stored.name);
     hasher.add(stored.dtype);
     for (const int64_t size : stored.shape) hasher.add(size);
     hasher.add(stored.bytes);
   }
-  if (const auto* cached = std::get_if<CachedTokens>(&contents_->tensors)) {
+  if (const auto* cached = std::get_if<CachedTokens>(&memory)) {
     hasher.add(cached->first_position);
     hasher.add(cached->next_position);
     // Memories of before there were sinks keep their hash.
     if (cached->num_sinks > 0) hasher.add(precis::concat("sinks ", cached->num_sinks));
   }
+  return hasher.hex();
+}
+
+std::string Memory::content_hash() const {
+  const Provenance& from = contents_->provenance;
+  Hasher hasher;
+  hasher.add(rows_hash(contents_->tensors));
+  hasher.add(from.method);
+  hasher.add(from.model_fingerprint);
+  hasher.add(from.compressor_fingerprint);
+  hasher.add(from.source_hash);
+  hasher.add(from.source_tokens);
   return hasher.hex();
 }
 
@@ -149,6 +165,7 @@ Memory Memory::concat(std::span<const Memory> memories) {
 Memory Memory::sum(std::span<const Memory> memories) {
   return translate_errors([&] {
     const Joined joined = join(memories);
+    if (memories.size() == 1) return memories.front();
     return memory_of(sum_of(joined.rows), joined.provenance);
   });
 }

@@ -67,14 +67,13 @@ void check_searchable(const Memory& memory) {
 }
 
 void check_alike(const Memory& memory, const Memory& first) {
-  const std::string &own = memory.provenance().model_fingerprint,
-                    &wanted = first.provenance().model_fingerprint;
-  PRECIS_CHECK(own == wanted,
+  const Provenance &own = memory.provenance(), &wanted = first.provenance();
+  PRECIS_CHECK(own.model_fingerprint == wanted.model_fingerprint,
                kInvalidArgument,
                "memory bank: the memory was made for model ",
-               in_quotes(own),
+               model_in_words(in_quotes(own.model_fingerprint), own.model_name),
                ", those inside for ",
-               in_quotes(wanted));
+               model_in_words(in_quotes(wanted.model_fingerprint), wanted.model_name));
   PRECIS_CHECK(memory.hidden_size() == first.hidden_size(),
                kInvalidArgument,
                "memory bank: the memory has rows of ",

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "io/drafts.h"
 #include "io/in_quotes.h"
 #include "io/json_file.h"
+#include "io/lock_file.h"
+#include "io/memory_contents.h"
 #include "io/safetensors.h"
 #include "io/translate_errors.h"
 #include "precis/memory_bank.h"
@@ -19,6 +23,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kIndex = "bank.json";
 constexpr std::string_view kFormat = "precis.memory_bank.1";
 constexpr std::string_view kFileStart = "memory-", kFileEnd = ".safetensors";
+constexpr std::chrono::minutes kPatience(1);  // for others that change the bank
 
 struct IndexRow {
   std::string name;
@@ -26,10 +31,10 @@ struct IndexRow {
 };
 
 // By all that the file says, so that a file is never overwritten by another memory while an index
-// names it.
+// names it. As earlier versions named theirs.
 std::string file_name_of(const Memory& memory) {
   Hasher hasher;
-  hasher.add(memory.content_hash());
+  hasher.add(rows_hash(memory.contents().tensors));
   const Provenance& from = memory.provenance();
   hasher.add(from.method);
   hasher.add(from.model_fingerprint);
@@ -112,14 +117,38 @@ Memory load_named(const fs::path& path) {
   return memory;
 }
 
+// Whether it was not there.
+bool make_directory(const fs::path& directory) {
+  std::error_code error;
+  const bool is_new = fs::create_directories(directory, error);
+  PRECIS_CHECK(
+      !error, kInvalidArgument, directory.string(), ": cannot be created: ", error.message());
+  return is_new;
+}
+
+MemoryBank load_or_make(const fs::path& directory) {
+  try {
+    return MemoryBank::load(directory);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNotFound) throw;
+    return {};
+  }
+}
+
+void update_locked(const fs::path& directory, const std::function<void(MemoryBank&)>& change) {
+  const LockFile lock(directory, kPatience);
+  remove_drafts(directory);
+  MemoryBank bank = load_or_make(directory);
+  change(bank);
+  bank.save(directory);
+}
+
 }  // namespace
 
 void MemoryBank::save(const fs::path& directory) const {
   translate_errors([&] {
-    std::error_code error;
-    fs::create_directories(directory, error);
-    PRECIS_CHECK(
-        !error, kInvalidArgument, directory.string(), ": cannot be created: ", error.message());
+    make_directory(directory);
+    std::error_code ignored;
     std::set<std::string> files;
     nlohmann::json rows = nlohmann::json::array();
     for (const std::string& name : names()) {
@@ -132,7 +161,7 @@ void MemoryBank::save(const fs::path& directory) const {
     const nlohmann::json index{{"format", kFormat}, {"memories", std::move(rows)}};
     write_text_file(directory / kIndex, index.dump(2) + "\n");
     for (const IndexRow& row : replaced) {
-      if (!files.contains(row.file)) fs::remove(directory / row.file, error);
+      if (!files.contains(row.file)) fs::remove(directory / row.file, ignored);
     }
   });
 }
@@ -155,6 +184,19 @@ MemoryBank MemoryBank::load(const fs::path& directory) {
       }
     }
     return bank;
+  });
+}
+
+void MemoryBank::update(const fs::path& directory, const std::function<void(MemoryBank&)>& change) {
+  translate_errors([&] {
+    const bool is_new = make_directory(directory);
+    try {
+      update_locked(directory, change);
+    } catch (...) {
+      std::error_code ignored;
+      if (is_new) fs::remove(directory, ignored);  // which others that fill it keep
+      throw;
+    }
   });
 }
 

@@ -23,4 +23,10 @@ struct NamedRows {
 
 std::vector<NamedRows> named_rows(const MemoryTensors& memory);
 
+// Of the rows and their positions, without the provenance: the content_hash of earlier versions.
+std::string rows_hash(const MemoryTensors& memory);
+
+// For messages: the model's fingerprint and, where it is known, its name.
+std::string model_in_words(const std::string& fingerprint, const std::string& name);
+
 }  // namespace precis

@@ -182,6 +182,7 @@ void Memory::save(const std::filesystem::path& path) const {
         {"source_hash", from.source_hash},
         {"source_tokens", std::to_string(from.source_tokens)},
         {"content_hash", content_hash()}};
+    if (!from.model_name.empty()) metadata["model_name"] = from.model_name;
     if (const auto* tokens = std::get_if<CachedTokens>(&contents_->tensors)) {
       metadata["first_position"] = std::to_string(tokens->first_position);
       metadata["next_position"] = std::to_string(tokens->next_position);
@@ -205,7 +206,8 @@ Memory Memory::load(const std::filesystem::path& path) {
                             reader.text("model_fingerprint"),
                             reader.text("compressor_fingerprint"),
                             reader.text("source_hash"),
-                            reader.integer("source_tokens")};
+                            reader.integer("source_tokens"),
+                            reader.text("model_name")};
     if (reader.holds("keys")) {
       contents->tensors = read_cached(reader);
       reader.refuse_others({"keys", "values", kLengths});
@@ -214,10 +216,11 @@ Memory Memory::load(const std::filesystem::path& path) {
       reader.refuse_others({"embeddings"});
     }
     Memory memory(std::move(contents));
-    PRECIS_CHECK(memory.content_hash() == reader.text("content_hash"),
+    const std::string hash = reader.text("content_hash");
+    PRECIS_CHECK(hash == memory.content_hash() || hash == rows_hash(memory.contents().tensors),
                  kBadWeights,
                  reader.origin(),
-                 ": the rows do not match their hash");
+                 ": the rows, or what is said of them, do not match their hash");
     return memory;
   });
 }

@@ -115,7 +115,11 @@ class HeaderReader final : public Json::json_sax_t {
     return true;
   }
 
-  bool null() override { unexpected("null"); }
+  // No metadata may be written as null.
+  bool null() override {
+    if (place_ == Place::kTop && name_ == kSafetensorsMetadataKey) return true;
+    unexpected("null");
+  }
   bool boolean(bool) override { unexpected("a boolean"); }
   bool number_integer(number_integer_t) override { unexpected("a negative number"); }
   bool number_float(number_float_t, const string_t&) override { unexpected("a fraction"); }

@@ -3,6 +3,7 @@
 
 #include <iomanip>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <vector>
 
 #include "base/check.h"
@@ -39,6 +40,12 @@ void write_shards(const std::filesystem::path& directory,
                   std::span<const ShardedTensor> tensors,
                   int64_t shard_bytes,
                   const std::function<at::Tensor(const std::string& name)>& make) {
+  const auto single = directory / "model.safetensors";
+  std::error_code ignored;
+  PRECIS_CHECK(!std::filesystem::exists(single, ignored),
+               kInvalidArgument,
+               single.string(),
+               ": is there, and would be read in place of the shards; choose another directory");
   const std::vector<Shard> shards = divide(tensors, shard_bytes);
   nlohmann::json files = nlohmann::json::object();
   uint64_t total = 0;

@@ -43,17 +43,11 @@ const DtypeName* find_dtype(std::string_view name) {
 
 class SafetensorsWeights final : public WeightSource {
  public:
+  // Of a tensor in several files, the last one counts.
   SafetensorsWeights(std::string origin, std::vector<SafetensorsFile> files)
       : origin_(std::move(origin)), files_(std::move(files)) {
     for (const SafetensorsFile& file : files_) {
-      for (const StoredTensor& tensor : file.tensors()) {
-        PRECIS_CHECK(tensors_.emplace(tensor.name, &tensor).second,
-                     kBadWeights,
-                     file.path().string(),
-                     ": tensor ",
-                     tensor.name,
-                     " stands in another shard too");
-      }
+      for (const StoredTensor& tensor : file.tensors()) tensors_[tensor.name] = &tensor;
     }
   }
 
@@ -152,28 +146,6 @@ std::set<std::string> shard_names(const std::filesystem::path& index) {
   return names;
 }
 
-void check_index(const std::filesystem::path& index, const WeightSource& weights) {
-  const nlohmann::json map = read_json(index)["weight_map"];
-  const auto names = weights.names();
-  const std::set<std::string> held(names.begin(), names.end());
-  for (const std::string& name : names) {
-    PRECIS_CHECK(map.contains(name),
-                 kBadWeights,
-                 index.string(),
-                 ": does not list ",
-                 name,
-                 ", which a shard holds");
-  }
-  for (const auto& [name, file] : map.items()) {
-    PRECIS_CHECK(held.contains(name),
-                 kBadWeights,
-                 index.string(),
-                 ": lists ",
-                 name,
-                 ", which no shard holds");
-  }
-}
-
 }  // namespace
 
 at::Tensor to_tensor(const StoredTensor& stored) {
@@ -207,16 +179,15 @@ StoredTensor to_stored(std::string name, const at::Tensor& tensor) {
 }
 
 std::shared_ptr<const WeightSource> safetensors_weights(const std::filesystem::path& directory) {
-  const auto index = directory / "model.safetensors.index.json";
+  const auto index = directory / "model.safetensors.index.json",
+             single = directory / "model.safetensors";
   std::error_code ignored;
-  if (!std::filesystem::exists(index, ignored))
-    return safetensors_file_weights(directory / "model.safetensors");
+  if (std::filesystem::is_regular_file(single, ignored) || !std::filesystem::exists(index, ignored))
+    return safetensors_file_weights(single);
   std::vector<SafetensorsFile> files;
   for (const std::string& name : shard_names(index))
     files.push_back(SafetensorsFile::open(directory / name));
-  auto weights = std::make_shared<SafetensorsWeights>(directory.string(), std::move(files));
-  check_index(index, *weights);
-  return weights;
+  return std::make_shared<SafetensorsWeights>(directory.string(), std::move(files));
 }
 
 std::shared_ptr<const WeightSource> safetensors_file_weights(const std::filesystem::path& file) {

@@ -14,9 +14,9 @@
 
 namespace precis {
 
-// The weights of a Hugging Face directory: model.safetensors, or the shards that
-// model.safetensors.index.json names. Throws kNotFound if neither is there, kBadWeights if index
-// and shards disagree.
+// The weights of a Hugging Face directory, read as transformers does: model.safetensors, whatever
+// index may stand beside it, or all tensors of the shards that model.safetensors.index.json names;
+// of a tensor in several shards, the last one's. Throws kNotFound if neither is there.
 std::shared_ptr<const WeightSource> safetensors_weights(const std::filesystem::path& directory);
 
 // The weights of one file.

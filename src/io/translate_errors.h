@@ -4,10 +4,34 @@
 #include <c10/util/Exception.h>
 
 #include <new>
+#include <string>
+#include <string_view>
 
 #include "precis/error.h"
 
 namespace precis {
+
+namespace detail {
+
+// libtorch's allocator for the CPU throws an error like any other: only its text tells.
+constexpr std::string_view kAllocator = "DefaultCPUAllocator: ";
+
+inline bool is_out_of_memory(const c10::Error& error) {
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         std::string_view(error.what_without_backtrace()).find(kAllocator) !=
+             std::string_view::npos;
+}
+
+// `reason` is what the allocator says.
+inline Error out_of_memory(std::string_view reason) {
+  const size_t place = reason.find(kAllocator);  // behind a place in libtorch's source
+  if (place != std::string_view::npos) reason.remove_prefix(place + kAllocator.size());
+  return Error(ErrorKind::kOutOfMemory,
+               "out of memory" + std::string(reason.empty() ? "" : ": ") + std::string(reason) +
+                   "; shorter texts, smaller batches and quantised weights take less");
+}
+
+}  // namespace detail
 
 // Runs `work` so that nothing but precis::Error comes out: the doors of the library go through
 // here.
@@ -18,10 +42,10 @@ auto translate_errors(const Work& work) -> decltype(work()) {
   } catch (const Error&) {
     throw;
   } catch (const std::bad_alloc&) {
-    throw Error(ErrorKind::kOutOfMemory, "out of memory");
-  } catch (const c10::OutOfMemoryError& error) {
-    throw Error(ErrorKind::kOutOfMemory, error.what_without_backtrace());
+    throw detail::out_of_memory("");
   } catch (const c10::Error& error) {
+    if (detail::is_out_of_memory(error))
+      throw detail::out_of_memory(error.what_without_backtrace());
     throw Error(ErrorKind::kInternal, error.what_without_backtrace());
   } catch (const std::exception& error) {
     throw Error(ErrorKind::kInternal, error.what());

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "io/check_model_keys.h"
+#include "models/config_reader.h"
 #include "models/rope_config.h"
 
 namespace precis {
@@ -12,65 +15,11 @@ namespace {
 
 using nlohmann::json;
 
-// Bounds on sizes: far above any model, low enough that products do not overflow.
-constexpr int64_t kLargestSize = int64_t{1} << 24;
-
-class ConfigReader {
- public:
-  ConfigReader(const json& config, const std::string& origin) : config_(config), origin_(origin) {}
-
-  bool has(const char* key) const { return config_.contains(key) && !config_.at(key).is_null(); }
-
-  int64_t size(const char* key) const {
-    PRECIS_CHECK(has(key), kBadWeights, origin_, ": ", key, " is missing");
-    return size(key, 0);
-  }
-  int64_t size(const char* key, int64_t otherwise) const {
-    if (!has(key)) return otherwise;
-    const json& value = config_.at(key);
-    PRECIS_CHECK(value.is_number_integer(), kBadWeights, origin_, ": ", key, " is not an integer");
-    const int64_t number = value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX
-                               ? INT64_MAX
-                               : value.get<int64_t>();
-    PRECIS_CHECK(number > 0 && number <= kLargestSize,
-                 kBadWeights,
-                 origin_,
-                 ": ",
-                 key,
-                 " is ",
-                 number,
-                 ", expected 1 to ",
-                 kLargestSize);
-    return number;
-  }
-  double number(const char* key, double otherwise) const {
-    if (!has(key)) return otherwise;
-    PRECIS_CHECK(config_.at(key).is_number(), kBadWeights, origin_, ": ", key, " is not a number");
-    return config_.at(key).get<double>();
-  }
-  bool flag(const char* key, bool otherwise) const {
-    if (!has(key)) return otherwise;
-    PRECIS_CHECK(
-        config_.at(key).is_boolean(), kBadWeights, origin_, ": ", key, " is not true or false");
-    return config_.at(key).get<bool>();
-  }
-  std::string text(const char* key, const std::string& otherwise) const {
-    if (!has(key)) return otherwise;
-    PRECIS_CHECK(config_.at(key).is_string(), kBadWeights, origin_, ": ", key, " is not a string");
-    return config_.at(key).get<std::string>();
-  }
-  const json& at(const char* key) const { return config_.at(key); }
-  const json& all() const { return config_; }
-  const std::string& origin() const { return origin_; }
-
- private:
-  const json& config_;
-  const std::string& origin_;
-};
-
-DecoderConfig::Activation activation(const ConfigReader& reader, const char* key) {
-  const std::string name = reader.text(key, "silu");
-  if (name == "silu") return DecoderConfig::Activation::kSilu;
+DecoderConfig::Activation activation(const ConfigReader& reader,
+                                     const char* key,
+                                     const std::string& otherwise) {
+  const std::string name = reader.text(key, otherwise);
+  if (name == "silu" || name == "swish") return DecoderConfig::Activation::kSilu;
   if (name == "gelu_pytorch_tanh") return DecoderConfig::Activation::kGeluTanh;
   fail(ErrorKind::kUnsupported,
        reader.origin(),
@@ -81,30 +30,25 @@ DecoderConfig::Activation activation(const ConfigReader& reader, const char* key
        "\" is not supported (known: silu, gelu_pytorch_tanh)");
 }
 
-DecoderConfig common(const ConfigReader& reader) {
-  DecoderConfig config;
-  config.vocab_size = reader.size("vocab_size");
-  config.hidden_size = reader.size("hidden_size");
-  config.num_layers = reader.size("num_hidden_layers");
-  config.num_heads = reader.size("num_attention_heads");
-  config.num_kv_heads = reader.size("num_key_value_heads", config.num_heads);
-  config.head_dim =
-      reader.size("head_dim", std::max<int64_t>(1, config.hidden_size / config.num_heads));
-  config.ffn_size = reader.size("intermediate_size");
-  config.context_length = reader.size("max_position_embeddings", 2048);
-  config.rms_norm_epsilon = reader.number("rms_norm_eps", 1e-6);
-  config.attention_scale = 1.0 / std::sqrt(static_cast<double>(config.head_dim));
-  config.activation = activation(reader, "hidden_act");
-  config.tied_head = reader.flag("tie_word_embeddings", false);
-  config.windowed.assign(config.num_layers, false);
-  PRECIS_CHECK(config.num_layers <= 1024,
-               kBadWeights,
-               reader.origin(),
-               ": num_hidden_layers is ",
-               config.num_layers);
+// What the class of an architecture in transformers takes where config.json has no such key.
+struct Defaults {
+  int64_t num_kv_heads = 0;  // 0: as many as attention heads
+  int64_t head_dim = 0;      // 0: hidden_size over attention heads
+  int64_t context_length = 0;
+  bool tied_head = false;
+};
+
+constexpr int64_t kDefaultWindow = 4096;
+
+int64_t num_kv_heads(const ConfigReader& reader, int64_t num_heads, int64_t otherwise) {
+  const bool as_many = otherwise == 0 || reader.is_null("num_key_value_heads");
+  return reader.size("num_key_value_heads", as_many ? num_heads : otherwise);
+}
+
+void check_heads(const DecoderConfig& config, const std::string& origin) {
   PRECIS_CHECK(config.num_heads % config.num_kv_heads == 0,
                kBadWeights,
-               reader.origin(),
+               origin,
                ": ",
                config.num_heads,
                " attention heads are no multiple of ",
@@ -112,10 +56,35 @@ DecoderConfig common(const ConfigReader& reader) {
                " key heads");
   PRECIS_CHECK(config.head_dim % 2 == 0 && config.head_dim <= 1024,
                kBadWeights,
-               reader.origin(),
+               origin,
                ": head_dim is ",
                config.head_dim,
                ", expected an even number up to 1024");
+}
+
+DecoderConfig common(const ConfigReader& reader, const Defaults& defaults) {
+  DecoderConfig config;
+  config.vocab_size = reader.size("vocab_size");
+  config.hidden_size = reader.size("hidden_size");
+  config.num_layers = reader.size("num_hidden_layers");
+  config.num_heads = reader.size("num_attention_heads");
+  config.num_kv_heads = num_kv_heads(reader, config.num_heads, defaults.num_kv_heads);
+  config.head_dim = reader.size("head_dim",
+                                defaults.head_dim > 0
+                                    ? defaults.head_dim
+                                    : std::max<int64_t>(1, config.hidden_size / config.num_heads));
+  config.ffn_size = reader.size("intermediate_size");
+  config.context_length = reader.size("max_position_embeddings", defaults.context_length);
+  config.rms_norm_epsilon = reader.number("rms_norm_eps", 1e-6);
+  config.attention_scale = 1.0 / std::sqrt(static_cast<double>(config.head_dim));
+  config.tied_head = reader.flag("tie_word_embeddings", defaults.tied_head);
+  config.windowed.assign(config.num_layers, false);
+  PRECIS_CHECK(config.num_layers <= 1024,
+               kBadWeights,
+               reader.origin(),
+               ": num_hidden_layers is ",
+               config.num_layers);
+  check_heads(config, reader.origin());
   PRECIS_CHECK(config.rms_norm_epsilon > 0 && config.rms_norm_epsilon < 1,
                kBadWeights,
                reader.origin(),
@@ -136,78 +105,118 @@ bool read_layer_types(const ConfigReader& reader, DecoderConfig& config) {
                " layers");
   for (int64_t i = 0; i < config.num_layers; ++i) {
     const bool sliding = types[i] == "sliding_attention";
-    PRECIS_CHECK(sliding || types[i] == "full_attention",
+    const bool full = types[i] == "full_attention" || types[i] == "attention";
+    PRECIS_CHECK(sliding || full,
                  kUnsupported,
                  reader.origin(),
                  ": layer type ",
-                 types[i].dump(),
-                 " is not supported");
+                 types[i].dump(-1, ' ', true, json::error_handler_t::replace),
+                 " is not supported (known: full_attention, sliding_attention)");
     config.windowed[i] = sliding;
   }
   return true;
 }
 
+bool has_windows(const DecoderConfig& config) {
+  return std::find(config.windowed.begin(), config.windowed.end(), true) != config.windowed.end();
+}
+
+void refuse_windows(const ConfigReader& reader, const DecoderConfig& config, const char* because) {
+  PRECIS_CHECK(!has_windows(config),
+               kUnsupported,
+               reader.origin(),
+               ": layer_types has layers of sliding_attention, but ",
+               because);
+}
+
+// How far layers with a window see, once it is known which those are.
+void read_window(const ConfigReader& reader, DecoderConfig& config) {
+  if (!has_windows(config)) return;
+  if (reader.is_null("sliding_window")) refuse_windows(reader, config, "sliding_window is null");
+  config.window = reader.size("sliding_window", kDefaultWindow);
+}
+
+// Rotary positions of all layers, or of those without a window, and how far they reach.
+void read_rope(const ConfigReader& reader, DecoderConfig& config, bool by_layer_type = false) {
+  config.rope = by_layer_type ? global_rope_config(reader.all(), config, reader.origin())
+                              : rope_config(reader.all(), config, reader.origin());
+  if (config.rope.scaling != RopeConfig::Scaling::kYarn) return;
+  // max_position_embeddings may be the window before YaRN, as in Qwen's instructions.
+  const double stretched = std::floor(config.rope.original_context * config.rope.factor);
+  const double limit = static_cast<double>(ConfigReader::kLargestSize);
+  config.context_length =
+      std::max(config.context_length, static_cast<int64_t>(std::min(stretched, limit)));
+}
+
 DecoderConfig llama(const ConfigReader& reader) {
-  DecoderConfig config = common(reader);
+  DecoderConfig config = common(reader, {.context_length = 2048});
+  config.activation = activation(reader, "hidden_act", "silu");
   config.qkv_bias = config.output_bias = reader.flag("attention_bias", false);
   config.mlp_bias = reader.flag("mlp_bias", false);
-  config.rope = rope_config(reader.all(), config, reader.origin());
+  read_layer_types(reader, config);
+  refuse_windows(reader, config, "architecture llama has none");
+  read_rope(reader, config);
   return config;
 }
 
 DecoderConfig mistral(const ConfigReader& reader) {
-  DecoderConfig config = llama(reader);
-  config.window = reader.size("sliding_window", 0);
-  config.windowed.assign(config.num_layers, config.window > 0);
+  DecoderConfig config = common(reader, {.num_kv_heads = 8, .context_length = 131072});
+  config.activation = activation(reader, "hidden_act", "silu");
+  read_rope(reader, config);
+  if (!read_layer_types(reader, config))
+    config.windowed.assign(config.num_layers, !reader.is_null("sliding_window"));
+  read_window(reader, config);
   return config;
 }
 
-DecoderConfig qwen(const ConfigReader& reader) {
-  DecoderConfig config = common(reader);
-  config.rope = rope_config(reader.all(), config, reader.origin());
-  if (!reader.flag("use_sliding_window", false)) return config;
-  config.window = reader.size("sliding_window", 4096);
-  if (read_layer_types(reader, config)) return config;
-  const int64_t first = reader.size("max_window_layers", 28);
-  for (int64_t i = first; i < config.num_layers; ++i) config.windowed[i] = true;
+DecoderConfig qwen(const ConfigReader& reader, int64_t head_dim) {
+  DecoderConfig config =
+      common(reader, {.num_kv_heads = 32, .head_dim = head_dim, .context_length = 32768});
+  config.activation = activation(reader, "hidden_act", "silu");
+  read_rope(reader, config);
+  const bool listed = read_layer_types(reader, config);
+  if (!reader.flag("use_sliding_window", false)) {
+    refuse_windows(reader, config, "use_sliding_window is not true");
+    return config;
+  }
+  if (!listed && !reader.is_null("sliding_window")) {
+    const int64_t first = reader.integer("max_window_layers", 28);
+    for (int64_t i = 0; i < config.num_layers; ++i) config.windowed[i] = i >= first;
+  }
+  read_window(reader, config);
   return config;
 }
 
 DecoderConfig qwen2(const ConfigReader& reader) {
-  DecoderConfig config = qwen(reader);
+  DecoderConfig config = qwen(reader, 0);
   config.qkv_bias = true;
   return config;
 }
 
 DecoderConfig qwen3(const ConfigReader& reader) {
-  DecoderConfig config = qwen(reader);
+  DecoderConfig config = qwen(reader, 128);
   config.qkv_bias = config.output_bias = reader.flag("attention_bias", false);
   config.qk_norm = true;
   return config;
 }
 
 DecoderConfig gemma3(const ConfigReader& reader) {
-  DecoderConfig config = common(reader);
-  for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
-    PRECIS_CHECK(!reader.has(key), kUnsupported, reader.origin(), ": ", key, " is not supported");
-  }
-  config.activation = reader.has("hidden_activation") ? activation(reader, "hidden_activation")
-                                                      : DecoderConfig::Activation::kGeluTanh;
-  config.tied_head = reader.flag("tie_word_embeddings", true);
+  DecoderConfig config = common(
+      reader, {.num_kv_heads = 4, .head_dim = 256, .context_length = 131072, .tied_head = true});
+  config.activation = activation(reader, "hidden_activation", "gelu_pytorch_tanh");
   config.qkv_bias = config.output_bias = reader.flag("attention_bias", false);
   config.qk_norm = config.sandwich_norms = config.norm_gain_is_offset = true;
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
   const double scalar = reader.number("query_pre_attn_scalar", 256.0);
   PRECIS_CHECK(scalar > 0, kBadWeights, reader.origin(), ": query_pre_attn_scalar is ", scalar);
   config.attention_scale = 1.0 / std::sqrt(scalar);
-  config.window = reader.size("sliding_window", 4096);
   if (!read_layer_types(reader, config)) {
-    const int64_t pattern =
-        reader.size("sliding_window_pattern", reader.size("_sliding_window_pattern", 6));
+    const int64_t pattern = reader.size("sliding_window_pattern", 6);
     for (int64_t i = 0; i < config.num_layers; ++i) config.windowed[i] = (i + 1) % pattern != 0;
   }
-  config.rope = rope_config(reader.all(), config, reader.origin(), "full_attention");
+  read_window(reader, config);
   config.local_rope = local_rope_config(reader.all(), config, reader.origin());
+  read_rope(reader, config, /*by_layer_type=*/true);
   return config;
 }
 
@@ -237,6 +246,7 @@ DecoderConfig read_config(const json& config, const std::string& origin) {
   const std::string type = reader.text("model_type", "");
   for (const Architecture& known : kArchitectures) {
     if (type != known.model_type) continue;
+    check_config_keys(config, known.name, origin);
     DecoderConfig result = known.read(reader);
     result.architecture = known.name;
     return result;

@@ -46,6 +46,7 @@ nlohmann::json config_of(const KnownShape& shape) {
           {"max_position_embeddings", shape.context_length},
           {"rope_theta", shape.rope_base},
           {"rms_norm_eps", shape.rms_norm_epsilon},
+          {"sliding_window", nullptr},
           {"tie_word_embeddings", shape.tied_head}};
 }
 

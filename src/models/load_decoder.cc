@@ -11,6 +11,18 @@
 #include "models/transformer.h"
 
 namespace precis {
+namespace {
+
+// What the directory or file is called, in UTF-8.
+std::string name_of(const std::filesystem::path& model) {
+  std::error_code ignored;
+  std::filesystem::path whole = std::filesystem::absolute(model, ignored).lexically_normal();
+  if (!whole.has_filename()) whole = whole.parent_path();  // "model/"
+  const nlohmann::json name = whole.filename().string();
+  return parse_json(name.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+}  // namespace
 
 std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
                                       c10::TensorOptions options,
@@ -23,11 +35,13 @@ std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
                ": no such file or directory");
   if (std::filesystem::is_directory(model, ignored)) {
     const auto path = model / "config.json";
-    const DecoderConfig config = decoder_config(read_json(path), path.string());
+    DecoderConfig config = decoder_config(read_json(path), path.string());
+    config.name = name_of(model);
     return load_transformer(config, Weights(safetensors_weights(model), stored), options, format);
   }
   auto file = std::make_shared<const GgufFile>(GgufFile::open(model));
-  const DecoderConfig config = decoder_config(gguf_config(*file), model.string());
+  DecoderConfig config = decoder_config(gguf_config(*file), model.string());
+  config.name = name_of(model);
   return load_transformer(config, Weights(gguf_weights(file), stored), options, format);
 }
 

@@ -16,9 +16,19 @@ bool is_present(const json& object, const std::string& key) {
   return object.contains(key) && !object.at(key).is_null();
 }
 
-// Null where the key is absent.
+// What Python takes for false, which transformers reads as not given.
+bool is_false(const json& value) {
+  return value.is_null() || value == false || value == 0 || value == "" ||
+         (value.is_structured() && value.empty());
+}
+
+bool is_given(const json& object, const std::string& key) {
+  return object.contains(key) && !is_false(object.at(key));
+}
+
+// Null where the key is not given.
 json object_at(const json& owner, const std::string& key, const std::string& origin) {
-  if (!is_present(owner, key)) return nullptr;
+  if (!is_given(owner, key)) return nullptr;
   PRECIS_CHECK(owner.at(key).is_object(), kBadWeights, origin, ": ", key, " is not an object");
   return owner.at(key);
 }
@@ -30,6 +40,11 @@ double number(const json& object, const char* key, double otherwise, const std::
   PRECIS_CHECK(
       std::isfinite(value) && value > 0, kBadWeights, origin, ": rope ", key, " is ", value);
   return value;
+}
+
+// 0 is no value either.
+double number_or(const json& object, const char* key, double otherwise, const std::string& origin) {
+  return is_given(object, key) ? number(object, key, otherwise, origin) : otherwise;
 }
 
 // Above 1, so that frequencies fall from one pair to the next and stay finite.
@@ -46,7 +61,7 @@ double yarn_attention_factor(const json& scaling, double factor, const std::stri
     return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
   };
   double otherwise = mscale(1.0);
-  if (scaling.contains("mscale") && scaling.contains("mscale_all_dim")) {
+  if (is_given(scaling, "mscale") && is_given(scaling, "mscale_all_dim")) {
     otherwise = mscale(number(scaling, "mscale", 1.0, origin)) /
                 mscale(number(scaling, "mscale_all_dim", 1.0, origin));
   }
@@ -85,82 +100,116 @@ Scaling scaling_of(const std::string& type, const std::string& origin) {
        "\" is not supported (known: default, linear, llama3, yarn)");
 }
 
+std::string type_of(const json& settings, const std::string& origin) {
+  for (const char* key : {"rope_type", "type"}) {
+    if (!is_present(settings, key)) continue;
+    PRECIS_CHECK(
+        settings.at(key).is_string(), kBadWeights, origin, ": rope ", key, " is not a string");
+    return settings.at(key).get<std::string>();
+  }
+  return "default";
+}
+
+void read_llama3(RopeConfig& rope, const json& settings, const std::string& origin) {
+  rope.low_frequency_factor = number(settings, "low_freq_factor", 1.0, origin);
+  rope.high_frequency_factor = number(settings, "high_freq_factor", 4.0, origin);
+  PRECIS_CHECK(rope.high_frequency_factor > rope.low_frequency_factor,
+               kBadWeights,
+               origin,
+               ": rope high_freq_factor is not above low_freq_factor");
+}
+
+void read_yarn(RopeConfig& rope, const json& settings, const std::string& origin) {
+  rope.beta_fast = number_or(settings, "beta_fast", 32.0, origin);
+  rope.beta_slow = number_or(settings, "beta_slow", 1.0, origin);
+  rope.attention_factor = yarn_attention_factor(settings, rope.factor, origin);
+  rope.truncate_correction = !settings.contains("truncate") || is_given(settings, "truncate");
+}
+
 void read_scaling(RopeConfig& rope,
-                  const json& scaling,
+                  const json& settings,
                   const DecoderConfig& decoder,
                   const std::string& origin) {
-  rope.scaling =
-      scaling_of(scaling.value("rope_type", scaling.value("type", std::string("default"))), origin);
+  rope.scaling = scaling_of(type_of(settings, origin), origin);
   if (rope.scaling == Scaling::kNone) return;
-  rope.original_context = number(scaling,
-                                 "original_max_position_embeddings",
-                                 static_cast<double>(decoder.context_length),
-                                 origin);
+  const auto context = static_cast<double>(decoder.context_length);
+  rope.original_context = number(settings, "original_max_position_embeddings", context, origin);
   if (rope.scaling == Scaling::kDivisors) {
-    rope.divisors = scaling.at("divisors").get<std::vector<float>>();
+    rope.divisors = settings.at("divisors").get<std::vector<float>>();
     check_divisors(rope.divisors, decoder.head_dim, origin);
     return;
   }
-  PRECIS_CHECK(is_present(scaling, "factor"), kBadWeights, origin, ": rope factor is missing");
-  rope.factor = number(scaling, "factor", 1.0, origin);
-  if (rope.scaling == Scaling::kLlama3) {
-    rope.low_frequency_factor = number(scaling, "low_freq_factor", 1.0, origin);
-    rope.high_frequency_factor = number(scaling, "high_freq_factor", 4.0, origin);
-    PRECIS_CHECK(rope.high_frequency_factor > rope.low_frequency_factor,
-                 kBadWeights,
-                 origin,
-                 ": rope high_freq_factor is not above low_freq_factor");
-  } else if (rope.scaling == Scaling::kYarn) {
-    rope.beta_fast = number(scaling, "beta_fast", 32.0, origin);
-    rope.beta_slow = number(scaling, "beta_slow", 1.0, origin);
-    rope.attention_factor = yarn_attention_factor(scaling, rope.factor, origin);
-    rope.truncate_correction = scaling.value("truncate", true);
-  }
+  // YaRN's factor may be left to the two windows, but only by a null.
+  const bool implied = rope.scaling == Scaling::kYarn && settings.contains("factor");
+  PRECIS_CHECK(
+      implied || is_present(settings, "factor"), kBadWeights, origin, ": rope factor is missing");
+  rope.factor = number(settings, "factor", context / rope.original_context, origin);
+  if (rope.scaling == Scaling::kLlama3) read_llama3(rope, settings, origin);
+  if (rope.scaling == Scaling::kYarn) read_yarn(rope, settings, origin);
 }
 
-RopeConfig read_rope(const json& theta_owner,
-                     const json& scaling,
+// Of settings that are one object; their missing base stands at `base_key` of config.json.
+RopeConfig read_rope(const json& settings,
+                     const json& config,
+                     const char* base_key,
                      double default_base,
                      const DecoderConfig& decoder,
                      const std::string& origin) {
   RopeConfig rope;
-  rope.base = base(theta_owner, "rope_theta", default_base, origin);
-  PRECIS_CHECK(number(theta_owner, "partial_rotary_factor", 1.0, origin) == 1.0,
+  rope.base = is_present(settings, "rope_theta") ? base(settings, "rope_theta", 0.0, origin)
+                                                 : base(config, base_key, default_base, origin);
+  PRECIS_CHECK(number(settings, "partial_rotary_factor", 1.0, origin) == 1.0,
                kUnsupported,
                origin,
                ": partial_rotary_factor is not supported");
-  if (scaling.is_object()) read_scaling(rope, scaling, decoder, origin);
+  read_scaling(rope, settings, decoder, origin);
   return rope;
 }
 
-// rope_parameters, or its entry for the layer type; null where the file is in the old spelling.
-json new_style(const json& config, const std::string& layer_type, const std::string& origin) {
+// Gemma 3's entry for a type of layer.
+json settings_for(const json& config, const std::string& layer_type, const std::string& origin) {
   const json all = object_at(config, "rope_parameters", origin);
-  return all.contains(layer_type) ? object_at(all, layer_type, origin) : all;
+  const json own = all.is_object() ? object_at(all, layer_type, origin) : json();
+  return own.is_object() ? own : json::object({{"rope_type", "default"}});
+}
+
+// transformers looks for `truncate` beside Gemma's entries, never in them.
+void move_truncate(json& settings, const json& config) {
+  settings.erase("truncate");
+  const auto all = config.find("rope_parameters");
+  if (all != config.end() && all->is_object() && all->contains("truncate"))
+    settings["truncate"] = all->at("truncate");
 }
 
 }  // namespace
 
 RopeConfig rope_config(const json& config,
                        const DecoderConfig& decoder,
-                       const std::string& origin,
-                       const std::string& layer_type) {
-  const double default_base = layer_type.empty() ? 10000.0 : 1e6;  // Gemma 3's global layers
-  const json parameters = new_style(config, layer_type, origin);
-  if (parameters.is_object())
-    return read_rope(parameters, parameters, default_base, decoder, origin);
+                       const std::string& origin) {
+  json settings = object_at(config, "rope_scaling", origin);
+  if (!settings.is_object()) settings = object_at(config, "rope_parameters", origin);
+  if (!settings.is_object()) settings = json::object();
+  const char* const original = "original_max_position_embeddings";
+  if (is_present(config, original)) settings[original] = config.at(original);
+  return read_rope(settings, config, "rope_theta", 10000.0, decoder, origin);
+}
+
+RopeConfig global_rope_config(const json& config,
+                              const DecoderConfig& decoder,
+                              const std::string& origin) {
+  json settings = settings_for(config, "full_attention", origin);
   const json scaling = object_at(config, "rope_scaling", origin);
-  return read_rope(config, scaling, default_base, decoder, origin);
+  if (scaling.is_object()) settings.update(scaling);
+  move_truncate(settings, config);
+  return read_rope(settings, config, "rope_theta", 1e6, decoder, origin);
 }
 
 RopeConfig local_rope_config(const json& config,
                              const DecoderConfig& decoder,
                              const std::string& origin) {
-  const json parameters = new_style(config, "sliding_attention", origin);
-  if (parameters.is_object()) return read_rope(parameters, parameters, 10000.0, decoder, origin);
-  RopeConfig rope;
-  rope.base = base(config, "rope_local_base_freq", 10000.0, origin);
-  return rope;
+  json settings = settings_for(config, "sliding_attention", origin);
+  move_truncate(settings, config);
+  return read_rope(settings, config, "rope_local_base_freq", 10000.0, decoder, origin);
 }
 
 }  // namespace precis

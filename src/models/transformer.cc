@@ -11,6 +11,9 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/pass_threads.h"
+#include "models/neutral_tensors.h"
+#include "models/tied_head.h"
 #include "nn/adapter.h"
 #include "nn/decoder_layer.h"
 #include "nn/linear.h"
@@ -81,11 +84,11 @@ class Transformer final : public Decoder {
     };
     // Four bits are too few for what is looked up, and for what every token goes through at last.
     // The largest matrix by far: where it is quantised, it is read a part at a time.
-    const auto table = [&](const Weights& from, const char* name) {
+    const auto table = [&](const char* name) {
       const std::vector<int64_t> shape{config.vocab_size, config.hidden_size};
-      if (bits == 0) return stored({from.take(name, shape), {}});
+      if (bits == 0) return stored({weights.take(name, shape), {}});
       const auto rows = [&](int64_t first, int64_t count) {
-        return from.take_rows(name, shape, first, count);
+        return weights.take_rows(name, shape, first, count);
       };
       const ops::WeightRows weight{shape[0], shape[1], rows};
       return nn::moved(naming(origin,
@@ -95,23 +98,23 @@ class Transformer final : public Decoder {
                        arena);
     };
     const Weights model = weights.scope("model");
-    embedding_ = table(model, "embed_tokens.weight");
+    config_.tied_head = has_tied_head(config, weights);
+    embedding_ = table(embedding_name(config_.tied_head, weights));
     for (int64_t i = 0; i < config.num_layers; ++i) {
       const Weights layer = model.scope(concat("layers.", i));
       nn::DecoderLayer& loaded = layers_.emplace_back(nn::load_decoder_layer(layer, config, i));
       for (nn::Linear* linear : {&loaded.qkv, &loaded.output, &loaded.gate_up, &loaded.down})
         *linear = stored(*linear);
-      layer.skip("self_attn.rotary_emb.inv_freq");  // older checkpoints store what the
-                                                    // configuration implies
     }
     final_norm_ = nn::load_gain(model, "norm", config.hidden_size, config);
-    head_ = config.tied_head ? embedding_ : table(weights, "lm_head.weight");
-    if (config.tied_head) weights.skip("lm_head.weight");
+    head_ = config_.tied_head ? embedding_ : table(kHeadName);
+    if (config_.tied_head) weights.skip(kHeadName);
     frequencies_ = ops::rotary_frequencies(config.rope, config.head_dim).to(options_.device());
     if (config.local_rope) {
       local_frequencies_ =
           ops::rotary_frequencies(*config.local_rope, config.head_dim).to(options_.device());
     }
+    skip_neutral_tensors(weights);
     refuse_leftovers(weights);
     step_model_ = nn::step_model(layers_, final_norm_, config_);
     if (options_.device().is_cuda()) {
@@ -143,6 +146,7 @@ class Transformer final : public Decoder {
                      const Adapter* adapter,
                      const LayerObserver* observer) const override {
     check_input(input, config_.hidden_size);
+    PassThreads threads;
     at::Tensor adapted;
     if (adapter != nullptr) {
       nn::check_adapter(*adapter, input, config_);
@@ -166,6 +170,7 @@ class Transformer final : public Decoder {
     for (const nn::DecoderLayer& layer : layers_) {
       const bool last = layer.index + 1 == std::ssize(layers_);
       x = layer.forward(x, pass, last ? input.wanted_rows : at::Tensor());
+      threads.adapt();
     }
     return ops::rms_norm(x, final_norm_, config_.rms_norm_epsilon);
   }
@@ -242,20 +247,6 @@ class Transformer final : public Decoder {
   static bool are_distinct(const DecoderInput& input) {
     const std::vector<int64_t>& sequences = input.cache_sequences;
     return std::set<int64_t>(sequences.begin(), sequences.end()).size() == sequences.size();
-  }
-
-  static void refuse_leftovers(const Weights& weights) {
-    const std::vector<std::string> unread = weights.unread();
-    if (unread.empty()) return;
-    std::string names;
-    for (size_t i = 0; i < unread.size() && i < 8; ++i) names += (i ? ", " : "") + unread[i];
-    fail(ErrorKind::kBadWeights,
-         weights.source().origin(),
-         ": ",
-         unread.size(),
-         " tensors that the architecture has no use for: ",
-         names,
-         unread.size() > 8 ? ", ..." : "");
   }
 
   template <typename Measure>

@@ -20,7 +20,7 @@
 namespace precis::nn {
 namespace {
 
-enum class Side { kNone, kHidden, kFfn };
+enum class Side { kNone, kHidden, kKeys, kFfn };
 
 struct LayerPart {
   const char* name;
@@ -33,8 +33,8 @@ constexpr LayerPart kLayerParts[] = {
     {"cross_input_layernorm", &CrossAttentionLayer::digest_norm, Side::kHidden, Side::kNone},
     {"context_layernorm", &CrossAttentionLayer::context_norm, Side::kHidden, Side::kNone},
     {"cross_attn.q_proj", &CrossAttentionLayer::query, Side::kHidden, Side::kHidden},
-    {"cross_attn.k_proj", &CrossAttentionLayer::key, Side::kHidden, Side::kHidden},
-    {"cross_attn.v_proj", &CrossAttentionLayer::value, Side::kHidden, Side::kHidden},
+    {"cross_attn.k_proj", &CrossAttentionLayer::key, Side::kKeys, Side::kHidden},
+    {"cross_attn.v_proj", &CrossAttentionLayer::value, Side::kKeys, Side::kHidden},
     {"cross_attn.o_proj", &CrossAttentionLayer::output, Side::kHidden, Side::kHidden},
     {"post_attention_layernorm", &CrossAttentionLayer::mlp_norm, Side::kHidden, Side::kNone},
     {"mlp.gate_proj", &CrossAttentionLayer::gate, Side::kFfn, Side::kHidden},
@@ -49,7 +49,10 @@ std::string name_of(const LayerPart& part, int64_t layer) {
 }
 
 std::vector<int64_t> shape_of(const LayerPart& part, const DigestNetSize& size) {
-  const auto width = [&](Side side) { return side == Side::kFfn ? size.ffn : size.hidden; };
+  const auto width = [&](Side side) {
+    if (side == Side::kFfn) return size.ffn;
+    return side == Side::kKeys && size.key_width > 0 ? size.key_width : size.hidden;
+  };
   if (part.in == Side::kNone) return {width(part.out)};
   return {width(part.out), width(part.in)};
 }
@@ -75,13 +78,11 @@ ops::RotaryTable at_positions(const ops::RotaryTable& table, const at::Tensor& p
   return {table.cos.index_select(0, positions), table.sin.index_select(0, positions)};
 }
 
-double attention_scale(int64_t hidden, const DigestShape& shape) {
-  return 1.0 / std::sqrt(static_cast<double>(hidden / shape.num_heads));
-}
+double attention_scale(int64_t head_dim) { return 1.0 / std::sqrt(static_cast<double>(head_dim)); }
 
-// [..., hidden] -> [..., heads, head_dim]
-at::Tensor heads_of(const at::Tensor& x, const DigestShape& shape) {
-  return x.unflatten(-1, {shape.num_heads, x.size(-1) / shape.num_heads});
+// [..., heads * head_dim] -> [..., heads, head_dim]
+at::Tensor heads_of(const at::Tensor& x, int64_t head_dim) {
+  return x.unflatten(-1, {x.size(-1) / head_dim, head_dim});
 }
 
 // Positions of the digests of one text, [num_digests] int64.
@@ -167,16 +168,16 @@ at::Tensor reference::cross_attention(const CrossAttentionLayer& layer,
                                       const at::Tensor& digests,
                                       const at::Tensor& seen,
                                       const DigestShape& shape) {
-  const int64_t hidden = digests.size(2), queries = digests.size(1);
+  const int64_t head_dim = digests.size(2) / shape.num_heads, queries = digests.size(1);
   const int64_t length[] = {seen.size(1) - queries};
   const auto positions = packed_positions(length, queries, shape, seen.device());
-  const auto all = rotary_table(positions.count, hidden / shape.num_heads, shape, seen.options());
+  const auto all = rotary_table(positions.count, head_dim, shape, seen.options());
   const auto table = at_positions(all, positions.rows), last = at_positions(all, positions.digests);
   const auto norm = [&](const at::Tensor& x, const at::Tensor& gain) {
     return ops::reference::rms_norm(x, gain, shape.rms_norm_epsilon);
   };
   const auto project = [&](const at::Tensor& x, const at::Tensor& weight) {
-    return heads_of(at::linear(x, weight), shape);
+    return heads_of(at::linear(x, weight), head_dim);
   };
   const at::Tensor context = norm(seen, layer.context_norm);
   const at::Tensor q =
@@ -184,7 +185,7 @@ at::Tensor reference::cross_attention(const CrossAttentionLayer& layer,
   const at::Tensor k = ops::reference::rotary(project(context, layer.key), table);
   const at::Tensor v = project(context, layer.value);
   const at::Tensor attended = ops::reference::attention(
-      q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), {attention_scale(hidden, shape), 0});
+      q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), {attention_scale(head_dim), 0});
   const at::Tensor middle = digests + at::linear(attended.transpose(1, 2).flatten(2), layer.output);
   const at::Tensor y = norm(middle, layer.mlp_norm);
   const at::Tensor gated = at::silu(at::linear(y, layer.gate)) * at::linear(y, layer.up);
@@ -220,6 +221,7 @@ DigestReader::DigestReader(const DigestNet& net,
                        ops::PackedWeight(at::cat({layer.gate, layer.up}, 0).to(dtype)),
                        ops::PackedWeight(layer.down.to(dtype))});
   }
+  key_width_ = net.layers.front().key.size(0);
   norm_ = net.norm;
   unit_gain_ = at::ones_like(net.norm);
   key_value_ = ops::PackedWeight(at::cat(key_value, 0));
@@ -236,10 +238,9 @@ at::Tensor DigestReader::query_of(const Layer& layer, const at::Tensor& digests)
   return layer.query(ops::rms_norm(digests, layer.digest_norm, shape_.rms_norm_epsilon));
 }
 
-// One projection of all rows, [num_rows, heads, head_dim].
+// One projection of all rows, [num_rows, key heads, head_dim].
 at::Tensor DigestReader::columns(const at::Tensor& rows, int64_t index) const {
-  const int64_t hidden = digests_.size(1);
-  return heads_of(rows.narrow(1, index * hidden, hidden), shape_);
+  return heads_of(rows.narrow(1, index * key_width_, key_width_), head_dim());
 }
 
 ops::PackedSequences DigestReader::packed(std::span<const int64_t> lengths) const {
@@ -258,7 +259,7 @@ at::Tensor DigestReader::attend(const at::Tensor& q,
                                 const at::Tensor& v,
                                 std::span<const int64_t> lengths,
                                 const ops::PackedSequences& sequences) const {
-  const ops::AttentionOptions options{attention_scale(digests_.size(1), shape_), 0};
+  const ops::AttentionOptions options{attention_scale(head_dim()), 0};
   if (sequences.queries_there.defined())
     return ops::packed_attention(q, k, v, sequences, options).flatten(1, 2);
   const int64_t num_texts = std::ssize(lengths);
@@ -292,8 +293,7 @@ at::Tensor DigestReader::after_attention(const Layer& layer,
 
 at::Tensor DigestReader::read(const at::Tensor& rows, std::span<const int64_t> lengths) const {
   const auto positions = packed_positions(lengths, num_digests(), shape_, rows.device());
-  const auto table = rotary_table(
-      positions.count, digests_.size(1) / shape_.num_heads, shape_, digests_.options());
+  const auto table = rotary_table(positions.count, head_dim(), shape_, digests_.options());
   const auto of_rows = at_positions(table, positions.rows),
              of_digests = at_positions(table, positions.digests);
   const int64_t num_texts = std::ssize(lengths);
@@ -302,7 +302,7 @@ at::Tensor DigestReader::read(const at::Tensor& rows, std::span<const int64_t> l
   for (int64_t i = 0; i < std::ssize(layers_); ++i) {
     const at::Tensor query =
         i == 0 ? first_query_.repeat({num_texts, 1}) : query_of(layers_[i], state);
-    const at::Tensor q = ops::rotary(heads_of(query, shape_), of_digests);
+    const at::Tensor q = ops::rotary(heads_of(query, head_dim()), of_digests);
     const at::Tensor k = ops::rotary(columns(rows, 2 * i), of_rows);
     const at::Tensor attended = attend(q, k, columns(rows, 2 * i + 1), lengths, sequences);
     state = after_attention(layers_[i], state, attended);

@@ -24,16 +24,17 @@ struct DigestShape {
 };
 
 // One layer of IC-Former (Wang et al., Findings of EMNLP 2024, arXiv 2406.13618, section 3): digest
-// states read the context and the initial digests, then pass a gated MLP. No biases.
+// states read the context and the initial digests, then pass a gated MLP. No biases. Key and value
+// heads may be fewer than query heads: then neighbours share one.
 struct CrossAttentionLayer {
   at::Tensor digest_norm;   // [hidden] gain, as are all norms
   at::Tensor context_norm;  // of what is read
   at::Tensor mlp_norm;
   at::Tensor query;  // [hidden, hidden]
-  at::Tensor key;
+  at::Tensor key;    // [key_width, hidden]
   at::Tensor value;
-  at::Tensor output;
-  at::Tensor gate;  // [ffn, hidden]
+  at::Tensor output;  // [hidden, hidden]
+  at::Tensor gate;    // [ffn, hidden]
   at::Tensor up;
   at::Tensor down;  // [hidden, ffn]
 };
@@ -47,6 +48,7 @@ struct DigestNetSize {
   int64_t num_layers = 0;
   int64_t hidden = 0;
   int64_t ffn = 0;
+  int64_t key_width = 0;  // numbers of all key heads; 0: hidden
 };
 
 // A net whose tensors `make` gives, asked for by their published names ("norm.weight",
@@ -122,6 +124,7 @@ class DigestReader {
   };
 
   int64_t num_digests() const { return digests_.size(0); }
+  int64_t head_dim() const { return digests_.size(1) / shape_.num_heads; }
   at::Tensor query_of(const Layer& layer, const at::Tensor& digests) const;
   at::Tensor columns(const at::Tensor& rows, int64_t index) const;
   at::Tensor attend(const at::Tensor& q,
@@ -139,7 +142,8 @@ class DigestReader {
   std::vector<Layer> layers_;
   at::Tensor norm_;
   at::Tensor unit_gain_;         // [hidden] ones
-  ops::PackedWeight key_value_;  // [2 * num_layers * hidden, hidden], context gains multiplied in
+  int64_t key_width_;            // numbers of all key heads of a layer
+  ops::PackedWeight key_value_;  // [2 * layers * key_width, hidden], context gains multiplied in
   at::Tensor digests_;           // [k, hidden]
   at::Tensor digest_rows_;       // [k, row_width()]
   at::Tensor first_query_;       // [k, hidden] of layer 0, before rotation

@@ -45,14 +45,32 @@ size_t strip_right(std::string_view text, size_t end, size_t limit) {
   return end;
 }
 
+// The trusted ranges of a text, asked for from left to right.
+class TrustedRanges {
+ public:
+  explicit TrustedRanges(std::span<const ByteRange> ranges) : rest_(ranges) {}
+
+  // The trusted range that `position` lies in, or an empty one.
+  ByteRange around(size_t position) {
+    while (!rest_.empty() && rest_.front().end <= position) rest_ = rest_.subspan(1);
+    if (rest_.empty() || rest_.front().begin > position) return {position, position};
+    return rest_.front();
+  }
+
+ private:
+  std::span<const ByteRange> rest_;
+};
+
 // Appends the tokens found from left to right inside `range`.
-void find_tokens(const TextMatcher& matcher,
+void find_tokens(const TokenMatcher& matcher,
                  std::string_view text,
                  ByteRange range,
+                 TrustedRanges& trusted,
                  std::vector<TextPiece>& found) {
   size_t limit = range.begin;  // the end of the token before
   for (size_t position = range.begin; position < range.end;) {
-    const AddedToken* token = matcher.longest_at(text, {position, range.end});
+    const ByteRange around = trusted.around(position);
+    const AddedToken* token = matcher.longest_at(text, {position, range.end}, around.end);
     if (token == nullptr) {
       ++position;
       continue;
@@ -60,22 +78,24 @@ void find_tokens(const TextMatcher& matcher,
     ByteRange place = {position, position + token->text.size()};
     position = place.end;
     if (token->single_word && touches_word(text, place)) continue;
-    if (token->strip_left) place.begin = strip_left(text, place.begin, limit);
-    if (token->strip_right) place.end = strip_right(text, place.end, range.end);
+    const size_t first = token->special ? std::max(limit, around.begin) : limit;
+    const size_t last = token->special ? std::min(range.end, around.end) : range.end;
+    if (token->strip_left) place.begin = strip_left(text, place.begin, first);
+    if (token->strip_right) place.end = strip_right(text, place.end, last);
     found.push_back({place, token->id});
     position = limit = place.end;
   }
 }
 
-// What of `range` lies between the pieces that begin in it.
-std::vector<ByteRange> gaps(ByteRange range, std::span<const TextPiece> pieces) {
+// What of a text lies between pieces of it.
+std::vector<ByteRange> gaps(std::span<const TextPiece> pieces, size_t size) {
   std::vector<ByteRange> left;
+  size_t position = 0;
   for (const TextPiece& piece : pieces) {
-    if (piece.range.begin < range.begin || piece.range.begin >= range.end) continue;
-    left.push_back({range.begin, piece.range.begin});
-    range.begin = piece.range.end;
+    left.push_back({position, piece.range.begin});
+    position = piece.range.end;
   }
-  left.push_back(range);
+  left.push_back({position, size});
   return left;
 }
 
@@ -93,16 +113,22 @@ std::vector<TextPiece> with_text_between(std::span<const TextPiece> tokens, size
 
 }  // namespace
 
-TextMatcher::TextMatcher(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
+TokenMatcher::TokenMatcher(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
   // A broken text could only be found by cutting a character of a valid one in two.
   std::erase_if(tokens_,
                 [](const AddedToken& token) { return token.text.empty() || !is_utf8(token.text); });
   std::sort(tokens_.begin(), tokens_.end(), [](const AddedToken& a, const AddedToken& b) {
     return a.text < b.text;
   });
+  for (const AddedToken& token : tokens_) {
+    begins_[static_cast<unsigned char>(token.text.front())] = true;
+  }
 }
 
-const AddedToken* TextMatcher::longest_at(std::string_view text, ByteRange range) const {
+const AddedToken* TokenMatcher::longest_at(std::string_view text,
+                                           ByteRange range,
+                                           size_t special_end) const {
+  if (!begins_[static_cast<unsigned char>(text[range.begin])]) return nullptr;
   const AddedToken* longest = nullptr;
   auto first = tokens_.begin();
   auto last = tokens_.end();
@@ -116,7 +142,9 @@ const AddedToken* TextMatcher::longest_at(std::string_view text, ByteRange range
         first, last, [&](const AddedToken& token) { return at(token) < byte; });
     last = std::partition_point(
         first, last, [&](const AddedToken& token) { return at(token) == byte; });
-    if (first != last && first->text.size() == depth + 1) longest = &*first;
+    const size_t end = range.begin + depth + 1;
+    const bool is_whole = first != last && first->text.size() == depth + 1;
+    if (is_whole && (!first->special || end <= special_end)) longest = &*first;
   }
   return longest;
 }
@@ -126,20 +154,21 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens)
 
 std::vector<TextPiece> AddedTokens::split(std::string_view text,
                                           std::span<const ByteRange> trusted) const {
-  std::vector<TextPiece> found;
-  for (const ByteRange& range : trusted) {
-    std::vector<TextPiece> early;
-    find_tokens(early_, text, range, early);
-    std::vector<TextPiece> late;
-    for (const ByteRange& gap : gaps(range, early)) find_tokens(late_, text, gap, late);
-    std::merge(
-        early.begin(),
-        early.end(),
-        late.begin(),
-        late.end(),
-        std::back_inserter(found),
-        [](const TextPiece& a, const TextPiece& b) { return a.range.begin < b.range.begin; });
+  std::vector<TextPiece> early;
+  TrustedRanges for_early(trusted);
+  find_tokens(early_, text, {0, text.size()}, for_early, early);
+  std::vector<TextPiece> late;
+  TrustedRanges for_late(trusted);
+  for (const ByteRange& gap : gaps(early, text.size())) {
+    find_tokens(late_, text, gap, for_late, late);
   }
+  std::vector<TextPiece> found;
+  std::merge(early.begin(),
+             early.end(),
+             late.begin(),
+             late.end(),
+             std::back_inserter(found),
+             [](const TextPiece& a, const TextPiece& b) { return a.range.begin < b.range.begin; });
   return with_text_between(found, text.size());
 }
 

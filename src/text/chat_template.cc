@@ -48,13 +48,13 @@ Value make_message(Budget& budget, const ChatMessage& message) {
   const int role_source = is_word(message.role) ? MarkedText::kTemplate : MarkedText::kContext;
   const jinja::Dict fields = read_object(budget, message.fields_json, "chat message: fields");
   jinja::Dict dict;
-  dict.set(Text("role"), Text(message.role, role_source));
-  dict.set(Text("content"), join_parts(budget, message.content));
+  dict.set(budget, Text("role"), Text(message.role, role_source));
+  dict.set(budget, Text("content"), join_parts(budget, message.content));
   for (const auto& [name, value] : fields.entries()) {
     const std::string_view key = name.as<Text>()->bytes();
     const bool is_taken = key == "role" || (key == "content" && !message.content.empty());
     PRECIS_CHECK(!is_taken, kInvalidArgument, "chat message: the fields repeat the ", key);
-    dict.set(name, value);
+    dict.set(budget, name, value);
   }
   return make_dict(budget, std::move(dict));
 }

@@ -41,7 +41,8 @@ struct ChatTemplateContext {
 };
 
 // A model's Jinja chat template. Rendering keeps the origin of every byte, so that text from users
-// can be kept from becoming special tokens. The Jinja subset: output, if/elif/else, for (with if,
+// can be kept from becoming special tokens; only numbers have none, so that digits which a template
+// makes of a user's text are the template's. The Jinja subset: output, if/elif/else, for (with if,
 // else, loop.*, break and continue), set (namespaces and block form too), with, macros, filters,
 // tests, slices, comparisons, arithmetic, white space control (trim_blocks and lstrip_blocks as
 // transformers sets them). Templates are hostile: nesting, steps, memory and output are limited.

@@ -28,6 +28,29 @@ void fill_bytes(std::vector<Token>& tokens) {
   }
 }
 
+// Files of before April 2024 do not say how their text is cut into words. Guessing would give other
+// ids than the model was trained with.
+std::vector<SplitRule> read_split_rules(const GgufFile& file) {
+  const std::string origin = file.path().string();
+  const auto name = file.string("tokenizer.ggml.pre");
+  PRECIS_CHECK(
+      name,
+      kUnsupported,
+      origin,
+      ": there is no tokenizer.ggml.pre, which names the way of splitting text into words; "
+      "convert the model anew, or add the name with gguf-new-metadata --pre-tokenizer");
+  const auto split_rules = split_rules_of_gguf_name(*name);
+  PRECIS_CHECK(split_rules,
+               kUnsupported,
+               origin,
+               ": tokenizer.ggml.pre ",
+               in_quotes(*name),
+               " is not a way of splitting text that Precis knows (known: ",
+               known_gguf_names(),
+               ")");
+  return *split_rules;
+}
+
 BpeRules rules_of(const std::vector<SplitRule>& split_rules) {
   BpeRules rules;
   rules.pre_tokenizer = PreTokenizer(split_rules);
@@ -43,24 +66,17 @@ BpeRules rules_of(const std::vector<SplitRule>& split_rules) {
 
 std::unique_ptr<Tokenizer> make_gguf_bpe_tokenizer(const GgufFile& file) {
   const std::string origin = file.path().string();
-  const std::string_view name = file.string("tokenizer.ggml.pre").value_or("");
-  const auto split_rules = split_rules_of_gguf_name(name);
-  PRECIS_CHECK(split_rules,
-               kUnsupported,
-               origin,
-               ": tokenizer.ggml.pre ",
-               in_quotes(name),
-               " is not a way of splitting text that Precis knows");
+  const auto split_rules = read_split_rules(file);
   GgufTokens tokens = read_gguf_tokens(file);
   fill_bytes(tokens.tokens);
-  const bool is_llama3 = split_rules->back() == SplitRule::kLlama3;
+  const bool is_llama3 = split_rules.back() == SplitRule::kLlama3;
   const SpecialTokens special = read_gguf_special_tokens(file, tokens, is_llama3);
   AddedTokens added(
       added_tokens_of(tokens, {GgufTokenType::kControl, GgufTokenType::kUserDefined}));
   Vocabulary vocabulary(std::move(tokens.tokens), origin);
   const auto merges = read_merges(file, vocabulary);
   TokenizerParts parts{std::move(vocabulary), std::move(added), special};
-  return std::make_unique<BpeTokenizer>(std::move(parts), rules_of(*split_rules), merges);
+  return std::make_unique<BpeTokenizer>(std::move(parts), rules_of(split_rules), merges);
 }
 
 }  // namespace precis

@@ -84,6 +84,7 @@ std::vector<AddedToken> added_tokens_of(const GgufTokens& tokens,
     AddedToken token;
     token.id = static_cast<TokenId>(i);
     token.text = tokens.tokens[i].name;
+    token.special = tokens.tokens[i].role == TokenRole::kSpecial;
     added.push_back(std::move(token));
   }
   return added;
@@ -113,6 +114,9 @@ SpecialTokens read_gguf_special_tokens(const GgufFile& file,
   SpecialTokens special;
   special.bos = read_gguf_id(file, "tokenizer.ggml.bos_token_id", tokens);
   special.eos = read_gguf_id(file, "tokenizer.ggml.eos_token_id", tokens);
+  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    if (const auto id = read_gguf_id(file, key, tokens)) special.stops.push_back(*id);
+  }
   const bool add_bos = file.boolean("tokenizer.ggml.add_bos_token").value_or(add_bos_by_default);
   const bool add_eos = file.boolean("tokenizer.ggml.add_eos_token").value_or(false);
   special.add_bos = add_bos && special.bos;

@@ -29,7 +29,7 @@ struct GgufTokens {
 };
 GgufTokens read_gguf_tokens(const GgufFile& file);
 
-// The tokens of some types, to be cut out of trusted text by their names.
+// The tokens of some types, to be cut out of texts by their names.
 std::vector<AddedToken> added_tokens_of(const GgufTokens& tokens,
                                         std::initializer_list<GgufTokenType> types);
 

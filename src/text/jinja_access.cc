@@ -31,18 +31,17 @@ void check_supported(const Value& object, std::string_view name) {
   PRECIS_CHECK(!object.is<Text>() || !is_known, kUnsupported, "str.", name, " is not supported");
 }
 
-Value missing(const Value& object, std::string_view name) {
-  constexpr size_t kMaxShown = 80;
+Value missing(Budget& budget, const Value& object, std::string_view name) {
   return make_undefined(
-      concat("'", type_name(object), "' has no attribute '", name.substr(0, kMaxShown), "'"));
+      budget, "'" + std::string(type_name(object)) + "' has no attribute '" + shown(name) + "'");
 }
 
-Value neighbour(const Loop& loop, size_t index) {
+Value neighbour(Budget& budget, const Loop& loop, size_t index) {
   if (index < loop.items->items.size()) return loop.items->items[index];
-  return make_undefined("the loop has no such item");
+  return make_undefined(budget, "the loop has no such item");
 }
 
-Value loop_attribute(const Loop& loop, std::string_view name) {
+Value loop_attribute(Budget& budget, const Loop& loop, std::string_view name) {
   const size_t length = loop.items->items.size();
   if (name == "index") return loop.index + 1;
   if (name == "index0") return loop.index;
@@ -53,12 +52,13 @@ Value loop_attribute(const Loop& loop, std::string_view name) {
   if (name == "revindex0") return length - loop.index - 1;
   if (name == "depth") return 1;  // of recursive loops, which are not supported
   if (name == "depth0") return 0;
-  if (name == "nextitem") return neighbour(loop, loop.index + 1);
-  if (name == "previtem") return neighbour(loop, loop.index - 1);  // wraps around to no item
+  if (name == "nextitem") return neighbour(budget, loop, loop.index + 1);
+  if (name == "previtem")
+    return neighbour(budget, loop, loop.index - 1);  // wraps around to no item
   if (name == "cycle" || name == "changed") {
     fail(ErrorKind::kUnsupported, "loop.", name, " is not supported");
   }
-  return make_undefined(concat("the loop has no attribute '", name, "'"));
+  return make_undefined(budget, "the loop has no attribute '" + shown(name) + "'");
 }
 
 // Jinja's sandbox hides what would change a value.
@@ -79,11 +79,12 @@ const Value* find_attribute(Budget& budget,
                             const Value& object,
                             std::string_view name,
                             Value& storage) {
-  if (const auto* space = object.as<Namespace*>()) return (*space)->attributes.find(name);
+  if (const auto* space = object.as<Namespace*>()) return (*space)->attributes.find(budget, name);
   if (const Loop* loop = object.object<Loop>()) {
-    storage = loop_attribute(*loop, name);
+    storage = loop_attribute(budget, *loop, name);
   } else if (changes_its_object(object, name)) {
-    storage = make_undefined(concat("the sandbox has no '", name, "': it would change a value"));
+    storage = make_undefined(
+        budget, "the sandbox has no '" + std::string(name) + "': it would change a value");
   } else if (const Transform* method = find_method(object, name)) {
     budget.touch(sizeof(Method));
     storage = std::make_shared<const Method>(Method{object, method});
@@ -99,18 +100,20 @@ size_t as_index(int64_t index, int64_t length) {
   return inside ? static_cast<size_t>(from_start) : std::numeric_limits<size_t>::max();
 }
 
+Text characters(Budget& budget, const Text& text, size_t begin, size_t end) {
+  constexpr size_t kLongest = 4;  // bytes of a character: those up to `end` are counted twice
+  budget.touch(text.is_ascii() ? 0 : 2 * std::min(kLongest * end, text.bytes().size()));
+  return substring(budget, text, text.byte_offset(begin), text.byte_offset(end));
+}
+
 const Value* find_item(Budget& budget, const Value& object, const Value& key, Value& storage) {
-  if (const auto* dict = object.object<Dict>()) {
-    return is_hashable(key) ? dict->find(key) : nullptr;
-  }
+  if (const auto* dict = object.object<Dict>()) return dict->find_if_hashable(budget, key);
   int64_t index = 0;
   if (!as_integer(key, index)) return nullptr;
   const size_t place = as_index(index, length_of(object));
   if (place == std::numeric_limits<size_t>::max()) return nullptr;
   if (const Text* text = object.as<Text>()) {
-    const size_t begin = text->byte_offset(place);
-    budget.touch(text->is_ascii() ? 0 : begin);
-    storage = substring(budget, *text, begin, text->byte_offset(place + 1));
+    storage = characters(budget, *text, place, place + 1);
     return &storage;
   }
   const auto* sequence = object.object<Sequence>();
@@ -153,11 +156,9 @@ void for_each_place(const Bounds& bounds, Visit visit) {
 }
 
 Text slice_text(Budget& budget, const Text& text, const Bounds& bounds) {
-  budget.touch(text.is_ascii() ? 0 : text.bytes().size());
   if (bounds.step == 1) {
-    const size_t begin = text.byte_offset(static_cast<size_t>(bounds.start));
-    const size_t end = text.byte_offset(static_cast<size_t>(std::max(bounds.start, bounds.stop)));
-    return substring(budget, text, begin, end);
+    const int64_t stop = std::max(bounds.start, bounds.stop);
+    return characters(budget, text, static_cast<size_t>(bounds.start), static_cast<size_t>(stop));
   }
   const SequencePtr characters = iterate(budget, text);
   TextBuilder out(budget);
@@ -168,13 +169,13 @@ Text slice_text(Budget& budget, const Text& text, const Bounds& bounds) {
 }  // namespace
 
 bool contains(Budget& budget, const Value& container, const Value& item) {
-  if (const auto* dict = container.object<Dict>()) return dict->find(item) != nullptr;
+  if (const auto* dict = container.object<Dict>()) return dict->find(budget, item) != nullptr;
   if (const Text* text = container.as<Text>()) {
     const Text* part = item.as<Text>();
     if (!part) refuse_operand("in <string>", item);
     return !find_all(budget, text->bytes(), part->bytes(), 1).empty();
   }
-  const SequencePtr sequence = iterate(budget, container);
+  const SequencePtr sequence = open_sequence(budget, container);
   return std::any_of(sequence->items.begin(), sequence->items.end(), [&](const Value& other) {
     return equals(budget, other, item);
   });
@@ -185,9 +186,9 @@ Value attribute(Budget& budget, const Value& object, std::string_view name) {
   Value storage;
   if (const Value* found = find_attribute(budget, object, name, storage)) return *found;
   const auto* dict = object.object<Dict>();
-  const Value* entry = dict ? dict->find(name) : nullptr;
+  const Value* entry = dict ? dict->find(budget, name) : nullptr;
   check_supported(object, name);
-  return entry ? *entry : missing(object, name);
+  return entry ? *entry : missing(budget, object, name);
 }
 
 Value subscript(Budget& budget, const Value& object, const Value& key) {
@@ -195,9 +196,9 @@ Value subscript(Budget& budget, const Value& object, const Value& key) {
   Value storage;
   if (const Value* found = find_item(budget, object, key, storage)) return *found;
   const Text* name = key.as<Text>();
-  if (!name) return missing(object, to_text(budget, key).bytes());
+  if (!name) return missing(budget, object, to_text(budget, key).bytes());
   const Value* found = find_attribute(budget, object, name->bytes(), storage);
-  return found ? *found : missing(object, name->bytes());
+  return found ? *found : missing(budget, object, name->bytes());
 }
 
 Value slice(

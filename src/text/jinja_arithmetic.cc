@@ -177,6 +177,8 @@ Value calculate_others(Budget& budget,
 
 }  // namespace
 
+std::span<const std::string_view> arithmetic_symbols() { return kSymbols; }
+
 Value calculate(Budget& budget, Arithmetic operation, const Value& left, const Value& right) {
   if (!is_number(left) || !is_number(right)) {
     return calculate_others(budget, operation, left, right);

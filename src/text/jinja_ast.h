@@ -64,7 +64,7 @@ struct Conditional {
 
 struct CallArguments {
   std::vector<Expression> positional;
-  std::vector<std::pair<std::string, ExpressionPtr>> named;
+  std::vector<std::pair<Text, ExpressionPtr>> named;
   ExpressionPtr more_positional;  // *expression, or null
   ExpressionPtr more_named;       // **expression, or null
 };

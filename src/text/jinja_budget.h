@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <bit>
 #include <cstddef>
 
 #include "base/check.h"
@@ -8,7 +9,9 @@
 namespace precis::jinja {
 
 // What one rendering may use. Templates arrive inside model files, so a hostile one has to end in
-// an Error, after a bounded time and with bounded memory.
+// an Error, after a bounded time and with bounded memory. Every loop whose length depends on data
+// is charged before it runs, by what it costs: a byte is about what is copied in a nanosecond, a
+// step what an expression takes.
 class Budget {
  public:
   static constexpr size_t kMaxSteps = 10'000'000;
@@ -23,6 +26,19 @@ class Budget {
   void touch(size_t bytes) {
     bytes_ += bytes;
     PRECIS_CHECK(bytes_ <= kMaxBytes, kInvalidArgument, "more than ", kMaxBytes, " bytes of work");
+  }
+  size_t steps() const { return steps_; }
+  size_t bytes() const { return bytes_; }
+
+  // Bytes that are looked at one character after the other, which takes longer than copying.
+  void scan(size_t bytes) {
+    constexpr size_t kPerByte = 8;
+    touch(kPerByte * bytes);
+  }
+  // Finding a key among `count` others that are in order.
+  void search(size_t key_bytes, size_t count) {
+    constexpr size_t kPerComparison = 16;
+    touch(key_bytes + kPerComparison * (1 + static_cast<size_t>(std::bit_width(count))));
   }
 
  private:

@@ -27,16 +27,17 @@ Bound::Bound(std::string_view callee,
   }
 }
 
-void Bound::place(const std::pair<std::string, Value>& named,
+void Bound::place(const std::pair<Text, Value>& named,
                   std::initializer_list<std::string_view> parameters) {
-  const auto found = std::find(parameters.begin(), parameters.end(), named.first);
+  const std::string_view name = named.first.bytes();
+  const auto found = std::find(parameters.begin(), parameters.end(), name);
   PRECIS_CHECK(found != parameters.end(),
                kInvalidArgument,
                callee_,
                ": has no parameter called ",
-               named.first);
+               shown(name));
   const Value*& slot = values_[static_cast<size_t>(found - parameters.begin())];
-  PRECIS_CHECK(!slot, kInvalidArgument, callee_, ": the argument ", named.first, " is given twice");
+  PRECIS_CHECK(!slot, kInvalidArgument, callee_, ": the argument ", name, " is given twice");
   slot = &named.second;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,11 +24,11 @@ struct Environment {
 };
 
 // Throws for a name that begins with an underscore, as transformers does.
-void set_attribute(Namespace& space, std::string_view name, const Value& value);
+void set_attribute(Budget& budget, Namespace& space, const Text& name, const Value& value);
 
 struct Arguments {
   std::vector<Value> positional;
-  std::vector<std::pair<std::string, Value>> named;
+  std::vector<std::pair<Text, Value>> named;
 };
 
 // Arguments in the order of a callee's parameters, as Python binds them. A missing one is null.
@@ -47,7 +48,7 @@ class Bound {
   bool is_given(size_t parameter) const;              // and is not none
 
  private:
-  void place(const std::pair<std::string, Value>& named,
+  void place(const std::pair<Text, Value>& named,
              std::initializer_list<std::string_view> parameters);
 
   std::string callee_;
@@ -75,14 +76,22 @@ struct Method {
 
 // Null for a name that Precis does not have.
 const Transform* find_filter(std::string_view name);
-const Transform* find_sequence_filter(std::string_view name);
 const Test* find_test(std::string_view name);
 const Function* find_function(std::string_view name);
 const Transform* find_method(const Value& self, std::string_view name);
-const Transform* find_text_method(std::string_view name);
 
-template <typename Row, size_t num_rows>
-const Row* find_row(const Row (&rows)[num_rows], std::string_view name) {
+// All that there is, by kind. What any of them makes of a text keeps the origin of its bytes; a
+// number has none.
+std::span<const Transform> value_filters();
+std::span<const Transform> sequence_filters();
+std::span<const Transform> text_methods();
+std::span<const Transform> dict_methods();
+std::span<const Transform> list_methods();
+std::span<const Test> tests();
+std::span<const Function> functions();
+
+template <typename Row>
+const Row* find_row(std::span<const Row> rows, std::string_view name) {
   for (const Row& row : rows) {
     if (row.name == name) return &row;
   }

@@ -54,6 +54,14 @@ struct Moment {
 
 std::string format_field(const Moment& moment, char field, bool pads) {
   const size_t two = pads ? 2 : 1;
+  const auto joined = [&moment](std::string_view fields, char between) {
+    std::string text;
+    for (const char part : fields) text += format_field(moment, part, true) + between;
+    text.pop_back();
+    return text;
+  };
+  if (pads && field == 'F') return joined("Ymd", '-');
+  if (pads && field == 'T') return joined("HMS", ':');
   switch (field) {
     case 'Y':
       return std::to_string(moment.year());
@@ -92,39 +100,23 @@ std::string format_field(const Moment& moment, char field, bool pads) {
   }
 }
 
-// What some fields stand for.
-std::string expand(std::string_view format) {
-  std::string expanded;
-  for (size_t i = 0; i < format.size(); ++i) {
-    const char field = format[i] == '%' && i + 1 < format.size() ? format[++i] : '\0';
-    if (field == 'F') {
-      expanded += "%Y-%m-%d";
-    } else if (field == 'T') {
-      expanded += "%H:%M:%S";
-    } else if (field) {
-      expanded += std::string{'%', field};
-    } else {
-      expanded += format[i];
-    }
-  }
-  return expanded;
-}
-
 }  // namespace
 
 Text format_date(Budget& budget, std::chrono::sys_seconds time, const Text& format) {
   const Moment moment(time);
-  budget.touch(format.bytes().size());
-  const std::string expanded = expand(format.bytes());
+  const std::string_view bytes = format.bytes();
+  budget.scan(bytes.size());
   TextBuilder out(budget);
-  for (size_t i = 0; i < expanded.size(); ++i) {
-    if (expanded[i] != '%' || i + 1 == expanded.size()) {
-      out.add(std::string_view(expanded).substr(i, 1));
-      continue;
-    }
-    const bool pads = expanded[++i] != '-';
-    if (!pads && i + 1 < expanded.size()) ++i;
-    out.add(format_field(moment, expanded[i], pads));
+  for (size_t i = 0; i < bytes.size();) {
+    const size_t mark = std::min(bytes.find('%', i), bytes.size() - 1);
+    const bool is_field = bytes[mark] == '%' && mark + 1 < bytes.size();
+    out.add(format, i, is_field ? mark : mark + 1);
+    i = mark + 1;
+    if (!is_field) continue;
+    const bool pads = bytes[i] != '-';
+    if (!pads && i + 1 < bytes.size()) ++i;
+    out.add(format_field(moment, bytes[i], pads), format.source_at(i));
+    ++i;
   }
   return out.take();
 }

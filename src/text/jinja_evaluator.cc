@@ -24,13 +24,15 @@ Value Evaluator::evaluate(const Expression& expression) {
   return value;
 }
 
-Value Evaluator::look_up(std::string_view name) const {
+Value Evaluator::look_up(std::string_view name) {
+  constexpr size_t kPerFrame = 8;
   for (const Frame* frame = frame_.get(); frame; frame = frame->parent.get()) {
+    budget().touch(kPerFrame + name.size());
     const auto found = frame->names.find(name);
     if (found != frame->names.end()) return found->second;
   }
   if (const Function* function = find_function(name)) return function;
-  return make_undefined(concat("'", name, "' is undefined"));
+  return make_undefined(budget(), "'" + shown(name) + "' is undefined");
 }
 
 Value Evaluator::visit(const Name& name) { return look_up(name.name); }
@@ -45,7 +47,7 @@ Value Evaluator::visit(const DictLiteral& literal) {
   Dict dict;
   for (size_t i = 0; i < literal.keys.size(); ++i) {
     const Value key = evaluate(literal.keys[i]);
-    dict.set(key, evaluate(literal.values[i]));
+    dict.set(budget(), key, evaluate(literal.values[i]));
   }
   return make_dict(budget(), std::move(dict));
 }
@@ -118,7 +120,7 @@ Value Evaluator::visit(const Logic& logic) {
 Value Evaluator::visit(const Conditional& conditional) {
   if (is_true(evaluate(*conditional.condition))) return evaluate(*conditional.chosen);
   if (conditional.otherwise) return evaluate(*conditional.otherwise);
-  return make_undefined("the inline if is false and has no else");
+  return make_undefined(budget(), "the inline if is false and has no else");
 }
 
 Value Evaluator::visit(const Chain& chain) { return follow(evaluate(*chain.base), chain.links); }
@@ -175,7 +177,6 @@ Arguments Evaluator::evaluate(const CallArguments& call) {
   }
   if (call.more_positional) {
     const SequencePtr more = iterate(budget(), evaluate(*call.more_positional));
-    budget().touch(more->items.size() * sizeof(Value));
     arguments.positional.insert(arguments.positional.end(), more->items.begin(), more->items.end());
   }
   if (call.more_named) add_more_named(evaluate(*call.more_named), arguments);
@@ -187,8 +188,8 @@ void Evaluator::add_more_named(const Value& value, Arguments& arguments) {
   if (!dict) refuse_operand("**", value);
   for (const auto& [key, argument] : dict->entries()) {
     if (!key.is<Text>()) refuse_operand("** with a key", key);
-    budget().touch(key.as<Text>()->bytes().size() + sizeof(Value));
-    arguments.named.emplace_back(key.as<Text>()->bytes(), argument);
+    budget().touch(sizeof(Text) + sizeof(Value));
+    arguments.named.emplace_back(*key.as<Text>(), argument);
   }
 }
 
@@ -215,37 +216,48 @@ Value Evaluator::call_macro(const Macro& macro, const Arguments& arguments) {
   return text;
 }
 
+Value Evaluator::default_of(const MacroDefinition& macro, size_t parameter) {
+  const size_t num_without = macro.parameters.size() - macro.defaults.size();
+  if (parameter >= num_without) return evaluate(macro.defaults[parameter - num_without]);
+  return make_undefined(budget(),
+                        "parameter '" + shown(macro.parameters[parameter]) + "' was not provided");
+}
+
 void Evaluator::bind_parameters(const MacroDefinition& macro, const Arguments& arguments) {
-  const size_t num_parameters = macro.parameters.size();
-  PRECIS_CHECK(arguments.positional.size() <= num_parameters,
+  const std::vector<Value>& positional = arguments.positional;
+  PRECIS_CHECK(positional.size() <= macro.parameters.size(),
                kInvalidArgument,
                "macro ",
-               macro.name,
+               shown(macro.name),
                ": takes at most ",
-               num_parameters,
+               macro.parameters.size(),
                " arguments");
-  auto named = arguments.named;
-  for (size_t i = 0; i < num_parameters; ++i) {
+  constexpr size_t kPerName = 16;
+  std::vector<const std::pair<Text, Value>*> named;  // that no parameter has taken
+  for (const auto& argument : arguments.named) named.push_back(&argument);
+  for (size_t i = 0; i < macro.parameters.size(); ++i) {
     const std::string& name = macro.parameters[i];
-    const auto found = std::find_if(
-        named.begin(), named.end(), [&](const auto& argument) { return argument.first == name; });
-    Value value = make_undefined(concat("parameter '", name, "' was not provided"));
-    if (i < arguments.positional.size()) {
-      value = arguments.positional[i];
+    budget().touch((1 + named.size()) * (kPerName + name.size()));
+    const auto found = std::find_if(named.begin(), named.end(), [&](const auto* argument) {
+      return argument->first.bytes() == name;
+    });
+    Value value;
+    if (i < positional.size()) {
+      value = positional[i];
     } else if (found != named.end()) {
-      value = found->second;
+      value = (*found)->second;
       named.erase(found);
-    } else if (num_parameters - i <= macro.defaults.size()) {
-      value = evaluate(macro.defaults[macro.defaults.size() - (num_parameters - i)]);
+    } else {
+      value = default_of(macro, i);
     }
     frame_->names.insert_or_assign(name, std::move(value));
   }
   PRECIS_CHECK(named.empty(),
                kInvalidArgument,
                "macro ",
-               macro.name,
+               shown(macro.name),
                ": unexpected argument ",
-               named.front().first);
+               shown(named.front()->first.bytes()));
 }
 
 }  // namespace precis::jinja

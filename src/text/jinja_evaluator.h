@@ -61,6 +61,7 @@ class Evaluator {
   Value call(const Value& callee, const Arguments& arguments);
   Value call_macro(const Macro& macro, const Arguments& arguments);
   void bind_parameters(const MacroDefinition& macro, const Arguments& arguments);
+  Value default_of(const MacroDefinition& macro, size_t parameter);
 
   Flow execute(const Body& body);
   Flow visit(const Output& output);
@@ -78,7 +79,7 @@ class Evaluator {
   void run_loop(const For& loop, const SequencePtr& items);
   void assign(const Target& target, const Value& value);
   void unpack(const Target& target, const Value& value);
-  Value look_up(std::string_view name) const;
+  Value look_up(std::string_view name);
 
   // Runs a body with names of its own, and returns what it writes.
   Flow execute_in_scope(const Body& body);

@@ -36,7 +36,8 @@ Value replace_filter(Environment& environment, const Value& input, const Argumen
   const int64_t limit = bound.is_given(2) ? bound.integer(2, -1) : -1;
   const Text old = to_text(budget, *bound[0]);
   const Text with = to_text(budget, *bound[1]);
-  return replace(budget, to_text(budget, input), old.bytes(), with, limit).with_markup(false);
+  return replace(budget, to_text(budget, input), old.bytes(), with, limit)
+      .with_markup(budget, false);
 }
 
 Value string_filter(Environment& environment, const Value& input, const Arguments& arguments) {
@@ -46,7 +47,7 @@ Value string_filter(Environment& environment, const Value& input, const Argument
 
 Value safe(Environment& environment, const Value& input, const Arguments& arguments) {
   const Bound bound("safe", arguments, {});
-  return to_text(environment.budget, input).with_markup(true);
+  return to_text(environment.budget, input).with_markup(environment.budget, true);
 }
 
 Value escape(Environment& environment, const Value& input, const Arguments& arguments) {
@@ -79,7 +80,8 @@ Value length(Environment&, const Value& input, const Arguments& arguments) {
 Value attr(Environment& environment, const Value& input, const Arguments& arguments) {
   const Bound bound("attr", arguments, {"name"}, 1);
   if (input.is<DictPtr>() && !find_method(input, bound.text(0).bytes())) {
-    return make_undefined(concat("no attribute '", bound.text(0).bytes().substr(0, 80), "'"));
+    return make_undefined(environment.budget,
+                          "no attribute '" + shown(bound.text(0).bytes()) + "'");
   }
   return attribute(environment.budget, input, bound.text(0).bytes());
 }
@@ -103,18 +105,21 @@ Value indent(Environment& environment, const Value& input, const Arguments& argu
   const Text text = concatenate(budget, *input.as<Text>(), Text("\n"));
   TextBuilder out(budget);
   bool is_first = true;
-  for (const Text& line : split_lines(budget, text)) {
-    if (!is_first) out.add("\n");
-    if (is_first ? bound.truth(1, false) : bound.truth(2, false) || !line.empty()) out.add(by);
-    out.add(line);
+  int break_source = MarkedText::kTemplate;  // of the line break before
+  for (const Text& line : split_lines(budget, text, true)) {
+    const size_t size = size_without_break(line.bytes());
+    if (!is_first) out.add("\n", break_source);
+    if (is_first ? bound.truth(1, false) : bound.truth(2, false) || size > 0) out.add(by);
+    out.add(line, 0, size);
+    break_source = line.source_at(size);
     is_first = false;
   }
   return out.take(input.as<Text>()->is_markup());
 }
 
-std::optional<std::string> json_indent(Budget& budget, const Bound& bound) {
+std::optional<Text> json_indent(Budget& budget, const Bound& bound) {
   if (!bound.is_given(1)) return std::nullopt;
-  return std::string(indentation(budget, *bound[1]).bytes());
+  return indentation(budget, *bound[1]);
 }
 
 // A pair: between items, and between a key and its value.
@@ -123,15 +128,15 @@ void set_separators(JsonStyle& style, const Value& pair) {
   const bool fits = separators && separators->items.size() == 2 &&
                     separators->items[0].is<Text>() && separators->items[1].is<Text>();
   if (!fits) refuse_operand("tojson: separators", pair);
-  style.item_separator = separators->items[0].as<Text>()->bytes();
-  style.key_separator = separators->items[1].as<Text>()->bytes();
+  style.item_separator = *separators->items[0].as<Text>();
+  style.key_separator = *separators->items[1].as<Text>();
 }
 
 Value tojson(Environment& environment, const Value& input, const Arguments& arguments) {
   const Bound bound("tojson", arguments, {"ensure_ascii", "indent", "separators", "sort_keys"});
   JsonStyle style;
   style.indent = json_indent(environment.budget, bound);
-  if (style.indent) style.item_separator = ",";
+  if (style.indent) style.item_separator = Text(",");
   if (bound.is_given(2)) set_separators(style, *bound[2]);
   style.ascii_only = bound.truth(0, false);
   style.sorted_keys = bound.truth(3, false);
@@ -139,6 +144,7 @@ Value tojson(Environment& environment, const Value& input, const Arguments& argu
 }
 
 std::string without_space(Budget& budget, const Text& text) {
+  budget.scan(text.bytes().size());
   std::string digits(strip(budget, text, Side::kBoth).bytes());
   return digits.starts_with('+') && !digits.starts_with("+-") ? digits.substr(1) : digits;
 }
@@ -239,9 +245,11 @@ constexpr Transform kFilters[] = {
 
 }  // namespace
 
+std::span<const Transform> value_filters() { return kFilters; }
+
 const Transform* find_filter(std::string_view name) {
-  const Transform* found = find_row(kFilters, name);
-  return found ? found : find_sequence_filter(name);
+  const Transform* found = find_row(value_filters(), name);
+  return found ? found : find_row(sequence_filters(), name);
 }
 
 }  // namespace precis::jinja

@@ -58,6 +58,7 @@ class PercentFormat {
 
 Text PercentFormat::run() {
   const std::string_view bytes = pattern_.bytes();
+  out_.budget().touch(bytes.size());
   while (at_ < bytes.size()) {
     const size_t mark = std::min(bytes.find('%', at_), bytes.size());
     out_.add(pattern_, at_, mark);
@@ -92,7 +93,7 @@ const Value& PercentFormat::take_named() {
   const size_t end = pattern_.bytes().find(')', at_);
   const auto* dict = arguments_.object<Dict>();
   PRECIS_CHECK(dict && end != std::string_view::npos, kInvalidArgument, "%: a mapping is expected");
-  const Value* found = dict->find(pattern_.bytes().substr(at_ + 1, end - at_ - 1));
+  const Value* found = dict->find(out_.budget(), pattern_.bytes().substr(at_ + 1, end - at_ - 1));
   PRECIS_CHECK(found, kInvalidArgument, "%: the mapping lacks a key");
   at_ = end + 1;
   return *found;
@@ -146,6 +147,7 @@ class BraceFormat {
 
   Text run() {
     const std::string_view bytes = pattern_.bytes();
+    out_.budget().touch(bytes.size());
     size_t at = 0;
     while (at < bytes.size()) {
       const size_t mark = std::min(bytes.find_first_of("{}", at), bytes.size());
@@ -177,8 +179,10 @@ class BraceFormat {
                  "' is not supported");
     if (field.empty()) return positional(next_++);
     if (std::all_of(field.begin(), field.end(), is_digit)) return positional(parse_small(field));
+    constexpr size_t kPerName = 16;
+    out_.budget().touch(arguments_.named.size() * (kPerName + field.size()));
     for (const auto& [name, value] : arguments_.named) {
-      if (name == field) return value;
+      if (name.bytes() == field) return value;
     }
     fail(ErrorKind::kInvalidArgument, "format: no argument for '", field.substr(0, 40), "'");
   }

@@ -42,14 +42,14 @@ Value range(Environment& environment, const Arguments& arguments) {
 void add_entries(Budget& budget, const Value& from, Dict& dict) {
   require_defined(from);
   if (const auto* other = from.object<Dict>()) {
-    for (const auto& [key, value] : other->entries()) dict.set(key, value);
+    for (const auto& [key, value] : other->entries()) dict.set(budget, key, value);
     return;
   }
   const SequencePtr sequence = iterate(budget, from);
   for (const Value& item : sequence->items) {
-    const SequencePtr pair = iterate(budget, item);
+    const SequencePtr pair = open_sequence(budget, item);
     PRECIS_CHECK(pair->items.size() == 2, kInvalidArgument, "dict: pairs are expected");
-    dict.set(pair->items[0], pair->items[1]);
+    dict.set(budget, pair->items[0], pair->items[1]);
   }
 }
 
@@ -58,7 +58,7 @@ Dict make_entries(Budget& budget, const Arguments& arguments) {
       arguments.positional.size() <= 1, kInvalidArgument, "dict: at most one value is expected");
   Dict dict;
   if (!arguments.positional.empty()) add_entries(budget, arguments.positional[0], dict);
-  for (const auto& [name, value] : arguments.named) dict.set(Text(name), value);
+  for (const auto& [name, value] : arguments.named) dict.set(budget, name, value);
   return dict;
 }
 
@@ -73,14 +73,16 @@ Value make_namespace(Environment& environment, const Arguments& arguments) {
   const Dict attributes = make_entries(environment.budget, arguments);
   for (const auto& [name, value] : attributes.entries()) {
     if (!name.is<Text>()) refuse_operand("namespace: a name", name);
-    set_attribute(*space, name.as<Text>()->bytes(), value);
+    set_attribute(environment.budget, *space, *name.as<Text>(), value);
   }
   return space;
 }
 
 Value raise_exception(Environment& environment, const Arguments& arguments) {
   const Bound bound("raise_exception", arguments, {"message"}, 1);
-  fail(ErrorKind::kInvalidArgument, to_text(environment.budget, *bound[0]).bytes());
+  constexpr size_t kMaxShown = 2000;
+  const Text message = to_text(environment.budget, *bound[0]);
+  fail(ErrorKind::kInvalidArgument, message.bytes().substr(0, message.byte_offset(kMaxShown)));
 }
 
 Value strftime_now(Environment& environment, const Arguments& arguments) {
@@ -96,15 +98,17 @@ constexpr Function kFunctions[] = {{"range", range},
 
 }  // namespace
 
-void set_attribute(Namespace& space, std::string_view name, const Value& value) {
-  PRECIS_CHECK(!name.starts_with('_'),
+void set_attribute(Budget& budget, Namespace& space, const Text& name, const Value& value) {
+  PRECIS_CHECK(!name.bytes().starts_with('_'),
                kInvalidArgument,
                "namespace: the name '",
-               name.substr(0, 80),
+               shown(name.bytes()),
                "' begins with an underscore");
-  space.attributes.set(Text(std::string(name)), value);
+  space.attributes.set(budget, name, value);
 }
 
-const Function* find_function(std::string_view name) { return find_row(kFunctions, name); }
+std::span<const Function> functions() { return kFunctions; }
+
+const Function* find_function(std::string_view name) { return find_row(functions(), name); }
 
 }  // namespace precis::jinja

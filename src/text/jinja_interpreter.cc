@@ -62,7 +62,7 @@ Flow Evaluator::visit(const If& statement) {
 
 // Those that pass the filter of the loop, if it has one.
 SequencePtr Evaluator::loop_items(const For& loop) {
-  const SequencePtr all = iterate(budget(), evaluate(loop.items));
+  const SequencePtr all = open_sequence(budget(), evaluate(loop.items));
   if (!loop.filter) return all;
   const auto outer = std::exchange(frame_, std::make_shared<Frame>(Frame{frame_, {}}));
   std::vector<Value> kept;
@@ -96,19 +96,21 @@ void Evaluator::run_loop(const For& loop, const SequencePtr& items) {
 }
 
 void Evaluator::assign(const Target& target, const Value& value) {
+  budget().step();
   if (target.is_tuple) return unpack(target, value);
   if (target.attribute.empty()) {
+    budget().touch(target.name.size());
     frame_->names.insert_or_assign(target.name, value);
     return;
   }
   const Value object = look_up(target.name);
   const auto* space = object.as<Namespace*>();
-  PRECIS_CHECK(space, kInvalidArgument, "'", target.name, "' is no namespace to assign to");
-  set_attribute(**space, target.attribute, value);
+  PRECIS_CHECK(space, kInvalidArgument, "'", shown(target.name), "' is no namespace to assign to");
+  set_attribute(budget(), **space, Text(target.attribute), value);
 }
 
 void Evaluator::unpack(const Target& target, const Value& value) {
-  const SequencePtr items = iterate(budget(), value);
+  const SequencePtr items = open_sequence(budget(), value);
   PRECIS_CHECK(items->items.size() == target.parts.size(),
                kInvalidArgument,
                "unpacking: ",
@@ -152,6 +154,7 @@ Flow Evaluator::visit(const Scope& scope) {
 }
 
 Flow Evaluator::visit(const MacroDefinition& macro) {
+  budget().touch(sizeof(Macro) + macro.name.size());
   Value value = std::make_shared<const Macro>(Macro{&macro, frame_});
   frame_->names.insert_or_assign(macro.name, std::move(value));
   return Flow::kNext;

@@ -63,9 +63,10 @@ void JsonWriter::write_character(int32_t point, std::string_view bytes, int sour
 
 void JsonWriter::write_text(const Text& text) {
   out_.add("\"");
-  for_each_character(text, [this](int32_t point, std::string_view bytes, int source) {
-    write_character(point, bytes, source);
-  });
+  for_each_character(
+      out_.budget(), text, [this](int32_t point, std::string_view bytes, int source) {
+        write_character(point, bytes, source);
+      });
   out_.add("\"");
 }
 
@@ -112,6 +113,7 @@ void JsonWriter::write_key(const Value& key) {
 
 void JsonWriter::write_dict(const Dict& dict) {
   std::vector<const Dict::Entry*> entries;
+  out_.budget().touch(dict.entries().size() * sizeof(entries[0]));
   for (const auto& entry : dict.entries()) entries.push_back(&entry);
   if (style_.sorted_keys) {
     std::stable_sort(entries.begin(), entries.end(), [this](const auto* a, const auto* b) {
@@ -208,7 +210,7 @@ class JsonReader : public nlohmann::json_sax<nlohmann::json> {
     if (open_.empty()) {
       root_ = std::move(value);
     } else if (open_.back().is_dict) {
-      open_.back().dict.set(open_.back().key, std::move(value));
+      open_.back().dict.set(budget_, open_.back().key, std::move(value));
     } else {
       open_.back().items.push_back(std::move(value));
     }
@@ -231,6 +233,7 @@ Text write_json(Budget& budget, const Value& value, const JsonStyle& style) {
 
 Value read_json(Budget& budget, std::string_view json, std::string_view what, int source) {
   try {
+    budget.touch(json.size());
     JsonReader reader(budget, source);
     nlohmann::json::sax_parse(json, &reader);
     return reader.take();

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "text/jinja_value.h"
@@ -11,9 +10,9 @@ namespace precis::jinja {
 
 // As the parameters of Python's json.dumps.
 struct JsonStyle {
-  std::optional<std::string> indent;  // what one level is indented by; one line if absent
-  std::string item_separator = ", ";
-  std::string key_separator = ": ";
+  std::optional<Text> indent;  // what one level is indented by; one line if absent
+  Text item_separator = Text(", ");
+  Text key_separator = Text(": ");
   bool ascii_only = false;
   bool sorted_keys = false;
 };

@@ -49,7 +49,7 @@ void add_in_case(TextBuilder& out, int32_t point, std::string_view bytes, int so
 template <typename Choose>
 Text map_case(Budget& budget, const Text& text, Choose choose) {
   TextBuilder out(budget);
-  for_each_character(text, [&](int32_t point, std::string_view bytes, int source) {
+  for_each_character(budget, text, [&](int32_t point, std::string_view bytes, int source) {
     add_in_case(out, point, bytes, source, choose(point));
   });
   return out.take(text.is_markup());
@@ -116,26 +116,25 @@ Text title_words(Budget& budget, const Text& text) {
 
 Text escape_html(Budget& budget, const Text& text) {
   TextBuilder out(budget);
-  for_each_character(text, [&](int32_t, std::string_view bytes, int source) {
+  for_each_character(budget, text, [&](int32_t, std::string_view bytes, int source) {
     out.add(html_entity(bytes), source);
   });
   return out.take(true);
 }
 
 bool all_of_class(Budget& budget, const Text& text, CharacterClass wanted) {
-  budget.touch(text.bytes().size());
   bool all = !text.empty();
-  for_each_character(
-      text, [&](int32_t point, std::string_view, int) { all = all && has_class(point, wanted); });
+  for_each_character(budget, text, [&](int32_t point, std::string_view, int) {
+    all = all && has_class(point, wanted);
+  });
   return all;
 }
 
 bool is_cased(Budget& budget, const Text& text, bool upper) {
-  budget.touch(text.bytes().size());
   const auto unwanted = upper ? UTF8PROC_CATEGORY_LL : UTF8PROC_CATEGORY_LU;
   bool any = false;
   bool none_unwanted = true;
-  for_each_character(text, [&](int32_t point, std::string_view, int) {
+  for_each_character(budget, text, [&](int32_t point, std::string_view, int) {
     any = any || has_case(point);
     const auto category = category_of(point);
     none_unwanted = none_unwanted && category != unwanted && category != UTF8PROC_CATEGORY_LT;

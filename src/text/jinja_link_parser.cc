@@ -147,7 +147,7 @@ void ExpressionParser::parse_argument(CallArguments& arguments) {
   if (tokens_.skip_operator("**")) {
     arguments.more_named = boxed(parse_expression());
   } else if (is_named) {
-    std::string name = tokens_.take().text;
+    Text name(tokens_.take().text);
     tokens_.take();
     arguments.named.emplace_back(std::move(name), boxed(parse_expression()));
   } else if (arguments.more_positional || !arguments.named.empty()) {

@@ -12,9 +12,9 @@ namespace {
 const Dict& dict_of(const Value& self) { return *self.object<Dict>(); }
 const std::vector<Value>& items_of(const Value& self) { return self.object<Sequence>()->items; }
 
-Value dict_get(Environment&, const Value& self, const Arguments& arguments) {
+Value dict_get(Environment& environment, const Value& self, const Arguments& arguments) {
   const Bound bound("get", arguments, {"key", "default"}, 1);
-  if (const Value* found = dict_of(self).find(*bound[0])) return *found;
+  if (const Value* found = dict_of(self).find(environment.budget, *bound[0])) return *found;
   return bound[1] ? *bound[1] : None();
 }
 
@@ -74,12 +74,15 @@ constexpr Transform kListMethods[] = {
 
 }  // namespace
 
+std::span<const Transform> dict_methods() { return kDictMethods; }
+std::span<const Transform> list_methods() { return kListMethods; }
+
 const Transform* find_method(const Value& self, std::string_view name) {
-  if (self.is<Text>()) return find_text_method(name);
-  if (self.is<DictPtr>()) return find_row(kDictMethods, name);
+  if (self.is<Text>()) return find_row(text_methods(), name);
+  if (self.is<DictPtr>()) return find_row(dict_methods(), name);
   const auto* sequence = self.object<Sequence>();
   const bool has_methods = sequence && sequence->kind <= SequenceKind::kRange;
-  return has_methods ? find_row(kListMethods, name) : nullptr;
+  return has_methods ? find_row(list_methods(), name) : nullptr;
 }
 
 }  // namespace precis::jinja

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "text/jinja_callables.h"
@@ -10,6 +11,7 @@ namespace precis::jinja {
 
 enum class Arithmetic { kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kPower };
 
+std::span<const std::string_view> arithmetic_symbols();  // in the order of Arithmetic
 Value calculate(Budget& budget, Arithmetic operation, const Value& left, const Value& right);
 Value negate(const Value& value);
 bool contains(Budget& budget, const Value& container, const Value& item);

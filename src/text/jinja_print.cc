@@ -45,7 +45,7 @@ void add_text_repr(TextBuilder& out, const Text& text) {
   const std::string_view mark(&quote, 1);
   if (text.is_markup()) out.add("Markup(");
   out.add(mark);
-  for_each_character(text, [&](int32_t point, std::string_view bytes, int source) {
+  for_each_character(out.budget(), text, [&](int32_t point, std::string_view bytes, int source) {
     add_character(out, point, bytes, source, quote);
   });
   out.add(mark);

@@ -14,11 +14,12 @@
 namespace precis::jinja {
 namespace {
 
-Value as_key(std::string_view part) {
+Value as_key(const Text& text) {
+  const std::string_view part = text.bytes();
   int64_t index = 0;
   const auto end = std::from_chars(part.data(), part.data() + part.size(), index).ptr;
   const bool is_index = !part.empty() && part.front() != '-' && end == part.data() + part.size();
-  return is_index ? Value(index) : Value(Text(std::string(part)));
+  return is_index ? Value(index) : Value(text);
 }
 
 Value step_down(Budget& budget, const Value& from, const Value& key, const Value* fallback) {
@@ -36,7 +37,8 @@ Value follow(Budget& budget,
   if (!text) return step_down(budget, start, path, fallback);
   Value at = start;
   for (const Text& part : split(budget, *text, ".", -1, Side::kLeft)) {
-    at = step_down(budget, at, as_key(part.bytes()), fallback);
+    budget.step();
+    at = step_down(budget, at, as_key(part), fallback);
   }
   return at;
 }
@@ -89,16 +91,20 @@ Value items(Environment& environment, const Value& input, const Arguments& argum
 
 Value first(Environment& environment, const Value& input, const Arguments& arguments) {
   const Bound bound("first", arguments, {});
-  const SequencePtr sequence = iterate(environment.budget, input);
-  if (sequence->items.empty()) return make_undefined("first: the sequence is empty");
+  const SequencePtr sequence = open_sequence(environment.budget, input);
+  if (sequence->items.empty()) {
+    return make_undefined(environment.budget, "first: the sequence is empty");
+  }
   return sequence->items.front();
 }
 
 Value last(Environment& environment, const Value& input, const Arguments& arguments) {
   const Bound bound("last", arguments, {});
   if (length_of(input) < 0) refuse_operand("last", input);
-  const SequencePtr sequence = iterate(environment.budget, input);
-  if (sequence->items.empty()) return make_undefined("last: the sequence is empty");
+  const SequencePtr sequence = open_sequence(environment.budget, input);
+  if (sequence->items.empty()) {
+    return make_undefined(environment.budget, "last: the sequence is empty");
+  }
   return sequence->items.back();
 }
 
@@ -185,8 +191,8 @@ Value unique(Environment& environment, const Value& input, const Arguments& argu
   std::vector<Value> kept;
   const SequencePtr sequence = iterate(budget, input);
   for (const Value& item : sequence->items) {
-    std::string encoded = encode_key(key.of(budget, item));
-    budget.touch(encoded.size());
+    std::string encoded = encode_key(budget, key.of(budget, item));
+    budget.search(encoded.size(), seen.size());
     if (seen.insert(std::move(encoded)).second) kept.push_back(item);
   }
   return as_iterator(budget, std::move(kept));
@@ -199,7 +205,7 @@ Value extreme(Environment& environment, const Value& input, const Arguments& arg
   Budget& budget = environment.budget;
   const Key key{given(bound, 1), bound.truth(0, false)};
   const SequencePtr sequence = iterate(budget, input);
-  if (sequence->items.empty()) return make_undefined("the sequence is empty");
+  if (sequence->items.empty()) return make_undefined(budget, "the sequence is empty");
   const Value* best = &sequence->items.front();
   for (const Value& item : sequence->items) {
     if (sign * compare(budget, key.of(budget, item), key.of(budget, *best)) > 0) best = &item;
@@ -220,7 +226,8 @@ Value sum(Environment& environment, const Value& input, const Arguments& argumen
   return total;
 }
 
-Arguments without_first(const Arguments& arguments, size_t count) {
+Arguments without_first(Budget& budget, const Arguments& arguments, size_t count) {
+  budget.touch((arguments.positional.size() + 2 * arguments.named.size()) * sizeof(Value));
   Arguments rest = arguments;
   rest.positional.erase(rest.positional.begin(),
                         rest.positional.begin() + static_cast<std::ptrdiff_t>(count));
@@ -250,9 +257,8 @@ Value map(Environment& environment, const Value& input, const Arguments& argumen
   if (arguments.positional.empty()) return map_attribute(budget, input, arguments);
   const std::string_view name = name_argument(arguments, 0, "map");
   const Transform* filter = find_filter(name);
-  PRECIS_CHECK(filter, kUnsupported, "the filter '", name.substr(0, 80), "' is not supported");
-  budget.touch(arguments.positional.size() * sizeof(Value));
-  const Arguments rest = without_first(arguments, 1);
+  PRECIS_CHECK(filter, kUnsupported, "the filter '", shown(name), "' is not supported");
+  const Arguments rest = without_first(budget, arguments, 1);
   std::vector<Value> mapped;
   const SequencePtr sequence = iterate(budget, input);
   for (const Value& item : sequence->items) {
@@ -273,7 +279,7 @@ Value select(Environment& environment, const Value& input, const Arguments& argu
   const bool has_test = arguments.positional.size() > kName;
   const Test* test = has_test ? find_test(name_argument(arguments, kName, "select")) : nullptr;
   PRECIS_CHECK(test || !has_test, kUnsupported, "select: a test that is not supported");
-  const Arguments rest = has_test ? without_first(arguments, kName + 1) : Arguments{};
+  const Arguments rest = has_test ? without_first(budget, arguments, kName + 1) : Arguments{};
   const Key key{by_attribute ? &arguments.positional[0] : nullptr};
   std::vector<Value> kept;
   const SequencePtr sequence = iterate(budget, input);
@@ -309,6 +315,6 @@ constexpr Transform kFilters[] = {
 
 }  // namespace
 
-const Transform* find_sequence_filter(std::string_view name) { return find_row(kFilters, name); }
+std::span<const Transform> sequence_filters() { return kFilters; }
 
 }  // namespace precis::jinja

@@ -14,10 +14,11 @@ namespace {
 
 class StripSet {
  public:
-  explicit StripSet(const Text* characters) : only_space_(!characters) {
+  StripSet(Budget& budget, const Text* characters) : only_space_(!characters) {
     if (!characters) return;
-    for_each_character(*characters,
-                       [this](int32_t point, std::string_view, int) { members_.insert(point); });
+    for_each_character(budget, *characters, [this](int32_t point, std::string_view, int) {
+      members_.insert(point);
+    });
   }
   bool contains(int32_t point) const {
     return only_space_ ? is_space(point) : members_.contains(point);
@@ -57,6 +58,7 @@ std::vector<size_t> find_all_from_right(Budget& budget,
                                         std::string_view text,
                                         std::string_view needle,
                                         int64_t limit) {
+  budget.touch(text.size() + needle.size());
   const std::string backwards(text.rbegin(), text.rend());
   const std::string needle_backwards(needle.rbegin(), needle.rend());
   std::vector<size_t> places = find_all(budget, backwards, needle_backwards, limit);
@@ -115,11 +117,26 @@ bool ends_line(int32_t point) {
          point == 0x2028 || point == 0x2029;
 }
 
+// Calls visit(place) for each place of `needle`, as find_all lists them.
+template <typename Visit>
+void for_each_place(
+    Budget& budget, std::string_view text, std::string_view needle, int64_t limit, Visit visit) {
+  constexpr size_t kPerPlace = 16;
+  budget.touch(text.size() + needle.size());
+  for (size_t at = 0; at <= text.size() && limit != 0; limit -= limit > 0 ? 1 : 0) {
+    const size_t place = find_from(text, needle, at);
+    if (place == std::string_view::npos) break;
+    budget.touch(kPerPlace);
+    visit(place);
+    at = place + std::max<size_t>(needle.size(), 1);
+  }
+}
+
 // Python puts the new text between all characters if the old one is empty.
 Text replace_nothing(Budget& budget, const Text& text, const Text& with, int64_t limit) {
   TextBuilder out(budget);
   int64_t left = limit < 0 ? static_cast<int64_t>(text.length()) + 1 : limit;
-  for_each_character(text, [&](int32_t, std::string_view bytes, int source) {
+  for_each_character(budget, text, [&](int32_t, std::string_view bytes, int source) {
     if (left-- > 0) out.add(with);
     out.add(bytes, source);
   });
@@ -137,9 +154,8 @@ Text substring(Budget& budget, const Text& text, size_t begin, size_t end) {
 }
 
 Text strip(Budget& budget, const Text& text, Side side, const Text* characters) {
-  const StripSet set(characters);
+  const StripSet set(budget, characters);
   const std::string_view bytes = text.bytes();
-  budget.touch(characters ? characters->bytes().size() : 0);
   size_t begin = 0;
   size_t end = bytes.size();
   while (side != Side::kRight && begin < end) {
@@ -152,12 +168,12 @@ Text strip(Budget& budget, const Text& text, Side side, const Text* characters) 
     if (!set.contains(point.value)) break;
     end -= point.size;
   }
-  budget.touch(bytes.size() - (end - begin));
+  budget.scan(bytes.size() - (end - begin));
   return substring(budget, text, begin, end);
 }
 
 std::vector<Text> split_at_space(Budget& budget, const Text& text, int64_t limit, Side from) {
-  budget.touch(text.bytes().size());
+  budget.scan(text.bytes().size());
   return from == Side::kLeft ? split_at_space_from_left(budget, text, limit)
                              : split_at_space_from_right(budget, text, limit);
 }
@@ -171,7 +187,7 @@ std::vector<Text> split(
 
 std::vector<Text> split_lines(Budget& budget, const Text& text, bool keeps_ends) {
   const std::string_view bytes = text.bytes();
-  budget.touch(bytes.size());
+  budget.scan(bytes.size());
   std::vector<Text> lines;
   size_t begin = 0;
   for (size_t at = 0; at < bytes.size();) {
@@ -185,6 +201,12 @@ std::vector<Text> split_lines(Budget& budget, const Text& text, bool keeps_ends)
   }
   if (begin < bytes.size()) lines.push_back(substring(budget, text, begin, bytes.size()));
   return lines;
+}
+
+size_t size_without_break(std::string_view line) {
+  const CodePoint last = decode_before(line, line.size());
+  if (line.empty() || !ends_line(last.value)) return line.size();
+  return line.size() - (line.ends_with("\r\n") ? 2 : last.size);
 }
 
 Text replace(
@@ -226,13 +248,20 @@ Text repeat(Budget& budget, const Text& text, int64_t times) {
                "a string of more than ",
                Budget::kMaxText,
                " bytes");
+  constexpr size_t kBlock = 4096;  // bytes: many small parts take longer than few large ones
+  const auto per_block = static_cast<int64_t>(std::max<size_t>(1, kBlock / text.bytes().size()));
   TextBuilder out(budget);
-  for (int64_t i = 0; i < times; ++i) out.add(text);
+  if (times > per_block) {
+    const Text block = repeat(budget, text, per_block);
+    for (; times >= per_block; times -= per_block) out.add(block);
+  }
+  for (; times > 0; --times) out.add(text);
   return out.take(text.is_markup());
 }
 
 Text reverse(Budget& budget, const Text& text) {
   TextBuilder out(budget);
+  budget.scan(text.bytes().size());
   for (size_t end = text.bytes().size(); end > 0;) {
     const size_t begin = end - decode_before(text.bytes(), end).size;
     out.add(text, begin, end);
@@ -245,18 +274,15 @@ std::vector<size_t> find_all(Budget& budget,
                              std::string_view text,
                              std::string_view needle,
                              int64_t limit) {
-  budget.touch(text.size() + needle.size());
   std::vector<size_t> places;
-  size_t at = 0;
-  while (limit < 0 || places.size() < static_cast<size_t>(limit)) {
-    const size_t place = find_from(text, needle, at);
-    if (place == std::string_view::npos) break;
-    budget.touch(sizeof(place));
-    places.push_back(place);
-    at = place + std::max<size_t>(needle.size(), 1);
-    if (at > text.size()) break;
-  }
+  for_each_place(budget, text, needle, limit, [&](size_t place) { places.push_back(place); });
   return places;
+}
+
+size_t count_all(Budget& budget, std::string_view text, std::string_view needle) {
+  size_t count = 0;
+  for_each_place(budget, text, needle, -1, [&](size_t) { ++count; });
+  return count;
 }
 
 size_t find_last(Budget& budget, std::string_view text, std::string_view needle) {

@@ -22,6 +22,7 @@ std::vector<Text> split_at_space(Budget& budget, const Text& text, int64_t limit
 std::vector<Text> split(
     Budget& budget, const Text& text, std::string_view separator, int64_t limit, Side from);
 std::vector<Text> split_lines(Budget& budget, const Text& text, bool keeps_ends = false);
+size_t size_without_break(std::string_view line);  // in bytes
 
 Text replace(
     Budget& budget, const Text& text, std::string_view old, const Text& with, int64_t limit);
@@ -45,6 +46,7 @@ std::vector<size_t> find_all(Budget& budget,
                              std::string_view text,
                              std::string_view needle,
                              int64_t limit);
+size_t count_all(Budget& budget, std::string_view text, std::string_view needle);
 // The last place, npos if there is none.
 size_t find_last(Budget& budget, std::string_view text, std::string_view needle);
 

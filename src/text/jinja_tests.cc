@@ -145,6 +145,8 @@ constexpr Test kTests[] = {
 
 }  // namespace
 
-const Test* find_test(std::string_view name) { return find_row(kTests, name); }
+std::span<const Test> tests() { return kTests; }
+
+const Test* find_test(std::string_view name) { return find_row(tests(), name); }
 
 }  // namespace precis::jinja

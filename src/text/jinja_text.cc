@@ -15,6 +15,8 @@ size_t count_characters(std::string_view bytes) {
   return static_cast<size_t>(std::count_if(bytes.begin(), bytes.end(), starts_character));
 }
 
+constexpr size_t kPart = 8;  // what adding any part costs, an empty one included
+
 }  // namespace
 
 Text::Text(std::string bytes, int source) {
@@ -53,14 +55,15 @@ size_t Text::code_point_at(size_t byte_offset) const {
   return is_ascii() ? byte_offset : count_characters(bytes().substr(0, byte_offset));
 }
 
-Text Text::with_markup(bool is_markup) const {
+Text Text::with_markup(Budget& budget, bool is_markup) const {
   if (is_markup == this->is_markup()) return *this;
+  budget.touch(bytes().size() + runs().size() * sizeof(Run));
   return Text(std::string(bytes()), runs(), is_markup);
 }
 
 void TextBuilder::add(std::string_view bytes, int source) {
+  budget_->touch(kPart + bytes.size());
   if (bytes.empty()) return;
-  budget_->touch(bytes.size());
   PRECIS_CHECK(bytes.size() <= Budget::kMaxText - bytes_.size(),
                kInvalidArgument,
                "a string of more than ",
@@ -71,11 +74,12 @@ void TextBuilder::add(std::string_view bytes, int source) {
     runs_.back().end = bytes_.size();
     return;
   }
-  budget_->touch(sizeof(Run));
+  budget_->touch(sizeof(Run) + sizeof(MarkedText));  // what it becomes at the end
   runs_.push_back({bytes_.size(), source});
 }
 
 void TextBuilder::add(const Text& text, size_t begin, size_t end) {
+  budget_->touch(kPart);
   for (size_t run = text.run_at(begin); begin < end; ++run) {
     const size_t stop = std::min(end, text.runs()[run].end);
     add(text.bytes().substr(begin, stop - begin), text.runs()[run].source);

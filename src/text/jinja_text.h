@@ -34,10 +34,11 @@ class Text {
   bool is_markup() const { return content_ && content_->is_markup; }
   const std::vector<Run>& runs() const;
 
-  size_t run_at(size_t byte) const;             // index into runs()
+  size_t run_at(size_t byte) const;  // index into runs()
+  int source_at(size_t byte) const { return runs()[run_at(byte)].source; }
   size_t byte_offset(size_t code_point) const;  // of the start of this code point
   size_t code_point_at(size_t byte_offset) const;
-  Text with_markup(bool is_markup) const;
+  Text with_markup(Budget& budget, bool is_markup) const;
 
  private:
   struct Content {
@@ -80,7 +81,8 @@ bool is_printable(int32_t code_point);  // as Python's str.isprintable
 
 // Calls visit(code point, its bytes, its source) for each character, from the left.
 template <typename Visit>
-void for_each_character(const Text& text, Visit visit) {
+void for_each_character(Budget& budget, const Text& text, Visit visit) {
+  budget.scan(text.bytes().size());
   size_t at = 0;
   for (const Run& run : text.runs()) {
     const std::string_view bytes = text.bytes().substr(0, run.end);

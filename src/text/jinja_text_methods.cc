@@ -46,9 +46,13 @@ template <Side from>
 Value partition(Environment& environment, const Value& self, const Arguments& arguments) {
   const Bound bound("partition", arguments, {"sep"}, 1);
   Budget& budget = environment.budget;
-  std::vector<Text> parts = split(budget, text_of(self), bound.text(0).bytes(), 1, from);
+  const Text& text = text_of(self);
+  const size_t separator_size = bound.text(0).bytes().size();
+  std::vector<Text> parts = split(budget, text, bound.text(0).bytes(), 1, from);
   if (parts.size() == 2) {
-    parts.insert(parts.begin() + 1, bound.text(0));
+    // Cut out of the text, not the argument: the bytes are those of whoever wrote the text.
+    const size_t begin = parts[0].bytes().size();
+    parts.insert(parts.begin() + 1, substring(budget, text, begin, begin + separator_size));
   } else {
     parts.insert(from == Side::kLeft ? parts.end() : parts.begin(), 2, Text());
   }
@@ -95,6 +99,7 @@ Value cased_method(Environment& environment, const Value& self, const Arguments&
 }
 
 bool has_affix(Budget& budget, std::string_view text, const Text& affix, bool at_start) {
+  budget.step();
   budget.touch(affix.bytes().size());
   return at_start ? text.starts_with(affix.bytes()) : text.ends_with(affix.bytes());
 }
@@ -154,7 +159,7 @@ Value count_method(Environment& environment, const Value& self, const Arguments&
   const Bound bound("count", arguments, {"sub"}, 1);
   const Text& part = bound.text(0);
   if (part.empty()) return text_of(self).length() + 1;
-  return find_all(environment.budget, text_of(self).bytes(), part.bytes(), -1).size();
+  return count_all(environment.budget, text_of(self).bytes(), part.bytes());
 }
 
 Value format_method(Environment& environment, const Value& self, const Arguments& arguments) {
@@ -197,6 +202,6 @@ constexpr Transform kMethods[] = {
 
 }  // namespace
 
-const Transform* find_text_method(std::string_view name) { return find_row(kMethods, name); }
+std::span<const Transform> text_methods() { return kMethods; }
 
 }  // namespace precis::jinja

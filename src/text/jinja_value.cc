@@ -2,7 +2,6 @@
 #include "text/jinja_value.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -11,36 +10,10 @@
 namespace precis::jinja {
 namespace {
 
-constexpr int kMaxContainerDepth = 200;
-
-int check_depth(int depth) {
-  PRECIS_CHECK(depth <= kMaxContainerDepth,
-               kInvalidArgument,
-               "a value of more than ",
-               kMaxContainerDepth,
-               " containers within each other");
-  return depth;
-}
-
-std::string encode_number(double number) {
-  constexpr double kExact = 9007199254740992.0;  // integers up to here are doubles
-  if (std::trunc(number) == number && std::abs(number) <= kExact) {
-    return "n" + std::to_string(static_cast<int64_t>(number));
-  }
-  return "f" + std::string(reinterpret_cast<const char*>(&number), sizeof(number));
-}
-
-std::string encode_tuple(const Sequence& tuple) {
-  std::string encoded = "t";
-  for (const Value& item : tuple.items) {
-    const std::string key = encode_key(item);
-    encoded += std::to_string(key.size()) + ":" + key;
-  }
-  return encoded;
-}
-
+// As in Python, what is the same object is equal, whatever it holds.
 bool same_items(Budget& budget, const Sequence& left, const Sequence& right) {
-  if (left.kind != right.kind || left.kind == SequenceKind::kIterator) return &left == &right;
+  if (&left == &right) return true;
+  if (left.kind != right.kind || left.kind == SequenceKind::kIterator) return false;
   return std::equal(left.items.begin(),
                     left.items.end(),
                     right.items.begin(),
@@ -49,9 +22,10 @@ bool same_items(Budget& budget, const Sequence& left, const Sequence& right) {
 }
 
 bool same_entries(Budget& budget, const Dict& left, const Dict& right) {
+  if (&left == &right) return true;
   if (left.entries().size() != right.entries().size()) return false;
   for (const auto& [key, value] : left.entries()) {
-    const Value* other = right.find(key);
+    const Value* other = right.find(budget, key);
     if (!other || !equals(budget, value, *other)) return false;
   }
   return true;
@@ -87,7 +61,7 @@ int compare_items(Budget& budget, const Sequence& left, const Sequence& right) {
 
 std::vector<Value> characters_of(Budget& budget, const Text& text) {
   std::vector<Value> characters;
-  for_each_character(text, [&](int32_t, std::string_view bytes, int source) {
+  for_each_character(budget, text, [&](int32_t, std::string_view bytes, int source) {
     TextBuilder character(budget);
     character.add(bytes, source);
     characters.emplace_back(character.take());
@@ -103,42 +77,14 @@ std::vector<Value> keys_of(const Dict& dict) {
 
 }  // namespace
 
-bool is_hashable(const Value& value) {
-  const Sequence* sequence = value.object<Sequence>();
-  if (!sequence) return !value.is<DictPtr>();
-  return sequence->kind == SequenceKind::kTuple &&
-         std::all_of(sequence->items.begin(), sequence->items.end(), is_hashable);
-}
-
-std::string encode_key(const Value& value) {
-  if (const Text* text = value.as<Text>()) return "s" + std::string(text->bytes());
-  int64_t number = 0;
-  if (as_integer(value, number)) return "n" + std::to_string(number);
-  if (const double* real = value.as<double>()) return encode_number(*real);
-  if (value.is<None>()) return "N";
-  if (value.is<Undefined>()) return "U";
-  const Sequence* tuple = value.object<Sequence>();
-  if (tuple && tuple->kind == SequenceKind::kTuple) return encode_tuple(*tuple);
-  fail(ErrorKind::kInvalidArgument, "unhashable type: '", type_name(value), "'");
-}
-
-const Value* Dict::find_encoded(const std::string& key) const {
-  const auto found = index_.find(key);
-  return found == index_.end() ? nullptr : &entries_[found->second].second;
-}
-
-const Value* Dict::find(const Value& key) const { return find_encoded(encode_key(key)); }
-
-const Value* Dict::find(std::string_view key) const { return find_encoded("s" + std::string(key)); }
-
-void Dict::set(const Value& key, Value value) {
-  depth_ = std::max({depth_, check_depth(1 + depth_of(key)), check_depth(1 + depth_of(value))});
-  const auto [found, is_new] = index_.try_emplace(encode_key(key), entries_.size());
-  if (is_new) {
-    entries_.emplace_back(key, std::move(value));
-  } else {
-    entries_[found->second].second = std::move(value);
-  }
+int check_container_depth(int depth) {
+  constexpr int kMaxDepth = 200;
+  PRECIS_CHECK(depth <= kMaxDepth,
+               kInvalidArgument,
+               "a value of more than ",
+               kMaxDepth,
+               " containers within each other");
+  return depth;
 }
 
 int depth_of(const Value& value) {
@@ -248,25 +194,17 @@ Value make_sequence(Budget& budget, SequenceKind kind, std::vector<Value> items)
   budget.touch(sizeof(Sequence) + items.size() * sizeof(Value));
   int depth = 0;
   for (const Value& item : items) depth = std::max(depth, depth_of(item));
-  return std::make_shared<const Sequence>(Sequence{kind, std::move(items), check_depth(depth + 1)});
+  return std::make_shared<const Sequence>(
+      Sequence{kind, std::move(items), check_container_depth(depth + 1)});
 }
 
-Value make_dict(Budget& budget, Dict dict) {
-  constexpr size_t kEntry = sizeof(Dict::Entry) + 96;  // and its place in the index
-  size_t key_bytes = 0;
-  for (const auto& entry : dict.entries()) {
-    const Text* key = entry.first.as<Text>();
-    key_bytes += key ? key->bytes().size() : 0;
-  }
-  budget.touch(sizeof(Dict) + dict.entries().size() * kEntry + key_bytes);
-  return std::make_shared<const Dict>(std::move(dict));
-}
-
-Value make_undefined(std::string why) {
+Value make_undefined(Budget& budget, std::string why) {
+  constexpr size_t kOverhead = 128;  // of the shared block and of the string in it
+  budget.touch(kOverhead + why.size());
   return Undefined{std::make_shared<const std::string>(std::move(why))};
 }
 
-SequencePtr iterate(Budget& budget, const Value& value) {
+SequencePtr open_sequence(Budget& budget, const Value& value) {
   const auto as_list = [&](std::vector<Value> items) {
     const Value list = make_sequence(budget, SequenceKind::kList, std::move(items));
     return *list.as<SequencePtr>();
@@ -280,6 +218,12 @@ SequencePtr iterate(Budget& budget, const Value& value) {
   if (const auto* dict = value.object<Dict>()) return as_list(keys_of(*dict));
   if (value.is<Undefined>()) return as_list({});
   fail(ErrorKind::kInvalidArgument, "'", type_name(value), "' object is not iterable");
+}
+
+SequencePtr iterate(Budget& budget, const Value& value) {
+  SequencePtr sequence = open_sequence(budget, value);
+  budget.touch(sequence->items.size() * sizeof(Value));
+  return sequence;
 }
 
 bool is_iterable(const Value& value) {
@@ -297,6 +241,14 @@ int64_t length_of(const Value& value) {
   const auto* sequence = value.object<Sequence>();
   const bool sized = sequence && sequence->kind != SequenceKind::kIterator;
   return sized ? static_cast<int64_t>(sequence->items.size()) : -1;
+}
+
+std::string shown(std::string_view name) {
+  constexpr size_t kMaxShown = 80;
+  if (name.size() <= kMaxShown) return std::string(name);
+  size_t end = kMaxShown;
+  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;
+  return std::string(name.substr(0, end)) + "...";
 }
 
 void require_defined(const Value& value) {

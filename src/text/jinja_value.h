@@ -99,16 +99,18 @@ class Dict {
  public:
   using Entry = std::pair<Value, Value>;
 
-  // The key must be hashable, or this throws.
-  const Value* find(const Value& key) const;
-  const Value* find(std::string_view key) const;
-  void set(const Value& key, Value value);
+  // The key must be hashable, or these throw.
+  const Value* find(Budget& budget, const Value& key) const;
+  const Value* find(Budget& budget, std::string_view key) const;
+  void set(Budget& budget, const Value& key, Value value);
+  // Null for a key that is not.
+  const Value* find_if_hashable(Budget& budget, const Value& key) const;
 
   const std::vector<Entry>& entries() const { return entries_; }
   int depth() const { return depth_; }
 
  private:
-  const Value* find_encoded(const std::string& key) const;
+  const Value* find_encoded(Budget& budget, const std::string& key) const;
 
   std::vector<Entry> entries_;
   std::map<std::string, size_t> index_;
@@ -126,12 +128,11 @@ struct Loop {
   size_t index = 0;  // from 0
 };
 
-// Whether it can be the key of a dict.
-bool is_hashable(const Value& value);
 // Equal keys have equal encodings. Throws for what is not hashable.
-std::string encode_key(const Value& value);
+std::string encode_key(Budget& budget, const Value& value);
 
 int depth_of(const Value& value);
+int check_container_depth(int depth);  // throws if it is too deep
 std::string_view type_name(const Value& value);
 bool is_true(const Value& value);
 bool is_number(const Value& value);                               // bool, int or float
@@ -144,13 +145,18 @@ int compare(Budget& budget, const Value& left, const Value& right);
 
 Value make_sequence(Budget& budget, SequenceKind kind, std::vector<Value> items);
 Value make_dict(Budget& budget, Dict dict);
-Value make_undefined(std::string why);
+Value make_undefined(Budget& budget, std::string why);
 
-// The items of anything that can be looped over; throws for the rest.
+// The items of anything that can be looped over, all of them charged; throws for the rest.
 SequencePtr iterate(Budget& budget, const Value& value);
+// The same for those who look at a few, or who charge for each: what is there already is free.
+SequencePtr open_sequence(Budget& budget, const Value& value);
 bool is_iterable(const Value& value);
 // As Python's len(); negative if the value has none.
 int64_t length_of(const Value& value);
+
+// A name as a message shows it: the beginning of a long one.
+std::string shown(std::string_view name);
 
 // Throws if the value is undefined.
 void require_defined(const Value& value);

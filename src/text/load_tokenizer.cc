@@ -14,8 +14,6 @@
 namespace precis {
 namespace {
 
-constexpr const char* kSettingsFile = "tokenizer_config.json";
-
 bool is_there(const std::filesystem::path& path) {
   std::error_code ignored;  // what cannot be looked at is not there
   return std::filesystem::exists(path, ignored);
@@ -27,7 +25,7 @@ bool is_model_directory(const std::filesystem::path& path) {
 }
 
 std::unique_ptr<Tokenizer> load_directory_tokenizer(const std::filesystem::path& directory) {
-  const TokenizerSettings settings = load_tokenizer_settings(directory / kSettingsFile);
+  const TokenizerSettings settings = load_tokenizer_settings(directory);
   const auto json_path = directory / "tokenizer.json";
   if (is_there(json_path)) return load_tokenizer_json(json_path, settings);
   const auto model_path = directory / "tokenizer.model";
@@ -69,7 +67,7 @@ std::optional<std::string> load_chat_template(const std::filesystem::path& model
   }
   const auto own_file = model / "chat_template.jinja";
   if (is_there(own_file)) return read_file(own_file);
-  return load_tokenizer_settings(model / kSettingsFile).chat_template;
+  return load_tokenizer_settings(model).chat_template;
 }
 
 }  // namespace precis

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -38,5 +39,8 @@ std::optional<SplitRule> split_rule_of_regex(std::string_view regex);
 
 // The rules that a GGUF file's tokenizer.ggml.pre stands for, if it is a known name.
 std::optional<std::vector<SplitRule>> split_rules_of_gguf_name(std::string_view name);
+
+// The known names, as a list for messages.
+std::string known_gguf_names();
 
 }  // namespace precis

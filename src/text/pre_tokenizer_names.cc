@@ -64,4 +64,10 @@ std::optional<std::vector<SplitRule>> split_rules_of_gguf_name(std::string_view 
   return std::vector{SplitRule::kDigits, known->last};
 }
 
+std::string known_gguf_names() {
+  std::string names;
+  for (const KnownName& row : kNames) names.append(names.empty() ? "" : ", ").append(row.name);
+  return names;
+}
+
 }  // namespace precis

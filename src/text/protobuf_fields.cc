@@ -65,12 +65,26 @@ class Reader {
   size_t position_ = 0;
 };
 
+std::string to_varint(uint64_t value) {
+  std::string bytes;
+  for (; value >= 0x80; value >>= 7u) bytes += static_cast<char>(0x80u | (value & 0x7Fu));
+  return bytes += static_cast<char>(value);
+}
+
 }  // namespace
 
 std::vector<ProtobufField> read_protobuf(std::string_view message, const std::string& origin) {
   std::vector<ProtobufField> fields;
   for (Reader reader(message, origin); !reader.at_end();) fields.push_back(reader.next());
   return fields;
+}
+
+std::string protobuf_number(uint64_t field, uint64_t value) {
+  return to_varint(field << 3u | kVarint) + to_varint(value);
+}
+
+std::string protobuf_message(uint64_t field, std::string_view bytes) {
+  return to_varint(field << 3u | kBytes) + to_varint(bytes.size()).append(bytes);
 }
 
 }  // namespace precis

@@ -19,4 +19,8 @@ struct ProtobufField {
 // Throws kBadWeights, naming `origin`, if the bytes are not a message.
 std::vector<ProtobufField> read_protobuf(std::string_view message, const std::string& origin);
 
+// Fields as a message holds them.
+std::string protobuf_number(uint64_t field, uint64_t value);
+std::string protobuf_message(uint64_t field, std::string_view bytes);
+
 }  // namespace precis

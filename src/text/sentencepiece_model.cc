@@ -10,15 +10,26 @@
 namespace precis {
 namespace {
 
+using Names = std::set<std::string, std::less<>>;
+
 // Field numbers of sentencepiece_model.proto.
+constexpr uint64_t kPiece = 1;
 constexpr uint64_t kTrainerSpec = 2;
 constexpr uint64_t kNormalizerSpec = 3;
 constexpr uint64_t kSelfTestData = 4;
 constexpr uint64_t kDenormalizerSpec = 5;
+constexpr uint64_t kPieceName = 1;          // of a piece
+constexpr uint64_t kPieceType = 3;          // "
 constexpr uint64_t kSpaceIsSuffix = 24;     // of the trainer spec
 constexpr uint64_t kCharacterMap = 2;       // of the normalizer spec
 constexpr uint64_t kAddDummyPrefix = 3;     // "
 constexpr uint64_t kEscapeWhitespaces = 5;  // "
+
+// Values of a piece's type.
+constexpr uint64_t kNormal = 1;  // where nothing is said
+constexpr uint64_t kControl = 3;
+constexpr uint64_t kUserDefined = 4;
+constexpr uint64_t kUnused = 5;
 
 uint32_t read_u32(std::string_view bytes, size_t index) {
   uint32_t value;
@@ -78,9 +89,33 @@ void check_normalizer_spec(std::string_view bytes,
   }
 }
 
+// Whether a piece with one of these names could come out of a text.
+bool becomes_control(std::string_view piece, const Names& control, const std::string& origin) {
+  if (control.empty()) return false;
+  std::string_view name;
+  uint64_t type = kNormal;
+  for (const ProtobufField& field : read_protobuf(piece, origin)) {
+    if (field.number == kPieceName) name = field.bytes;
+    if (field.number == kPieceType) type = field.value;
+  }
+  const bool comes_out = type == kNormal || type == kUserDefined || type == kUnused;
+  return comes_out && control.contains(name);
+}
+
+// Of a field that is written twice the last value counts, so that changes are added at the end.
+std::string as_control_piece(std::string_view piece) {
+  return protobuf_message(kPiece, std::string(piece).append(protobuf_number(kPieceType, kControl)));
+}
+
+std::string without_space_in_front() {
+  return protobuf_message(kNormalizerSpec, protobuf_number(kAddDummyPrefix, 0));
+}
+
 }  // namespace
 
-SentencePieceModel check_sentencepiece_model(std::string_view bytes, const std::string& origin) {
+SentencePieceModel check_sentencepiece_model(std::string_view bytes,
+                                             const std::set<std::string, std::less<>>& control,
+                                             const std::string& origin) {
   SentencePieceModel model;
   model.serialized.reserve(bytes.size());
   for (const ProtobufField& field : read_protobuf(bytes, origin)) {
@@ -88,8 +123,13 @@ SentencePieceModel check_sentencepiece_model(std::string_view bytes, const std::
     if (field.number == kNormalizerSpec) check_normalizer_spec(field.bytes, origin, model);
     // Not needed here: texts are put together from the pieces, and a failing self-test is printed.
     if (field.number == kSelfTestData || field.number == kDenormalizerSpec) continue;
-    model.serialized += field.whole;
+    if (field.number == kPiece && becomes_control(field.bytes, control, origin)) {
+      model.serialized += as_control_piece(field.bytes);
+    } else {
+      model.serialized += field.whole;
+    }
   }
+  model.serialized_without_space = model.serialized + without_space_in_front();
   return model;
 }
 

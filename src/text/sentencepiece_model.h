@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -9,11 +11,15 @@ namespace precis {
 // A tokenizer.model made safe to hand to the SentencePiece library, which trusts its files.
 struct SentencePieceModel {
   std::string serialized;
-  bool adds_dummy_prefix = true;  // a space goes in front of every text
+  std::string serialized_without_space;  // the same, but no space goes in front
+  bool adds_dummy_prefix = true;         // a space goes in front of every text
 };
 
-// Throws kBadWeights, naming `origin`, if the message is damaged, or kUnsupported if the model
-// marks words at their ends.
-SentencePieceModel check_sentencepiece_model(std::string_view bytes, const std::string& origin);
+// The pieces with these names become control pieces, which never come out of a text. Throws
+// kBadWeights, naming `origin`, if the message is damaged, or kUnsupported if the model marks words
+// at their ends.
+SentencePieceModel check_sentencepiece_model(std::string_view bytes,
+                                             const std::set<std::string, std::less<>>& control,
+                                             const std::string& origin);
 
 }  // namespace precis

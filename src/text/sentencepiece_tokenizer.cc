@@ -4,24 +4,41 @@
 #include <sentencepiece_processor.h>
 
 #include <cmath>
+#include <exception>
+#include <new>
+#include <set>
 
 #include "base/check.h"
 #include "io/json_file.h"
+#include "text/added_token_list.h"
 #include "text/byte_token.h"
 #include "text/normalizer.h"
 #include "text/sentencepiece_model.h"
 #include "text/tokenizer_settings.h"
 #include "text/utf8.h"
 
+// libsentencepiece and libtorch's libc10 each define a variable of this name, of 32 bytes and of 4,
+// and the loader gives both the one that it finds first. In libc10 the larger one would lie over
+// its neighbours, among them the switch by which libtorch aborts where memory runs out. This one
+// is found before either, and has room for both.
+[[gnu::visibility("default")]] alignas(16) char FLAGS_minloglevel[64];
+
 namespace precis {
 namespace {
 
 using Processor = sentencepiece::SentencePieceProcessor;
 
-std::unique_ptr<const Processor> load_processor(const SentencePieceModel& model,
+std::unique_ptr<const Processor> load_processor(const std::string& serialized,
                                                 const std::string& origin) {
   auto processor = std::make_unique<Processor>();
-  const auto status = processor->LoadFromSerializedProto(model.serialized);
+  sentencepiece::util::Status status;
+  try {
+    status = processor->LoadFromSerializedProto(serialized);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {  // of its table of user-defined pieces
+    fail(ErrorKind::kBadWeights, origin, ": SentencePiece refuses the pieces: ", error.what());
+  }
   PRECIS_CHECK(status.ok(), kBadWeights, origin, ": ", status.message());
   return processor;
 }
@@ -85,8 +102,17 @@ std::vector<AddedToken> special_tokens_of(const std::vector<Token>& tokens) {
     special.push_back({});
     special.back().id = static_cast<TokenId>(id);
     special.back().text = tokens[id].name;
+    special.back().special = true;
   }
   return special;
+}
+
+std::set<std::string, std::less<>> special_names(const std::vector<AddedToken>& added) {
+  std::set<std::string, std::less<>> names;
+  for (const AddedToken& token : added) {
+    if (token.special) names.insert(token.text);
+  }
+  return names;
 }
 
 // The library says -1 for a token that the model has not.
@@ -105,16 +131,20 @@ SpecialTokens own_special_tokens(const Processor& processor) {
 }  // namespace
 
 SentencePieceTokenizer::SentencePieceTokenizer(TokenizerParts parts,
-                                               std::unique_ptr<const Processor> processor)
-    : VocabularyTokenizer(std::move(parts)), processor_(std::move(processor)) {}
+                                               std::unique_ptr<const Processor> processor,
+                                               std::unique_ptr<const Processor> behind_tokens)
+    : VocabularyTokenizer(std::move(parts)),
+      processor_(std::move(processor)),
+      behind_tokens_(std::move(behind_tokens)) {}
 
 SentencePieceTokenizer::~SentencePieceTokenizer() = default;
 
 void SentencePieceTokenizer::append_ids(std::string_view text,
-                                        bool /*at_start*/,
+                                        bool at_start,
                                         std::vector<TokenId>& ids) const {
   std::vector<int> encoded;
-  const auto status = processor_->Encode(text, &encoded);
+  const Processor& processor = at_start || !behind_tokens_ ? *processor_ : *behind_tokens_;
+  const auto status = processor.Encode(text, &encoded);
   PRECIS_CHECK(status.ok(), kInternal, "sentencepiece: ", status.message());
   ids.insert(ids.end(), encoded.begin(), encoded.end());
 }
@@ -122,15 +152,26 @@ void SentencePieceTokenizer::append_ids(std::string_view text,
 std::unique_ptr<Tokenizer> load_sentencepiece_tokenizer(const std::filesystem::path& path,
                                                         const TokenizerSettings& settings) {
   const std::string origin = path.string();
-  const SentencePieceModel model = check_sentencepiece_model(read_file(path), origin);
-  auto processor = load_processor(model, origin);
+  const SentencePieceModel model =
+      check_sentencepiece_model(read_file(path), special_names(settings.added_tokens), origin);
+  const bool space_at_start = model.adds_dummy_prefix && settings.space_at_start;
+  auto processor =
+      load_processor(space_at_start ? model.serialized : model.serialized_without_space, origin);
+  std::unique_ptr<const Processor> behind_tokens;
+  if (space_at_start && !settings.space_behind_tokens) {
+    behind_tokens = load_processor(model.serialized_without_space, origin);
+  }
   auto tokens = read_tokens(*processor, origin);
-  AddedTokens added(special_tokens_of(tokens));
+  std::vector<AddedToken> added = special_tokens_of(tokens);
+  merge_added_tokens(added, with_known_ids(settings.added_tokens, tokens));
+  place_added_tokens(added, tokens, origin);
   Vocabulary vocabulary(std::move(tokens), origin);
   const SpecialTokens special =
       apply_settings(settings, vocabulary, own_special_tokens(*processor), origin);
-  TokenizerParts parts{std::move(vocabulary), std::move(added), special, model.adds_dummy_prefix};
-  return std::make_unique<SentencePieceTokenizer>(std::move(parts), std::move(processor));
+  TokenizerParts parts{
+      std::move(vocabulary), AddedTokens(std::move(added)), special, space_at_start};
+  return std::make_unique<SentencePieceTokenizer>(
+      std::move(parts), std::move(processor), std::move(behind_tokens));
 }
 
 }  // namespace precis

@@ -14,13 +14,17 @@ class SentencePieceProcessor;
 
 namespace precis {
 
-// A SentencePiece model run by its own library. Each text between special tokens is encoded for
-// itself, with the model's dummy prefix, as the Llama tokenizer of transformers does ("legacy").
+// A SentencePiece model run by its own library. Each text between added tokens is encoded for
+// itself; whether the model's space goes in front of those that are not the first is said by
+// "legacy" of tokenizer_config.json, as in transformers (absent: no).
 class SentencePieceTokenizer : public VocabularyTokenizer {
  public:
   using Processor = sentencepiece::SentencePieceProcessor;
 
-  SentencePieceTokenizer(TokenizerParts parts, std::unique_ptr<const Processor> processor);
+  // `behind_tokens`: for texts that stand behind an added token; null: the same for all.
+  SentencePieceTokenizer(TokenizerParts parts,
+                         std::unique_ptr<const Processor> processor,
+                         std::unique_ptr<const Processor> behind_tokens);
   ~SentencePieceTokenizer() override;
 
  protected:
@@ -28,9 +32,10 @@ class SentencePieceTokenizer : public VocabularyTokenizer {
 
  private:
   std::unique_ptr<const Processor> processor_;
+  std::unique_ptr<const Processor> behind_tokens_;
 };
 
-// Reads a tokenizer.model. bos goes in front unless `settings`, from tokenizer_config.json, says
+// Reads a tokenizer.model. bos goes in front unless `settings`, from the files beside it, says
 // otherwise. Throws kNotFound, kBadWeights or kUnsupported, naming the file.
 struct TokenizerSettings;
 std::unique_ptr<Tokenizer> load_sentencepiece_tokenizer(const std::filesystem::path& path,

@@ -8,8 +8,9 @@ namespace precis {
 std::set<TokenId> stop_ids(const Tokenizer& tokenizer) {
   constexpr std::array kNames{
       "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>"};
-  std::set<TokenId> ids;
-  if (tokenizer.special_tokens().eos) ids.insert(*tokenizer.special_tokens().eos);
+  const SpecialTokens& special = tokenizer.special_tokens();
+  std::set<TokenId> ids(special.stops.begin(), special.stops.end());
+  if (special.eos) ids.insert(*special.eos);
   for (const char* name : kNames) {
     const auto id = tokenizer.find(name);
     if (id && tokenizer.is_special(*id)) ids.insert(*id);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "io/in_quotes.h"
 #include "io/json_file.h"
+#include "text/added_token_list.h"
 #include "text/bpe_tokenizer.h"
 #include "text/byte_alphabet.h"
 #include "text/byte_token.h"
@@ -18,14 +19,14 @@ namespace {
 using nlohmann::json;
 
 TokenId read_id(const json& value, const std::string& origin) {
-  PRECIS_CHECK(value.is_number_integer() && value >= 0 && value < Vocabulary::kMaxSize,
+  PRECIS_CHECK(value.is_number_integer(),
                kBadWeights,
                origin,
-               ": a token id should be below ",
-               Vocabulary::kMaxSize,
-               ", is ",
+               ": a token id should be a number, is ",
                in_quotes(value.dump(-1, ' ', true)));
-  return value.get<TokenId>();
+  const auto id = value.get<TokenId>();
+  check_token_id(id, origin);
+  return id;
 }
 
 Token& place_for(TokenId id, std::vector<Token>& tokens) {
@@ -62,39 +63,12 @@ std::vector<Token> read_vocabulary(const json& model, const std::string& origin)
   return tokens;
 }
 
-AddedToken read_added_token(const json& entry, const std::string& origin) {
-  AddedToken token;
-  token.id = read_id(entry.at("id"), origin);
-  token.text = entry.at("content").get<std::string>();
-  token.strip_left = entry.value("lstrip", false);
-  token.strip_right = entry.value("rstrip", false);
-  token.single_word = entry.value("single_word", false);
-  token.late = entry.value("normalized", false);
-  return token;
-}
-
-std::vector<AddedToken> read_added_tokens(const json& file,
-                                          std::vector<Token>& tokens,
-                                          const std::string& origin) {
+std::vector<AddedToken> read_added_tokens(const json& file, const std::string& origin) {
   std::vector<AddedToken> added;
   const auto entries = file.find("added_tokens");
   if (entries == file.end() || entries->is_null()) return added;
   for (const json& entry : entries->get_ref<const json::array_t&>()) {
-    added.push_back(read_added_token(entry, origin));
-    Token& token = place_for(added.back().id, tokens);
-    PRECIS_CHECK(token.role == TokenRole::kNone || token.name == added.back().text,
-                 kBadWeights,
-                 origin,
-                 ": the added token ",
-                 in_quotes(added.back().text),
-                 " has the id of ",
-                 in_quotes(token.name));
-    token.name = added.back().text;
-    if (entry.value("special", false)) {
-      token.role = TokenRole::kSpecial;
-    } else if (token.role == TokenRole::kNone) {
-      token.role = TokenRole::kAdded;
-    }
+    added.push_back(read_added_token(read_id(entry.at("id"), origin), entry));
   }
   return added;
 }
@@ -150,18 +124,50 @@ BpeRules read_rules(const json& file, const Vocabulary& vocabulary, const std::s
   return rules;
 }
 
+void check_around(std::optional<TokenId> around,
+                  std::optional<TokenId> own,
+                  const char* name,
+                  const Vocabulary& vocabulary,
+                  const std::string& origin) {
+  PRECIS_CHECK(!around || around == own,
+               kUnsupported,
+               origin,
+               ": post_processor adds ",
+               in_quotes(vocabulary[*around].name),
+               ", but ",
+               name,
+               " is ",
+               in_quotes(vocabulary[*own].name),
+               "; Precis adds no other token than that");
+}
+
+void check_is_token(std::optional<TokenId> id,
+                    const Vocabulary& vocabulary,
+                    const std::string& origin) {
+  PRECIS_CHECK(!id || vocabulary.contains(*id),
+               kBadWeights,
+               origin,
+               ": post_processor adds the unknown token ",
+               *id);
+}
+
 // bos and eos of the post-processor are those of the file; the settings may know better.
 SpecialTokens read_special_tokens(const json& file,
                                   const Vocabulary& vocabulary,
                                   const TokenizerSettings& settings,
                                   const std::string& origin) {
-  const TokensAround around = read_tokens_around(file);
+  const TokensAround around = read_tokens_around(file, origin);
+  check_is_token(around.before, vocabulary, origin);
+  check_is_token(around.after, vocabulary, origin);
   SpecialTokens special;
-  if (!around.before.empty()) special.bos = vocabulary.find(around.before);
-  if (!around.after.empty()) special.eos = vocabulary.find(around.after);
+  special.bos = around.before;
+  special.eos = around.after;
   special.add_bos = special.bos.has_value();
   special.add_eos = special.eos.has_value();
-  return apply_settings(settings, vocabulary, special, origin);
+  special = apply_settings(settings, vocabulary, special, origin);
+  if (!settings.add_bos) check_around(around.before, special.bos, "bos_token", vocabulary, origin);
+  if (!settings.add_eos) check_around(around.after, special.eos, "eos_token", vocabulary, origin);
+  return special;
 }
 
 std::unique_ptr<Tokenizer> make_tokenizer(const json& file,
@@ -170,7 +176,10 @@ std::unique_ptr<Tokenizer> make_tokenizer(const json& file,
   const json& model = file.at("model");
   check_bpe(model, origin);
   std::vector<Token> tokens = read_vocabulary(model, origin);
-  AddedTokens added(read_added_tokens(file, tokens, origin));
+  std::vector<AddedToken> added = read_added_tokens(file, origin);
+  place_added_tokens(added, tokens, origin);
+  merge_added_tokens(added, with_known_ids(settings.added_tokens, tokens));
+  place_added_tokens(added, tokens, origin);
   const DecoderSteps decoder = read_decoder_steps(file, origin);
   for (Token& token : tokens) token.bytes = bytes_of(token, decoder);
   Vocabulary vocabulary(std::move(tokens), origin);
@@ -182,7 +191,7 @@ std::unique_ptr<Tokenizer> make_tokenizer(const json& file,
                origin,
                ": ByteLevel as pre_tokenizer or as decoder, but not as both");
   TokenizerParts parts{
-      std::move(vocabulary), std::move(added), special, decoder.strip_leading_space};
+      std::move(vocabulary), AddedTokens(std::move(added)), special, decoder.strip_leading_space};
   return std::make_unique<BpeTokenizer>(std::move(parts), std::move(rules), merges);
 }
 
@@ -190,7 +199,7 @@ std::unique_ptr<Tokenizer> make_tokenizer(const json& file,
 
 std::unique_ptr<Tokenizer> load_tokenizer_json(const std::filesystem::path& path,
                                                const TokenizerSettings& settings) {
-  const json file = read_json(path);
+  const json file = read_json(path, JsonNumbers::kFinite);
   try {
     return make_tokenizer(file, settings, path.string());
   } catch (const json::exception& error) {

@@ -128,10 +128,40 @@ void add_decoder_step(const json& step, const std::string& origin, DecoderSteps&
   }
 }
 
-std::string special_token_of(const json& piece) {
-  if (!piece.contains("SpecialToken")) return {};
-  return piece.at("SpecialToken").at("id").get<std::string>();
+// The one token of one side, if any.
+std::optional<TokenId> only_token(const std::vector<TokenId>& ids,
+                                  const char* side,
+                                  const std::string& origin) {
+  if (ids.empty()) return std::nullopt;
+  if (ids.size() > 1) {
+    refuse(origin, concat("a post_processor that puts ", ids.size(), " tokens ", side, " a text"));
+  }
+  return ids.front();
 }
+
+// {"single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}], "special_tokens": ...}
+TokensAround read_template(const json& step, const std::string& origin) {
+  std::vector<TokenId> before;
+  std::vector<TokenId> after;
+  bool has_text = false;
+  for (const json& piece : step.at("single").get_ref<const json::array_t&>()) {
+    if (piece.contains("SpecialToken")) {
+      const auto& name = piece.at("SpecialToken").at("id").get_ref<const std::string&>();
+      const auto ids = step.at("special_tokens").at(name).at("ids").get<std::vector<TokenId>>();
+      std::vector<TokenId>& side = has_text ? after : before;
+      side.insert(side.end(), ids.begin(), ids.end());
+      continue;
+    }
+    const bool is_text = piece.at("Sequence").at("id") == "A";
+    if (!is_text || has_text) refuse_part(origin, "post_processor", step);
+    has_text = true;
+  }
+  if (!has_text) refuse_part(origin, "post_processor", step);
+  return {only_token(before, "before", origin), only_token(after, "behind", origin)};
+}
+
+// A token as ["<s>", 0].
+TokenId id_of_pair(const json& pair) { return pair.at(1).get<TokenId>(); }
 
 }  // namespace
 
@@ -154,13 +184,24 @@ DecoderSteps read_decoder_steps(const json& file, const std::string& origin) {
   return steps;
 }
 
-TokensAround read_tokens_around(const json& file) {
+TokensAround read_tokens_around(const json& file, const std::string& origin) {
+  TokensAround around;
+  bool found = false;
   for (const json& step : steps_of(file, "post_processor", "processors")) {
-    if (type_of(step) != "TemplateProcessing" || step.at("single").empty()) continue;
-    const json& single = step.at("single");
-    return {special_token_of(single.front()), special_token_of(single.back())};
+    const std::string type = type_of(step);
+    if (type == "ByteLevel") continue;  // moves offsets only
+    // Hugging Face's tokenizers ignore some of several, or stop.
+    if (found) refuse(origin, "a post_processor with several steps that add tokens");
+    found = true;
+    if (type == "TemplateProcessing") {
+      around = read_template(step, origin);
+    } else if (type == "RobertaProcessing" || type == "BertProcessing") {
+      around = {id_of_pair(step.at("cls")), id_of_pair(step.at("sep"))};
+    } else {
+      refuse_part(origin, "post_processor", step);
+    }
   }
-  return {};
+  return around;
 }
 
 }  // namespace precis

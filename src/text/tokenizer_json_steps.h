@@ -2,9 +2,11 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "precis/tokenizer.h"
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
 
@@ -27,11 +29,11 @@ struct DecoderSteps {
 };
 DecoderSteps read_decoder_steps(const nlohmann::json& file, const std::string& origin);
 
-// The tokens that "post_processor" puts around a text, empty where there is none.
+// The tokens that "post_processor" puts around a text: at most one on either side.
 struct TokensAround {
-  std::string before;
-  std::string after;
+  std::optional<TokenId> before;
+  std::optional<TokenId> after;
 };
-TokensAround read_tokens_around(const nlohmann::json& file);
+TokensAround read_tokens_around(const nlohmann::json& file, const std::string& origin);
 
 }  // namespace precis

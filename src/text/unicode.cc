@@ -5,12 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <span>
-
-#include "base/check.h"
 
 namespace precis {
 namespace {
@@ -101,23 +96,6 @@ bool is_word_character(char32_t code_point) {
     default:
       return false;
   }
-}
-
-std::string to_nfc(std::string_view text) {
-  // ASCII is its own normal form, and utf8proc gives no memory back for an empty text.
-  const bool ascii = std::all_of(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-  if (ascii) return std::string(text);
-  utf8proc_uint8_t* composed = nullptr;
-  const auto size =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()),
-                   &composed,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(composed, &std::free);
-  if (size == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
-  PRECIS_CHECK(size >= 0, kInternal, "nfc: ", utf8proc_errmsg(size));
-  return std::string(reinterpret_cast<const char*>(composed), static_cast<size_t>(size));
 }
 
 }  // namespace precis

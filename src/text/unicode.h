@@ -16,7 +16,7 @@ CharacterClass character_class(char32_t code_point);
 // Letters, marks, decimal digits and connecting punctuation: what \w matches.
 bool is_word_character(char32_t code_point);
 
-// Normalisation form C. REQUIRES: valid UTF-8.
+// Normalisation form C, in O(n log n). REQUIRES: valid UTF-8.
 std::string to_nfc(std::string_view text);
 
 }  // namespace precis

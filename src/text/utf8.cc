@@ -101,6 +101,12 @@ void check_utf8(std::string_view text) {
   PRECIS_CHECK(broken == text.size(), kInvalidArgument, "text is not valid UTF-8 at byte ", broken);
 }
 
+void check_utf8(std::string_view text, const std::string& origin) {
+  const size_t broken = find_broken(text, 0);
+  PRECIS_CHECK(
+      broken == text.size(), kInvalidArgument, origin, ": not valid UTF-8 at byte ", broken);
+}
+
 std::string repair_utf8(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size());

@@ -22,6 +22,8 @@ bool is_utf8(std::string_view bytes);
 
 // Throws kInvalidArgument naming the first byte that is not valid UTF-8.
 void check_utf8(std::string_view text);
+// The same of the text of a file, naming it.
+void check_utf8(std::string_view text, const std::string& origin);
 
 // The text with every broken sequence replaced by U+FFFD: one for each longest run of bytes that
 // begins a character, as Unicode recommends and Python's errors="replace" does.

@@ -16,7 +16,7 @@ enum class TokenRole : uint8_t {
   kNone,     // an id that no token has: a hole in the file's numbering
   kText,     // may come out of any text
   kByte,     // stands for one byte where no text token does
-  kAdded,    // only recognised in trusted text, but shown like text
+  kAdded,    // never merged out of text, but found in any, and shown like text
   kSpecial,  // only recognised in trusted text, and not shown
 };
 

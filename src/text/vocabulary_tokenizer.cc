@@ -7,10 +7,7 @@
 namespace precis {
 
 std::vector<TokenId> VocabularyTokenizer::encode(std::string_view text) const {
-  check_utf8(text);
-  std::vector<TokenId> ids;
-  if (!text.empty()) append_ids(text, true, ids);
-  return ids;
+  return encode_parts(text, {});
 }
 
 std::vector<TokenId> VocabularyTokenizer::encode_runs(std::span<const TextRun> runs) const {
@@ -20,13 +17,18 @@ std::vector<TokenId> VocabularyTokenizer::encode_runs(std::span<const TextRun> r
     if (run.trusted) trusted.push_back({text.size(), text.size() + run.text.size()});
     text += run.text;
   }
+  return encode_parts(text, trusted);
+}
+
+std::vector<TokenId> VocabularyTokenizer::encode_parts(std::string_view text,
+                                                       std::span<const ByteRange> trusted) const {
   check_utf8(text);
   std::vector<TokenId> ids;
   for (const auto& [range, token] : parts_.added_tokens.split(text, trusted)) {
     if (token) {
       ids.push_back(*token);
     } else {
-      const auto part = std::string_view(text).substr(range.begin, range.end - range.begin);
+      const auto part = text.substr(range.begin, range.end - range.begin);
       append_ids(part, range.begin == 0, ids);
     }
   }

@@ -13,8 +13,8 @@
 
 namespace precis {
 
-// What every tokenizer has: tokens, those that are cut out of trusted text beforehand, and rules
-// for the ends of a text.
+// What every tokenizer has: tokens, those that are cut out of a text beforehand, and rules for the
+// ends of a text.
 struct TokenizerParts {
   Vocabulary vocabulary;
   AddedTokens added_tokens;
@@ -46,6 +46,9 @@ class VocabularyTokenizer : public Tokenizer {
                           std::vector<TokenId>& ids) const = 0;
 
  private:
+  // REQUIRES: trusted ranges in order, without overlaps.
+  std::vector<TokenId> encode_parts(std::string_view text,
+                                    std::span<const ByteRange> trusted) const;
   void check_id(TokenId id) const;
 
   TokenizerParts parts_;

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "io/json_text.h"
 #include "io/safetensors_weights.h"
 
 namespace precis {
@@ -44,10 +45,7 @@ CheckpointState state_of(const SafetensorsFile& file) {
 
 // What two descriptions of runs say differently, as far as they can be read.
 std::string differences(const std::string& before, const std::string& now) {
-  const auto parsed = [](const std::string& text) {
-    return nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  };
-  const nlohmann::json old_run = parsed(before), new_run = parsed(now);
+  const nlohmann::json old_run = parse_json(before), new_run = parse_json(now);
   if (!old_run.is_object() || !new_run.is_object()) return {};
   nlohmann::json all = old_run;
   all.update(new_run);

@@ -2,15 +2,20 @@
 #include "train/own_answers.h"
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "io/json_text.h"
+#include "io/lock_file.h"
 #include "precis/decoder.h"
 #include "train/example_sampler.h"
 
 namespace precis {
 namespace {
+
+constexpr std::chrono::seconds kPatience(1);  // for a run that is about to end
 
 void check(const OwnAnswersOptions& options, int64_t window) {
   const auto demand = [](bool good, const char* name, int64_t value) {
@@ -41,7 +46,7 @@ int64_t next_index(const std::filesystem::path& out) {
   int64_t next = 0, number = 0;
   uintmax_t whole = 0;  // bytes of whole lines
   for (std::string text; std::getline(in, text); ++number) {
-    const auto line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const auto line = parse_json(text);
     const bool half =
         in.eof() && line.is_discarded() && (number > 0 || text.starts_with("{\"answer\""));
     PRECIS_CHECK(half || (line.is_object() && line.contains("answer") && line.contains("index") &&
@@ -97,6 +102,7 @@ int64_t write_own_answers(const Engine& engine,
   const ExampleSampler sampler = sampler_of(texts, options);
   GenerationOptions generation;
   generation.max_tokens = options.max_tokens;
+  const LockFile lock(out, kPatience);
   const int64_t done = next_index(out);
   std::ofstream file(out, std::ios::app);
   int64_t written = 0;

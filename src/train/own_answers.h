@@ -32,7 +32,7 @@ const std::vector<std::string>& default_prompts();
 // Answers are greedy; those that do not end within max_tokens leave no line. `progress`, if any,
 // hears the share that is done; returning false stops. Returns the number of lines written. Throws
 // kInvalidArgument for options out of range, texts that are all too short, a model without chat
-// template, or a file at `out` that is something else.
+// template, or a file at `out` that is something else or that another process is adding to.
 int64_t write_own_answers(const Engine& engine,
                           const TokenDataset& texts,
                           const OwnAnswersOptions& options,

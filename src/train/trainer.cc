@@ -13,7 +13,8 @@
 #include <span>
 
 #include "base/check.h"
-#include "io/atomic_file.h"
+#include "io/drafts.h"
+#include "io/lock_file.h"
 #include "train/checkpoint.h"
 #include "train/embedding_loss.h"
 #include "train/language_model_loss.h"
@@ -22,6 +23,8 @@
 
 namespace precis {
 namespace {
+
+constexpr std::chrono::seconds kPatience(1);  // for a run that is about to end
 
 class Run {
  public:
@@ -280,6 +283,7 @@ void make_directory(const std::filesystem::path& directory) {
 
 // A run writes its compressor after a checkpoint.
 void check_is_no_others(const std::filesystem::path& directory) {
+  check_unlocked(directory, kPatience);
   std::error_code ignored;
   const auto has = [&](const char* name) {
     return std::filesystem::exists(directory / name, ignored);
@@ -301,8 +305,9 @@ void train(Compressor& compressor,
   Run run(compressor, decoder, data, options);  // refuses lengths that no text has
   check_is_no_others(directory);
   make_directory(directory);
+  const LockFile lock(directory, kPatience);
   run.try_longest();
-  remove_drafts(directory);  // of runs that were killed while they wrote
+  remove_drafts(directory);
   remove_drafts(directory / "best");
   const int64_t done = run.resume(directory);
   TrainingLog log(directory / "log.jsonl");

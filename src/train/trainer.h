@@ -51,8 +51,9 @@ struct TrainingData {
   const TokenDataset* validation = nullptr;  // null: there is none
 };
 
-// Throws kInvalidArgument if `directory` holds a compressor that no checkpoint belongs to: it is
-// another's. train() asks too; to be asked before long work.
+// Throws kInvalidArgument if `directory` holds a compressor that no checkpoint belongs to, or if a
+// run of another process is at work there: it is another's. train() asks too; to be asked before
+// long work.
 void check_is_no_others(const std::filesystem::path& directory);
 
 // Hears about every step; returning false stops after a checkpoint.
@@ -62,7 +63,8 @@ using TrainingCallback = std::function<bool(const TrainingStep&)>;
 // objectives of options.examples; the decoder is frozen. In `directory`: checkpoint.safetensors,
 // from which a run with the same options goes on where it was, log.jsonl, the compressor itself,
 // and in best/ the one with the lowest validation loss so far (validation examples are the same
-// each time, and as long as can be). Throws kInvalidArgument for options out of range, options that
+// each time, and as long as can be). One run at a time: another is refused, naming the process of
+// the first. Throws kInvalidArgument for options out of range, options that
 // the compressor cannot obey, a checkpoint of other options or a loss that is not finite (the last
 // checkpoint stays), kUnsupported for an objective that the compressor was not made for.
 void train(Compressor& compressor,

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "io/atomic_file.h"
+#include "io/json_text.h"
 #include "io/line_plot.h"
 #include "io/safetensors.h"
 
@@ -22,7 +23,7 @@ std::vector<nlohmann::json> lines_of(const std::filesystem::path& path) {
   std::vector<nlohmann::json> lines;
   std::ifstream in(path);
   for (std::string text; std::getline(in, text);) {
-    nlohmann::json line = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    nlohmann::json line = parse_json(text);
     if (line.is_discarded() && in.peek() == std::ifstream::traits_type::eof()) break;
     PRECIS_CHECK(line.is_object() && line.contains("step") && line["step"].is_number_integer() &&
                      line.contains("gradient_norm"),

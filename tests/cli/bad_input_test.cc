@@ -26,14 +26,14 @@ class BadInput : public CliTest {
 
 TEST_F(BadInput, IsNamedOnOneLine) {
   const std::string out = " --out " + path("never.safetensors");
-  refuse("", "subcommand");
   refuse("info --model nowhere.gguf", "nowhere.gguf");
   refuse("info --model " + write("junk.gguf", "not a model at all, sorry"), "junk.gguf");
   refuse("logits" + kLlama + ids("[999999]") + out, "999999");
   refuse("logits" + kLlama + ids("{\"a\":1}") + out, "array");
   refuse("logits" + kLlama + ids("[1,2") + out, "not valid JSON");
   refuse("logits" + kLlama + ids("[1,2]") + " --out /nowhere/out.safetensors", "/nowhere");
-  refuse("tokenize" + kLlama + "--file " + write("latin1.txt", "caf\xe9"), "UTF-8");
+  refuse("tokenize" + kLlama + "--file " + write("latin1.txt", "caf\xe9"),
+         "latin1.txt: not valid UTF-8 at byte 3");
   refuse("score" + kLlama + ids("[1]"), "at least 2");
   refuse("score" + kLlama + ids("[1,2]") + " --weights int3", "--weights");
   refuse("score" + kLlama + ids("[1,2]") + " --weights int8",
@@ -56,7 +56,7 @@ TEST_F(BadInput, WhatIsNoListOfIdsIsRefused) {
     refuse("detokenize" + kLlama + ids(list), "is not a token id");
   for (const char* list : {"[9223372036854775808]", "[18446744073709551615]", "[1e30]"})
     refuse("detokenize" + kLlama + ids(list), "is not a token id");
-  refuse("detokenize" + kLlama + ids("[]"), "holds no token ids");
+  refuse("score" + kLlama + ids("[]"), "holds no token ids");
   refuse("detokenize" + kLlama + ids("7"), "expected a JSON array");
   refuse("detokenize" + kLlama + ids(""), "not valid JSON");
 }
@@ -176,7 +176,8 @@ TEST_F(BadInput, FailedCompressionLeavesNothing) {
       "compress" + kLlama + "--compressor " + import_selfcp() + " --out " + out;
   refuse(command, "give --file or --ids");
   refuse(command + " --file " + write("empty.txt", ""), "empty");
-  refuse(command + " --file " + write("latin1.txt", "caf\xe9"), "UTF-8");
+  refuse(command + " --file " + write("latin1.txt", "caf\xe9"),
+         "latin1.txt: not valid UTF-8 at byte 3");
   refuse(command + " --file " + path("nowhere.txt"), "nowhere.txt");
   refuse(command + ids("[20,320]"), "id 320 is outside the vocabulary");
   refuse(command + ids("[20]") + " --ratio 0.5", "ratio is 0.5");

@@ -67,7 +67,9 @@ TEST_F(ImportGisting, ATunedModelBecomesItsOwnCompressor) {
   const std::vector<at::Tensor> tensors = compress(path("tuned"), path("out"));
   ASSERT_EQ(tensors.size(), 3u);  // keys, lengths, values
   for (const at::Tensor& tensor : tensors)
-    if (tensor.dim() == 4) EXPECT_EQ(tensor.size(2), 3);
+    if (tensor.dim() == 4) {
+      EXPECT_EQ(tensor.size(2), 3);
+    }
 }
 
 TEST_F(ImportGisting, AnswersWithIdsOfTheTokenizerOnly) {

@@ -189,6 +189,7 @@ TEST_F(Train, AStageThatIsWrongIsFoundBeforeTheFirst) {
          "no checkpoint belongs to");
   EXPECT_FALSE(fs::exists(path("anothers/stage-1")));
   refuse_recipe(R"({"stages": []})", "stages: not an array of JSON objects");
+  refuse_recipe(std::string(100'000, '['), "more than 200 objects and arrays in each other");
   refuse_recipe(R"({"stages": [1]})", "stages: not an array of JSON objects");
   refuse_recipe(R"({"stages": {"steps": 2}})", "stages: not an array of JSON objects");
 }

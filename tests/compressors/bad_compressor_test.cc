@@ -105,6 +105,7 @@ TEST_F(BadCompressor, IntegersInPlaceOfWeightsAreNamed) {
 TEST_F(BadCompressor, WhatIsNoJsonObjectIsRefused) {
   refuse_text("", "not valid JSON");
   refuse_text("{\"format\": 1,", "not valid JSON");
+  refuse_text(std::string(100'000, '['), "more than 200 objects and arrays in each other");
   refuse_text("[1]", "not a compressor of format 1");
   refuse_text("{}", "not a compressor of format 1");
 }

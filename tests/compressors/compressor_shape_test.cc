@@ -60,6 +60,13 @@ std::unique_ptr<Compressor> make_ic_former_without_connector(const Decoder& deco
   return create_ic_former(config, decoder);
 }
 
+std::unique_ptr<Compressor> make_ic_former_of_shared_keys(const Decoder& decoder) {
+  IcFormerConfig config = small_ic_former();
+  config.num_kv_heads = 2;
+  config.spread_positions = true;
+  return create_ic_former(config, decoder);
+}
+
 std::unique_ptr<Compressor> make_gisting_behind_a_text(const Decoder& decoder) {
   GistingConfig config = small_gisting();
   config.before_text = {1, 2};
@@ -113,6 +120,7 @@ const RealCase kReal[] = {{"selfcp_without_norm", make_selfcp_without_norm},
                           {"icae_with_connector", make_icae_with_connector},
                           {"ic_former", make_small_ic_former},
                           {"ic_former_without_connector", make_ic_former_without_connector},
+                          {"ic_former_of_shared_keys", make_ic_former_of_shared_keys},
                           {"gisting_behind_a_text", make_gisting_behind_a_text},
                           {"gisting_without_lora", make_gisting_without_lora},
                           {"gisting_by_ratio", make_gisting_by_ratio},

@@ -156,6 +156,9 @@ TEST(CountedCost, IcFormersDigestsReadTextAndDigests) {
   const CompressionCost cost = compression_cost(odd_model(), shape, 5, kBFloat16Bytes);
   EXPECT_EQ(cost.compress_flops, 2 * 2 * (projections + attention + mlp));
   EXPECT_EQ(cost.adapter_flops, 0);
+  shape.query_heads_per_key = 2;  // keys and values of 8 rows, 5 wide in place of 10
+  EXPECT_EQ(compression_cost(odd_model(), shape, 5, kBFloat16Bytes).compress_flops,
+            2 * 2 * (projections - 2 * 8 * 10 * 5 + attention + mlp));
 }
 
 // Compressors without weights

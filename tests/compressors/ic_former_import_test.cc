@@ -186,7 +186,10 @@ TEST_F(ImportIcFormer, OtherModelsAndVariantsAreNamed) {
   refuse_value("context_hidden_size", 64, "context_hidden_size is 64");
   const auto kind = ErrorKind::kUnsupported;
   refuse_value("hidden_act", "gelu", "hidden_act is \"gelu\"", kind);
-  refuse_value("num_key_value_heads", 2, "num_key_value_heads is 2, expected 4", kind);
+  refuse_value("num_key_value_heads", 3, "num_kv_heads is 3, expected a number that divides the 4");
+  refuse_value("num_key_value_heads", 8, "num_kv_heads is 8");
+  refuse_value("num_key_value_heads", 0, "num_kv_heads is 0");
+  refuse_value("num_key_value_heads", "two", "num_key_value_heads is \"two\", expected an integer");
   refuse_value("attention_bias", true, "attention_bias", kind);
   refuse_value("cross_attention_frequency", 2, "cross_attention_frequency is 2", kind);
   refuse_value("rope_scaling", {{"type", "linear"}}, "rope_scaling", kind);
@@ -206,8 +209,6 @@ TEST_F(ImportIcFormer, NumbersThatCannotBeAreNamed) {
   for (const std::string key :
        {"num_query_tokens", "num_hidden_layers", "num_attention_heads", "intermediate_size"}) {
     for (const json& value : {json(0), json(-3), json(2.5), json("4"), json(nullptr)}) {
-      const bool heads = key == "num_attention_heads";
-      if (heads && value.is_number_integer()) continue;  // num_key_value_heads speaks first
       refuse_value(key, value, value.is_number_integer() ? "is " + value.dump() : key);
     }
   }
@@ -216,6 +217,95 @@ TEST_F(ImportIcFormer, NumbersThatCannotBeAreNamed) {
   refuse_value("rope_theta", -1, "rope_base is -1");
   damage_json(config, [](json& changed) { changed["num_query_tokens"] = 6; });
   refuse(ErrorKind::kBadWeights, param, "digest_embeddings is [1, 5, 32], expected [1, 6, 32]");
+}
+
+TEST_F(ImportIcFormer, AsManyKeyHeadsAsHeadsMayGoUnsaid) {
+  const auto said = import_folder();
+  damage_json(config, [](json& changed) { changed["num_key_value_heads"] = nullptr; });
+  EXPECT_EQ(import_folder()->info().fingerprint, said->info().fingerprint);
+}
+
+TEST_F(ImportIcFormer, FewerKeyHeadsThanTheTensorsHaveNameTheTensor) {
+  damage_json(config, [](json& changed) { changed["num_key_value_heads"] = 2; });
+  refuse(ErrorKind::kBadWeights, model, "k_proj.weight is [32, 32], expected [16, 32]");
+}
+
+// Two heads of keys and values for four of queries.
+class GroupedIcFormer : public testing::Test {
+ protected:
+  void load(c10::ScalarType dtype) {
+    const c10::NoGradGuard no_grad;
+    decoder = load_decoder(fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama", dtype);
+    IcFormerImportOptions options;
+    options.max_segment = 16;
+    compressor = import_ic_former(kGolden / "grouped", *decoder, options);
+  }
+
+  at::Tensor expected(const std::string& name) const {
+    return to_tensor(
+        *SafetensorsFile::open(kGolden / "grouped" / "expected.safetensors").find(name));
+  }
+
+  at::Tensor slots_of(const Compressor& one) const {
+    const at::Tensor tokens = expected("tokens");
+    Segment segment{{}, nullptr};
+    for (int64_t i = 0; i < tokens.numel(); ++i)
+      segment.tokens.push_back(static_cast<TokenId>(tokens[i].item<int64_t>()));
+    return std::get<SoftTokens>(one.compress({&segment, 1}, {})[0]).embeddings;
+  }
+
+  void expect_oracle(const Compressor& one, double tolerance) const {
+    const at::Tensor want = expected("slots");
+    EXPECT_TRUE(at::allclose(slots_of(one).detach().to(at::kDouble), want, tolerance, tolerance));
+  }
+
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<Compressor> compressor;
+};
+
+TEST_F(GroupedIcFormer, GivesTheMemoriesOfTheOracle) {
+  for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 1e-4}, {at::kDouble, 1e-9}}) {
+    load(dtype);
+    const c10::NoGradGuard no_grad;
+    EXPECT_EQ(compressor->parameters()[6].tensor.sizes(), (at::IntArrayRef{16, 32}));  // keys
+    expect_oracle(*compressor, tolerance);
+  }
+}
+
+TEST_F(GroupedIcFormer, GivesItsGradients) {
+  load(at::kDouble);
+  for (const NamedTensor& named : compressor->parameters()) named.tensor.requires_grad_(true);
+  expect_oracle(*compressor, 1e-9);
+  (slots_of(*compressor) * expected("probe")).sum().backward();
+  int64_t compared = 0;
+  for (const NamedTensor& named : compressor->parameters()) {
+    if (!named.name.starts_with("encoder.layers.1.cross_attn.")) continue;
+    const at::Tensor want = expected("probe_gradient." + named.name);
+    EXPECT_TRUE(at::allclose(named.tensor.grad(), want, 1e-7, 1e-9)) << named.name;
+    ++compared;
+  }
+  EXPECT_EQ(compared, 4);
+}
+
+TEST_F(GroupedIcFormer, ComesBackFromItsFiles) {
+  load(at::kFloat);
+  const c10::NoGradGuard no_grad;
+  const TemporaryDirectory directory;
+  compressor->save(directory.path());
+  for (const bool token_table : {false, true}) {
+    damage_json(directory / "compressor.json",
+                [&](json& changed) { changed["token_table"] = token_table; });
+    const auto loaded = load_ic_former(open_compressor(directory.path()), *decoder);
+    EXPECT_EQ(loaded->info().fingerprint, compressor->info().fingerprint);
+    expect_oracle(*loaded, 1e-4);
+  }
+}
+
+TEST_F(GroupedIcFormer, IsReadInBFloat16) {
+  load(at::kBFloat16);
+  const c10::NoGradGuard no_grad;
+  const at::Tensor want = expected("slots"), slots = slots_of(*compressor).to(at::kDouble);
+  EXPECT_LT(((slots - want).norm() / want.norm()).item<double>(), 0.04);
 }
 
 // Our own layout.
@@ -260,6 +350,9 @@ TEST_F(BadIcFormer, SettingsThatCannotBeAreNamed) {
     for (const json& value : {json(2.5), json("4"), json(nullptr)}) refuse_value(key, value, key);
   }
   refuse_value("num_heads", 5, "num_heads is 5");
+  refuse_value("num_kv_heads", 3, "num_kv_heads is 3, expected a number that divides the 4 heads");
+  refuse_value("num_kv_heads", 0, "num_kv_heads is 0");
+  refuse_value("num_kv_heads", "two", "num_kv_heads");
   refuse_value("rms_norm_epsilon", 0, "rms_norm_epsilon is 0");
   refuse_value("rope_base", "x", "rope_base");
   refuse_value("connector", 1, "connector");

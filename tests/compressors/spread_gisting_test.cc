@@ -262,7 +262,8 @@ TEST_P(SpreadGisting, WhatFollowsReadsBothPositionsAlike) {
 
 INSTANTIATE_TEST_SUITE_P(Models,
                          SpreadGisting,
-                         testing::Values("llama", "mistral_window", "gemma3_text"));
+                         testing::Values("llama", "mistral_window", "gemma3_text"),
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(SpreadGistingConfig, IsOfTheFrozenFormWithARatio) {
   const auto decoder = load_model("llama", at::kFloat);

@@ -326,6 +326,31 @@ TEST_F(EngineTest, AMemoryOfAnotherModelIsRefusedByName) {
                [&] { other.generate(Prompt().memory(memory).keep("a"), short_answer()); });
 }
 
+TEST_F(EngineTest, BothModelsOfAForeignMemoryAreNamed) {
+  const Memory memory = selfcp.compress("the water");
+  EXPECT_EQ(memory.provenance().model_name, "llama");
+  const Memory foreign(std::make_shared<MemoryContents>(
+      MemoryContents{memory.contents().tensors, {"selfcp", "abc", "", "", 9, "qwen"}}));
+  const std::string part = "made for model abc (\"qwen\"), this one is " +
+                           plain.decoder().fingerprint() + " (\"llama\")";
+  expect_error(ErrorKind::kInvalidArgument, part, [&] {
+    plain.generate(Prompt().memory(foreign).keep("a"), short_answer());
+  });
+}
+
+TEST_F(EngineTest, AForeignMemoryIsForeignBeforeItIsTooLongOrOfAnotherMethod) {
+  const int64_t window = plain.decoder().config().context_length;
+  const at::Tensor rows = at::zeros({window + 1, plain.decoder().config().hidden_size});
+  const Memory foreign(std::make_shared<MemoryContents>(
+      MemoryContents{SoftTokens{rows}, {"icae", "abc", "", "", 9}}));
+  expect_error(ErrorKind::kInvalidArgument, "made for model abc", [&] {
+    plain.generate(Prompt().memory(foreign).keep("a"), short_answer());
+  });
+  expect_error(ErrorKind::kInvalidArgument, "made for model abc", [&] {
+    static_cast<void>(selfcp.frame({&foreign, 1}, MemoryUse::kInstruct));
+  });
+}
+
 TEST_F(EngineTest, ADamagedMemoryFileIsRefused) {
   const fs::path path = *directory / "damaged.safetensors";
   selfcp.compress("the water").save(path);

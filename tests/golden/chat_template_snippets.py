@@ -264,6 +264,21 @@ numbers == [3, 1, 2], numbers != [3], [1, [2]] == [1, [2]], 'a' == 'a' == 'a'
 [x, n, name][1], {'a': n}['a'], [[1, 2], [3, 4]][1][0], {'f': {'g': 5}}.f.g, [{'h': 6}].0.h
 true, True, false, False, none, None
 1 == 1 and 2 == 2 or 3 == 4, 1 < 2 and 'a' in 'abc'
+{(1, 2): 3}[(1, 2)], {(1, 'a'): 3}[(True, 'a')], {('a', 'b'): 1}.get(('ab',)), {('a:', 1): 1}.get(('a', ':1')), {(): 1}[()], {((1,), 2): 3}.get((1, 2))
+{}[[1]] is defined, {1: 2}[{}] is defined, {1: 2}[([1],)] is defined, (1, 2) in {(1, 2): 3}, {'1': 2}[1] is defined
+[1] in {}
+{}.get([1])
+{(1, [2]): 3}
+[(1, 'a'), (True, 'a'), (1, 'b')]|unique|list, ['a', ('a',), 'A']|unique|list
+['nan'|float] == ['nan'|float]
+('añ' * 5000)|length, ('ab' * 2049)[-3:], 'x' * 0, 'x' * -1, ('x' * 4097)|length, ('abc' * 1366)|length
+'aaaa'.count('aa'), 'añañ'.count('ñ'), 'abc'.count(''), 'aaa'.split('a', 0), 'aaa'.rsplit('a', 1), 'aba'.replace('a', 'x', 0)
+'a\\r\\nb\\x0bc\\rd'|indent, 'x\\n\\ny\\n'|indent(2, blank=true), '\\r\\n'|indent(1, true, true), 'añ\\u2028b'|indent('é')
+'ab<|im|>cd'.partition('<|im|>'), 'a<>b<>c'.rpartition('<>'), 'ñañb'.partition('ñ')
+strftime_now('%F%%T|%T%%F|%%'), strftime_now('%%%Y'), strftime_now('')
+dict(**{'a b': 1}), dict({'a': 1}, **{'b': 2}), dict([('a', 1)], a=2), namespace({'a': 1}, b=2).b
+'añ'[1], 'añb'[-1], 'añb'[9] is defined, 'añbñ'[1:3], 'añbñ'[3:1], 'añbñ'[-2:], 'añbñ'[:0]
+[[], ['']]|map('join')|list, []|join('x'), ['', '']|join, ''.join(['', ''])
 9223372036854775807, -9223372036854775807, 9223372036854775806 + 1
 '\\U0001F600', '\\ud83d\\ude00'|length >= 1
 "\\"x\\"" ~ '\\'y\\'', 'line\\
@@ -308,6 +323,7 @@ STATEMENTS = [
     "{% if no %}{{ 1|nope }}{% endif %}ok", "{% if yes %}{{ 1|nope }}{% endif %}ok", "{% if no %}{% if 1 is nope %}{% endif %}{% endif %}ok", "{{ 1|nope if no else 2 }}", "{{ 1|nope }}", "{{ (1)|nope2 }}{% if no %}{% endif %}",
     "{% set m = messages|list %}{{ m|length }}", "{{ messages }}{{ tools }}{{ documents }}{{ add_generation_prompt }}{{ bos_token }}{{ eos_token }}", "{% set x = numbers|map('string') %}{{ x|join }}{{ x|join }}", "{% set it = numbers|select %}{% for i in it %}{{ i }}{% endfor %}{% for i in it %}{{ i }}{% else %}spent{% endfor %}",
     "{% for p in people %}{{ p.name }}{% for t in p.tags %}{{ t }}{{ p.age }}{% endfor %}{% endfor %}", "{% if yes %}{% set ns = namespace(a=1) %}{% endif %}{{ ns.a }}",
+    "{% set z = [('nan' if yes)|float] %}{{ z == z, z in [z], [z].index(z), {'k': z} == {'k': z} }}", "{% macro m(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ m(**{'b': 1, 'a': 3}) }}", "{% macro m(a) %}{{ a }}{% endmacro %}{{ m(1, **{'a': 2}) }}",
     "{{ raise_exception('no ' ~ name) }}", "{{ raise_exception() }}", "{% set dummy = raise_exception('x') %}", "{% if no %}{{ raise_exception('x') }}{% endif %}fine", "{{ messages[0] is defined }}{{ messages[0]['role'] if messages else 'none' }}",
     "{% for i in range(0, 100000) %}{% endfor %}done", "{{ range(100001) }}", "{{ 'a' * 20 }}{{ [0] * 3 }}", "{% set a = [] %}{% for i in range(3) %}{% set a = a + [i] %}{% endfor %}{{ a }}", "{% set ns = namespace(a=[]) %}{% for i in range(3) %}{% set ns.a = ns.a + [i] %}{% endfor %}{{ ns.a }}",
     "{{ 'x' }}{{- 'y' }}{{ 'z' -}} {{ 'w' }}", "{{-5}}", "{{ -5 }}{{ +5 }}{{ - 5 }}{{ --5 }}", "{{ 5 -}}\n\n x", "{% set a = 'q' -%}   x", "{%- set a = 1 -%}\n\n{{- a -}}\n\n", "a{{ '' }}\n{% if yes %}\nb{% endif %}\n\nc",

@@ -3,6 +3,8 @@
 
 - `published/`: random weights in the published layout (config.json, model.safetensors, param.safetensors).
 - `connector.safetensors`: a connector for the cases that have one.
+- `grouped/`: another net in the published layout, whose query heads share key and value heads; in
+  `expected.safetensors` of that folder its memories and gradients as below, and `tokens` [n] of the text.
 - `cases.json`: for each case the ids of the text, whether there is a connector, and how the memories are read:
   "autoencode" (memories, AE -> text, end of sequence) or "instruct" (before, memories, FT, after, prompt, end ->
   answer).
@@ -30,6 +32,7 @@ from transformers import AutoModelForCausalLM
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE / "ic_former"
 SLOTS, LAYERS, HEADS, FFN, EPSILON, ROPE_BASE = 5, 3, 4, 24, 1e-5, 500.0
+SHARED_HEADS = 2  # of keys and values, in `grouped/`
 MAX_PART = 16
 TEMPLATE = dict(before=[7, 11, 13], after=[17, 19], end=[23])
 
@@ -46,8 +49,9 @@ WITH_GRADIENTS = {"two_parts", "answer"}
 PROBED = {"four_parts"}
 
 
-def random_weights(hidden, generator):
+def random_weights(hidden, generator, kv_heads=HEADS):
     """Far from what training starts with in every part, so that nothing can be left out unnoticed."""
+    key_width = hidden // HEADS * kv_heads
     noise = lambda *shape: torch.randn(*shape, generator=generator)
     matrix = lambda out, inner: 1.5 * noise(out, inner) / inner**0.5
     gain = lambda: 1 + 0.3 * noise(hidden)
@@ -57,7 +61,7 @@ def random_weights(hidden, generator):
         for name in ("cross_input_layernorm", "context_layernorm", "post_attention_layernorm"):
             net[f"{layer}{name}.weight"] = gain()
         for name in "qkvo":
-            net[f"{layer}cross_attn.{name}_proj.weight"] = matrix(hidden, hidden)
+            net[f"{layer}cross_attn.{name}_proj.weight"] = matrix(key_width if name in "kv" else hidden, hidden)
         for name, out, inner in (("gate", FFN, hidden), ("up", FFN, hidden), ("down", hidden, FFN)):
             net[f"{layer}mlp.{name}_proj.weight"] = matrix(out, inner)
     net["encoder.norm.weight"] = gain()
@@ -71,11 +75,11 @@ def random_weights(hidden, generator):
     return net, vectors, connector
 
 
-def published_config(hidden):
+def published_config(hidden, kv_heads=HEADS):
     """With the keys that the reference's configuration class writes."""
     return dict(
         model_type="icformer", hidden_size=hidden, context_hidden_size=hidden, num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS, num_key_value_heads=HEADS, num_query_tokens=SLOTS, intermediate_size=FFN,
+        num_attention_heads=HEADS, num_key_value_heads=kv_heads, num_query_tokens=SLOTS, intermediate_size=FFN,
         hidden_act="silu", max_position_embeddings=2048, initializer_range=0.02, rms_norm_eps=EPSILON,
         rope_theta=ROPE_BASE, rope_scaling=None, attention_bias=False, attention_dropout=0.0,
         cross_attention_frequency=1, causal_attention=True, pad_token_id=0, bos_token_id=1, eos_token_id=2,
@@ -114,11 +118,14 @@ class IcFormer:
 
     def layer(self, i, state, seen):
         w = lambda name: self.weights[f"encoder.layers.{i}.{name}.weight"]
-        heads = lambda x: x.unflatten(1, (HEADS, -1)).transpose(0, 1)
+        head_dim = state.shape[1] // HEADS
+        heads = lambda x: x.unflatten(1, (-1, head_dim)).transpose(0, 1)
         positions, count = torch.arange(len(seen)), len(seen) - SLOTS
         read = rms_norm(seen, w("context_layernorm"))
         q = heads(linear(rms_norm(state, w("cross_input_layernorm")), w("cross_attn.q_proj")))
         k, v = (heads(linear(read, w(f"cross_attn.{name}_proj"))) for name in "kv")
+        # Query head i reads key head i // (HEADS / number of key heads).
+        k, v = (x[[head * len(x) // HEADS for head in range(HEADS)]] for x in (k, v))
         scores = rotate(q, positions[count:]) @ rotate(k, positions).mT / math.sqrt(q.shape[-1])
         allowed = torch.ones(SLOTS, len(seen), dtype=torch.bool)
         allowed[:, count:] = torch.ones(SLOTS, SLOTS).tril().bool()
@@ -203,6 +210,27 @@ def expected_of(former, name, case, generator):
     return results
 
 
+def write_grouped(model):
+    """A net of fewer key and value heads: everything else as above."""
+    folder, generator = OUT / "grouped", torch.Generator().manual_seed(12)
+    folder.mkdir(parents=True, exist_ok=True)
+    hidden = model.config.hidden_size
+    net, vectors, _ = random_weights(hidden, generator, SHARED_HEADS)
+    tokens = torch.randint(4, model.config.vocab_size, (MAX_PART + 9,), generator=generator)
+    weights = {name: tensor.double().requires_grad_() for name, tensor in (net | vectors).items()}
+    former, case = IcFormer(model, weights), dict(tokens=tokens.tolist(), connector=False)
+    results = former.compress(case) | {"tokens": tokens}
+    results["probe"] = torch.randn(results["slots"].shape, generator=generator, dtype=torch.float64)
+    probed = lambda: (former.compress(case)["slots"] * results["probe"]).sum()
+    gradients = gradients_of(probed, weights, generator, step=1e-6, tolerance=1e-6)
+    results |= {f"probe_gradient.{key}": value for key, value in gradients.items() if "layers.1.cross_attn" in key}
+    results = {name: tensor.detach().contiguous() for name, tensor in results.items()}
+    (folder / "config.json").write_text(json.dumps(published_config(hidden, SHARED_HEADS), indent=2) + "\n")
+    save_file(net, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(vectors, folder / "param.safetensors", metadata={"format": "pt"})
+    save_file(results, folder / "expected.safetensors", metadata={"versions": f"torch {torch.__version__}"})
+
+
 def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
@@ -229,6 +257,7 @@ def main():
     save_file(connector, OUT / "connector.safetensors", metadata={"format": "pt"})
     save_file(expected, OUT / "expected.safetensors", metadata=versions)
     rows = ",\n".join(f" {json.dumps(name)}: {json.dumps(case)}" for name, case in cases.items())
+    write_grouped(model)
     settings = dict(max_part=MAX_PART, template=TEMPLATE)
     (OUT / "cases.json").write_text(f'{{"settings": {json.dumps(settings)},\n"cases": {{\n{rows}\n}}}}\n')
 

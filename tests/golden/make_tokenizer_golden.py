@@ -13,6 +13,7 @@ import json
 import pathlib
 import random
 import sys
+import tempfile
 import unicodedata
 
 import gguf
@@ -134,6 +135,9 @@ def gguf_bpe(path, pieces, normalizer=None):
     tokenizer.decoder = decoders.ByteLevel()
     if normalizer:
         tokenizer.normalizer = normalizer
+    types = gguf_field(path, "tokenizer.ggml.token_type")
+    added = [name for name, kind in zip(tokens, types) if kind == gguf.TokenType.USER_DEFINED]
+    tokenizer.add_tokens([AddedToken(name, normalized=False) for name in added])
     return tokenizer
 
 
@@ -225,10 +229,10 @@ SMALL = {
 }
 
 
-def without_added(tokenizer):
-    """What plain text is encoded with: no token is cut out of it."""
+def without_special(tokenizer):
+    """What plain text is encoded with: no special token is cut out of it, other added ones are."""
     content = json.loads(tokenizer.to_str())
-    content["added_tokens"] = []
+    content["added_tokens"] = [token for token in content["added_tokens"] if not token["special"]]
     return Tokenizer.from_str(json.dumps(content))
 
 
@@ -291,9 +295,135 @@ def write_sentencepiece(texts):
     (GOLDEN / "sentencepiece" / "tokenizer.model").write_bytes(rewriting)
     plain = train_sentencepiece(normalization_rule_name="identity", remove_extra_whitespaces=False)
     write_spm_gguf(GOLDEN / "spm.gguf", plain)
+    write_added_tokens(plain)
     for name, model in (("sentencepiece", rewriting), ("spm", plain)):
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         write_lines(GOLDEN / f"{name}.ids.jsonl", [processor.encode(text) for text in texts])
+
+
+# --- files beside a tokenizer ------------------------------------------------------------------------------------
+
+SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "tokenizer_class": "LlamaTokenizer"}
+TURN_TEXTS = (
+    "<|im_start|>user\nthe river<|im_end|>\n<|im_start|>assistant\n", "the<|im_end|>", "the <|im_end|> river",
+    "<think>the river</think> mountain", "the <think> a </think>b", "<s>the</s>", "time<pad>", "the", "<|im_end|",
+    "<|im_end|>  <think>",
+)
+# With "legacy" SentencePiece puts a space in front of every text. transformers 5 does so as well, unless one is there.
+LEGACY_TEXTS = ("the<|im_end|>", "<s>the</s>", "the river<|im_end|>river<|im_end|>\n", "<|im_end|>", "the")
+
+
+def decoder_entry(content, **flags):
+    entry = {"content": content, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False}
+    return entry | {"special": False} | flags
+
+
+ADDED_TOKENS = (
+    {"tokenizer_config.json": SPECIAL, "added_tokens.json": {"<|im_end|>": 600, "<|im_start|>": 601}},
+    {
+        "tokenizer_config.json": SPECIAL | {"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]},
+        "added_tokens.json": {"<|im_start|>": 600, "<|im_end|>": 601, "<think>": 602, "</think>": 603},
+    },
+    {
+        "tokenizer_config.json": SPECIAL,
+        "special_tokens_map.json": {"eos_token": {"content": "<|im_end|>"}, "pad_token": "<pad>"},
+        "added_tokens.json": {"<pad>": 600, "<|im_end|>": 601},
+    },
+    {
+        "tokenizer_config.json": SPECIAL | {
+            "added_tokens_decoder": {
+                "0": decoder_entry("<unk>", special=True),
+                "1": decoder_entry("<s>", special=True),
+                "2": decoder_entry("</s>", special=True),
+                "600": decoder_entry("<|im_end|>", special=True, rstrip=True),
+                "601": decoder_entry("<|im_start|>", special=True, lstrip=True),
+                "602": decoder_entry("<think>"),
+                "603": decoder_entry("</think>", lstrip=True, rstrip=True),
+            },
+        },
+    },
+    {
+        "tokenizer_config.json": SPECIAL | {
+            "legacy": True, "added_tokens_decoder": {"600": decoder_entry("<|im_end|>", special=True)},
+        },
+    },
+    {
+        "tokenizer_config.json": SPECIAL | {
+            "add_prefix_space": False, "added_tokens_decoder": {"600": decoder_entry("<|im_end|>", special=True)},
+        },
+    },
+)
+
+
+def write_added_tokens(model):
+    """Tokens beside a tokenizer.model: what transformers makes of the files in a directory."""
+    from transformers import AutoTokenizer
+
+    (GOLDEN / "spm").mkdir(exist_ok=True)
+    (GOLDEN / "spm" / "tokenizer.model").write_bytes(model)
+    rows = []
+    for files in ADDED_TOKENS:
+        with tempfile.TemporaryDirectory() as directory:
+            (pathlib.Path(directory) / "tokenizer.model").write_bytes(model)
+            for name, content in files.items():
+                (pathlib.Path(directory) / name).write_text(json.dumps(content))
+            tokenizer = AutoTokenizer.from_pretrained(directory)
+            texts = LEGACY_TEXTS if "legacy" in files["tokenizer_config.json"] else TURN_TEXTS
+            ids = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+            shown = [tokenizer.decode(row, skip_special_tokens=True) for row in ids]
+            rows.append({"files": files, "texts": texts, "ids": ids, "shown": shown})
+    write_lines(GOLDEN / "added_tokens.jsonl", rows)
+
+
+def template(single):
+    return processors.TemplateProcessing(
+        single=single, pair=None, special_tokens=[("<|endoftext|>", 0), ("<|im_start|>", 1), ("<|im_end|>", 2)]
+    )
+
+
+POST_PROCESSORS = (
+    template("$A"),
+    template("<|im_start|> $A"),
+    template("$A <|im_end|>"),
+    template("<|im_start|> $A <|im_end|>"),
+    template("<|endoftext|> <|im_start|> $A"),
+    template("$A <|im_end|> <|endoftext|>"),
+    template("$A $A"),
+    processors.ByteLevel(trim_offsets=False),
+    processors.RobertaProcessing(("<|im_end|>", 2), ("<|im_start|>", 1)),
+    processors.BertProcessing(("<|endoftext|>", 0), ("<|im_start|>", 1)),
+    processors.Sequence([processors.ByteLevel(), template("<|im_end|> $A")]),
+    processors.Sequence([template("<|im_start|> $A"), template("<|endoftext|> $A")]),
+)
+
+
+def write_post_processors(tokenizer, text="the river"):
+    rows = []
+    for processor in POST_PROCESSORS:
+        tokenizer.post_processor = processor
+        content = json.loads(tokenizer.to_str())["post_processor"]
+        rows.append({"post_processor": content, "text": text, "ids": tokenizer.encode(text).ids})
+    write_lines(GOLDEN / "post_processors.jsonl", rows)
+
+
+# --- normal forms ------------------------------------------------------------------------------------------------
+
+
+def write_normal_forms(count=600):
+    """Texts of marks, Hangul, and characters that decompose, with their normal form C by Python."""
+    rng = random.Random(31)
+    codes = [code for code in range(0xA0, 0x110000) if is_assigned(code)]
+    marks = [code for code in codes if unicodedata.combining(chr(code))]
+    composed = [code for code in codes if unicodedata.decomposition(chr(code))[:1] not in ("", "<")]
+    excluded = [code for code in composed if unicodedata.normalize("NFC", chr(code)) != chr(code)]
+    hangul = [*range(0x1100, 0x1113), *range(0x1161, 0x1176), *range(0x11A7, 0x11C3), *range(0xAC00, 0xAC00 + 100)]
+    pools = [marks] * 3 + [composed] * 2 + [excluded, hangul, range(0x41, 0x5B), codes]
+    rows = []
+    for _ in range(count):
+        pool = [code for chosen in rng.choices(pools, k=2) for code in rng.choices(chosen, k=10)]
+        text = "".join(chr(rng.choice(pool)) for _ in range(rng.choice([2, 3, 5, 12])))
+        rows.append([text, unicodedata.normalize("NFC", text)])
+    write_lines(GOLDEN / "nfc.jsonl", rows)
 
 
 # --- output ------------------------------------------------------------------------------------------------------
@@ -315,10 +445,12 @@ def main():
         tokenizer = make()
         (GOLDEN / name).mkdir(exist_ok=True)
         tokenizer.save(str(GOLDEN / name / "tokenizer.json"), pretty=False)
-        plain = without_added(tokenizer)
+        plain = without_special(tokenizer)
         write_lines(GOLDEN / f"{name}.ids.jsonl", [encode(plain, text) for text in texts[:SMALL_COUNT]])
         write_lines(GOLDEN / f"{name}.trusted.jsonl", [encode(tokenizer, text) for text in texts[:250]])
     write_bpe_gguf(GOLDEN / "smollm.gguf", SMALL["smollm"]())
+    write_post_processors(SMALL["gpt2"]())
+    write_normal_forms()
     write_sentencepiece(texts[:SMALL_COUNT])
     for name, load in BIG_MODELS.items():
         path = MODELS / f"{name}.gguf"

@@ -180,7 +180,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Method{"Gisting", "--method gisting --slots 3 --rank 4"},
                     Method{"SpreadGisting",
                            "--method gisting --ratio 4 --rank 4 --objectives distil --recompute"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& test) { return std::string(test.param.name); });
 
 TEST_F(CommandsOnGpu, LogitsAreThoseOfTheCpu) {
   const std::string ids = write("ids.json", "[1,2,3,4,5,6]");

@@ -130,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(Dtypes,
                          OnGpu,
                          testing::Values(Precision{at::kFloat, 1e-4},
                                          Precision{at::kBFloat16, 3e-2}),
-                         [](const auto& info) { return at::toString(info.param.dtype); });
+                         [](const auto& test) { return at::toString(test.param.dtype); });
 
 TEST(SampleOnGpu, EqualsItsReference) {
   if (!at::hasCUDA()) GTEST_SKIP() << "no GPU";

@@ -89,6 +89,9 @@ TEST_F(JsonLinesTest, WhatIsWrongWithALineIsSaid) {
   refuse("\"text\"\n", ErrorKind::kInvalidArgument, "it is a string");
   refuse("{\"a\": 1, b}\n", ErrorKind::kInvalidArgument, "UTF-8: column 10: ");
   refuse("{\"a\":\"\xff\"}\n", ErrorKind::kInvalidArgument, "ill-formed UTF-8");
+  refuse("{}\n{\"a\":" + std::string(100'000, '['),
+         ErrorKind::kInvalidArgument,
+         "line 2 is not a JSON object in UTF-8: column 205: more than 200 objects and arrays");
 }
 
 TEST_F(JsonLinesTest, CompressedDataThatIsCutOffIsRefused) {

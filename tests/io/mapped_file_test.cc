@@ -30,6 +30,20 @@ TEST_F(MappedFileTest, MapsAnEmptyFile) {
   EXPECT_TRUE(MappedFile::open(file_of("")).bytes().empty());
 }
 
+TEST_F(MappedFileTest, RefusesAPointerInPlaceOfTheFile) {
+  const std::string version = "version https://git-lfs.github.com/spec/v1\n",
+                    hash = "oid sha256:" + std::string(64, '7') + "\n";
+  expect_error(ErrorKind::kBadWeights, "in place of the file itself (12345 bytes); fetch", [&] {
+    MappedFile::open(file_of(version + hash + "size 12345\n"));
+  });
+  expect_error(ErrorKind::kBadWeights, "in place of the file itself; fetch", [&] {
+    MappedFile::open(file_of(version));
+  });
+  // Texts that are about them.
+  for (const std::string& text : {"a pointer: " + version, version + std::string(1024, 'x')})
+    EXPECT_EQ(text_of(MappedFile::open(file_of(text))), text);
+}
+
 TEST_F(MappedFileTest, LivesAsLongAsItsLastCopy) {
   std::optional<MappedFile> first = MappedFile::open(file_of("shared"));
   const MappedFile second = *first;

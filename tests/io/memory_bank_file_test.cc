@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "file_fixture.h"
 #include "precis/memory_bank.h"
@@ -170,6 +171,58 @@ TEST_F(MemoryBankFile, NamesAPlaceThatCannotBeWritten) {
   });
 }
 
+// What is changed where it is
+
+TEST_F(MemoryBankFile, IsMadeAndChangedByUpdates) {
+  MemoryBank::update(place, [](MemoryBank& bank) { bank.add("one", one()); });
+  MemoryBank::update(place, [](MemoryBank& bank) { bank.add("other", other()); });
+  MemoryBank::update(place, [](MemoryBank& bank) { bank.remove("one"); });
+  EXPECT_THAT(MemoryBank::load(place).names(), ElementsAre("other"));
+  EXPECT_EQ(files().size(), 2u);
+}
+
+TEST_F(MemoryBankFile, LosesNothingOfUpdatesAtOnce) {
+  constexpr int kThreads = 6, kTurns = 3;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      for (int turn = 0; turn < kTurns; ++turn) {
+        MemoryBank::update(place, [&](MemoryBank& bank) {
+          bank.add(std::to_string(i) + "." + std::to_string(turn),
+                   soft_memory({{static_cast<float>(i), static_cast<float>(turn)}}));
+        });
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(MemoryBank::load(place).size(), kThreads * kTurns);
+  EXPECT_EQ(files().size(), 1u + kThreads * kTurns);
+}
+
+TEST_F(MemoryBankFile, AnUpdateThatFailsChangesNothing) {
+  const auto fails = [&] {
+    MemoryBank::update(place, [](MemoryBank& bank) {
+      bank.add("other", other());
+      bank.remove("nobody");
+    });
+  };
+  expect_error(ErrorKind::kNotFound, "nobody", fails);
+  EXPECT_FALSE(fs::exists(place));
+  bank_of({{"one", one()}}).save(place);
+  const std::set<std::string> before = files();
+  expect_error(ErrorKind::kNotFound, "nobody", fails);
+  EXPECT_EQ(files(), before);
+  EXPECT_THAT(MemoryBank::load(place).names(), ElementsAre("one"));
+}
+
+TEST_F(MemoryBankFile, AnUpdateRemovesWhatAKilledOneLeft) {
+  bank_of({{"one", one()}}).save(place);
+  overwrite(place / ".precis-0123abcd.part", "half a file");
+  overwrite(place / ".precis-lock", "1\n");
+  MemoryBank::update(place, [](MemoryBank& bank) { bank.add("other", other()); });
+  EXPECT_EQ(files().size(), 3u);
+}
+
 // What is refused
 
 TEST_F(MemoryBankFile, NamesTheIndexThatIsMissing) {
@@ -199,6 +252,8 @@ TEST_F(MemoryBankFile, RefusesIndexesThatAreNone) {
   refuse_index([](json& bank) { bank["memories"][1].erase("file"); }, "a memory has no file");
   overwrite(index, "{\"format\": ");
   refuse("bank.json: not valid JSON");
+  overwrite(index, std::string(100'000, '['));
+  refuse("bank.json: not valid JSON: line 1, column 201: more than 200 objects and arrays");
 }
 
 TEST_F(MemoryBankFile, RefusesNamesThatAddWouldNotTake) {

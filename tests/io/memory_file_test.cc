@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <limits>
+#include <set>
 
 #include "file_fixture.h"
 #include "io/json_file.h"
@@ -111,6 +112,16 @@ TEST_F(MemoryFile, ProvenanceComesBack) {
   EXPECT_EQ(loaded.bytes(), 4 * 8 * 4);
 }
 
+TEST_F(MemoryFile, TheNameOfItsModelComesBackWhereThereIsOne) {
+  EXPECT_EQ(saved_and_loaded(soft_memory()).provenance().model_name, "");
+  MemoryContents contents = soft_memory().contents();
+  contents.provenance.model_name = "SmolLM2-135M \xC3\xA9";
+  const Memory named(std::make_shared<MemoryContents>(contents));
+  const Memory loaded = saved_and_loaded(named);
+  EXPECT_EQ(loaded.provenance().model_name, "SmolLM2-135M \xC3\xA9");
+  EXPECT_EQ(loaded.content_hash(), soft_memory().content_hash());
+}
+
 TEST_F(MemoryFile, KeysValuesAndPositionsComeBackBitForBit) {
   const Memory memory = cached_memory(), loaded = saved_and_loaded(memory);
   const auto& before = std::get<CachedTokens>(memory.contents().tensors);
@@ -142,6 +153,16 @@ TEST_F(MemoryFile, WithoutLengthsAndSinksIsLoadedWithTheSameHash) {
   const Memory loaded = Memory::load(path);
   EXPECT_EQ(std::get<CachedTokens>(loaded.contents().tensors).num_sinks, 0);
   EXPECT_EQ(loaded.content_hash(), cached_memory().content_hash());
+}
+
+// Their hash was of the rows and positions alone.
+TEST_F(MemoryFile, OfAnEarlierVersionIsLoaded) {
+  for (const Memory& memory : {soft_memory(), cached_memory(), cached_memory(2)}) {
+    memory.save(path);
+    const std::string old = rows_hash(memory.contents().tensors);
+    damage_tensors(path, [&](TensorFile& file) { file.metadata["content_hash"] = old; });
+    EXPECT_EQ(Memory::load(path).content_hash(), memory.content_hash());
+  }
 }
 
 TEST_F(MemoryFile, HasTheTensorsAndMetadataThatOthersRead) {
@@ -176,6 +197,28 @@ TEST_F(MemoryFile, TheHashTellsRowsApart) {
   EXPECT_EQ(memory_of(SoftTokens{rows.clone()}).content_hash(), soft_memory().content_hash());
   EXPECT_NE(cached_memory(1).content_hash(), cached_memory().content_hash());
   EXPECT_NE(cached_memory(1).content_hash(), cached_memory(2).content_hash());
+}
+
+TEST_F(MemoryFile, TheHashTellsOriginsApart) {
+  const auto hash_of = [](const Provenance& provenance) {
+    return Memory(std::make_shared<MemoryContents>(
+                      MemoryContents{SoftTokens{waves({4, 8})}, provenance}))
+        .content_hash();
+  };
+  std::set<std::string> hashes{hash_of(kProvenance)};
+  const auto expect_other = [&](const auto& change) {
+    Provenance provenance = kProvenance;
+    change(provenance);
+    EXPECT_TRUE(hashes.insert(hash_of(provenance)).second);
+  };
+  expect_other([](Provenance& from) { from.method = "icae"; });
+  expect_other([](Provenance& from) { from.model_fingerprint = "another model"; });
+  expect_other([](Provenance& from) { from.compressor_fingerprint = "another compressor"; });
+  expect_other([](Provenance& from) { from.source_hash = "another text"; });
+  expect_other([](Provenance& from) { from.source_tokens = 58; });
+  Provenance renamed = kProvenance;
+  renamed.model_name = "moved elsewhere";
+  EXPECT_EQ(hash_of(renamed), hash_of(kProvenance));
 }
 
 TEST_F(MemoryFile, LeavesNothingBehindWhenItCannotBeSaved) {
@@ -380,6 +423,14 @@ TEST_F(MemoryFile, RefusesTheSameBytesInAnotherShapeOrDtype) {
       memory_of(SoftTokens{waves({4, 8}).to(at::kHalf)}),
       [](TensorFile& file) { file.at("embeddings").dtype = "BF16"; },
       "their hash");
+}
+
+TEST_F(MemoryFile, RefusesAnOriginThatIsNotTheOneThatWasSaved) {
+  for (const Memory& memory : {soft_memory(), cached_memory()}) {
+    refuse_metadata(memory, "source_tokens", "5", "their hash");
+    for (const char* key : {"method", "model_fingerprint", "compressor_fingerprint", "source_hash"})
+      refuse_metadata(memory, key, "another", "their hash");
+  }
 }
 
 TEST_F(MemoryFile, RefusesPositionsThatAreNotThoseThatWereSaved) {

@@ -92,6 +92,8 @@ TEST(MemorySum, RefusesWhatCannotBeJoined) {
   refuse_to_add({cached_memory()}, "cached");
   refuse_to_add({one, soft_memory({{1, 2}}, {"selfcp", "another model", "", "", 1})},
                 "made for model another model, the first one for the model");
+  refuse_to_add({one, soft_memory({{1, 2}}, {"selfcp", "abc", "", "", 1, "llama\n"})},
+                "made for model abc (\"llama?\"), the first one for the model");
   refuse_to_add({one, soft_memory({{1, 2, 3}})}, "rows of 3, the first one has rows of 2");
 }
 

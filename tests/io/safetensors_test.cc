@@ -96,6 +96,18 @@ TEST_F(SafetensorsTest, ListsTensorsInTheOrderOfTheirOffsets) {
   EXPECT_EQ(text_of(file.tensors().back().bytes), "a");
 }
 
+// The format's own library takes it for none, and no other value in place of an object.
+TEST_F(SafetensorsTest, MetadataMayBeNull) {
+  const auto file = open(with_header(
+      R"({"__metadata__":null,"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", "data"));
+  EXPECT_TRUE(file.metadata().empty());
+  EXPECT_EQ(text_of(file.find("a")->bytes), "data");
+  expect_damaged("\"__metadata__\" stands twice",
+                 with_header(R"({"__metadata__":null,"__metadata__":{}})"));
+  expect_damaged("null is out of place in \"__metadata__\"",
+                 with_header(R"({"__metadata__":{"a":null}})"));
+}
+
 TEST_F(SafetensorsTest, HoldsTensorsWithoutElements) {
   const auto file = written({stored("full", "U8", {2}, "22"), stored("empty", "F32", {4, 0}, "")});
   EXPECT_EQ(file.find("empty")->shape, (std::vector<int64_t>{4, 0}));

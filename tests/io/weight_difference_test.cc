@@ -292,6 +292,17 @@ TEST_F(WeightDifference, ABaseThatIsNoDirectoryIsRefused) {
   });
 }
 
+// Readers prefer it to shards: the old model would be read on.
+TEST_F(WeightDifference, ASingleFileInTheDirectoryIsNotWrittenBeside) {
+  write();
+  fs::create_directories(out);
+  fs::copy_file(tuned_path / "model.safetensors", out / "model.safetensors");
+  expect_error(ErrorKind::kInvalidArgument,
+               (out / "model.safetensors").string() + ": is there, and would be read in place",
+               [&] { recover_model(base_path, difference_path, out); });
+  EXPECT_FALSE(fs::exists(out / "model.safetensors.index.json"));
+}
+
 TEST_F(WeightDifference, PicklesAreNamedWithWhatTurnsThemIntoSafetensors) {
   for (const fs::path& path : {difference_path, base_path}) {
     write();

@@ -83,13 +83,25 @@ class GgufPieces {
   static std::string number_value(uint32_t number) {
     return Bytes().number(uint32_t{4}).number(number).str();
   }
+  static std::string real_value(float number) {
+    return Bytes().number(uint32_t{6}).number(number).str();
+  }
+  static std::string flag_value(bool flag) {
+    return Bytes().number(kFlag).number(static_cast<uint8_t>(flag)).str();
+  }
+  static std::string flags_value(const std::vector<bool>& flags) {
+    Bytes bytes;
+    bytes.number(kArray).number(kFlag).number<uint64_t>(flags.size());
+    for (const bool flag : flags) bytes.number(static_cast<uint8_t>(flag));
+    return bytes.str();
+  }
 
   std::vector<Pair> pairs;
   std::vector<Tensor> tensors;
 
  private:
   static constexpr size_t kAlignment = 32;
-  static constexpr uint32_t kString = 8, kArray = 9;
+  static constexpr uint32_t kFlag = 7, kString = 8, kArray = 9;
 
   template <typename Number>
   Number number() {

@@ -76,7 +76,10 @@ TEST_P(Recompute, IsForGradientsOnly) {
   EXPECT_FALSE(decoder->forward({rows, at::arange(4), {0, 4}, {0}}, cache).requires_grad());
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Recompute, testing::Values("llama", "qwen2", "gemma3_text"));
+INSTANTIATE_TEST_SUITE_P(Models,
+                         Recompute,
+                         testing::Values("llama", "qwen2", "gemma3_text"),
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(RecomputeActivations, IsWantedWhileOneIsAlive) {
   EXPECT_FALSE(RecomputeActivations::is_wanted());

@@ -71,8 +71,10 @@ struct Case {
   int64_t problems, n, k;
 };
 
-void PrintTo(const Case& one, std::ostream* out) {
-  *out << one.problems << " problems of " << one.n << " columns and " << one.k << " targets";
+std::string name_of(const testing::TestParamInfo<Case>& test) {
+  const Case& one = test.param;
+  return std::to_string(one.problems) + "_problems_of_" + std::to_string(one.n) + "_columns_and_" +
+         std::to_string(one.k) + "_targets";
 }
 
 class ForwardSelection : public testing::TestWithParam<Case> {
@@ -107,7 +109,8 @@ INSTANTIATE_TEST_SUITE_P(Sizes,
                                          Case{1, 65, 5},
                                          Case{2, 200, 65},
                                          Case{0, 4, 2},
-                                         Case{4, 9, 0}));
+                                         Case{4, 9, 0}),
+                         name_of);
 
 class SmallForwardSelection : public ForwardSelection {};
 
@@ -128,7 +131,8 @@ TEST_P(SmallForwardSelection, ChoosesWhatTryingAllColumnsChooses) {
 INSTANTIATE_TEST_SUITE_P(
     Sizes,
     SmallForwardSelection,
-    testing::Values(Case{1, 1, 1}, Case{2, 5, 1}, Case{3, 8, 5}, Case{1, 12, 65}));
+    testing::Values(Case{1, 1, 1}, Case{2, 5, 1}, Case{3, 8, 5}, Case{1, 12, 65}),
+    name_of);
 
 // Whoever takes the longest columns takes both of a pair that say the same.
 TEST(ForwardSelectionOf, ColumnsThatSayTheSameTakesOne) {

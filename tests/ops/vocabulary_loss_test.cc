@@ -76,7 +76,10 @@ TEST_P(OfVocabulary, LossOfATeacherIsAsTheReferences) {
   EXPECT_EQ(divergence_sum(logits, teacher, 1.0, {}).item<double>(), loss.item<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, OfVocabulary, testing::ValuesIn(kCases));
+INSTANTIATE_TEST_SUITE_P(Shapes, OfVocabulary, testing::ValuesIn(kCases), [](const auto& test) {
+  return std::to_string(test.param.rows) + "_rows_of_" + std::to_string(test.param.vocab) + "_" +
+         at::toString(test.param.dtype);
+});
 
 TEST(VocabularyLoss, OfNoRowsIsNothing) {
   at::Tensor gradient = at::empty({0, 9});

@@ -5,7 +5,6 @@
 
 int main(int, char** arguments) {
   const precis::Engine engine = precis::Engine::load({.model = arguments[1]});
-  precis::GenerationOptions options;
-  options.max_tokens = 4;
-  std::cout << engine.generate(precis::Prompt().keep("the water"), options).ids.size();
+  const precis::Prompt prompt = precis::Prompt().keep("the water");
+  std::cout << engine.generate(prompt, {.max_tokens = 4}).ids.size();
 }

@@ -82,7 +82,7 @@ TEST(ChatTemplateOrigin, OperationsKeepIt) {
   EXPECT_EQ(describe(render_user("{{ u[1:3] }}{{ u[::-1] }}{{ u[0] }}", "abc")), "5<bccbaa>");
   EXPECT_EQ(describe(render_user("{{ u * 2 }}{{ '%s!' % u }}", "a")), "5<aaa>T<!>");
   EXPECT_EQ(describe(render_user("{{ '({})'.format(u) }}", "a")), "T<(>5<a>T<)>");
-  EXPECT_EQ(describe(render_user("{{ u | indent(2) }}", "a\nb")), "5<a>T<\n  >5<b>");
+  EXPECT_EQ(describe(render_user("{{ u | indent(2) }}", "a\nb")), "5<a\n>T<  >5<b>");
   EXPECT_EQ(describe(render_user("{{ u | e }}", "<a>")), "5<&lt;a&gt;>");
   EXPECT_EQ(describe(render_user("{% for c in u %}{{ c }}.{% endfor %}", "ab")),
             "5<a>T<.>5<b>T<.>");

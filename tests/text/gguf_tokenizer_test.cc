@@ -9,6 +9,7 @@
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "text/load_tokenizer.h"
+#include "text/stop_ids.h"
 
 namespace precis {
 namespace {
@@ -97,6 +98,23 @@ TEST_F(GgufTokenizerTest, NamesAPreTokenizerItDoesNotKnow) {
       ErrorKind::kUnsupported, "smoXlm", [&] { load_changed("smollm.gguf", "smollm", "smoXlm"); });
   expect_error(
       ErrorKind::kUnsupported, "gpt9", [&] { load_changed("smollm.gguf", "gpt2", "gpt9"); });
+}
+
+TEST_F(GgufTokenizerTest, EndsOfTurnsAndMessagesEndAnAnswer) {
+  EXPECT_THAT(stop_ids(*load_tokenizer(kGolden / "smollm.gguf")), Not(Contains(1)));
+  for (const std::string key : {"ggml.eot_token_id", "ggml.eom_token_id"}) {
+    const auto tokenizer = load_changed("smollm.gguf", "ggml.bos_token_id", key);
+    EXPECT_THAT(stop_ids(*tokenizer), Contains(1)) << key;
+    EXPECT_THAT(stop_ids(*tokenizer), Contains(2)) << key;
+  }
+}
+
+TEST_F(GgufTokenizerTest, WithoutAPreTokenizerItSaysWhatHelps) {
+  const auto load_nameless = [&] {
+    load_changed("smollm.gguf", "tokenizer.ggml.pre", "Tokenizer.ggml.pre");
+  };
+  expect_error(ErrorKind::kUnsupported, "there is no tokenizer.ggml.pre", load_nameless);
+  expect_error(ErrorKind::kUnsupported, "gguf-new-metadata --pre-tokenizer", load_nameless);
 }
 
 TEST_F(GgufTokenizerTest, NamesAMissingKey) {

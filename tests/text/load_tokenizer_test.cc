@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text/load_tokenizer.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "golden_texts.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
+#include "text/stop_ids.h"
 
 namespace precis {
 namespace {
@@ -36,6 +38,24 @@ TEST_F(LoadTokenizer, SaysWhatIsMissing) {
   expect_error(ErrorKind::kNotFound, "tokenizer.json", [&] { load_tokenizer(directory_.path()); });
   expect_error(
       ErrorKind::kNotFound, "none.gguf", [&] { load_tokenizer(directory_ / "none.gguf"); });
+}
+
+TEST_F(LoadTokenizer, FilesThatAreDeepOrMissingAreNamed) {
+  const std::string deep(100'000, '['), pointer = "version https://git-lfs.github.com/spec/v1\n";
+  const auto refuse = [&](const std::string& file, const std::string& bytes) {
+    const auto path = directory_ / file;
+    write_file(path, bytes);
+    const std::string part = bytes == deep ? ": not valid JSON: line 1, column 201: more than 200"
+                                           : ": a Git LFS pointer";
+    expect_error(
+        ErrorKind::kBadWeights, path.string() + part, [&] { load_tokenizer(directory_.path()); });
+  };
+  refuse("tokenizer.model", pointer);
+  for (const std::string& bytes : {deep, pointer}) {
+    refuse("tokenizer.json", bytes);
+    refuse("tokenizer_config.json", bytes);
+    std::filesystem::remove(directory_ / "tokenizer_config.json");
+  }
 }
 
 TEST_F(LoadTokenizer, TakesBosFromThePostProcessor) {
@@ -72,6 +92,23 @@ TEST_F(LoadTokenizer, RefusesDamagedSettings) {
                            "[]"}) {
     configure(text);
     expect_error(ErrorKind::kBadWeights, directory_.path().string(), [&] { special_tokens(); });
+  }
+}
+
+TEST_F(LoadTokenizer, TakesStopsFromTheConfigurationFiles) {
+  using testing::UnorderedElementsAre;
+  copy("gpt2");
+  const auto stops = [&] { return stop_ids(*load_tokenizer(directory_.path())); };
+  EXPECT_THAT(stops(), UnorderedElementsAre(0, 2));  // <|endoftext|>, <|im_end|>
+  write_file(directory_ / "config.json", R"({"eos_token_id": 5})");
+  EXPECT_THAT(stops(), UnorderedElementsAre(0, 2, 5));
+  write_file(directory_ / "generation_config.json", R"({"eos_token_id": [6, 7, 7000, -1]})");
+  EXPECT_THAT(stops(), UnorderedElementsAre(0, 2, 5, 6, 7));
+  write_file(directory_ / "config.json", R"({"eos_token_id": null})");
+  EXPECT_THAT(stops(), UnorderedElementsAre(0, 2, 6, 7));
+  for (const char* damaged : {R"({"eos_token_id": "6"})", R"({"eos_token_id": [6, {}]})", "[]"}) {
+    write_file(directory_ / "generation_config.json", damaged);
+    expect_error(ErrorKind::kBadWeights, "generation_config.json", stops);
   }
 }
 

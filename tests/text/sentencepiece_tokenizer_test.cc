@@ -73,6 +73,7 @@ TEST_F(SentencePieceTest, RefusesGarbageQuietly) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
+// The library throws an exception of its own there.
 TEST_F(SentencePieceTest, SurvivesDamage) {
   const std::string whole = read_model();
   std::mt19937 random(3);

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace precis {
+
+// The candidate that a misspelt word was probably meant to be: one that begins with it, or else the
+// one that the fewest slips lead to (a letter that is wrong, missing, surplus, or exchanged with
+// its neighbour), which may be a third of the letters, and one in any case. None: all are too far.
+std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);
+
+// "; did you mean X?", or nothing.
+std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
+
+}  // namespace precis

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/lock_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace precis {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+fs::path lock_of(const fs::path& what) {
+  std::error_code ignored;
+  if (fs::is_directory(what, ignored)) return what / ".precis-lock";
+  return what.parent_path() / concat(".", what.filename().string(), ".precis-lock");
+}
+
+FileDescriptor open_lock(const fs::path& path) {
+  FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+  // One of another user's can be locked, too.
+  if (!file.is_open() && errno == EACCES)
+    file = FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  PRECIS_CHECK(file.is_open(),
+               kInvalidArgument,
+               path.string(),
+               ": cannot be opened: ",
+               std::generic_category().message(errno));
+  return file;
+}
+
+// Its last owner removes it: whoever opened it before that locks a file that no one else will find.
+bool is_still_there(const FileDescriptor& file, const fs::path& path) {
+  struct stat own = {}, there = {};
+  return ::fstat(file.number(), &own) == 0 && ::lstat(path.c_str(), &there) == 0 &&
+         own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
+std::string owner_of(const fs::path& path) {
+  std::ifstream in(path);
+  pid_t process = 0;
+  return in >> process ? concat("process ", process) : std::string("another process");
+}
+
+FileDescriptor acquire(const fs::path& path,
+                       const fs::path& what,
+                       std::chrono::milliseconds patience) {
+  constexpr std::chrono::milliseconds kPause(10);
+  const Clock::time_point end = Clock::now() + patience;
+  for (;;) {
+    FileDescriptor file = open_lock(path);
+    if (::flock(file.number(), LOCK_EX | LOCK_NB) == 0) {
+      if (is_still_there(file, path)) return file;
+      continue;
+    }
+    if (errno != EWOULDBLOCK) {
+      log(LogLevel::kWarning,
+          concat(path.string(), ": cannot be locked: ", std::generic_category().message(errno)));
+      return file;
+    }
+    PRECIS_CHECK(Clock::now() < end,
+                 kInvalidArgument,
+                 what.string(),
+                 ": is being changed by ",
+                 owner_of(path),
+                 "; try again when that has ended");
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+}  // namespace
+
+LockFile::LockFile(const fs::path& what, std::chrono::milliseconds patience)
+    : path_(lock_of(what)), file_(acquire(path_, what, patience)) {
+  std::ofstream(path_) << ::getpid() << "\n";
+}
+
+// Before it is unlocked, so that no one else's is removed.
+LockFile::~LockFile() { ::unlink(path_.c_str()); }
+
+void check_unlocked(const fs::path& what, std::chrono::milliseconds patience) {
+  std::error_code ignored;
+  if (fs::exists(lock_of(what), ignored)) LockFile(what, patience);
+}
+
+}  // namespace precis

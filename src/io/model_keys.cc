@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one list of what model files can say about the computation.
+//
+// To add a row: name the key; then the architectures for which models/config.cc (or
+// io/gguf_config.cc) reads it; then the values that change nothing where it is not read, as a JSON
+// list. Any other value is refused with the key's name. Write "any" only where transformers
+// computes the same whatever the value is. Keys that are never about the computation go to
+// kBesideTheComputation. A key that stands nowhere here is passed over with a warning in the log,
+// since writers of files add harmless ones all the time.
+#include "io/model_keys.h"
+
+#include <algorithm>
+
+namespace precis {
+namespace {
+
+constexpr std::string_view kExperts = "a mixture of experts";
+constexpr std::string_view kCapped = "capped logits";
+constexpr std::string_view kMultiplied = "a multiplier";
+constexpr std::string_view kPartsOfModel = "parts beside the language model";
+
+constexpr ModelKey kConfigKeys[] = {
+    // sizes
+    {"model_type", kEverybody, "any"},
+    {"vocab_size", kEverybody, "any"},
+    {"hidden_size", kEverybody, "any"},
+    {"intermediate_size", kEverybody, "any"},
+    {"num_hidden_layers", kEverybody, "any"},
+    {"num_attention_heads", kEverybody, "any"},
+    {"num_key_value_heads", kEverybody, "any"},
+    {"head_dim", kEverybody, "any"},
+    {"max_position_embeddings", kEverybody, "any"},
+    // norms, activations, biases
+    {"rms_norm_eps", kEverybody, "any"},
+    {"hidden_act", kLlama | kMistral | kQwen, "any"},
+    {"hidden_activation", kGemma3, "any"},
+    {"tie_word_embeddings", kEverybody, "any"},
+    {"attention_bias", kLlama | kQwen | kGemma3, "[false]"},  // Qwen2 always has some of them
+    {"qkv_bias", kQwen2, "[false]"},
+    {"use_qkv_bias", kQwen2, "[false]"},
+    {"mlp_bias", kLlama, "[false]"},
+    {"lm_head_bias", kNobody, "[false]"},
+    {"use_bias", kNobody, "[false]"},
+    {"no_bias", kNobody, "[true]"},
+    {"qk_norm", kQwen3 | kGemma3, "[false]"},
+    {"use_qk_norm", kQwen3 | kGemma3, "[false]"},
+    {"qk_layernorm", kQwen3 | kGemma3, "[false]"},
+    // positions
+    {"rope_theta", kEverybody, "any"},
+    {"rope_scaling", kEverybody, "any"},
+    {"rope_parameters", kEverybody, "any"},
+    {"original_max_position_embeddings", kEverybody, "any"},
+    {"rope_local_base_freq", kGemma3, "[]"},
+    {"partial_rotary_factor", kNobody, "[1]"},
+    {"rotary_pct", kNobody, "[1]"},
+    {"rope_ratio", kNobody, "[1]"},
+    {"rope_interleave", kNobody, "[false]"},
+    {"rope_interleaved", kNobody, "[false]"},
+    {"use_rope", kNobody, "[true]"},
+    {"use_mrope", kNobody, "[false]"},
+    {"no_rope_layers", kNobody, "[[]]", "layers without positions"},
+    {"no_rope_layer_interval", kNobody, "[0]", "layers without positions"},
+    {"alibi", kNobody, "[false]"},
+    // what attention sees
+    {"layer_types", kEverybody, "any"},
+    {"sliding_window",
+     kMistral | kQwen | kGemma3,
+     "any"},  // Llama has none, whatever is left there
+    {"use_sliding_window", kQwen, "any"},
+    {"max_window_layers", kQwen, "any"},
+    {"sliding_window_pattern", kGemma3, "[]"},
+    {"attention_chunk_size", kNobody, "[]"},
+    {"use_bidirectional_attention", kNobody, "[false]", "attention to later tokens"},
+    {"is_causal", kNobody, "[true]", "attention to later tokens"},
+    {"num_kv_shared_layers", kNobody, "[0]"},
+    {"dual_chunk_attention_config", kNobody, "any"},  // for another program; transformers has none
+    // scales
+    {"query_pre_attn_scalar", kGemma3, "[]", "a scale of the queries"},
+    {"attn_logit_softcapping", kNobody, "[]", kCapped},
+    {"final_logit_softcapping", kNobody, "[]", kCapped},
+    {"router_logit_softcapping", kNobody, "[]", kCapped},
+    {"logit_scale", kNobody, "[1]", kMultiplied},
+    {"logits_scaling", kNobody, "[1]", kMultiplied},
+    {"embedding_multiplier", kNobody, "[1]", kMultiplied},
+    {"residual_multiplier", kNobody, "[1]", kMultiplied},
+    {"attention_multiplier", kNobody, "[]", kMultiplied},
+    {"lm_head_multiplier", kNobody, "[1]", kMultiplied},
+    {"key_multiplier", kNobody, "[1]", kMultiplied},
+    {"scale_emb", kNobody, "[1]", kMultiplied},
+    {"scale_depth", kNobody, "[]", kMultiplied},
+    {"dim_model_base", kNobody, "[]", kMultiplied},
+    {"attn_temperature_tuning", kNobody, "[false, 0]"},
+    {"clip_qkv", kNobody, "[]", "clipped queries, keys and values"},
+    {"swiglu_limit", kNobody, "[]", "clipped activations"},
+    // other structures
+    {"parallel_attn", kNobody, "[false]"},
+    {"use_parallel_residual", kNobody, "[false]"},
+    {"attn_output_gate", kNobody, "[false]"},
+    {"per_layer_config", kNobody, "[{}]"},
+    {"pruned_heads", kNobody, "[{}]"},
+    {"is_encoder_decoder", kNobody, "[false]"},
+    {"add_cross_attention", kNobody, "[false]"},
+    {"q_lora_rank", kNobody, "[0]", "compressed keys and values"},
+    {"kv_lora_rank", kNobody, "[0]", "compressed keys and values"},
+    {"num_experts", kNobody, "[0]", kExperts},
+    {"num_local_experts", kNobody, "[0]", kExperts},
+    {"n_routed_experts", kNobody, "[0]", kExperts},
+    {"n_shared_experts", kNobody, "[0]", kExperts},
+    {"moe_intermediate_size", kNobody, "[0]", kExperts},
+    {"text_config", kNobody, "[{}]", kPartsOfModel},
+    {"vision_config", kNobody, "[{}]", kPartsOfModel},
+    {"audio_config", kNobody, "[{}]", kPartsOfModel},
+    {"quantization_config", kNobody, "[{}]"},  // check_model_keys.cc names the method
+    {"quantization", kNobody, "[{}]"},
+    {"compression_config", kNobody, "[{}]"},
+};
+
+// What follows another key's computation, or none at all. Names that begin with "_", and that end
+// in "_token_id", "_dropout" or "_pdrop" need no entry.
+constexpr std::string_view kBesideTheComputation[] = {
+    // what the file is and who wrote it
+    "architectures",
+    "auto_map",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+    "name_or_path",
+    "transformers_weights",
+    "tokenizer_class",
+    "transformers.js_config",
+    "is_llama_config",
+    "unsloth_fixed",
+    "unsloth_version",
+    "base_model_name_or_path",
+    "finetuning_task",
+    "task_specific_params",
+    "problem_type",
+    "id2label",
+    "label2id",
+    "num_labels",
+    "is_decoder",
+    "tie_encoder_decoder",
+    "model_max_length",
+    "max_sequence_length",
+    "eos_token_ids",
+    "cross_attention_hidden_size",
+    // training
+    "initializer_range",
+    "dropout",
+    "pretraining_tp",
+    "gradient_checkpointing",
+    "router_aux_loss_coef",
+    "output_router_logits",
+    "router_jitter_noise",
+    "tf_legacy_loss",
+    // how it is run
+    "use_cache",
+    "cache_implementation",
+    "attn_implementation",
+    "experts_implementation",
+    "torchscript",
+    "use_bfloat16",
+    "return_dict",
+    "output_attentions",
+    "output_hidden_states",
+    "chunk_size_feed_forward",
+    "tie_last_hidden_states",
+    "use_flash_attn",
+    "use_return_dict",
+    // of experts that num_experts and its like would announce
+    "num_experts_per_tok",
+    "num_experts_per_token",
+    "decoder_sparse_step",
+    "mlp_only_layers",
+    "norm_topk_prob",
+    "shared_expert_intermediate_size",
+    // generation: GenerationConfig of transformers
+    "assistant_confidence_threshold",
+    "assistant_lookbehind",
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "encoder_repetition_penalty",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "exponential_decay_length_penalty",
+    "length_penalty",
+    "max_length",
+    "max_new_tokens",
+    "min_length",
+    "no_repeat_ngram_size",
+    "num_assistant_tokens",
+    "num_assistant_tokens_schedule",
+    "num_beam_groups",
+    "num_beams",
+    "num_return_sequences",
+    "output_scores",
+    "prefix",
+    "remove_invalid_values",
+    "repetition_penalty",
+    "return_dict_in_generate",
+    "suppress_tokens",
+    "target_lookbehind",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p"};
+
+constexpr std::string_view kRopeKeys[] = {"rope_type",
+                                          "type",
+                                          "rope_theta",
+                                          "factor",
+                                          "original_max_position_embeddings",
+                                          "low_freq_factor",
+                                          "high_freq_factor",
+                                          "attention_factor",
+                                          "beta_fast",
+                                          "beta_slow",
+                                          "mscale",
+                                          "mscale_all_dim",
+                                          "truncate",
+                                          "partial_rotary_factor",
+                                          "finetuned",
+                                          "divisors"};
+
+constexpr ModelKey kGgufKeys[] = {
+    // sizes
+    {"block_count", kEverybody, "any"},
+    {"context_length", kEverybody, "any"},
+    {"embedding_length", kEverybody, "any"},
+    {"feed_forward_length", kEverybody, "any"},
+    {"vocab_size", kNobody, "any"},  // the table of words says it
+    {"attention.head_count", kEverybody, "any"},
+    {"attention.head_count_kv", kEverybody, "any"},
+    {"attention.key_length", kEverybody, "any"},
+    {"attention.value_length", kEverybody, "any"},
+    {"attention.key_length_swa", kNobody, "[]"},
+    {"attention.value_length_swa", kNobody, "[]"},
+    {"attention.key_length_mla", kNobody, "[0]"},
+    {"attention.value_length_mla", kNobody, "[0]"},
+    {"embedding_length_out", kNobody, "[]"},
+    {"embedding_length_per_layer_input", kNobody, "[0]"},
+    {"tensor_data_layout", kNobody, "any"},
+    // norms
+    {"attention.layer_norm_rms_epsilon", kEverybody, "any"},
+    {"attention.layer_norm_epsilon", kNobody, "any"},  // of other norms
+    // positions
+    {"rope.freq_base", kEverybody, "any"},
+    {"rope.freq_base_swa", kGemma3, "[]"},
+    {"rope.dimension_count", kEverybody, "any"},
+    {"rope.dimension_count_swa", kNobody, "[]"},
+    {"rope.dimension_sections", kNobody, "[]"},
+    {"rope.scale_linear", kEverybody, "any"},
+    {"rope.scaling.type", kEverybody, "any"},
+    {"rope.scaling.factor", kEverybody, "any"},
+    {"rope.scaling.original_context_length", kEverybody, "any"},
+    {"rope.scaling.attn_factor", kEverybody, "any"},
+    {"rope.scaling.yarn_beta_fast", kEverybody, "any"},
+    {"rope.scaling.yarn_beta_slow", kEverybody, "any"},
+    {"rope.scaling.yarn_ext_factor", kNobody, "[1, -1]"},
+    {"rope.scaling.yarn_attn_factor", kNobody, "[1, -1]"},
+    {"rope.scaling.yarn_log_multiplier", kNobody, "[0]"},
+    {"rope.scaling.alpha", kNobody, "[0]"},
+    {"rope.scaling.finetuned", kNobody, "any"},
+    // what attention sees
+    {"attention.sliding_window", kEverybody, "any"},
+    {"attention.sliding_window_pattern", kGemma3, "[]"},
+    {"attention.causal", kNobody, "[true]", "attention to later tokens"},
+    {"attention.shared_kv_layers", kNobody, "[0]"},
+    {"pooling_type", kNobody, "[0]", "one embedding for a whole text"},
+    // scales
+    {"attention.scale", kNobody, "[0]", "a scale of the queries"},
+    {"attention.output_scale", kNobody, "[0, 1]", kMultiplied},
+    {"attention.clamp_kqv", kNobody, "[0]", "clipped queries, keys and values"},
+    {"attention.max_alibi_bias", kNobody, "[0]"},
+    {"attention.temperature_length", kNobody, "[0]"},
+    {"attention.temperature_scale", kNobody, "[0, 1]"},
+    {"attn_logit_softcapping", kNobody, "[0]", kCapped},
+    {"final_logit_softcapping", kNobody, "[0]", kCapped},
+    {"router_logit_softcapping", kNobody, "[0]", kCapped},
+    {"logit_scale", kNobody, "[0, 1]", kMultiplied},
+    {"residual_scale", kNobody, "[0, 1]", kMultiplied},
+    {"embedding_scale", kNobody, "[0, 1]", kMultiplied},
+    {"activation_sparsity_scale", kNobody, "[]"},
+    // other structures
+    {"use_parallel_residual", kNobody, "[false]"},
+    {"swin_norm", kNobody, "[false]"},
+    {"swiglu_clamp_exp", kNobody, "[]", "clipped activations"},
+    {"swiglu_clamp_shexp", kNobody, "[]", "clipped activations"},
+    {"altup.", kNobody, "[0]"},
+    {"convnext.", kNobody, "[0]"},
+    {"kda.", kNobody, "[0]"},
+    {"posnet.", kNobody, "[0]"},
+    {"shortconv.", kNobody, "[0]"},
+    {"ssm.", kNobody, "[0, false]", "a state space"},
+    {"wkv.", kNobody, "[0]"},
+    {"time_mix_extra_dim", kNobody, "[0]"},
+    {"time_decay_extra_dim", kNobody, "[0]"},
+    {"token_shift_count", kNobody, "[0]"},
+    {"rescale_every_n_layers", kNobody, "[0]"},
+    {"features_length", kNobody, "[0]"},
+    {"decoder_start_token_id", kNobody, "any"},
+    {"attention.group_norm_epsilon", kNobody, "any"},  // of other norms
+    {"attention.group_norm_groups", kNobody, "[0]"},
+    {"attention.relative_buckets_count", kNobody, "[0]"},
+    {"attention.indexer.", kNobody, "[0]"},
+    {"attention.decay_lora_rank", kNobody, "[0]"},
+    {"attention.gate_lora_rank", kNobody, "[0]"},
+    {"attention.iclr_lora_rank", kNobody, "[0]"},
+    {"attention.value_residual_mix_lora_rank", kNobody, "[0]"},
+    {"attention.q_lora_rank", kNobody, "[0]", "compressed keys and values"},
+    {"attention.kv_lora_rank", kNobody, "[0]", "compressed keys and values"},
+    {"full_attention_interval", kNobody, "[0, 1]"},
+    {"n_deepstack_layers", kNobody, "[0]", kPartsOfModel},
+    {"nextn_predict_layers", kNobody, "[0]"},
+    {"decoder_block_count", kNobody, "[0]"},
+    {"classifier.output_labels", kNobody, "[[]]", "a classifier"},
+    {"expert_count", kNobody, "[0]", kExperts},
+    {"expert_used_count", kNobody, "[0]", kExperts},
+    {"expert_shared_count", kNobody, "[0]", kExperts},
+    {"expert_group_count", kNobody, "[0]", kExperts},
+    {"expert_feed_forward_length", kNobody, "[0]", kExperts},
+    {"expert_shared_feed_forward_length", kNobody, "[0]", kExperts},
+    {"leading_dense_block_count", kNobody, "[0]", kExperts},
+    {"moe_every_n_layers", kNobody, "[0]", kExperts},
+    {"moe_latent_size", kNobody, "[0]", kExperts},
+    // of experts that expert_count would announce
+    {"expert_group_used_count", kNobody, "any"},
+    {"expert_weights_scale", kNobody, "any"},
+    {"expert_weights_norm", kNobody, "any"},
+    {"expert_gating_func", kNobody, "any"},
+    {"expert_group_scale", kNobody, "any"},
+    {"expert_chunk_feed_forward_length", kNobody, "any"},
+    {"experts_per_group", kNobody, "any"},
+    {"interleave_moe_layer_step", kNobody, "any"},
+};
+
+bool is_in(std::span<const std::string_view> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+}  // namespace
+
+std::span<const ModelKey> config_keys() { return kConfigKeys; }
+std::span<const ModelKey> gguf_keys() { return kGgufKeys; }
+
+bool is_beside_the_computation(std::string_view key) {
+  return key.starts_with('_') || key.ends_with("_token_id") || key.ends_with("_dropout") ||
+         key.ends_with("_pdrop") || is_in(kBesideTheComputation, key);
+}
+
+bool is_rope_key(std::string_view key) { return is_in(kRopeKeys, key); }
+
+}  // namespace precis

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where CUDA is compiled in but there is no GPU, one skipped test stands for all: hundreds would
+// hide what else is skipped.
+#include <ATen/Context.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace precis {
+namespace {
+
+TEST(NoGpu, SoThatItsTestsAreSkipped) { GTEST_SKIP() << "no GPU"; }
+
+}  // namespace
+}  // namespace precis
+
+int main(int count, char** arguments) {
+  GTEST_FLAG_SET(filter, at::hasCUDA() ? "-NoGpu.*" : "NoGpu.*");
+  testing::InitGoogleMock(&count, arguments);
+  return RUN_ALL_TESTS();
+}
