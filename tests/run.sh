@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Sets up, builds and runs all tests.  tests/run.sh [PRESET]   (release, asan, cuda; default release)
+# Sets up, builds and runs all tests.  tests/run.sh [PRESET]   (release, asan, tsan, fuzz, cuda; default release)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}
