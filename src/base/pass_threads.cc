@@ -15,10 +15,11 @@ using std::chrono::nanoseconds;
 
 constexpr nanoseconds kShortest = milliseconds(3);  // of what is measured
 constexpr double kBusy = 0.8;                       // of the time, running: less is contended
-constexpr nanoseconds kFirstWait = milliseconds(25), kLongestWait = milliseconds(1600);
+constexpr nanoseconds kFirstWait = milliseconds(100), kLongestWait = milliseconds(3200);
 
 // What the thread's passes have found out. Another thread's may run on other cores.
 struct Contention {
+  int64_t most = 0;     // threads of the PassThreads that is alive; 0: none is
   int64_t threads = 0;  // used at most; 0: as many as the caller has
   nanoseconds wait = kFirstWait;
   std::chrono::steady_clock::time_point try_more{};
@@ -36,17 +37,24 @@ nanoseconds time_running() {
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
+// As many of `most` as the thread uses now.
+int64_t limited(int64_t most) {
+  const int64_t limit = contention().threads;
+  return limit > 0 ? std::min(limit, most) : most;
+}
+
 }  // namespace
 
-PassThreads::PassThreads() : most_(num_threads()) {
-  const int64_t limit = contention().threads;
-  if (limit > 0 && limit < most_) set_num_threads(limit);
+PassThreads::PassThreads() : outer_(contention().most), most_(num_threads()) {
+  if (outer_ > 0 && most_ == limited(outer_)) most_ = outer_;  // and nobody else changed it
+  contention().most = most_;
+  set_num_threads(limited(most_));
   start_measuring();
 }
 
 PassThreads::~PassThreads() {
-  adapt();
-  set_num_threads(most_);
+  contention().most = outer_;
+  if (outer_ == 0) set_num_threads(most_);
 }
 
 void PassThreads::start_measuring() {
@@ -73,7 +81,7 @@ void PassThreads::adapt() {
     state.threads = 0;
     state.wait = std::max(state.wait / 2, kFirstWait);
   }
-  if (state.threads > 0) set_num_threads(std::min(state.threads, most_));
+  set_num_threads(limited(most_));
   start_measuring();
 }
 

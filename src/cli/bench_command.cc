@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/pass_threads.h"
 #include "cli/commands.h"
 #include "cli/compression_sweep.h"
 #include "cli/model_options.h"
@@ -179,6 +180,7 @@ nlohmann::json measure(const Flags& flags) {
   const Engine engine = flags.shape.empty() ? flags.model.load() : engine_of_shape(flags);
   const double load_s = seconds_since(start);
   const c10::InferenceMode inference;
+  const PassThreads fewer_if_busy;  // as in a call of the engine
   check(flags, engine.decoder().config().context_length);
   nlohmann::json sweep;
   if (!flags.sweep.empty()) sweep = compression_sweep(engine, flags.sweep, flags.batch, flags.runs);

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/parallel.h"
+#include "base/pass_threads.h"
 #include "base/usable_cores.h"
 #include "engine/compress.h"
 #include "engine/decode.h"
@@ -130,6 +131,7 @@ struct Engine::Parts {
   auto run(const Work& work) const {
     return translate_errors([&] {
       const NumThreads own(threads_for(threads, cores));
+      const PassThreads fewer_if_busy;
       return work();
     });
   }

@@ -147,6 +147,26 @@ class Transformer final : public Decoder {
                      const LayerObserver* observer) const override {
     check_input(input, config_.hidden_size);
     PassThreads threads;
+    const at::Tensor hidden = pass_over(input, cache, adapter, observer, threads);
+    threads.adapt();
+    return hidden;
+  }
+
+  at::Tensor logits(const at::Tensor& hidden) const override { return head_(hidden); }
+
+  int64_t num_parameters() const override {
+    return total([](const auto& t) { return t.numel(); });
+  }
+  int64_t weight_bytes() const override {
+    return total([](const auto& t) { return static_cast<int64_t>(t.nbytes()); });
+  }
+
+ private:
+  at::Tensor pass_over(const DecoderInput& input,
+                       KvCache& cache,
+                       const Adapter* adapter,
+                       const LayerObserver* observer,
+                       PassThreads& threads) const {
     at::Tensor adapted;
     if (adapter != nullptr) {
       nn::check_adapter(*adapter, input, config_);
@@ -175,16 +195,6 @@ class Transformer final : public Decoder {
     return ops::rms_norm(x, final_norm_, config_.rms_norm_epsilon);
   }
 
-  at::Tensor logits(const at::Tensor& hidden) const override { return head_(hidden); }
-
-  int64_t num_parameters() const override {
-    return total([](const auto& t) { return t.numel(); });
-  }
-  int64_t weight_bytes() const override {
-    return total([](const auto& t) { return static_cast<int64_t>(t.nbytes()); });
-  }
-
- private:
   // work(), whose complaints about numbers name where they come from.
   template <typename Work>
   static nn::Linear naming(const std::string& origin, const Work& work) {

@@ -47,6 +47,7 @@ TEST(PassThreads, TheCallersNumberIsBackAfterwardsAndTheNextPassBeginsWithLess) 
     {
       PassThreads pass;
       std::this_thread::sleep_for(milliseconds(10));
+      pass.adapt();
     }
     EXPECT_EQ(num_threads(), 4);
     PassThreads next;
@@ -59,14 +60,47 @@ TEST(PassThreads, TriesMoreAfterAWhile) {
     {
       PassThreads contended;
       std::this_thread::sleep_for(milliseconds(10));
+      contended.adapt();
     }
-    std::this_thread::sleep_for(milliseconds(30));
+    std::this_thread::sleep_for(milliseconds(120));
     PassThreads next;
     EXPECT_EQ(num_threads(), 2);
     run_for(milliseconds(5));
     next.adapt();
     // 1 on a machine that kept this thread from running meanwhile.
     EXPECT_NE(num_threads(), 2);
+  });
+}
+
+TEST(PassThreads, WhatIsComputedBetweenPassesKeepsToTheirNumber) {
+  on_a_new_thread([] {
+    {
+      PassThreads call;
+      {
+        PassThreads pass;
+        std::this_thread::sleep_for(milliseconds(10));
+        pass.adapt();
+      }
+      EXPECT_EQ(num_threads(), 2);
+      {
+        const NumThreads of_another_engine(3);
+        PassThreads other;
+        EXPECT_EQ(num_threads(), 2);
+      }
+      EXPECT_EQ(num_threads(), 2);
+    }
+    EXPECT_EQ(num_threads(), 4);
+  });
+}
+
+// As while a caller is handed text.
+TEST(PassThreads, TimeOutsideOfPassesIsNotMeasured) {
+  on_a_new_thread([] {
+    PassThreads call;
+    std::this_thread::sleep_for(milliseconds(10));
+    PassThreads pass;
+    pass.adapt();
+    EXPECT_EQ(num_threads(), 4);
   });
 }
 
