@@ -216,6 +216,16 @@ void add_eval(CLI::App& app) {
                    "text tokens per memory token, e.g. 2,4,8 (default: each compressor's own; of "
                    "several compressors only those that take any ratio are measured at these)")
       ->delimiter(',');
+  command
+      ->add_option_function<std::string>(
+          "--positions",
+          [flags](const std::string& name) {
+            flags->evaluation.positions =
+                name == "text" ? MemoryPositions::kText : MemoryPositions::kRows;
+          },
+          "positions in the window that memories of keys and values take: as many as their texts "
+          "have tokens, or as they have rows (default: each compressor's own)")
+      ->check(one_of({"text", "rows"}));
   command->add_option(
       "--out",
       flags->out,

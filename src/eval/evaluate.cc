@@ -150,6 +150,7 @@ class Evaluator {
       const std::string where = ratio ? concat(" at ratio ", *ratio) : "";
       CompressOptions compression;
       compression.ratio = ratio;
+      compression.positions = options_.positions;
       const std::vector<TimedMemory> memories =
           compress_texts(engine_, group.texts, compression, stage("compressing" + where));
       const RatioResult described = describe(memories, ratio, engine_.decoder());

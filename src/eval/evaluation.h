@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "eval/measured.h"
+#include "precis/options.h"
 
 namespace precis {
 
@@ -25,9 +26,10 @@ struct EvaluationOptions {
   int64_t older = 256;                // tokens of every text that are compressed
   int64_t kept = 32;                  // that stand before the scored ones in every arm
   int64_t scored = 64;
-  std::vector<double> ratios;  // empty: the compressor's own
-  int64_t limit = 100;         // texts and questions at most
-  bool framed = false;         // questions in the compressor's frame also where there is a chat
+  std::vector<double> ratios;                // empty: the compressor's own
+  std::optional<MemoryPositions> positions;  // of cached memories; none: the compressor's own
+  int64_t limit = 100;                       // texts and questions at most
+  bool framed = false;  // questions in the compressor's frame also where there is a chat
 };
 
 struct Metric {

@@ -57,6 +57,8 @@ json settings_of(const Evaluation& evaluation) {
                    {"limit", options.limit},
                    {"dtype", evaluation.dtype},
                    {"device", evaluation.device}};
+  if (options.positions)
+    settings["positions"] = *options.positions == MemoryPositions::kText ? "text" : "rows";
   if (!evaluation.weights.empty()) settings["weights"] = evaluation.weights;
   if (!options.texts.empty()) settings["texts"] = options.texts.string();
   if (!options.questions.empty()) settings["questions"] = options.questions.string();
