@@ -10,7 +10,7 @@ import json
 import pathlib
 from xml.sax.saxutils import escape
 
-BAR, GAP, LABELS, PANEL, VALUES, TOP, TITLE = 15, 4, 150, 170, 55, 44, 22  # pixels
+BAR, GAP, LETTER, PANEL, VALUES, TOP, TITLE = 15, 4, 6.5, 170, 55, 44, 22  # pixels
 OURS, PEERS = "#1f6f8b", "#b9c0c6"
 
 
@@ -24,18 +24,31 @@ def panel_title(what):
     return f"prompt of {int(words[1]):,} tokens" if words[0] == "prefill" else "decoding, one sequence"
 
 
+def beside(summary):
+    loops = summary.get("busy_loops", 0)
+    return f" beside {loops} endless loops" if loops else ""
+
+
+def peer_versions(summary):
+    """Of the peers that have bars."""
+    names = {"llama.cpp": "llama-cpp-python", "OpenVINO": "openvino-genai"}
+    shown = {name for name in names if any(program.startswith(name) for program in summary["tokens_per_second"])}
+    return ", ".join(f"{name} of {names[name]} {summary['versions'][names[name]]}" for name in names if name in shown)
+
+
 def draw(summary):
     programs = summary["tokens_per_second"]
     whats = [what for what in next(iter(programs.values())) if what.startswith("prefill") or what == "decode"]
     height = TOP + TITLE + len(programs) * (BAR + GAP) + 8
-    width = LABELS + len(whats) * (PANEL + VALUES)
+    labels = max(150, 8 + LETTER * max(len(name) for name in programs))
+    width = labels + len(whats) * (PANEL + VALUES)
     parts = [text(0, 16, f"Tokens a second, {summary['model']}, {summary['threads']} threads of {summary['processor']}", size=13, weight="bold"),
              text(0, 32, f"{summary['vector_instructions']}, {summary['read_bandwidth_gb_per_s']:.0f} GB/s from memory; medians of "
-                         f"{len(summary['rounds'])} rounds in which every program took its turn; llama.cpp of llama-cpp-python {summary['versions']['llama-cpp-python']}")]
+                         f"{len(summary['rounds'])} rounds in which every program took its turn{beside(summary)}; {peer_versions(summary)}")]
     for row, name in enumerate(programs):
-        parts.append(text(LABELS - 8, TOP + TITLE + row * (BAR + GAP) + BAR - 3, name, "end"))
+        parts.append(text(labels - 8, TOP + TITLE + row * (BAR + GAP) + BAR - 3, name, "end"))
     for column, what in enumerate(whats):
-        left = LABELS + column * (PANEL + VALUES)
+        left = labels + column * (PANEL + VALUES)
         largest = max(rates[what] for rates in programs.values())
         parts.append(text(left, TOP + 12, panel_title(what), weight="bold"))
         for row, (name, rates) in enumerate(programs.items()):
