@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cpu/target_clones.h"
+
 namespace precis::kernels {
 namespace {
 
@@ -13,8 +15,9 @@ constexpr float kChosen = -1.0f;  // in place of a column's gain
 
 // Reduction of the squared error that each column would bring. residual: [columns] squared lengths
 // of what is left of them.
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] int64_t best_column(
-    const float* gains, const float* residual, int64_t columns) {
+PRECIS_TARGET_CLONES int64_t best_column(const float* gains,
+                                         const float* residual,
+                                         int64_t columns) {
   int64_t best = 0;
   float largest = kChosen;
   for (int64_t j = 0; j < columns; ++j) {
@@ -29,7 +32,7 @@ constexpr float kChosen = -1.0f;  // in place of a column's gain
 }
 
 // factor[count] = the new column of the Cholesky factor, [columns].
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void add_factor(
+PRECIS_TARGET_CLONES void add_factor(
     const ForwardSelectionArguments& a, float* factors, int64_t count, int64_t best, float length) {
   const int64_t n = a.columns;
   float* own = factors + count * n;
@@ -46,12 +49,11 @@ constexpr float kChosen = -1.0f;  // in place of a column's gain
 }
 
 // Takes what the chosen column explains out of the products, and sums the squares of the rest.
-[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void explain(
-    const ForwardSelectionArguments& a,
-    const float* factor,
-    int64_t best,
-    float length,
-    float* gains) {
+PRECIS_TARGET_CLONES void explain(const ForwardSelectionArguments& a,
+                                  const float* factor,
+                                  int64_t best,
+                                  float length,
+                                  float* gains) {
   const int64_t n = a.columns;
   for (int64_t j = 0; j < n; ++j) gains[j] = 0;
   for (int64_t target = 0; target < a.targets; ++target) {
