@@ -132,10 +132,11 @@ std::vector<Attack> attacks_by_long_texts() {
   return attacks;
 }
 
-// The same over 100,000 empty strings: l, and d, whose keys are numbers.
+// The same over 100,000 empty strings (l, t) and numbers (r); n is a loop over nothing.
 Attack by_many_items(const std::string& name, const std::string& expression) {
   return {name,
-          "{% set l = [''] * 100000 %}{% set t = ('',) * 100000 %}{% set r = range(100000) %}" +
+          "{% set l = [''] * 100000 %}{% set t = ('',) * 100000 %}{% set r = range(100000) %}"
+          "{% set n = [] | select %}" +
               for_ever("{% set x = " + expression + " %}")};
 }
 
@@ -147,7 +148,7 @@ std::string literal_dict(int size) {
 
 std::vector<Attack> attacks_by_many_items() {
   std::string parameters;
-  for (int i = 0; i < 20000; ++i) parameters += "par" + std::to_string(i) + "=1, ";
+  for (int i = 20000; i > 0; --i) parameters += "key" + std::to_string(i - 1) + "=1, ";
   return {
       by_many_items("JoinOfNothing", "l | join"),
       by_many_items("JoinMethodOfNothing", "''.join(l)"),
@@ -156,8 +157,8 @@ std::vector<Attack> attacks_by_many_items() {
       by_many_items("MapOfMany", "l | map('length') | list"),
       by_many_items("MapAttributeOfMany", "l | map(attribute='x') | list"),
       by_many_items("SelectOfMany", "l | select | list"),
-      by_many_items("SelectWithManyArguments", "l | map('select', *l) | list"),
-      by_many_items("MapWithManyArguments", "l | map('map', *l) | list"),
+      by_many_items("SelectWithManyArguments", "([n] * 100000) | map('select', 'eq', *l) | list"),
+      by_many_items("MapWithManyArguments", "([n] * 100000) | map('map', 'string', *l) | list"),
       by_many_items("SortOfMany", "r | sort"),
       by_many_items("SortByManyAttributes", "r | sort(attribute='a,' * 100000)"),
       by_many_items("UniqueOfMany", "r | unique | list"),
@@ -168,11 +169,12 @@ std::vector<Attack> attacks_by_many_items() {
       by_many_items("CountOfMany", "l.count(1)"),
       by_many_items("AnyAffixOfMany", "'b'.startswith(('a',) * 100000)"),
       by_many_items("DictOfMany", "dict(['ab'] * 100000)"),
-      by_many_items("ArgumentsOfMany", "dict(*l)"),
+      by_many_items("ArgumentsOfMany", "''.format(*l)"),
       by_many_items("EqualityOfMany", "l == l + []"),
       by_many_items("RepeatedMany", "l * 2"),
       by_many_items("UndefinedInAList", "[" + repeat("zz, ", 10000) + "]"),
-      {"UnpackingOfMany", for_ever("{% set " + repeat("a, ", 100000) + "b = l %}")},
+      {"UnpackingOfMany",
+       "{% set l = [0] * 100001 %}" + for_ever("{% set " + repeat("a, ", 100000) + "b = l %}")},
       {"ParametersByName",
        literal_dict(20000) + "{% macro m(" + parameters + ") %}{% endmacro %}" +
            for_ever("{{ m(**d) }}")},
@@ -204,11 +206,21 @@ std::vector<Attack> attacks_by_plain_loops() {
   };
 }
 
+// And does not fail for another reason.
+bool exceeds_the_budget(const std::string& source) {
+  try {
+    ChatTemplate(source).render({}, {});
+  } catch (const Error& error) {
+    return std::string(error.what()).find("more than ") != std::string::npos;
+  }
+  return false;
+}
+
 void expect_soon_an_error(const std::vector<Attack>& attacks) {
   for (const Attack& attack : attacks) {
     SCOPED_TRACE(attack.name);
     const std::clock_t begin = std::clock();
-    EXPECT_THROW(ChatTemplate(attack.source).render({}, {}), Error);
+    EXPECT_TRUE(exceeds_the_budget(attack.source));
     EXPECT_LT(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC, kMaxSeconds);
   }
 }
