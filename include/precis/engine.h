@@ -106,8 +106,8 @@ class Engine {
   int64_t context_length() const;
   // Threads that a call from this thread computes on, at most (EngineOptions::threads).
   int64_t threads() const;
-  // Tokens that a prompt has as it is given, chat template included and memories counted by the
-  // text that they stand for: Savings::prompt_tokens, before anything is computed. Throws
+  // Tokens of a prompt before compression, chat template included; a memory counts as many as its
+  // text has. The same number as Savings::prompt_tokens, without running the model. Throws
   // kInvalidArgument for an empty prompt and one that the tokenizer or the template refuses.
   int64_t count_tokens(const Prompt& prompt) const;
 

@@ -16,7 +16,7 @@ struct Provenance {
   std::string method = {};                  // "selfcp", ...
   std::string model_fingerprint = {};       // of the weights it was made for
   std::string compressor_fingerprint = {};  // of the compressor that made it
-  std::string source_hash = {};             // of the token ids that it stands for
+  std::string source_hash = {};             // of the token ids of its text
   int64_t source_tokens = 0;                // how many those are
   std::string model_name = {};  // what the model's directory or file is called, if known
 };

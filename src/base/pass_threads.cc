@@ -46,7 +46,8 @@ int64_t limited(int64_t most) {
 }  // namespace
 
 PassThreads::PassThreads() : outer_(contention().most), most_(num_threads()) {
-  if (outer_ > 0 && most_ == limited(outer_)) most_ = outer_;  // and nobody else changed it
+  // Where the outer one has reduced the number, the caller's is what the outer one began with.
+  if (outer_ > 0 && most_ == limited(outer_)) most_ = outer_;
   contention().most = most_;
   set_num_threads(limited(most_));
   start_measuring();

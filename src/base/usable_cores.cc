@@ -66,8 +66,8 @@ int64_t cores_of_affinity() {
 }  // namespace
 
 int64_t usable_cores(const std::filesystem::path& root) {
-  const double limit = std::min<double>(static_cast<double>(cores_of_affinity()),
-                                        std::ceil(group_limit(root)));
+  const double limit =
+      std::min<double>(static_cast<double>(cores_of_affinity()), std::ceil(group_limit(root)));
   return std::max<int64_t>(1, static_cast<int64_t>(limit));
 }
 

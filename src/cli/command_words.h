@@ -20,7 +20,7 @@ struct CommandWords {
   std::string path;  // without the program's name, which is the first, empty one
   std::string description;
   std::vector<FlagWords> flags;
-  std::vector<std::string> arguments;  // what may stand there without a flag
+  std::vector<std::string> arguments;  // positional ones
   std::vector<CommandWords> commands;  // below it
 };
 

@@ -133,9 +133,8 @@ json info_of_files(const Flags& flags) {
   const CompressorInfo info = engine.compressor()->info();
   const auto element_bytes = static_cast<int64_t>(decoder.options().dtype().itemsize());
   const std::filesystem::path& asked = flags.model.engine.compressor;
-  json result = {{"model", describe(decoder)},
-                 {"compressor", describe(info)},
-                 {"threads", engine.threads()}};
+  json result = {
+      {"model", describe(decoder)}, {"compressor", describe(info)}, {"threads", engine.threads()}};
   if (const auto shape = shape_of(asked, engine)) {
     result["cost"] =
         describe_cost(decoder.config(), *shape, length_of(flags, info.max_segment), element_bytes);

@@ -26,7 +26,7 @@ void add_trainer_flags(CLI::App& command,
                      "few as read at most 4 examples each)");
   command.add_flag("--recompute",
                    trainer.recompute,
-                   "compute what MLPs keep for the way back anew: less memory, more time");
+                   "recompute MLP activations in the backward pass: less memory, more time");
   ExampleLengths& lengths = trainer.examples.lengths;
   command
       .add_option("--min-older", lengths.min_older, "shortest text that is compressed, in tokens")

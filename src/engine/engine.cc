@@ -11,11 +11,11 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "base/pass_threads.h"
 #include "base/usable_cores.h"
 #include "engine/compress.h"
 #include "engine/decode.h"
 #include "engine/device.h"
+#include "engine/engine_parts.h"
 #include "engine/prefill.h"
 #include "engine/prepare.h"
 #include "engine/sampler.h"
@@ -25,7 +25,6 @@
 #include "precis/memory_tensors.h"
 #include "precis/registry.h"
 #include "prompt/frame_parts.h"
-#include "text/chat_template.h"
 #include "text/load_tokenizer.h"
 
 namespace precis {
@@ -33,117 +32,6 @@ namespace precis {
 namespace {
 
 constexpr int64_t kMostThreads = 4096;
-
-// Special tokens may lie beyond the model's rows, as where only the tokenizer was given a "<pad>":
-// their ids are refused where they are used.
-bool has_rows_for(const Tokenizer& tokenizer, int64_t rows) {
-  for (TokenId id = rows; id < tokenizer.vocab_size(); ++id) {
-    if (!tokenizer.is_special(id)) return false;
-  }
-  return true;
-}
-
-int64_t threads_for(int64_t wanted, int64_t cores) {
-  return wanted > 0 ? wanted : std::min(num_threads(), cores);
-}
-
-bool says_nothing(const Prompt::Piece& piece) {
-  if (const auto* text = std::get_if<Prompt::Text>(&piece)) return text->text.empty();
-  if (const auto* ids = std::get_if<Prompt::Ids>(&piece)) return ids->ids.empty();
-  return false;
-}
-
-}  // namespace
-
-struct Engine::Parts {
-  std::unique_ptr<Decoder> decoder;
-  std::unique_ptr<Tokenizer> tokenizer;  // null: the model came without
-  std::optional<ChatTemplate> chat;
-  std::string chat_problem = "the model has no chat template";  // why there is no chat
-  std::unique_ptr<Compressor> compressor;                       // null: none
-  CompressorInfo info;                                          // of the compressor
-  int64_t threads = 0;                                          // 0: ATen's number
-  int64_t cores = usable_cores();
-
-  // `origin` is for messages.
-  Parts(std::unique_ptr<Decoder> own_decoder,
-        std::unique_ptr<Tokenizer> own_tokenizer,
-        std::unique_ptr<Compressor> own_compressor,
-        const std::string& origin)
-      : decoder(std::move(own_decoder)), tokenizer(std::move(own_tokenizer)) {
-    PRECIS_CHECK(!tokenizer || has_rows_for(*tokenizer, decoder->config().vocab_size),
-                 kBadWeights,
-                 origin,
-                 ": the tokenizer has ",
-                 tokenizer->vocab_size(),
-                 " ids, the model ",
-                 decoder->config().vocab_size);
-    if (own_compressor) use(std::move(own_compressor));
-  }
-
-  void use(std::unique_ptr<Compressor> own_compressor) {
-    compressor = std::move(own_compressor);
-    info = compressor->info();
-  }
-
-  // A template that Precis cannot read spoils chats only: the error waits for the first one.
-  void load_chat(const std::filesystem::path& model) {
-    const auto source = load_chat_template(model);
-    if (!source) return;
-    try {
-      chat.emplace(*source);
-    } catch (const Error& error) {
-      chat_problem = concat(model.string(), ": ", error.what());
-    }
-  }
-
-  Stages stages() const {
-    Stages all{*decoder,
-               {tokenizer.get(), chat ? &*chat : nullptr, chat_problem, info.cached},
-               std::nullopt};
-    if (compressor) all.compression.emplace(CompressionStage{*compressor, info, *decoder});
-    return all;
-  }
-  // Ids that are the compressor's own are no words of an answer.
-  GenerationOptions without_reserved_ids(GenerationOptions options) const {
-    options.suppressed_ids.insert(
-        options.suppressed_ids.end(), info.reserved_ids.begin(), info.reserved_ids.end());
-    return options;
-  }
-
-  // Whether a prompt ends on keys and values without a mark behind them, so that there is no row
-  // whose next token could be told.
-  bool leaves_nothing_to_read(const Prompt& prompt) const {
-    const auto& pieces = prompt.turns().back().pieces;
-    const auto last = std::find_if_not(pieces.rbegin(), pieces.rend(), says_nothing);
-    if (last == pieces.rend() || !prompt.turns().back().role.empty()) return false;
-    const auto* memory = std::get_if<Memory>(&*last);
-    const auto* text = std::get_if<Prompt::Text>(&*last);
-    const bool cached =
-        memory != nullptr
-            ? std::holds_alternative<CachedTokens>(memory->contents().tensors)
-            : text != nullptr && text->treatment == Prompt::Treatment::kCompress && info.cached;
-    return cached && (!compressor || compressor->frame(MemoryUse::kContinue).after.empty());
-  }
-
-  // A door of the engine: on its own number of threads, with errors of one kind.
-  template <typename Work>
-  auto run(const Work& work) const {
-    return translate_errors([&] {
-      const NumThreads own(threads_for(threads, cores));
-      const PassThreads fewer_if_busy;
-      return work();
-    });
-  }
-
-  CompressionStage compression() const {
-    PRECIS_CHECK(
-        compressor != nullptr, kInvalidArgument, "engine: it was assembled without a compressor");
-    return {*compressor, info, *decoder};
-  }
-};
-
-namespace {
 
 // Tensors-only model directories are of use too: everything but text works.
 std::unique_ptr<Tokenizer> load_optional_tokenizer(const std::filesystem::path& model) {
@@ -207,7 +95,7 @@ Engine Engine::assemble(std::unique_ptr<Decoder> decoder,
 
 int64_t Engine::context_length() const { return decoder().config().context_length; }
 
-int64_t Engine::threads() const { return threads_for(parts_->threads, parts_->cores); }
+int64_t Engine::threads() const { return parts_->num_threads(); }
 
 int64_t Engine::count_tokens(const Prompt& prompt) const {
   return parts_->run([&] { return precis::count_tokens(prompt, parts_->stages()); });

@@ -40,8 +40,8 @@ Prepared prepare(const Prompt& prompt,
                  const Stages& stages,
                  Continuation continuation = Continuation::kAnswer);
 
-// Tokens of a prompt as it is given: Savings::prompt_tokens. Throws kInvalidArgument for an empty
-// one.
+// Tokens of a prompt before compression: Savings::prompt_tokens. Throws kInvalidArgument for an
+// empty one.
 int64_t count_tokens(const Prompt& prompt, const Stages& stages);
 
 // Throws kInvalidArgument, naming `where`, for ids outside the vocabulary.

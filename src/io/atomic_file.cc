@@ -106,7 +106,7 @@ void AtomicFile::commit() {
   }
   if (replaced_) keep_owner_and_mode(draft_.open, *replaced_);
   if (::fsync(draft_.open.number()) != 0) fail_to_write(path_, errno);
-  // Open until then, so that nobody takes the draft for one that was left.
+  // The draft stays open until it is renamed: remove_drafts() leaves open ones alone.
   if (::rename(draft_.path.c_str(), target_.c_str()) != 0) fail_to_write(path_, errno);
   draft_.path.clear();
   flush_directory(target_);

@@ -8,14 +8,14 @@ namespace precis {
 
 // Architectures, as bits of a set.
 enum KeyReaders : unsigned {
-  kNobody = 0,
+  kNoArchitecture = 0,
   kLlama = 1,
   kMistral = 2,
   kQwen2 = 4,
   kQwen3 = 8,
   kGemma3 = 16,
   kQwen = kQwen2 | kQwen3,
-  kEverybody = 31,
+  kEveryArchitecture = 31,
 };
 
 // A setting of a model's configuration that can change what the model computes.

@@ -9,7 +9,7 @@ namespace precis {
 // what the configuration implies (rotary tables, positions) and scales of caches in FP8.
 void skip_neutral_tensors(const Weights& weights);
 
-// Throws kBadWeights naming tensors that nobody took.
+// Throws kBadWeights naming tensors that the model did not use.
 void refuse_leftovers(const Weights& weights);
 
 }  // namespace precis

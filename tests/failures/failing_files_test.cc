@@ -13,25 +13,7 @@ TEST_F(FailingFiles, InALoad) {
       Layer::kFiles, [] { load(); }, [] {});
 }
 
-TEST_F(FailingFiles, InAMemoryFileThatIsReplaced) {
-  const Engine engine = load();
-  const Memory before = engine.compress("The first text, which is short.");
-  const Memory after = engine.compress(text());
-  const auto path = directory_ / "memory.safetensors";
-  before.save(path);
-  sweep(
-      Layer::kFiles,
-      [&] {
-        after.save(path);
-        Memory::load(path);
-      },
-      [&] {
-        const std::string found = Memory::load(path).content_hash();
-        EXPECT_TRUE(found == before.content_hash() || found == after.content_hash());
-        expect_no_drafts(directory_.path());
-        before.save(path);
-      });
-}
+TEST_F(FailingFiles, InAMemoryFileThatIsReplaced) { sweep_a_replaced_memory(Layer::kFiles); }
 
 TEST_F(FailingFiles, InABankThatIsReplaced) {
   const Memory first = soft_memory({{1, 2}, {3, 4}}), second = soft_memory({{5, 6}});

@@ -60,6 +60,27 @@ class FailuresTest : public testing::Test {
     return path;
   }
 
+  // Saves a memory over another one: afterwards one of the two is there, and no draft.
+  void sweep_a_replaced_memory(Layer layer) const {
+    const Engine engine = load();
+    const Memory before = engine.compress("The first text, which is short.");
+    const Memory after = engine.compress(text());
+    const auto path = directory_ / "memory.safetensors";
+    before.save(path);
+    sweep(
+        layer,
+        [&] {
+          after.save(path);
+          Memory::load(path);
+        },
+        [&] {
+          const std::string found = Memory::load(path).content_hash();
+          EXPECT_TRUE(found == before.content_hash() || found == after.content_hash());
+          expect_no_drafts(directory_.path());
+          before.save(path);
+        });
+  }
+
   // Two steps, or what is left of them where `out` has a checkpoint.
   static void train_two_steps(const Decoder& decoder,
                               const TokenDataset& dataset,

@@ -11,13 +11,12 @@
 #include <limits>
 
 #include "kernels/cpu/decode_attention-inl.h"
-#include "kernels/cpu/target_clones.h"
 
 namespace precis::kernels {
 namespace {
 
 // One head's states of all parts of its keys, `stride` floats apart, into its row of the output.
-PRECIS_TARGET_CLONES void merge(
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void merge(
     const float* states, int64_t parts, int64_t stride, int64_t head_dim, float* out) {
   float largest = -std::numeric_limits<float>::infinity(), total = 0;
   for (int64_t part = 0; part < parts; ++part)

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/target_clones.h"
-
 namespace precis::kernels {
 namespace {
 
@@ -15,9 +13,8 @@ constexpr float kChosen = -1.0f;  // in place of a column's gain
 
 // Reduction of the squared error that each column would bring. residual: [columns] squared lengths
 // of what is left of them.
-PRECIS_TARGET_CLONES int64_t best_column(const float* gains,
-                                         const float* residual,
-                                         int64_t columns) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] int64_t best_column(
+    const float* gains, const float* residual, int64_t columns) {
   int64_t best = 0;
   float largest = kChosen;
   for (int64_t j = 0; j < columns; ++j) {
@@ -32,7 +29,7 @@ PRECIS_TARGET_CLONES int64_t best_column(const float* gains,
 }
 
 // factor[count] = the new column of the Cholesky factor, [columns].
-PRECIS_TARGET_CLONES void add_factor(
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void add_factor(
     const ForwardSelectionArguments& a, float* factors, int64_t count, int64_t best, float length) {
   const int64_t n = a.columns;
   float* own = factors + count * n;
@@ -49,11 +46,12 @@ PRECIS_TARGET_CLONES void add_factor(
 }
 
 // Takes what the chosen column explains out of the products, and sums the squares of the rest.
-PRECIS_TARGET_CLONES void explain(const ForwardSelectionArguments& a,
-                                  const float* factor,
-                                  int64_t best,
-                                  float length,
-                                  float* gains) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void explain(
+    const ForwardSelectionArguments& a,
+    const float* factor,
+    int64_t best,
+    float length,
+    float* gains) {
   const int64_t n = a.columns;
   for (int64_t j = 0; j < n; ++j) gains[j] = 0;
   for (int64_t target = 0; target < a.targets; ++target) {

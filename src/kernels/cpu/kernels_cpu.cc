@@ -10,7 +10,6 @@
 #include "kernels/cpu/forward_selection.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/quantization.h"
-#include "kernels/cpu/target_clones.h"
 #include "kernels/kernels.h"
 
 namespace precis::kernels {
@@ -212,61 +211,56 @@ template <typename T>
 }
 
 // One symbol per kernel and element, compiled for each of these instruction sets.
-PRECIS_TARGET_CLONES void rms_norm_f32(const RmsNormArguments& a, int64_t first, int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_f32(
+    const RmsNormArguments& a, int64_t first, int64_t last) {
   rms_norm_rows<float>(a, first, last);
 }
-PRECIS_TARGET_CLONES void rms_norm_bf16(const RmsNormArguments& a, int64_t first, int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_bf16(
+    const RmsNormArguments& a, int64_t first, int64_t last) {
   rms_norm_rows<BFloat16>(a, first, last);
 }
-PRECIS_TARGET_CLONES void rms_norm_backward_f32(const RmsNormBackwardArguments& a,
-                                                int64_t first,
-                                                int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_backward_f32(
+    const RmsNormBackwardArguments& a, int64_t first, int64_t last) {
   rms_norm_backward_rows<float>(a, first, last);
 }
-PRECIS_TARGET_CLONES void rms_norm_backward_bf16(const RmsNormBackwardArguments& a,
-                                                 int64_t first,
-                                                 int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rms_norm_backward_bf16(
+    const RmsNormBackwardArguments& a, int64_t first, int64_t last) {
   rms_norm_backward_rows<BFloat16>(a, first, last);
 }
-PRECIS_TARGET_CLONES void rotary_f32(const RotaryArguments& a, int64_t first, int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rotary_f32(
+    const RotaryArguments& a, int64_t first, int64_t last) {
   rotary_rows<float>(a, first, last);
 }
-PRECIS_TARGET_CLONES void rotary_bf16(const RotaryArguments& a, int64_t first, int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rotary_bf16(
+    const RotaryArguments& a, int64_t first, int64_t last) {
   rotary_rows<BFloat16>(a, first, last);
 }
-PRECIS_TARGET_CLONES void gated_f32(const GatedActivationArguments& a,
-                                    int64_t first,
-                                    int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void gated_f32(
+    const GatedActivationArguments& a, int64_t first, int64_t last) {
   gated_rows<float>(a, first, last);
 }
-PRECIS_TARGET_CLONES void gated_bf16(const GatedActivationArguments& a,
-                                     int64_t first,
-                                     int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void gated_bf16(
+    const GatedActivationArguments& a, int64_t first, int64_t last) {
   gated_rows<BFloat16>(a, first, last);
 }
-PRECIS_TARGET_CLONES void gated_backward_f32(const GatedActivationBackwardArguments& a,
-                                             int64_t first,
-                                             int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void gated_backward_f32(
+    const GatedActivationBackwardArguments& a, int64_t first, int64_t last) {
   gated_backward<float>(a, first, last);
 }
-PRECIS_TARGET_CLONES void gated_backward_bf16(const GatedActivationBackwardArguments& a,
-                                              int64_t first,
-                                              int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void gated_backward_bf16(
+    const GatedActivationBackwardArguments& a, int64_t first, int64_t last) {
   gated_backward<BFloat16>(a, first, last);
 }
-PRECIS_TARGET_CLONES void rotary_append_f32(const RotaryAppendArguments& a,
-                                            int64_t first,
-                                            int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rotary_append_f32(
+    const RotaryAppendArguments& a, int64_t first, int64_t last) {
   rotary_append_rows<float>(a, first, last);
 }
-PRECIS_TARGET_CLONES void rotary_append_bf16(const RotaryAppendArguments& a,
-                                             int64_t first,
-                                             int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void rotary_append_bf16(
+    const RotaryAppendArguments& a, int64_t first, int64_t last) {
   rotary_append_rows<BFloat16>(a, first, last);
 }
-PRECIS_TARGET_CLONES void deinterleave_pairs(const DeinterleavePairsArguments& a,
-                                             int64_t first,
-                                             int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void deinterleave_pairs(
+    const DeinterleavePairsArguments& a, int64_t first, int64_t last) {
   deinterleave_pairs_rows(a, first, last);
 }
 void rms_norm(Element element, const RmsNormArguments& a, int64_t first, int64_t last) {

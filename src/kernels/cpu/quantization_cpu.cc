@@ -8,7 +8,6 @@
 
 #include "kernels/cpu/elements.h"
 #include "kernels/cpu/quantization.h"
-#include "kernels/cpu/target_clones.h"
 
 namespace precis::kernels {
 namespace {
@@ -162,30 +161,25 @@ template <typename T>
   }
 }
 
-PRECIS_TARGET_CLONES void quantize_f32(const QuantizeRowsArguments& a,
-                                       int64_t first,
-                                       int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void quantize_f32(
+    const QuantizeRowsArguments& a, int64_t first, int64_t last) {
   quantize<float>(a, first, last);
 }
-PRECIS_TARGET_CLONES void quantize_bf16(const QuantizeRowsArguments& a,
-                                        int64_t first,
-                                        int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void quantize_bf16(
+    const QuantizeRowsArguments& a, int64_t first, int64_t last) {
   quantize<BFloat16>(a, first, last);
 }
 
-PRECIS_TARGET_CLONES void quantize_int4_f32(const QuantizeInt4Arguments& a,
-                                            int64_t first,
-                                            int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void quantize_int4_f32(
+    const QuantizeInt4Arguments& a, int64_t first, int64_t last) {
   quantize_int4_rows(a, first, last);
 }
-PRECIS_TARGET_CLONES void dequantize_f32(const DequantizeArguments& a,
-                                         int64_t first,
-                                         int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void dequantize_f32(
+    const DequantizeArguments& a, int64_t first, int64_t last) {
   dequantize_outputs<float>(a, first, last);
 }
-PRECIS_TARGET_CLONES void dequantize_bf16(const DequantizeArguments& a,
-                                          int64_t first,
-                                          int64_t last) {
+[[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void dequantize_bf16(
+    const DequantizeArguments& a, int64_t first, int64_t last) {
   dequantize_outputs<BFloat16>(a, first, last);
 }
 
