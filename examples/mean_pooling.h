@@ -9,8 +9,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "precis/compressor.h"
 #include "precis/error.h"
+#include "precis/extend/compressor.h"
 
 class MeanPooling final : public precis::Compressor {
  public:
@@ -50,7 +50,7 @@ class MeanPooling final : public precis::Compressor {
     return memories;
   }
 
-  precis::MemoryFrame frame(precis::MemoryUse) const override { return {}; }
+  precis::MemoryTemplate memory_template(precis::MemoryUse) const override { return {}; }
   std::vector<precis::NamedTensor> parameters() override { return {}; }
   void save(const std::filesystem::path& directory) const override {
     std::filesystem::create_directories(directory);

@@ -5,8 +5,8 @@
 #include <iostream>
 
 #include "mean_pooling.h"
+#include "precis/extend/registry.h"
 #include "precis/precis.h"
-#include "precis/registry.h"
 
 int main(int count, char** arguments) try {
   if (count != 4) {

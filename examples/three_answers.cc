@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "precis/extend/tokenizer.h"
 #include "precis/precis.h"
-#include "precis/tokenizer.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "precis/tokenizer.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 

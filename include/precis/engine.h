@@ -20,7 +20,7 @@ class Decoder;
 class Tokenizer;
 
 // A prompt and what ends its answer, for GenerationOptions::stop_ids.
-struct FramedPrompt {
+struct TemplatedPrompt {
   Prompt prompt = {};
   std::vector<TokenId> stop_ids = {};
 };
@@ -79,9 +79,9 @@ class Engine {
   // What the loaded compressor was trained to see around memories: to say the text again, to go on
   // with it, or to answer `text` about it. Throws kUnsupported for a use that it was not made for,
   // kInvalidArgument for memories of another method and if there is no compressor.
-  FramedPrompt frame(std::span<const Memory> memories,
-                     MemoryUse use,
-                     const std::string& text = {}) const;
+  TemplatedPrompt apply_template(std::span<const Memory> memories,
+                                 MemoryUse use,
+                                 const std::string& text = {}) const;
 
   // Answers a prompt. Throws kInvalidArgument for an empty prompt, one that does not fit as
   // options.overflow demands, a memory of another model, or options out of range.

@@ -5,8 +5,8 @@
 #include <variant>
 #include <vector>
 
+#include "precis/extend/tokenizer.h"
 #include "precis/memory.h"
-#include "precis/tokenizer.h"
 
 namespace precis {
 

@@ -21,8 +21,8 @@
 #include "engine/random_engine.h"
 #include "engine/sampler.h"
 #include "io/translate_errors.h"
-#include "precis/decoder.h"
-#include "precis/shapes.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/shapes.h"
 
 namespace precis::cli {
 namespace {
@@ -74,7 +74,7 @@ class Benchmark {
     at::Tensor next = read_prompts(context, cache);
     DecoderInput input{{}, {}, {0}, {}};
     for (int64_t i = 0; i < batch; ++i) {
-      input.sequence_starts.push_back(i + 1);
+      input.cu_seqlens.push_back(i + 1);
       input.cache_sequences.push_back(i);
     }
     const auto start = Clock::now();
@@ -105,7 +105,7 @@ class Benchmark {
     std::vector<at::Tensor> last;
     for (int64_t sequence = 0; sequence < cache.num_sequences(); ++sequence) {
       DecoderInput input{decoder_.embed(ids), at::arange(n, index), {0, n}, {sequence}};
-      input.wanted_rows = at::full({1}, n - 1, index);
+      input.output_indices = at::full({1}, n - 1, index);
       last.push_back(decoder_.forward(input, cache));
     }
     return best(at::cat(last, 0));

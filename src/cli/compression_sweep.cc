@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "cli/progress_bar.h"
 #include "cli/timing.h"
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 
 namespace precis::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 
 namespace precis::cli {
 

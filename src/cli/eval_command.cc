@@ -18,8 +18,8 @@
 #include "eval/summary.h"
 #include "io/safetensors.h"
 #include "io/translate_errors.h"
-#include "precis/compressor.h"
-#include "precis/registry.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/registry.h"
 
 namespace precis::cli {
 namespace {
@@ -183,10 +183,11 @@ void add_text_flags(CLI::App& command, EvaluationOptions& options) {
           "--kept", options.kept, "tokens after them that every arm reads before the scored")
       ->capture_default_str();
   command.add_option("--scored", options.scored, "tokens that are scored")->capture_default_str();
-  command.add_flag("--framed",
-                   options.framed,
-                   "questions and summaries in the frame that the compressor was trained with, not "
-                   "in the model's chat");
+  command.add_flag(
+      "--templated,--framed",
+      options.templated,
+      "questions and summaries in the template that the compressor was trained with, not "
+      "in the model's chat");
   command.add_option("--limit", options.limit, "texts and questions at most")
       ->capture_default_str();
 }

@@ -11,7 +11,7 @@
 #include "cli/progress_bar.h"
 #include "cli/savings_in_words.h"
 #include "cli/timing.h"
-#include "precis/compressor.h"
+#include "precis/extend/compressor.h"
 
 namespace precis::cli {
 namespace {
@@ -59,15 +59,15 @@ Prompt make_prompt(const Flags& flags) {
   return prompt.keep(after_document && !flags.raw ? "\n\n" + flags.prompt : flags.prompt);
 }
 
-// Keys and values whose frame holds nothing were trained for chats, or not at all: outside the
+// Keys and values whose template holds nothing were trained for chats, or not at all: outside the
 // model's chat the answer may be empty.
 void warn_of_empty_frame(const Flags& flags, const Engine& engine) {
   if (*flags.use != MemoryUse::kInstruct || !engine.compressor()->info().cached) return;
-  const MemoryFrame frame = engine.compressor()->frame(*flags.use);
-  if (!frame.before.empty() || !frame.after.empty() || !frame.end.empty()) return;
+  const MemoryTemplate around = engine.compressor()->memory_template(*flags.use);
+  if (!around.before.empty() || !around.after.empty() || !around.end.empty()) return;
   std::cerr
       << "precis: " << engine.compressor()->info().method
-      << " has no frame of its own for --use instruct: without --use the question is asked in "
+      << " has no template of its own for --use instruct: without --use the question is asked in "
          "the model's chat"
       << std::endl;
 }
@@ -89,9 +89,9 @@ Prompt framed_prompt(const Flags& flags,
   PRECIS_CHECK(!memories.empty(),
                kInvalidArgument,
                "generate: --use needs a memory (--memory or --compress-file)");
-  FramedPrompt framed = engine.frame(memories, *flags.use, flags.prompt);
-  options.stop_ids = std::move(framed.stop_ids);
-  return std::move(framed.prompt);
+  TemplatedPrompt templated = engine.apply_template(memories, *flags.use, flags.prompt);
+  options.stop_ids = std::move(templated.stop_ids);
+  return std::move(templated.prompt);
 }
 
 const char* name_of(Completion::Finish finish) {

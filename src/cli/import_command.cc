@@ -11,10 +11,10 @@
 #include "cli/commands.h"
 #include "cli/import_gisting.h"
 #include "cli/model_options.h"
-#include "compressors/import_ic_former.h"
-#include "compressors/import_icae.h"
+#include "compressors/ic_former/import_ic_former.h"
+#include "compressors/icae/import_icae.h"
 #include "compressors/parameters.h"
-#include "compressors/selfcp.h"
+#include "compressors/selfcp/selfcp.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
 

@@ -9,12 +9,12 @@
 
 #include "base/check.h"
 #include "cli/model_options.h"
+#include "compressors/published_weights.h"
+#include "compressors/weight_difference.h"
 #include "io/draft_directory.h"
-#include "io/published_weights.h"
-#include "io/weight_difference.h"
-#include "precis/decoder.h"
-#include "precis/shapes.h"
-#include "text/load_tokenizer.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/shapes.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis::cli {
 namespace {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "compressors/import_gisting.h"
+#include "compressors/gisting/import_gisting.h"
 
 namespace precis::cli {
 

@@ -13,11 +13,11 @@
 #include "cli/compressor_advice.h"
 #include "cli/info_shapes.h"
 #include "cli/model_options.h"
-#include "precis/compressor.h"
-#include "precis/cost.h"
-#include "precis/decoder.h"
-#include "precis/registry.h"
-#include "precis/shapes.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/cost.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/registry.h"
+#include "precis/extend/shapes.h"
 
 namespace precis::cli {
 namespace {

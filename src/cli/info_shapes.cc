@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "base/nearest.h"
 #include "cli/choices.h"
-#include "text/load_tokenizer.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "precis/shapes.h"
+#include "precis/extend/shapes.h"
 
 namespace precis::cli {
 

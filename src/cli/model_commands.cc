@@ -14,8 +14,8 @@
 #include "cli/savings_in_words.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
-#include "precis/decoder.h"
-#include "precis/tokenizer.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis::cli {
 namespace {

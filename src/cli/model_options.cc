@@ -15,7 +15,7 @@
 #include "cli/process.h"
 #include "io/atomic_file.h"
 #include "io/json_file.h"
-#include "text/utf8.h"
+#include "tokenizers/utf8.h"
 
 namespace precis::cli {
 namespace {

@@ -8,11 +8,11 @@
 #include "base/check.h"
 #include "base/nearest.h"
 #include "cli/choices.h"
-#include "compressors/gisting.h"
-#include "compressors/ic_former.h"
-#include "compressors/icae.h"
-#include "compressors/selfcp.h"
-#include "precis/decoder.h"
+#include "compressors/gisting/gisting.h"
+#include "compressors/ic_former/ic_former.h"
+#include "compressors/icae/icae.h"
+#include "compressors/selfcp/selfcp.h"
+#include "precis/extend/decoder.h"
 
 namespace precis::cli {
 namespace {

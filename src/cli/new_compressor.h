@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "precis/compressor.h"
-#include "precis/decoder.h"
-#include "precis/tokenizer.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis::cli {
 

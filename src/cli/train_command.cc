@@ -21,7 +21,7 @@
 #include "cli/training_summary.h"
 #include "io/safetensors.h"
 #include "io/translate_errors.h"
-#include "precis/registry.h"
+#include "precis/extend/registry.h"
 #include "train/chat_form.h"
 #include "train/trainer.h"
 
@@ -56,7 +56,7 @@ const std::vector<std::string> kNotInRecipe{"--model",
 ObjectiveWeights weights_of(const std::vector<std::string>& objectives) {
   ObjectiveWeights weights{0, 0, 0, 0};
   const std::map<std::string, double*> known{{"autoencode", &weights.autoencode},
-                                             {"continue", &weights.go_on},
+                                             {"continue", &weights.continuation},
                                              {"instruct", &weights.instruct},
                                              {"distil", &weights.distil}};
   for (const std::string& text : objectives) {
@@ -160,7 +160,7 @@ std::vector<std::unique_ptr<Stage>> stages_of(const Flags& flags, const CLI::App
     Stage& stage = *stages.emplace_back(make_stage(command, recipes[i], flags, previous));
     stage.name = recipes.size() == 1 ? "training" : concat("stage ", i + 1, " of ", recipes.size());
     if (i + 1 < recipes.size()) stage.flags.out = flags.out / concat("stage-", i + 1);
-    check_is_no_others(stage.flags.out);
+    check_output_directory(stage.flags.out);
     all.push_back(stage.recipe);
   }
   if (all.size() > 1) stages.back()->recipe = {{"stages", all}};
@@ -169,7 +169,7 @@ std::vector<std::unique_ptr<Stage>> stages_of(const Flags& flags, const CLI::App
 
 using GoOn = std::function<bool()>;
 
-TrainingOutcome run(Stage& stage, const GoOn& go_on) {
+TrainingOutcome run(Stage& stage, const GoOn& continuation) {
   Flags& flags = stage.flags;
   flags.trainer.accumulate =
       flags.accumulate.value_or(passes_for(flags.trainer.batch, flags.model.device == "cuda"));
@@ -219,7 +219,7 @@ TrainingOutcome run(Stage& stage, const GoOn& go_on) {
           outcome.step = step.step;
           if (step.validation_loss) outcome.tested = step;
           bar.update(share(step.step), note(step));
-          return go_on();
+          return continuation();
         });
   return outcome;
 }

@@ -6,9 +6,9 @@
 #include <span>
 #include <string>
 
-#include "precis/compressor.h"
-#include "precis/decoder.h"
-#include "precis/weights.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/weights.h"
 
 namespace precis {
 

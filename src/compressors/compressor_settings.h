@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "compressors/compressor_files.h"
-#include "precis/tokenizer.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 

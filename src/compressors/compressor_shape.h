@@ -4,7 +4,7 @@
 #include <string>
 
 #include "precis/error.h"
-#include "precis/shapes.h"
+#include "precis/extend/shapes.h"
 
 namespace precis {
 

@@ -7,8 +7,8 @@
 
 #include "compressors/parameters.h"
 #include "ops/packed_weight.h"
-#include "precis/compressor.h"
-#include "precis/weights.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/weights.h"
 
 namespace precis {
 

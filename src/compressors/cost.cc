@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "precis/cost.h"
+#include "precis/extend/cost.h"
 
 #include <variant>
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "precis/tokenizer.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 

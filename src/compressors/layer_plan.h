@@ -7,7 +7,7 @@
 
 #include "compressors/divide.h"
 #include "compressors/row_selector.h"
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 

@@ -4,8 +4,8 @@
 #include <ATen/ATen.h>
 
 #include "compressors/divide.h"
-#include "nn/turn_keys.h"
-#include "precis/decoder.h"
+#include "memory/turn_keys.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 
@@ -42,7 +42,7 @@ CachedTokens placed(const CachedTokens& part,
   const at::Tensor from =
       at::arange(rows, at::TensorOptions(at::kLong).device(part.keys.device())) +
       part.first_position;
-  return {nn::turned_keys(part.keys, from, from + shift, config), part.values, end, end + rows};
+  return {turned_keys(part.keys, from, from + shift, config), part.values, end, end + rows};
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "precis/compressor.h"
+#include "precis/extend/compressor.h"
 
 namespace precis {
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 

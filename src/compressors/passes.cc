@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
-#include "ops/upload.h"
+#include "ops/copy_to_device.h"
 
 namespace precis {
 namespace {
@@ -31,7 +31,7 @@ void read_in_passes(int64_t count,
 
 at::Tensor embed(const Decoder& decoder, std::span<const TokenId> ids) {
   const at::Tensor index = at::tensor(at::ArrayRef<TokenId>(ids.data(), ids.size()), at::kLong);
-  return decoder.embed(ops::uploaded(index, decoder.options().device()));
+  return decoder.embed(ops::copy_to_device_async(index, decoder.options().device()));
 }
 
 DecoderInput pack(const Decoder& decoder,
@@ -40,11 +40,11 @@ DecoderInput pack(const Decoder& decoder,
   const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
   DecoderInput input;
   std::vector<at::Tensor> positions;
-  input.sequence_starts.push_back(0);
+  input.cu_seqlens.push_back(0);
   for (int64_t i = 0; i < std::ssize(sequences); ++i) {
     const int64_t start = cache.length(i), length = sequences[i].size(0);
     positions.push_back(at::arange(start, start + length, index));
-    input.sequence_starts.push_back(input.sequence_starts.back() + length);
+    input.cu_seqlens.push_back(input.cu_seqlens.back() + length);
     input.cache_sequences.push_back(i);
   }
   input.embeddings = at::cat(at::TensorList(sequences.data(), sequences.size()), 0);
@@ -54,7 +54,7 @@ DecoderInput pack(const Decoder& decoder,
 
 void fill_cache(const Decoder& decoder, std::span<const at::Tensor> sequences, KvCache& cache) {
   DecoderInput input = pack(decoder, sequences, cache);
-  input.wanted_rows = at::empty({0}, input.positions.options());
+  input.output_indices = at::empty({0}, input.positions.options());
   decoder.forward(input, cache);
 }
 
@@ -64,7 +64,7 @@ void fill_cache_observed(const Decoder& decoder,
                          const LayerObserver& observer,
                          const char* method) {
   DecoderInput input = pack(decoder, sequences, cache);
-  input.wanted_rows = at::empty({0}, input.positions.options());
+  input.output_indices = at::empty({0}, input.positions.options());
   int64_t observed = 0;
   const LayerObserver counting = [&](const ObservedLayer& layer) {
     ++observed;
@@ -102,7 +102,7 @@ CachedTokens cached_rows(const KvCache& cache,
 at::Tensor last_rows(const DecoderInput& input, std::span<const int64_t> sizes) {
   std::vector<at::Tensor> rows;
   for (size_t i = 0; i < sizes.size(); ++i) {
-    const int64_t end = input.sequence_starts[i + 1];
+    const int64_t end = input.cu_seqlens[i + 1];
     rows.push_back(at::arange(end - sizes[i], end, input.positions.options()));
   }
   return at::cat(rows, 0);

@@ -8,10 +8,10 @@
 #include <span>
 
 #include "compressors/divide.h"
-#include "precis/compressor.h"
-#include "precis/decoder.h"
-#include "precis/memory_tensors.h"
-#include "precis/tokenizer.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/memory_tensors.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 
@@ -50,7 +50,7 @@ CachedTokens cached_rows(const KvCache& cache,
                          std::span<const TokenRange> kept,
                          std::pair<int64_t, int64_t> positions);
 
-// The last sizes[i] rows of each sequence of a pass, [n] int64, for DecoderInput::wanted_rows.
+// The last sizes[i] rows of each sequence of a pass, [n] int64, for DecoderInput::output_indices.
 at::Tensor last_rows(const DecoderInput& input, std::span<const int64_t> sizes);
 
 }  // namespace precis

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "precis/registry.h"
+#include "precis/extend/registry.h"
 
 #include <algorithm>
 #include <map>
@@ -8,11 +8,11 @@
 #include "base/check.h"
 #include "base/nearest.h"
 #include "compressors/compressor_files.h"
-#include "compressors/gisting.h"
-#include "compressors/ic_former.h"
-#include "compressors/icae.h"
+#include "compressors/gisting/gisting.h"
+#include "compressors/ic_former/ic_former.h"
+#include "compressors/icae/icae.h"
 #include "compressors/selecting_compressor.h"
-#include "compressors/selfcp.h"
+#include "compressors/selfcp/selfcp.h"
 
 namespace precis {
 namespace {

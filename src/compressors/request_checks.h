@@ -5,9 +5,9 @@
 #include <span>
 #include <string>
 
-#include "precis/compressor.h"
-#include "precis/decoder.h"
 #include "precis/error.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 

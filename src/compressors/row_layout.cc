@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "compressors/divide.h"
-#include "nn/turn_keys.h"
+#include "memory/turn_keys.h"
 
 namespace precis {
 namespace {
@@ -48,7 +48,7 @@ CachedTokens laid_out(std::span<const PlacedRows> parts,
                                      : at::arange(part.num_positions, at::kLong) - before;
     const at::Tensor to = (places + start).to(own.rows.device()).take(own.rows);
     const bool moves = closer || start > 0;
-    keys.push_back(moves ? nn::turned_keys(own.keys, own.rows, to, config) : own.keys);
+    keys.push_back(moves ? turned_keys(own.keys, own.rows, to, config) : own.keys);
     values.push_back(own.values);
     start += taken;
   }

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "compressors/row_selector.h"
-#include "precis/memory_tensors.h"
+#include "precis/extend/memory_tensors.h"
 
 namespace precis {
 

@@ -7,8 +7,8 @@
 #include <span>
 #include <string>
 
-#include "precis/compressor.h"
-#include "precis/decoder.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 

@@ -87,7 +87,7 @@ class SelectingCompressor final : public Compressor {
     return memories;
   }
 
-  MemoryFrame frame(MemoryUse use) const override {
+  MemoryTemplate memory_template(MemoryUse use) const override {
     PRECIS_CHECK(use != MemoryUse::kAutoencode,
                  kUnsupported,
                  method_,

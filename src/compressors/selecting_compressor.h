@@ -6,7 +6,7 @@
 
 #include "compressors/compressor_files.h"
 #include "compressors/row_selector.h"
-#include "precis/tokenizer.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "compressors/layer_plan.h"
-#include "precis/shapes.h"
+#include "precis/extend/shapes.h"
 
 namespace precis {
 

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "io/memory_contents.h"
+#include "memory/memory_contents.h"
 
 namespace precis {
 namespace {

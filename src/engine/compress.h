@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "precis/compressor.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/segment.h"
 #include "precis/memory.h"
-#include "precis/segment.h"
 #include "prompt/prompt_part.h"
 
 namespace precis {

@@ -10,11 +10,11 @@
 #include "base/check.h"
 #include "engine/sampler.h"
 #include "engine/stop_matcher.h"
-#include "ops/upload.h"
-#include "precis/wanted_states.h"
+#include "ops/copy_to_device.h"
+#include "precis/extend/forward_outputs.h"
 #include "prompt/packed_pass.h"
-#include "text/stop_ids.h"
-#include "text/text_stream.h"
+#include "tokenizers/stop_ids.h"
+#include "tokenizers/text_stream.h"
 
 namespace precis {
 namespace {
@@ -110,7 +110,7 @@ at::Tensor prefill_pass(const Decoder& decoder,
                         int64_t last,
                         KvCache& cache) {
   PackedPass pass(decoder, cache);
-  for (int64_t i = first; i < last; ++i) pass.add(prompts[i], i, /*num_wanted=*/1);
+  for (int64_t i = first; i < last; ++i) pass.add(prompts[i], i, /*num_outputs=*/1);
   return pass.read();
 }
 
@@ -133,15 +133,15 @@ at::Tensor step(const Decoder& decoder, std::span<Answer* const> answers, KvCach
   std::vector<int64_t> positions;
   DecoderInput input;
   for (const Answer* answer : answers) {
-    input.sequence_starts.push_back(std::ssize(ids));
+    input.cu_seqlens.push_back(std::ssize(ids));
     input.cache_sequences.push_back(answer->sequence());
     ids.push_back(answer->last());
     positions.push_back(answer->position());
   }
-  input.sequence_starts.push_back(std::ssize(ids));
+  input.cu_seqlens.push_back(std::ssize(ids));
   const c10::Device device = decoder.options().device();
-  input.embeddings = decoder.embed(ops::uploaded(at::tensor(ids, at::kLong), device));
-  input.positions = ops::uploaded(at::tensor(positions, at::kLong), device);
+  input.embeddings = decoder.embed(ops::copy_to_device_async(at::tensor(ids, at::kLong), device));
+  input.positions = ops::copy_to_device_async(at::tensor(positions, at::kLong), device);
   return decoder.forward(input, cache);
 }
 
@@ -240,8 +240,8 @@ std::vector<double> score(const Decoder& decoder,
   }
   const at::Tensor positions = at::arange(start, start + rows.size(0), targets.options());
   DecoderInput input{rows, positions, {0, rows.size(0)}, {0}};
-  input.wanted_rows = at::arange(rows.size(0) - scored, rows.size(0), targets.options());
-  const at::Tensor hidden = wanted_states(decoder, input, cache);
+  input.output_indices = at::arange(rows.size(0) - scored, rows.size(0), targets.options());
+  const at::Tensor hidden = forward_outputs(decoder, input, cache);
   const at::Tensor likelihoods =
       log_likelihoods(decoder, hidden, targets.slice(0, targets.size(0) - scored));
   PRECIS_CHECK(

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "precis/completion.h"
-#include "precis/decoder.h"
 #include "precis/engine.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/tokenizer.h"
 #include "precis/options.h"
-#include "precis/tokenizer.h"
 #include "prompt/splice.h"
 
 namespace precis {

@@ -19,13 +19,13 @@
 #include "engine/prefill.h"
 #include "engine/prepare.h"
 #include "engine/sampler.h"
-#include "io/memory_contents.h"
 #include "io/translate_errors.h"
+#include "memory/memory_contents.h"
 #include "models/load_decoder.h"
-#include "precis/memory_tensors.h"
-#include "precis/registry.h"
-#include "prompt/frame_parts.h"
-#include "text/load_tokenizer.h"
+#include "precis/extend/memory_tensors.h"
+#include "precis/extend/registry.h"
+#include "prompt/template_items.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 
@@ -143,7 +143,7 @@ std::vector<Memory> Engine::compress_ids_batch(std::span<const std::vector<Token
 
 namespace {
 
-void add_part(Prompt& prompt, const FramePart& part, const Decoder& decoder) {
+void add_part(Prompt& prompt, const TemplateItem& part, const Decoder& decoder) {
   if (const auto* ids = std::get_if<std::vector<TokenId>>(&part)) {
     prompt.ids(*ids);
   } else {
@@ -157,13 +157,13 @@ void check_options(const GenerationOptions& options, const Decoder& decoder) {
   check_ids(options.suppressed_ids, decoder, "generation options: suppressed_ids");
 }
 
-// The frame of one method means nothing around the memories of another.
+// The template of one method means nothing around the memories of another.
 void check_method(std::span<const Memory> memories, const CompressorInfo& info) {
   for (const Memory& memory : memories) {
     const std::string& method = memory.provenance().method;
     PRECIS_CHECK(method == info.method || method == "mixed",
                  kInvalidArgument,
-                 "frame: a memory was made by ",
+                 "memory template: a memory was made by ",
                  method,
                  ", but the compressor here is ",
                  info.method,
@@ -203,23 +203,23 @@ Memory Engine::rebase(const Memory& memory, int64_t new_first_position) const {
   });
 }
 
-FramedPrompt Engine::frame(std::span<const Memory> memories,
-                           MemoryUse use,
-                           const std::string& text) const {
+TemplatedPrompt Engine::apply_template(std::span<const Memory> memories,
+                                       MemoryUse use,
+                                       const std::string& text) const {
   return parts_->run([&] {
     for (const Memory& memory : memories) check_memory(memory, decoder());
     check_method(memories, parts_->compression().info);
-    const MemoryFrame frame = parts_->compression().compressor.frame(use);
+    const MemoryTemplate around = parts_->compression().compressor.memory_template(use);
     Prompt prompt;
-    const auto add = [&](const std::vector<FramePart>& parts) {
-      for (const FramePart& part : parts) add_part(prompt, part, decoder());
+    const auto add = [&](const std::vector<TemplateItem>& parts) {
+      for (const TemplateItem& part : parts) add_part(prompt, part, decoder());
     };
-    add(frame.before);
+    add(around.before);
     for (const Memory& memory : memories) prompt.memory(memory);
-    add(frame.after);
+    add(around.after);
     if (!text.empty()) prompt.keep(text);
-    add(frame.end);
-    return FramedPrompt{std::move(prompt), frame.answer_ends};
+    add(around.end);
+    return TemplatedPrompt{std::move(prompt), around.answer_ends};
   });
 }
 

@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "io/memory_contents.h"
-#include "precis/memory_tensors.h"
-#include "text/load_tokenizer.h"
+#include "memory/memory_contents.h"
+#include "precis/extend/memory_tensors.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {
@@ -86,7 +86,7 @@ bool Engine::Parts::leaves_nothing_to_read(const Prompt& prompt) const {
       memory != nullptr
           ? std::holds_alternative<CachedTokens>(memory->contents().tensors)
           : text != nullptr && text->treatment == Prompt::Treatment::kCompress && info.cached;
-  return cached && (!compressor || compressor->frame(MemoryUse::kContinue).after.empty());
+  return cached && (!compressor || compressor->memory_template(MemoryUse::kContinue).after.empty());
 }
 
 CompressionStage Engine::Parts::compression() const {

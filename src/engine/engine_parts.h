@@ -10,14 +10,14 @@
 #include "base/parallel.h"
 #include "base/pass_threads.h"
 #include "base/usable_cores.h"
+#include "chat/chat_template.h"
 #include "engine/compress.h"
 #include "engine/prepare.h"
 #include "io/translate_errors.h"
-#include "precis/compressor.h"
-#include "precis/decoder.h"
 #include "precis/engine.h"
-#include "precis/tokenizer.h"
-#include "text/chat_template.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "precis/decoder.h"
-#include "precis/memory_tensors.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/memory_tensors.h"
 
 namespace precis {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/check.h"
-#include "prompt/frame_parts.h"
 #include "prompt/overflow.h"
+#include "prompt/template_items.h"
 
 namespace precis {
 namespace {
@@ -26,7 +26,7 @@ int64_t kept_tokens_of(const std::vector<PromptPart>& parts) {
   return tokens;
 }
 
-// Trained rows of a frame travel as memories too, and stand for no text.
+// Trained rows of a template travel as memories too, and stand for no text.
 bool ends_on_memory(const std::vector<PromptPart>& parts) {
   if (parts.back().memory) return parts.back().memory->provenance().source_tokens > 0;
   return parts.back().treatment == Prompt::Treatment::kCompress;
@@ -34,8 +34,9 @@ bool ends_on_memory(const std::vector<PromptPart>& parts) {
 
 void add_continuation_mark(const Stages& stages, std::vector<PromptPart>& parts) {
   if (!stages.compression || !ends_on_memory(parts)) return;
-  const MemoryFrame frame = stages.compression->compressor.frame(MemoryUse::kContinue);
-  for (PromptPart& mark : frame_parts(frame.after, stages.decoder))
+  const MemoryTemplate around =
+      stages.compression->compressor.memory_template(MemoryUse::kContinue);
+  for (PromptPart& mark : template_items(around.after, stages.decoder))
     parts.push_back(std::move(mark));
 }
 

@@ -6,7 +6,7 @@
 
 #include "engine/compress.h"
 #include "precis/completion.h"
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 #include "precis/options.h"
 #include "precis/prompt.h"
 #include "prompt/splice.h"

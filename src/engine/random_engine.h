@@ -4,9 +4,9 @@
 #include <functional>
 #include <memory>
 
-#include "precis/compressor.h"
-#include "precis/decoder.h"
 #include "precis/engine.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 

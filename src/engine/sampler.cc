@@ -9,9 +9,9 @@
 #include <optional>
 
 #include "base/check.h"
+#include "ops/copy_to_device.h"
 #include "ops/sample.h"
-#include "ops/upload.h"
-#include "text/utf8.h"
+#include "tokenizers/utf8.h"
 
 namespace precis {
 namespace {
@@ -72,7 +72,8 @@ TokenId Sampler::sample(const at::Tensor& logits) {
 }
 
 void Sampler::penalize(const at::Tensor& values) const {
-  const at::Tensor ids = ops::uploaded(ids_below(values.size(0), seen_), values.device());
+  const at::Tensor ids =
+      ops::copy_to_device_async(ids_below(values.size(0), seen_), values.device());
   const at::Tensor own = values.index_select(0, ids);
   const double penalty = options_.repetition_penalty;
   values.index_copy_(
@@ -86,7 +87,7 @@ void Sampler::suppress(const at::Tensor& values) {
   if (!known) {
     const std::unordered_set<TokenId> ids(options_.suppressed_ids.begin(),
                                           options_.suppressed_ids.end());
-    suppressed_ = ops::uploaded(ids_below(values.size(1), ids), values.device());
+    suppressed_ = ops::copy_to_device_async(ids_below(values.size(1), ids), values.device());
     suppressed_below_ = values.size(1);
   }
   PRECIS_CHECK(suppressed_.size(0) < values.size(1),

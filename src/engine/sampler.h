@@ -11,8 +11,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "precis/extend/tokenizer.h"
 #include "precis/options.h"
-#include "precis/tokenizer.h"
 
 namespace precis {
 

@@ -12,7 +12,7 @@ class Continuation final : public MemoryTask {
         texts_(texts),
         others_(other_texts(older_parts(texts))),
         bos_(bos_of(engine.tokenizer())) {
-    engine.frame({}, MemoryUse::kContinue);
+    engine.apply_template({}, MemoryUse::kContinue);
   }
 
   EvaluationTask task() const override { return EvaluationTask::kContinue; }
@@ -49,7 +49,7 @@ class Continuation final : public MemoryTask {
 
   // As in training, the mark that asks for a continuation stands before the kept tokens.
   Prompt of_memory(int64_t i, const Memory& memory) const {
-    return engine_.frame({&memory, 1}, MemoryUse::kContinue).prompt.ids(texts_[i].kept);
+    return engine_.apply_template({&memory, 1}, MemoryUse::kContinue).prompt.ids(texts_[i].kept);
   }
 
   void score(const Prompt& prompt, int64_t i, ArmScores& scores) const {

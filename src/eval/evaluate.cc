@@ -11,8 +11,8 @@
 #include "eval/reconstruction.h"
 #include "eval/summaries.h"
 #include "io/translate_errors.h"
-#include "precis/compressor.h"
-#include "precis/decoder.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 namespace {
@@ -86,7 +86,7 @@ class Evaluator {
 
   void load_prompts() {
     try {
-      prompts_.emplace(engine_, options_.framed);
+      prompts_.emplace(engine_, options_.templated);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kUnsupported) throw;
       no_prompts_ = error.what();

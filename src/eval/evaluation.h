@@ -29,7 +29,7 @@ struct EvaluationOptions {
   std::vector<double> ratios;                // empty: the compressor's own
   std::optional<MemoryPositions> positions;  // of cached memories; none: the compressor's own
   int64_t limit = 100;                       // texts and questions at most
-  bool framed = false;  // questions in the compressor's frame also where there is a chat
+  bool templated = false;  // questions in the compressor's template also where there is a chat
 };
 
 struct Metric {

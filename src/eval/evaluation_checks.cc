@@ -10,8 +10,8 @@
 #include "eval/questions.h"
 #include "eval/summaries.h"
 #include "io/mapped_file.h"
-#include "precis/compressor.h"
-#include "precis/decoder.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 namespace {

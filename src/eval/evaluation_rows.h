@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "precis/tokenizer.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "eval/arms.h"
-#include "precis/compressor.h"
+#include "precis/extend/compressor.h"
 
 namespace precis {
 
@@ -18,22 +18,22 @@ namespace precis {
 // empty line, as text is. Borrows the engine.
 class InstructPrompts {
  public:
-  // framed: what the compressor was trained to see, chat or no chat. Throws kUnsupported if there
-  // is no chat and the compressor is not made for instructions.
-  explicit InstructPrompts(const Engine& engine, bool framed = false);
+  // templated: what the compressor was trained to see, chat or no chat. Throws kUnsupported if
+  // there is no chat and the compressor is not made for instructions.
+  explicit InstructPrompts(const Engine& engine, bool templated = false);
 
   bool chat() const { return chat_; }
-  FramedPrompt without_text(const std::string& instruction) const;
-  FramedPrompt of_text(Text text, const std::string& instruction) const;
-  FramedPrompt of_memory(const Memory& memory, const std::string& instruction) const;
+  TemplatedPrompt without_text(const std::string& instruction) const;
+  TemplatedPrompt of_text(Text text, const std::string& instruction) const;
+  TemplatedPrompt of_memory(const Memory& memory, const std::string& instruction) const;
 
  private:
-  FramedPrompt frame_text(Text text, const std::string& instruction) const;
-  void add_ids(const std::vector<FramePart>& parts, Prompt& prompt) const;
+  TemplatedPrompt frame_text(Text text, const std::string& instruction) const;
+  void add_ids(const std::vector<TemplateItem>& parts, Prompt& prompt) const;
 
   const Engine& engine_;
   bool chat_;
-  MemoryFrame frame_;             // of kInstruct, where there is no chat
+  MemoryTemplate template_;       // of kInstruct, where there is no chat
   bool untrained_frame_ = false;  // it has no parts, and nothing was trained to see that
 };
 

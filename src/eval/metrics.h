@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "precis/tokenizer.h"
+#include "precis/extend/tokenizer.h"
 
 // How close a text is to the one that was wanted. Numbers are those of the tools that papers
 // report, so that they can be compared: tests/golden/make_metrics_golden.py.

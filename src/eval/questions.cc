@@ -101,10 +101,10 @@ class Questions final : public MemoryTask {
   }
 
  private:
-  void read(Arm arm, const FramedPrompt& framed, int64_t i, AllArms& all) const {
+  void read(Arm arm, const TemplatedPrompt& templated, int64_t i, AllArms& all) const {
     const std::vector<TokenId> ids = engine_.tokenizer().encode(questions_[i].answers.front());
-    add_score(readings_.score(engine_, framed.prompt, ids), all.scores[arm]);
-    add_answer(readings_.answer(engine_, framed, kMaxAnswerTokens), all.answers[arm]);
+    add_score(readings_.score(engine_, templated.prompt, ids), all.scores[arm]);
+    add_answer(readings_.answer(engine_, templated, kMaxAnswerTokens), all.answers[arm]);
   }
 
   std::vector<ArmResult> with_answers(std::vector<ArmResult> results,

@@ -5,8 +5,8 @@
 
 #include "base/hash.h"
 #include "eval/timed.h"
-#include "precis/compressor.h"
-#include "precis/decoder.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 namespace {
@@ -62,11 +62,11 @@ std::string key_of(const Engine& engine, const Prompt& prompt, std::span<const T
 }
 
 // A compressor's reserved ids are never drawn, so that they are a setting of the answer.
-std::string key_of(const Engine& engine, const FramedPrompt& framed, int64_t max_tokens) {
+std::string key_of(const Engine& engine, const TemplatedPrompt& templated, int64_t max_tokens) {
   Hasher hash;
   hash.add(engine.decoder().fingerprint());
-  add(framed.prompt, hash);
-  add(framed.stop_ids, hash);
+  add(templated.prompt, hash);
+  add(templated.stop_ids, hash);
   hash.add(max_tokens);
   if (engine.compressor() != nullptr) add(engine.compressor()->info().reserved_ids, hash);
   return hash.hex();
@@ -86,19 +86,20 @@ Readings::Scored Readings::score(const Engine& engine,
 }
 
 Readings::Answered Readings::answer(const Engine& engine,
-                                    const FramedPrompt& framed,
+                                    const TemplatedPrompt& templated,
                                     int64_t max_tokens) {
   const auto read = [&] {
     GenerationOptions options;
     options.max_tokens = max_tokens;
-    options.stop_ids = framed.stop_ids;
+    options.stop_ids = templated.stop_ids;
     Answered answered;
     answered.text =
-        timed(answered.ms, [&] { return engine.generate(framed.prompt, options).text; });
+        timed(answered.ms, [&] { return engine.generate(templated.prompt, options).text; });
     return answered;
   };
-  return is_plain(framed.prompt) ? read_once(answers_, key_of(engine, framed, max_tokens), read)
-                                 : read();
+  return is_plain(templated.prompt)
+             ? read_once(answers_, key_of(engine, templated, max_tokens), read)
+             : read();
 }
 
 }  // namespace precis

@@ -27,7 +27,7 @@ class Readings {
 
   Scored score(const Engine& engine, const Prompt& prompt, std::span<const TokenId> ids);
   // Greedily, with at most `max_tokens` tokens.
-  Answered answer(const Engine& engine, const FramedPrompt& framed, int64_t max_tokens);
+  Answered answer(const Engine& engine, const TemplatedPrompt& templated, int64_t max_tokens);
 
   int64_t size() const { return std::ssize(scores_) + std::ssize(answers_); }  // results kept
 

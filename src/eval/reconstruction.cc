@@ -25,7 +25,7 @@ class Reconstruction final : public MemoryTask {
 
   std::string obstacle() const override {
     try {
-      engine_.frame({}, MemoryUse::kAutoencode);
+      engine_.apply_template({}, MemoryUse::kAutoencode);
       return {};
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kUnsupported) throw;
@@ -57,11 +57,11 @@ class Reconstruction final : public MemoryTask {
 
  private:
   std::vector<TokenId> say_again(const Memory& memory, size_t num_tokens) const {
-    const FramedPrompt framed = engine_.frame({&memory, 1}, MemoryUse::kAutoencode);
+    const TemplatedPrompt templated = engine_.apply_template({&memory, 1}, MemoryUse::kAutoencode);
     GenerationOptions options;
     options.max_tokens = static_cast<int64_t>(num_tokens);
-    options.stop_ids = framed.stop_ids;
-    return engine_.generate(framed.prompt, options).ids;
+    options.stop_ids = templated.stop_ids;
+    return engine_.generate(templated.prompt, options).ids;
   }
 
   const Engine& engine_;

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "eval/arms.h"
-#include "io/line_plot.h"
+#include "plot/line_plot.h"
 
 namespace precis {
 namespace {

@@ -55,10 +55,10 @@ class Summaries final : public MemoryTask {
   }
 
  private:
-  FramedPrompt of_text(Text text) const { return prompts_.of_text(text, kSummaryInstruction); }
+  TemplatedPrompt of_text(Text text) const { return prompts_.of_text(text, kSummaryInstruction); }
 
-  void answer(const FramedPrompt& framed, ArmAnswers& answers) const {
-    add_answer(readings_.answer(engine_, framed, kMaxSummaryTokens), answers);
+  void answer(const TemplatedPrompt& templated, ArmAnswers& answers) const {
+    add_answer(readings_.answer(engine_, templated, kMaxSummaryTokens), answers);
   }
 
   Rouges rouges_of(const ArmAnswers& answers) const {

@@ -5,8 +5,8 @@
 
 #include <utility>
 
-#include "text/unicode.h"
-#include "text/utf8.h"
+#include "tokenizers/unicode.h"
+#include "tokenizers/utf8.h"
 
 namespace precis {
 namespace {

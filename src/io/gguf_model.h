@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "io/gguf.h"
-#include "precis/weights.h"
+#include "precis/extend/weights.h"
 
 namespace precis {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "io/safetensors.h"
-#include "precis/weights.h"
+#include "precis/extend/weights.h"
 
 namespace precis {
 

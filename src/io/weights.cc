@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "precis/weights.h"
+#include "precis/extend/weights.h"
 
 #include <ATen/ATen.h>
 

@@ -16,7 +16,7 @@ struct RmsNormArguments {
   float epsilon;
 };
 
-// What rms_norm's way back reads and writes: rows of `width` elements, contiguous.
+// What rms_norm's backward pass reads and writes: rows of `width` elements, contiguous.
 struct RmsNormBackwardArguments {
   const void* x;
   const float* gain;
@@ -240,7 +240,7 @@ struct QuantizeInt4Arguments {
   const float* x;
   uint8_t* codes;    // [rows, width / 2]
   uint16_t* scales;  // float16 [rows, width / kQuantizedGroup]
-  uint16_t* minima;  // the same
+  uint16_t* mins;    // the same
   int64_t width;
 };
 

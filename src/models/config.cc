@@ -205,7 +205,7 @@ DecoderConfig gemma3(const ConfigReader& reader) {
       reader, {.num_kv_heads = 4, .head_dim = 256, .context_length = 131072, .tied_head = true});
   config.activation = activation(reader, "hidden_activation", "gelu_pytorch_tanh");
   config.qkv_bias = config.output_bias = reader.flag("attention_bias", false);
-  config.qk_norm = config.sandwich_norms = config.norm_gain_is_offset = true;
+  config.qk_norm = config.sandwich_norms = config.norm_weight_is_offset = true;
   config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
   const double scalar = reader.number("query_pre_attn_scalar", 256.0);
   PRECIS_CHECK(scalar > 0, kBadWeights, reader.origin(), ": query_pre_attn_scalar is ", scalar);

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 

@@ -5,7 +5,7 @@
 #include "io/gguf_model.h"
 #include "io/json_file.h"
 #include "models/config.h"
-#include "precis/shapes.h"
+#include "precis/extend/shapes.h"
 
 namespace precis {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "precis/weights.h"
+#include "precis/extend/weights.h"
 
 namespace precis {
 

@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "models/transformer.h"
-#include "precis/weights.h"
+#include "precis/extend/weights.h"
 
 namespace precis {
 namespace {
@@ -67,7 +67,7 @@ class RandomWeights final : public WeightSource {
   RandomWeights(const DecoderConfig& config, uint64_t seed)
       : origin_(concat("random ", config.architecture)),
         shapes_(tensor_shapes(config)),
-        gain_(config.norm_gain_is_offset ? 0.0 : 1.0),
+        gain_(config.norm_weight_is_offset ? 0.0 : 1.0),
         drawn_(at::randn({kDrawn}, at::make_generator<at::CPUGeneratorImpl>(seed), at::kFloat)
                    .mul_(kDeviation)) {
     Hasher hasher;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 #include "precis/options.h"
 
 namespace precis {

@@ -4,7 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 

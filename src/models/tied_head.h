@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "precis/decoder.h"
-#include "precis/weights.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/weights.h"
 
 namespace precis {
 

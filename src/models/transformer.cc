@@ -12,14 +12,14 @@
 
 #include "base/check.h"
 #include "base/pass_threads.h"
+#include "models/adapter.h"
+#include "models/executors/cpu_team.h"
+#include "models/executors/cuda_graph.h"
+#include "models/layer.h"
+#include "models/linear.h"
 #include "models/neutral_tensors.h"
 #include "models/tied_head.h"
-#include "nn/adapter.h"
-#include "nn/decoder_layer.h"
-#include "nn/linear.h"
-#include "nn/paged_steps.h"
-#include "nn/weight_arena.h"
-#include "ops/decode_step.h"
+#include "models/weight_arena.h"
 #include "ops/gather_rows.h"
 #include "ops/quantized_weight.h"
 #include "ops/rms_norm.h"
@@ -42,30 +42,30 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
                " rows, but positions [",
                input.positions.sizes(),
                "]");
-  const auto& starts = input.sequence_starts;
+  const auto& starts = input.cu_seqlens;
   PRECIS_CHECK(
       starts.size() == input.cache_sequences.size() + 1 && starts.size() > 1 &&
           starts.front() == 0 && starts.back() == input.embeddings.size(0) &&
           std::adjacent_find(starts.begin(), starts.end(), std::greater_equal<>()) == starts.end(),
       kInvalidArgument,
       "decoder: sequences of at least one row each have to cover the rows");
-  const at::Tensor& seen = input.seen_rows;
+  const at::Tensor& seen = input.visible_cache_len;
   PRECIS_CHECK(!seen.defined() || (seen.scalar_type() == at::kLong && seen.dim() == 1 &&
                                    seen.size(0) == input.embeddings.size(0)),
                kInvalidArgument,
-               "decoder: seen_rows do not name each of the ",
+               "decoder: visible_cache_len do not name each of the ",
                input.embeddings.size(0),
                " rows");
-  const at::Tensor& wanted = input.wanted_rows;
+  const at::Tensor& wanted = input.output_indices;
   PRECIS_CHECK(!wanted.defined() || (wanted.scalar_type() == at::kLong && wanted.dim() == 1),
                kInvalidArgument,
-               "decoder: wanted_rows are no list of rows");
+               "decoder: output_indices are no list of rows");
   // Of those on a GPU, asking would wait for it.
   PRECIS_CHECK(!wanted.defined() || !wanted.is_cpu() || wanted.numel() == 0 ||
                    (wanted.min().item<int64_t>() >= 0 &&
                     wanted.max().item<int64_t>() < input.embeddings.size(0)),
                kInvalidArgument,
-               "decoder: wanted_rows are outside the ",
+               "decoder: output_indices are outside the ",
                input.embeddings.size(0),
                " rows");
 }
@@ -77,10 +77,10 @@ class Transformer final : public Decoder {
               c10::TensorOptions options,
               int64_t bits)
       : config_(config), options_(options), fingerprint_(weights.source().fingerprint()) {
-    nn::WeightArena arena;
+    models::WeightArena arena;
     const std::string& origin = weights.source().origin();
-    const auto stored = [&](const nn::Linear& linear) {
-      return nn::moved(bits > 0 ? quantized(linear, bits, origin) : linear, arena);
+    const auto stored = [&](const models::Linear& linear) {
+      return models::moved(bits > 0 ? quantized(linear, bits, origin) : linear, arena);
     };
     // Four bits are too few for what is looked up, and for what every token goes through at last.
     // The largest matrix by far: where it is quantised, it is read a part at a time.
@@ -91,22 +91,23 @@ class Transformer final : public Decoder {
         return weights.take_rows(name, shape, first, count);
       };
       const ops::WeightRows weight{shape[0], shape[1], rows};
-      return nn::moved(naming(origin,
-                              [&] {
-                                return nn::Linear{{}, {}, ops::quantize(weight, 8)};
-                              }),
-                       arena);
+      return models::moved(naming(origin,
+                                  [&] {
+                                    return models::Linear{{}, {}, ops::quantize(weight, 8)};
+                                  }),
+                           arena);
     };
     const Weights model = weights.scope("model");
     config_.tied_head = has_tied_head(config, weights);
     embedding_ = table(embedding_name(config_.tied_head, weights));
     for (int64_t i = 0; i < config.num_layers; ++i) {
       const Weights layer = model.scope(concat("layers.", i));
-      nn::DecoderLayer& loaded = layers_.emplace_back(nn::load_decoder_layer(layer, config, i));
-      for (nn::Linear* linear : {&loaded.qkv, &loaded.output, &loaded.gate_up, &loaded.down})
+      models::DecoderLayer& loaded =
+          layers_.emplace_back(models::load_decoder_layer(layer, config, i));
+      for (models::Linear* linear : {&loaded.qkv, &loaded.output, &loaded.gate_up, &loaded.down})
         *linear = stored(*linear);
     }
-    final_norm_ = nn::load_gain(model, "norm", config.hidden_size, config);
+    final_norm_ = models::load_norm_weight(model, "norm", config.hidden_size, config);
     head_ = config_.tied_head ? embedding_ : table(kHeadName);
     if (config_.tied_head) weights.skip(kHeadName);
     frequencies_ = ops::rotary_frequencies(config.rope, config.head_dim).to(options_.device());
@@ -116,7 +117,7 @@ class Transformer final : public Decoder {
     }
     skip_neutral_tensors(weights);
     refuse_leftovers(weights);
-    step_model_ = nn::step_model(layers_, final_norm_, config_);
+    step_model_ = models::step_model(layers_, final_norm_, config_);
     if (options_.device().is_cuda()) {
       paged_steps_.emplace(std::move(step_model_), frequencies_, local_frequencies_);
       step_model_ = {};
@@ -169,27 +170,28 @@ class Transformer final : public Decoder {
                        PassThreads& threads) const {
     at::Tensor adapted;
     if (adapter != nullptr) {
-      nn::check_adapter(*adapter, input, config_);
-      adapted = nn::adapted_rows(input);
+      models::check_adapter(*adapter, input, config_);
+      adapted = models::adapted_rows(input);
     }
     const bool step = adapter == nullptr && observer == nullptr && is_step(input, cache);
-    if (step && paged_steps_) return wanted_of(nn::decode_step(*paged_steps_, input, cache), input);
+    if (step && paged_steps_)
+      return wanted_of(models::decode_step(*paged_steps_, input, cache), input);
     const Tables tables = rotary_tables(input);
     const std::optional<ops::PackedSequences> packed = packed_sequences(input, cache);
-    const nn::DecoderPass pass{config_,
-                               input,
-                               cache,
-                               tables.global,
-                               tables.local,
-                               adapter,
-                               packed ? &*packed : nullptr,
-                               adapted,
-                               observer};
-    if (step) return wanted_of(nn::decode_step(step_model_, pass), input);
+    const models::DecoderPass pass{config_,
+                                   input,
+                                   cache,
+                                   tables.global,
+                                   tables.local,
+                                   adapter,
+                                   packed ? &*packed : nullptr,
+                                   adapted,
+                                   observer};
+    if (step) return wanted_of(models::decode_step(step_model_, pass), input);
     at::Tensor x = input.embeddings;
-    for (const nn::DecoderLayer& layer : layers_) {
+    for (const models::DecoderLayer& layer : layers_) {
       const bool last = layer.index + 1 == std::ssize(layers_);
-      x = layer.forward(x, pass, last ? input.wanted_rows : at::Tensor());
+      x = layer.forward(x, pass, last ? input.output_indices : at::Tensor());
       threads.adapt();
     }
     return ops::rms_norm(x, final_norm_, config_.rms_norm_epsilon);
@@ -197,7 +199,7 @@ class Transformer final : public Decoder {
 
   // work(), whose complaints about numbers name where they come from.
   template <typename Work>
-  static nn::Linear naming(const std::string& origin, const Work& work) {
+  static models::Linear naming(const std::string& origin, const Work& work) {
     try {
       return work();
     } catch (const Error& error) {
@@ -206,14 +208,16 @@ class Transformer final : public Decoder {
     }
   }
 
-  nn::Linear quantized(const nn::Linear& linear, int64_t bits, const std::string& origin) const {
-    nn::Linear result = naming(origin, [&] { return nn::quantized(linear, bits); });
+  models::Linear quantized(const models::Linear& linear,
+                           int64_t bits,
+                           const std::string& origin) const {
+    models::Linear result = naming(origin, [&] { return models::quantized(linear, bits); });
     if (result.bias.defined()) result.bias = result.bias.to(options_.dtype());
     return result;
   }
 
   static at::Tensor wanted_of(const at::Tensor& hidden, const DecoderInput& input) {
-    return input.wanted_rows.defined() ? hidden.index_select(0, input.wanted_rows) : hidden;
+    return input.output_indices.defined() ? hidden.index_select(0, input.output_indices) : hidden;
   }
 
   struct Tables {
@@ -232,19 +236,19 @@ class Transformer final : public Decoder {
   // Nothing where attention is not one call for all sequences.
   static std::optional<ops::PackedSequences> packed_sequences(const DecoderInput& input,
                                                               const KvCache& cache) {
-    const bool applies = !input.seen_rows.defined() && ops::attention_is_packed(input.embeddings) &&
-                         are_distinct(input);
+    const bool applies = !input.visible_cache_len.defined() &&
+                         ops::attention_is_packed(input.embeddings) && are_distinct(input);
     if (!applies) return std::nullopt;
     std::vector<int64_t> keys{0};
     for (size_t i = 0; i < input.cache_sequences.size(); ++i)
       keys.push_back(keys.back() + cache.length(input.cache_sequences[i]) +
-                     input.sequence_starts[i + 1] - input.sequence_starts[i]);
-    return ops::packed_sequences(input.sequence_starts, keys, input.embeddings.device());
+                     input.cu_seqlens[i + 1] - input.cu_seqlens[i]);
+    return ops::packed_sequences(input.cu_seqlens, keys, input.embeddings.device());
   }
 
   // Whether the pass is one row each of different sequences, as decode_step() wants it.
   bool is_step(const DecoderInput& input, const KvCache& cache) const {
-    if (c10::GradMode::is_enabled() || input.seen_rows.defined() ||
+    if (c10::GradMode::is_enabled() || input.visible_cache_len.defined() ||
         input.embeddings.size(0) != std::ssize(input.cache_sequences))
       return false;
     const bool applies =
@@ -263,7 +267,7 @@ class Transformer final : public Decoder {
   int64_t total(const Measure& measure) const {
     int64_t sum = measure(embedding_) + measure(final_norm_);
     if (!config_.tied_head) sum += measure(head_);
-    for (const nn::DecoderLayer& layer : layers_) {
+    for (const models::DecoderLayer& layer : layers_) {
       for (const at::Tensor& t : {layer.attention_norm,
                                   layer.attention_out_norm,
                                   layer.mlp_norm,
@@ -272,7 +276,7 @@ class Transformer final : public Decoder {
                                   layer.k_norm}) {
         if (t.defined()) sum += measure(t);
       }
-      for (const nn::Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
+      for (const models::Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
         sum += measure(*linear);
     }
     return sum;
@@ -281,14 +285,14 @@ class Transformer final : public Decoder {
   DecoderConfig config_;
   c10::TensorOptions options_;
   std::string fingerprint_;
-  nn::Linear embedding_;  // [vocab, hidden], its rows looked up
-  nn::Linear head_;       // [vocab, hidden]
+  models::Linear embedding_;  // [vocab, hidden], its rows looked up
+  models::Linear head_;       // [vocab, hidden]
   at::Tensor final_norm_;
   at::Tensor frequencies_;
   at::Tensor local_frequencies_;
-  std::vector<nn::DecoderLayer> layers_;
-  ops::StepModel step_model_;                  // the same weights; empty on a GPU
-  std::optional<nn::PagedSteps> paged_steps_;  // there
+  std::vector<models::DecoderLayer> layers_;
+  ops::StepModel step_model_;                      // the same weights; empty on a GPU
+  std::optional<models::PagedSteps> paged_steps_;  // there
 };
 
 }  // namespace

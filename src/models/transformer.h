@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/weights.h"
 #include "precis/options.h"
-#include "precis/weights.h"
 
 namespace precis {
 

@@ -84,7 +84,8 @@ void check_shapes(const at::Tensor& q,
                "; expected one dtype");
 }
 
-constexpr int64_t kShort = 192;  // queries; a way back of as many takes as long in either dtype
+constexpr int64_t kShort =
+    192;  // queries; a backward pass of as many takes as long in either dtype
 
 // bfloat16 on a processor that has no products of its own for it, and short sequences on their way
 // back: libtorch sets up a product of bfloat16 anew for every 32 queries of every head, which takes

@@ -35,7 +35,7 @@ class Graph {
   Graph& operator=(Graph&&) noexcept;
 
   // Whether the current stream is one to record and replay on.
-  static bool stream_is_right();
+  static bool can_capture();
 
   // Queues the work, and a copy of what it leaves: this and other recordings overwrite that.
   at::Tensor replay();

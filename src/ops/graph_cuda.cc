@@ -102,7 +102,7 @@ Graph::~Graph() {
 Graph::Graph(Graph&&) noexcept = default;
 Graph& Graph::operator=(Graph&&) noexcept = default;
 
-bool Graph::stream_is_right() {
+bool Graph::can_capture() {
   return c10::cuda::getCurrentCUDAStream() == c10::cuda::getDefaultCUDAStream();
 }
 

@@ -21,7 +21,7 @@ Graph::~Graph() = default;
 Graph::Graph(Graph&&) noexcept = default;
 Graph& Graph::operator=(Graph&&) noexcept = default;
 
-bool Graph::stream_is_right() { return false; }
+bool Graph::can_capture() { return false; }
 
 at::Tensor Graph::replay() { return recorded_->result; }
 

@@ -19,7 +19,7 @@ namespace precis::ops {
 // no gradient asked for.
 bool kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
 
-// The same of an op whose way back is a kernel too: a gradient may be asked for, of x alone.
+// The same of an op whose backward pass is a kernel too: a gradient may be asked for, of x alone.
 bool kernel_and_backward_apply(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
 
 // Whether the GPU's kernels may run in place of the reference: in a build that has them, on tensors

@@ -9,14 +9,14 @@
 #include <utility>
 
 #include "base/check.h"
+#include "ops/copy_to_device.h"
 #include "ops/kernel_arguments.h"
-#include "ops/upload.h"
 
 namespace precis::ops {
 namespace {
 
 at::Tensor int32_on(const std::vector<int64_t>& starts, c10::Device device) {
-  return uploaded(at::tensor(starts, at::kInt), device);
+  return copy_to_device_async(at::tensor(starts, at::kInt), device);
 }
 
 int64_t longest(const std::vector<int64_t>& starts) {
@@ -67,8 +67,8 @@ at::Tensor by_flash(const at::Tensor& q,
   return std::get<0>(at::_flash_attention_forward(q,
                                                   k,
                                                   v,
-                                                  sequences.queries_there,
-                                                  sequences.keys_there,
+                                                  sequences.cu_seqlens_q,
+                                                  sequences.cu_seqlens_k,
                                                   longest(sequences.queries),
                                                   longest(sequences.keys),
                                                   /*dropout_p=*/0.0,
@@ -96,8 +96,8 @@ at::Tensor by_efficient_attention(const at::Tensor& q,
                                                       batch(k),
                                                       batch(v),
                                                       /*bias=*/{},
-                                                      sequences.queries_there,
-                                                      sequences.keys_there,
+                                                      sequences.cu_seqlens_q,
+                                                      sequences.cu_seqlens_k,
                                                       longest(sequences.queries),
                                                       longest(sequences.keys),
                                                       /*dropout_p=*/0.0,
@@ -140,9 +140,9 @@ PackedSequences packed_sequences(std::vector<int64_t> queries,
                                  c10::Device device) {
   PackedSequences packed{std::move(queries), std::move(keys), {}, {}};
   if (!device.is_cuda()) return packed;
-  packed.queries_there = int32_on(packed.queries, device);
-  packed.keys_there =
-      packed.keys == packed.queries ? packed.queries_there : int32_on(packed.keys, device);
+  packed.cu_seqlens_q = int32_on(packed.queries, device);
+  packed.cu_seqlens_k =
+      packed.keys == packed.queries ? packed.cu_seqlens_q : int32_on(packed.keys, device);
   return packed;
 }
 
@@ -164,7 +164,7 @@ at::Tensor packed_attention(const at::Tensor& q,
                             const PackedSequences& sequences,
                             const AttentionOptions& options) {
   check(q, k, v, sequences);
-  if (gpu_kernel_applies(q, {k, v}) && sequences.queries_there.defined()) {
+  if (gpu_kernel_applies(q, {k, v}) && sequences.cu_seqlens_q.defined()) {
     if (flash_applies(q)) return by_flash(q, k, v, sequences, options);
     // Its kernels read four numbers at a time.
     if (q.scalar_type() == at::kFloat && q.size(2) % 4 == 0)

@@ -15,8 +15,8 @@ namespace precis::ops {
 struct PackedSequences {
   std::vector<int64_t> queries;
   std::vector<int64_t> keys;
-  at::Tensor queries_there;  // on a GPU: the same, int32
-  at::Tensor keys_there;
+  at::Tensor cu_seqlens_q;  // on a GPU: the same, int32
+  at::Tensor cu_seqlens_k;
 };
 
 PackedSequences packed_sequences(std::vector<int64_t> queries,

@@ -86,7 +86,7 @@ at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight, const at
 QuantizedWeight outputs_of(const QuantizedWeight& weight, int64_t first, int64_t count) {
   QuantizedWeight part{
       weight.bits, weight.codes.narrow(0, first, count), weight.scales.narrow(0, first, count), {}};
-  if (weight.minima.defined()) part.minima = weight.minima.narrow(0, first, count);
+  if (weight.mins.defined()) part.mins = weight.mins.narrow(0, first, count);
   return part;
 }
 
@@ -105,7 +105,7 @@ at::Tensor many_rows(const at::Tensor& x, const QuantizedWeight& weight) {
 }
 
 bool on_one_gpu(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
-  return gpu_kernel_applies(x, {weight.codes, weight.scales, weight.minima, bias}) &&
+  return gpu_kernel_applies(x, {weight.codes, weight.scales, weight.mins, bias}) &&
          may_be_read_in_packs(weight.codes) &&
          (!bias.defined() || bias.scalar_type() == x.scalar_type());
 }
@@ -148,7 +148,7 @@ at::Tensor linear(const at::Tensor& x, const QuantizedWeight& weight, const at::
   check_shapes(x, weight, bias);
   if (x.size(0) <= kernels::WeightOnlyLinearArguments::kMostRows && on_one_gpu(x, weight, bias))
     return few_rows_on_gpu(x, weight, bias);
-  if (!kernel_applies(x, {weight.codes, weight.scales, weight.minima, bias}))
+  if (!kernel_applies(x, {weight.codes, weight.scales, weight.mins, bias}))
     return reference::linear(x, weight, bias);
   if (x.size(0) <= kFewQuantizedRows) return few_rows(x, weight, bias);
   const at::Tensor out = many_rows(x, weight);

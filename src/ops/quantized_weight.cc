@@ -89,7 +89,7 @@ QuantizedWeight kernel_int4(const at::Tensor& weight) {
   const kernels::QuantizeInt4Arguments arguments{numbers.const_data_ptr<float>(),
                                                  result.codes.mutable_data_ptr<uint8_t>(),
                                                  float16_data(result.scales),
-                                                 float16_data(result.minima),
+                                                 float16_data(result.mins),
                                                  width};
   for_row_ranges(rows, width * kLargestInt4Code, [&](int64_t first, int64_t last) {
     kernels::cpu().quantize_int4(arguments, first, last);
@@ -150,7 +150,7 @@ QuantizedWeight quantize_with(const WeightRows& weight, int64_t bits, QuantizeIn
     const QuantizedWeight part = quantize_rows(rows, bits, int4);
     put(result.codes, part.codes, first);
     put(result.scales, part.scales, first);
-    put(result.minima, part.minima, first);
+    put(result.mins, part.mins, first);
   }
   return result;
 }
@@ -170,7 +170,7 @@ WeightRows rows_of(const at::Tensor& weight) {
 
 int64_t QuantizedWeight::nbytes() const {
   size_t bytes = codes.nbytes() + scales.nbytes();
-  if (minima.defined()) bytes += minima.nbytes();
+  if (mins.defined()) bytes += mins.nbytes();
   return static_cast<int64_t>(bytes);
 }
 
@@ -196,8 +196,8 @@ at::Tensor reference::dequantize(const QuantizedWeight& weight, c10::ScalarType 
     return (weight.codes.to(wide) * weight.scales.to(wide).unsqueeze(1)).to(dtype);
   const at::Tensor codes = unpacked(weight.codes).to(wide);
   const at::Tensor scales = weight.scales.to(wide).unsqueeze(2),
-                   minima = weight.minima.to(wide).unsqueeze(2);
-  return (codes * scales + minima).flatten(1).to(dtype);
+                   mins = weight.mins.to(wide).unsqueeze(2);
+  return (codes * scales + mins).flatten(1).to(dtype);
 }
 
 at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype) {
@@ -222,7 +222,7 @@ kernels::QuantizedMatrix kernel_matrix(const QuantizedWeight& weight) {
     matrix.scales = weight.scales.const_data_ptr<float>();
   } else {
     matrix.group_scales = float16(weight.scales);
-    matrix.group_minima = float16(weight.minima);
+    matrix.group_minima = float16(weight.mins);
   }
   return matrix;
 }
@@ -232,7 +232,7 @@ at::Tensor dequantize_rows(const QuantizedWeight& weight,
                            c10::ScalarType dtype) {
   QuantizedWeight rows{
       weight.bits, weight.codes.index_select(0, index), weight.scales.index_select(0, index), {}};
-  if (weight.minima.defined()) rows.minima = weight.minima.index_select(0, index);
+  if (weight.mins.defined()) rows.mins = weight.mins.index_select(0, index);
   return dequantize(rows, dtype);
 }
 

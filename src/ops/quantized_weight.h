@@ -18,7 +18,7 @@ struct QuantizedWeight {
   int64_t bits = 0;
   at::Tensor codes;   // int8 [outputs, width], or uint8 [outputs, width / 2]
   at::Tensor scales;  // float32 [outputs], or float16 [outputs, width / 32]
-  at::Tensor minima;  // bits 4: float16 [outputs, width / 32]
+  at::Tensor mins;    // bits 4: float16 [outputs, width / 32]
 
   bool defined() const { return bits != 0; }
   int64_t outputs() const { return codes.size(0); }

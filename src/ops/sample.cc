@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/check.h"
+#include "ops/copy_to_device.h"
 #include "ops/kernel_arguments.h"
-#include "ops/upload.h"
 
 namespace precis::ops {
 namespace {
@@ -134,7 +134,7 @@ Indices by_gpu_kernel(const at::Tensor& logits,
   const auto index = logits.options().dtype(at::kLong);
   const at::Tensor bits = at::empty({logits.size(0)}, at::kLong);
   std::copy(random.begin(), random.end(), static_cast<uint64_t*>(bits.mutable_data_ptr()));
-  const at::Tensor own = uploaded(bits, logits.device());
+  const at::Tensor own = copy_to_device_async(bits, logits.device());
   const at::Tensor ids = at::empty({logits.size(0)}, index);
   const kernels::SampleArguments arguments{
       logits.const_data_ptr<float>(),

@@ -9,7 +9,7 @@ namespace precis::ops {
 // would keep of them are several tensors as wide; here the gradient is written beside the loss, a
 // few rows at a time, while they are in the processor's cache.
 //
-// Both return the sum over rows in nats, [] float64, without a way back. logits: [n, vocab];
+// Both return the sum over rows in nats, [] float64, without a backward pass. logits: [n, vocab];
 // `gradient`: [n, vocab] of any dtype, filled with scale times the sum's gradient by the logits;
 // undefined: not wanted.
 

@@ -3,25 +3,25 @@
 
 #include <ATen/ATen.h>
 
-#include "precis/wanted_states.h"
+#include "precis/extend/forward_outputs.h"
 
 namespace precis {
 
-void PackedPass::add(const SplicedPrompt& prompt, int64_t sequence, int64_t num_wanted) {
+void PackedPass::add(const SplicedPrompt& prompt, int64_t sequence, int64_t num_outputs) {
   preload(prompt, decoder_, cache_, sequence);
   rows_.push_back(prompt.embeddings);
   positions_.push_back(prompt.positions);
-  const int64_t end = input_.sequence_starts.back() + prompt.embeddings.size(0);
-  wanted_.push_back(at::arange(end - num_wanted, end, prompt.positions.options()));
-  input_.sequence_starts.push_back(end);
+  const int64_t end = input_.cu_seqlens.back() + prompt.embeddings.size(0);
+  wanted_.push_back(at::arange(end - num_outputs, end, prompt.positions.options()));
+  input_.cu_seqlens.push_back(end);
   input_.cache_sequences.push_back(sequence);
 }
 
 at::Tensor PackedPass::read() {
   input_.embeddings = at::cat(rows_, 0);
   input_.positions = at::cat(positions_, 0);
-  input_.wanted_rows = at::cat(wanted_, 0);
-  return wanted_states(decoder_, input_, cache_);
+  input_.output_indices = at::cat(wanted_, 0);
+  return forward_outputs(decoder_, input_, cache_);
 }
 
 }  // namespace precis

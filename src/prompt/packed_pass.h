@@ -5,8 +5,8 @@
 
 #include <vector>
 
-#include "precis/decoder.h"
-#include "precis/kv_cache.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/kv_cache.h"
 #include "prompt/splice.h"
 
 namespace precis {
@@ -16,11 +16,11 @@ namespace precis {
 class PackedPass {
  public:
   PackedPass(const Decoder& decoder, KvCache& cache) : decoder_(decoder), cache_(cache) {
-    input_.sequence_starts.push_back(0);
+    input_.cu_seqlens.push_back(0);
   }
 
-  // Of the prompt's last `num_wanted` rows, final hidden states are asked for.
-  void add(const SplicedPrompt& prompt, int64_t sequence, int64_t num_wanted);
+  // Of the prompt's last `num_outputs` rows, final hidden states are asked for.
+  void add(const SplicedPrompt& prompt, int64_t sequence, int64_t num_outputs);
 
   // The hidden states asked for, [n, hidden], in the order of the prompts.
   at::Tensor read();

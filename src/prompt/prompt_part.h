@@ -5,9 +5,9 @@
 #include <optional>
 #include <vector>
 
+#include "precis/extend/tokenizer.h"
 #include "precis/memory.h"
 #include "precis/prompt.h"
-#include "precis/tokenizer.h"
 
 namespace precis {
 

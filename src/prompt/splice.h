@@ -7,9 +7,9 @@
 #include <span>
 #include <vector>
 
-#include "precis/decoder.h"
-#include "precis/memory_tensors.h"
-#include "precis/segment.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/memory_tensors.h"
+#include "precis/extend/segment.h"
 #include "prompt/prompt_part.h"
 
 namespace precis {

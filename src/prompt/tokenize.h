@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "chat/chat_template.h"
+#include "precis/extend/tokenizer.h"
 #include "precis/prompt.h"
-#include "precis/tokenizer.h"
 #include "prompt/prompt_part.h"
-#include "text/chat_template.h"
 
 namespace precis {
 

@@ -3,8 +3,8 @@
 
 #include "base/check.h"
 #include "prompt/tokenize.h"
-#include "text/load_tokenizer.h"
-#include "text/stop_ids.h"
+#include "tokenizers/load_tokenizer.h"
+#include "tokenizers/stop_ids.h"
 
 namespace precis {
 namespace {

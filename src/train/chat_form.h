@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "precis/tokenizer.h"
-#include "text/chat_template.h"
+#include "chat/chat_template.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 

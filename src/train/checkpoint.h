@@ -8,7 +8,7 @@
 #include <limits>
 #include <string>
 
-#include "precis/compressor.h"
+#include "precis/extend/compressor.h"
 
 namespace precis {
 

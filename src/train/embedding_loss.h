@@ -3,8 +3,8 @@
 
 #include <span>
 
-#include "precis/compressor.h"
-#include "precis/decoder.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
 #include "train/language_model_loss.h"
 
 namespace precis {

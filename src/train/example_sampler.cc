@@ -53,7 +53,8 @@ void check(const ExampleLengths& lengths) {
 }
 
 void check(const ObjectiveWeights& weights) {
-  for (const double weight : {weights.autoencode, weights.go_on, weights.instruct, weights.distil})
+  for (const double weight :
+       {weights.autoencode, weights.continuation, weights.instruct, weights.distil})
     PRECIS_CHECK(weight >= 0 && std::isfinite(weight),
                  kInvalidArgument,
                  "training: an objective has a weight of ",
@@ -130,9 +131,10 @@ TrainingExample ExampleSampler::draw(uint64_t index, const StepLengths& drawn) c
   const int64_t fitting = std::min(drawn.older, std::ssize(text) - kept - lengths.target);
   const int64_t size = fitting + kept + lengths.target;
   const Range piece = text.subspan(between(random, 0, std::ssize(text) - size), size);
-  if (chosen < weights.instruct + weights.autoencode) return said_again(piece.first(fitting));
+  if (chosen < weights.instruct + weights.autoencode)
+    return autoencode_example(piece.first(fitting));
   TrainingExample example = of_text(piece, fitting, kept);
-  example.distils = chosen >= weights.instruct + weights.autoencode + weights.go_on;
+  example.distils = chosen >= weights.instruct + weights.autoencode + weights.continuation;
   return example;
 }
 
@@ -147,8 +149,8 @@ std::vector<TrainingExample> ExampleSampler::longest() const {
     const std::vector<int32_t> ids(size, 0);
     const ObjectiveWeights& weights = options_.objectives;
     const int64_t said = std::min(lengths.max_older, size - lengths.min_kept - lengths.target);
-    if (weights.autoencode > 0) examples.push_back(said_again(Range(ids).first(said)));
-    if (weights.go_on > 0 || weights.distil > 0) {
+    if (weights.autoencode > 0) examples.push_back(autoencode_example(Range(ids).first(said)));
+    if (weights.continuation > 0 || weights.distil > 0) {
       examples.push_back(of_text(Range(ids).first(older + kept + lengths.target), older, kept));
       examples.back().distils = weights.distil > 0;
     }
@@ -177,7 +179,7 @@ TrainingExample ExampleSampler::of_text(Range text, int64_t older, int64_t kept)
   return example;
 }
 
-TrainingExample ExampleSampler::said_again(Range text) const {
+TrainingExample ExampleSampler::autoencode_example(Range text) const {
   TrainingExample example;
   example.use = MemoryUse::kAutoencode;
   example.segment.tokens = ids_of(text);

@@ -12,12 +12,13 @@ namespace precis {
 
 // How often an example is of which kind; in proportion.
 struct ObjectiveWeights {
-  double autoencode = 0;  // the text is said again
-  double go_on = 1;       // what follows the text is predicted ("continue")
-  double instruct = 0;    // a prompt about the text is answered
-  double distil = 0;      // as go_on, but learning from what the model predicts that reads it all
+  double autoencode = 0;    // the text is said again
+  double continuation = 1;  // what follows the text is predicted ("continue")
+  double instruct = 0;      // a prompt about the text is answered
+  double distil =
+      0;  // as continuation, but learning from what the model predicts that reads it all
 
-  double sum() const { return autoencode + go_on + instruct + distil; }
+  double sum() const { return autoencode + continuation + instruct + distil; }
 };
 
 // Tokens of an example.
@@ -38,7 +39,7 @@ struct ExampleOptions {
       end_id;  // ends a text that is said again and an answer; none: nothing does
   std::optional<TokenId> bos_id;  // that the model wants before a text; none: nothing
   // What a chat begins with, before the text of rows with an answer; none: there is no chat, but
-  // the compressor's frame.
+  // the compressor's template.
   std::optional<std::vector<TokenId>> chat;
   std::optional<TokenId> answer_end_id;  // in place of end_id for answers
   uint64_t seed = 1;
@@ -72,7 +73,7 @@ class ExampleSampler {
   using Range = std::span<const int32_t>;
 
   TrainingExample of_text(Range text, int64_t older, int64_t kept) const;
-  TrainingExample said_again(Range text) const;
+  TrainingExample autoencode_example(Range text) const;
   TrainingExample of_row(const TrainingRow& row) const;
   void find_texts();
   void find_answers();

@@ -8,11 +8,11 @@
 #include <memory>
 
 #include "base/check.h"
-#include "io/memory_contents.h"
+#include "memory/memory_contents.h"
 #include "ops/vocabulary_loss.h"
-#include "prompt/frame_parts.h"
 #include "prompt/packed_pass.h"
 #include "prompt/splice.h"
+#include "prompt/template_items.h"
 
 namespace precis {
 namespace {
@@ -30,16 +30,16 @@ void append(std::vector<PromptPart>& parts, std::span<const TokenId> ids) {
 // All that is read for an example. The last target is predicted, never read.
 std::vector<PromptPart> parts_of(const TrainingExample& example,
                                  MemoryTensors memory,
-                                 const MemoryFrame& frame,
+                                 const MemoryTemplate& around,
                                  const Decoder& decoder) {
   std::vector<PromptPart> parts;
   if (example.chat) append(parts, *example.chat);
-  append(parts, frame_parts(frame.before, decoder));
+  append(parts, template_items(around.before, decoder));
   parts.emplace_back().memory =
       Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(memory), {}}));
-  append(parts, frame_parts(frame.after, decoder));
+  append(parts, template_items(around.after, decoder));
   append(parts, example.prompt);
-  append(parts, frame_parts(frame.end, decoder));
+  append(parts, template_items(around.end, decoder));
   append(parts, std::span(example.targets).first(example.targets.size() - 1));
   return parts;
 }
@@ -57,8 +57,10 @@ SplicedPrompt splice_example(const TrainingExample& example,
                              const Decoder& decoder,
                              std::shared_ptr<const SharedPrefix> prefix) {
   PRECIS_CHECK(!example.targets.empty(), kInvalidArgument, "training: an example has no targets");
-  const MemoryFrame frame = example.chat ? MemoryFrame{} : compressor.frame(example.use);
-  return splice(parts_of(example, std::move(memory), frame, decoder), decoder, std::move(prefix));
+  const MemoryTemplate around =
+      example.chat ? MemoryTemplate{} : compressor.memory_template(example.use);
+  return splice(
+      parts_of(example, std::move(memory), around, decoder), decoder, std::move(prefix));
 }
 
 // What a chat begins with, read once for examples of one chat that follow each other: cached

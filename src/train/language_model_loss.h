@@ -7,9 +7,9 @@
 #include <span>
 #include <vector>
 
-#include "precis/compressor.h"
-#include "precis/decoder.h"
-#include "precis/segment.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/segment.h"
 
 namespace precis {
 
@@ -27,14 +27,14 @@ struct TrainingExample {
   std::vector<TokenId> prompt = {};  // read after the memory; instruct: the question
   bool distils = false;
   std::vector<TokenId> before_text = {};  // BOS, read before the segment by the model that reads it
-  // Ids read before memory and segment alike. With them there is no frame: it is a chat's
+  // Ids read before memory and segment alike. With them there is no template: it is a chat's
   // beginning, and all that a chat puts behind the memory is in the prompt.
   std::optional<std::vector<TokenId>> chat = {};
 };
 
-// The batch as one graph: segments compressed, memories spliced in the frame of their use before
+// The batch as one graph: segments compressed, memories spliced in the template of their use before
 // their targets, one pass of the decoder. Nothing may be drawn from a sequence that ends on a
-// cached memory: where neither frame nor prompt stands between, the first target is read, not
+// cached memory: where neither template nor prompt stands between, the first target is read, not
 // predicted.
 struct PredictedBatch {
   at::Tensor hidden;   // [n, hidden] final hidden states that predict

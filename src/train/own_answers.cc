@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "io/json_text.h"
 #include "io/lock_file.h"
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 #include "train/example_sampler.h"
 
 namespace precis {

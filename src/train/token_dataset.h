@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "io/safetensors.h"
-#include "precis/tokenizer.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 

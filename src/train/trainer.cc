@@ -162,7 +162,7 @@ class Run {
   std::vector<TrainingExample> draw_validation(const TokenDataset& data) const {
     ExampleOptions options = options_.examples;
     options.seed = 0;
-    options.objectives.go_on += options.objectives.distil;
+    options.objectives.continuation += options.objectives.distil;
     options.objectives.distil = 0;
     const ExampleSampler sampler(data, options);
     std::vector<TrainingExample> examples;
@@ -282,7 +282,7 @@ void make_directory(const std::filesystem::path& directory) {
 }  // namespace
 
 // A run writes its compressor after a checkpoint.
-void check_is_no_others(const std::filesystem::path& directory) {
+void check_output_directory(const std::filesystem::path& directory) {
   check_unlocked(directory, kPatience);
   std::error_code ignored;
   const auto has = [&](const char* name) {
@@ -303,7 +303,7 @@ void train(Compressor& compressor,
            const TrainingCallback& on_step) {
   check_options(options, compressor);
   Run run(compressor, decoder, data, options);  // refuses lengths that no text has
-  check_is_no_others(directory);
+  check_output_directory(directory);
   make_directory(directory);
   const LockFile lock(directory, kPatience);
   run.try_longest();
@@ -321,12 +321,12 @@ void train(Compressor& compressor,
     TrainingStep step = run.take(number);
     if (run.validates(number)) step.validation_loss = run.validate(directory / "best");
     log.append(step);
-    const bool go_on = !on_step || on_step(step);
-    if (!go_on || number % options.checkpoint_every == 0 || number == options.last_step()) {
+    const bool continuation = !on_step || on_step(step);
+    if (!continuation || number % options.checkpoint_every == 0 || number == options.last_step()) {
       run.save(directory, number);
       log.plot();
     }
-    if (!go_on) return;
+    if (!continuation) return;
   }
 }
 

@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "precis/compressor.h"
-#include "precis/decoder.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
 #include "train/example_sampler.h"
 #include "train/token_dataset.h"
 
@@ -19,7 +19,7 @@ struct TrainerOptions {
   int64_t stop_after = 0;  // step that the run ends with; 0: the last
   int64_t batch = 16;      // examples in a step
   int64_t accumulate = 1;  // passes that a step's examples are read in; must divide batch
-  bool recompute = false;  // activations anew on the way back: for large models
+  bool recompute = false;  // activations anew in the backward pass: for large models
   ExampleOptions examples;
   int64_t embedding_steps = 0;  // first steps, in which rows learn to be embeddings instead
   std::vector<double> ratios;   // drawn anew for each step; empty: the compressor's own
@@ -54,7 +54,7 @@ struct TrainingData {
 // Throws kInvalidArgument if `directory` holds a compressor that no checkpoint belongs to, or if a
 // run of another process is at work there: it is another's. train() asks too; to be asked before
 // long work.
-void check_is_no_others(const std::filesystem::path& directory);
+void check_output_directory(const std::filesystem::path& directory);
 
 // Hears about every step; returning false stops after a checkpoint.
 using TrainingCallback = std::function<bool(const TrainingStep&)>;

@@ -82,9 +82,11 @@ void check_options(const TrainerOptions& options, const Compressor& compressor) 
          info.max_segment,
          " tokens at most");
   const ObjectiveWeights& objectives = options.examples.objectives;
-  if (objectives.autoencode > 0) compressor.frame(MemoryUse::kAutoencode);
-  if (objectives.go_on > 0 || objectives.distil > 0) compressor.frame(MemoryUse::kContinue);
-  if (objectives.instruct > 0 && !options.examples.chat) compressor.frame(MemoryUse::kInstruct);
+  if (objectives.autoencode > 0) compressor.memory_template(MemoryUse::kAutoencode);
+  if (objectives.continuation > 0 || objectives.distil > 0)
+    compressor.memory_template(MemoryUse::kContinue);
+  if (objectives.instruct > 0 && !options.examples.chat)
+    compressor.memory_template(MemoryUse::kInstruct);
 }
 
 double learning_rate(const TrainerOptions& options, int64_t step) {
@@ -123,7 +125,7 @@ std::string describe_run(const TrainerOptions& options,
       {"target", examples.lengths.target},
       {"grow_steps", examples.lengths.grow_steps},
       {"autoencode", examples.objectives.autoencode},
-      {"continue", examples.objectives.go_on},
+      {"continue", examples.objectives.continuation},
       {"instruct", examples.objectives.instruct},
       {"distil", examples.objectives.distil},
       {"end_id", examples.end_id.value_or(-1)},

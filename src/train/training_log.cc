@@ -10,8 +10,8 @@
 #include "base/check.h"
 #include "io/atomic_file.h"
 #include "io/json_text.h"
-#include "io/line_plot.h"
 #include "io/safetensors.h"
+#include "plot/line_plot.h"
 
 namespace precis {
 namespace {

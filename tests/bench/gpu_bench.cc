@@ -228,12 +228,12 @@ void products(Table& all) {
         "linear bfloat16" + shape, bytes_of(matrix), [&] { ops::linear(x, matrix); }, aten);
     for (const int64_t bits : {8, 4}) {
       ops::QuantizedWeight weight = ops::quantize(matrix.to(at::kFloat).cpu(), bits);
-      for (at::Tensor* own : {&weight.codes, &weight.scales, &weight.minima})
+      for (at::Tensor* own : {&weight.codes, &weight.scales, &weight.mins})
         if (own->defined()) *own = own->to(at::kCUDA);
       all.moves(
           "linear int" + std::to_string(bits) + shape,
           bytes_of(weight.codes) + bytes_of(weight.scales) +
-              (weight.minima.defined() ? bytes_of(weight.minima) : 0),
+              (weight.mins.defined() ? bytes_of(weight.mins) : 0),
           [&] { ops::linear(x, weight); },
           aten);
     }

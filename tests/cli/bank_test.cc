@@ -172,9 +172,9 @@ TEST_F(AddedMemories, ASumTakesTheRoomOfOne) {
 }
 
 TEST_F(AddedMemories, ASumIsReadInItsFrameToo) {
-  const std::string framed = "--compressor " + compressor + " --memory " + a + " --memory " + b +
-                             " --use continue --combine ";
-  const json added = answer(framed + "sum"), concatenated = answer(framed + "concat");
+  const std::string templated = "--compressor " + compressor + " --memory " + a + " --memory " + b +
+                                " --use continue --combine ";
+  const json added = answer(templated + "sum"), concatenated = answer(templated + "concat");
   EXPECT_EQ(added.at("memory_rows"), 3);
   EXPECT_EQ(concatenated.at("memory_rows"), 6);
 }

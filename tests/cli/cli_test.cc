@@ -233,7 +233,7 @@ TEST_F(Cli, AnAnswerTellsWhatWasSaved) {
       testing::HasSubstr("; compressed " + answer.at("compressed_tokens").dump() + " tokens in "));
 }
 
-// What the frame's memory was made of is counted, though the prompt finds it ready.
+// What the template's memory was made of is counted, though the prompt finds it ready.
 TEST_F(Cli, AFramedAnswerTellsWhatWasCompressed) {
   const std::string text = write("text.txt", "the water of the town and the bridge by the river"),
                     command = "generate --model " + kModels + "llama --compressor " +
@@ -249,9 +249,9 @@ TEST_F(Cli, AUseWithoutAFrameOfItsOwnIsWarnedOf) {
   const std::string rest = " --prompt so --max-tokens 2 --compress-file " +
                            write("text.txt", "the water of the town and the bridge") + " --model " +
                            kModels + "llama";
-  const auto warning = testing::HasSubstr("has no frame of its own for --use instruct");
+  const auto warning = testing::HasSubstr("has no template of its own for --use instruct");
   const std::string instruct = "generate --use instruct" + rest;
-  EXPECT_THAT(run(instruct).err, testing::StartsWith("precis: attention_matching has no frame"));
+  EXPECT_THAT(run(instruct).err, testing::StartsWith("precis: attention_matching has no template"));
   EXPECT_THAT(run(instruct + " --compressor kvzip").err, warning);
   EXPECT_THAT(run(instruct + " --compressor " + import_selfcp()).err, Not(warning));
   EXPECT_THAT(run("generate --use continue" + rest).err, Not(warning));

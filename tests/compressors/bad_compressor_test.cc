@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/load_decoder.h"
-#include "precis/registry.h"
+#include "precis/extend/registry.h"
 #include "support/compressor_directory_test.h"
 #include "support/small_compressors.h"
 

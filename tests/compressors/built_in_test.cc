@@ -16,7 +16,7 @@
 
 #include "compressors/selecting_compressor.h"
 #include "gisting_fixture.h"
-#include "precis/registry.h"
+#include "precis/extend/registry.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
@@ -426,10 +426,10 @@ TEST_P(BuiltIn, ADecoderThatCallsNoObserverIsRefused) {
 TEST_P(BuiltIn, IsNotTrainedToSayATextAgain) {
   expect_error(ErrorKind::kUnsupported,
                GetParam() + ": it is not trained to say a text again",
-               [&] { compressor->frame(MemoryUse::kAutoencode); });
+               [&] { compressor->memory_template(MemoryUse::kAutoencode); });
   for (const MemoryUse use : {MemoryUse::kContinue, MemoryUse::kInstruct}) {
-    const MemoryFrame frame = compressor->frame(use);
-    EXPECT_TRUE(frame.before.empty() && frame.after.empty() && frame.end.empty());
+    const MemoryTemplate around = compressor->memory_template(use);
+    EXPECT_TRUE(around.before.empty() && around.after.empty() && around.end.empty());
   }
 }
 

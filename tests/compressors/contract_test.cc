@@ -10,7 +10,7 @@
 #include "compressors/divide.h"
 #include "mean_pooling.h"
 #include "models/load_decoder.h"
-#include "precis/registry.h"
+#include "precis/extend/registry.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"
 #include "support/temporary_directory.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the accounting says against published figures and counts by hand.
-#include "precis/cost.h"
+#include "precis/extend/cost.h"
 
 #include <gtest/gtest.h>
 

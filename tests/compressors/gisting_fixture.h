@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "compressors/gisting.h"
+#include "compressors/gisting/gisting.h"
 #include "io/json_file.h"
-#include "io/memory_contents.h"
 #include "io/safetensors_weights.h"
+#include "memory/memory_contents.h"
 #include "models/load_decoder.h"
 #include "prompt/splice.h"
 
@@ -63,8 +63,8 @@ inline GistingWeights golden_weights(const GistingConfig& config, const Decoder&
   const Weights source(safetensors_file_weights(kGistingGolden / "gisting.safetensors"),
                        decoder.options());
   const auto change = [&](const std::string& name, int64_t outputs) {
-    return LowRank{source.take(name + ".lora_A.weight", {config.rank, shape.hidden_size}),
-                   source.take(name + ".lora_B.weight", {outputs, config.rank})};
+    return LoraWeights{source.take(name + ".lora_A.weight", {config.rank, shape.hidden_size}),
+                       source.take(name + ".lora_B.weight", {outputs, config.rank})};
   };
   GistingWeights weights;
   weights.embeddings =

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gisting_fixture.h"
-#include "nn/adapter.h"
+#include "models/adapter.h"
 #include "train/language_model_loss.h"
 
 namespace precis {
@@ -151,13 +151,13 @@ class AdaptedRows : public testing::Test {
   at::Tensor change(const at::Tensor& rows) const {
     DecoderInput input;
     input.adapted_rows = rows;
-    return changes(nn::adapted_rows(input));
+    return changes(models::adapted_rows(input));
   }
 
   // Of q, k and v, side by side.
   at::Tensor changes(const at::Tensor& rows) const {
-    const auto change_of = [&](const LowRank& low_rank, int64_t heads) {
-      return nn::add_change(
+    const auto change_of = [&](const LoraWeights& low_rank, int64_t heads) {
+      return models::apply_lora(
           low_rank, x, rows, at::zeros({x.size(0), heads * shape.head_dim}, x.options()));
     };
     return at::cat({change_of(layer.query, shape.num_heads),

@@ -7,14 +7,14 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "compressors/import_gisting.h"
+#include "compressors/gisting/import_gisting.h"
+#include "compressors/weight_difference.h"
 #include "io/json_file.h"
-#include "io/weight_difference.h"
 #include "models/load_decoder.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "support/tiny_llama.h"
-#include "text/load_tokenizer.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {

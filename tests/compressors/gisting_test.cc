@@ -107,8 +107,9 @@ TEST_P(GistingForms, ComesBackFromItsFilesUnchanged) {
   EXPECT_TRUE(at::equal(cached_of(before).values, cached_of(after).values));
   EXPECT_EQ(loaded->info().fingerprint, compressor->info().fingerprint);
   EXPECT_EQ(loaded->info().max_segment, 500);
-  EXPECT_EQ(std::get<Ids>(loaded->frame(MemoryUse::kInstruct).after.front()), config.after);
-  EXPECT_EQ(std::get<Ids>(loaded->frame(MemoryUse::kInstruct).end.front()), config.end);
+  EXPECT_EQ(std::get<Ids>(loaded->memory_template(MemoryUse::kInstruct).after.front()),
+            config.after);
+  EXPECT_EQ(std::get<Ids>(loaded->memory_template(MemoryUse::kInstruct).end.front()), config.end);
 }
 
 TEST_P(GistingForms, TellsWhatItIs) {
@@ -136,15 +137,16 @@ TEST_P(GistingForms, WhatIsReadBesideTheTextIsInTheFingerprint) {
 }
 
 TEST_P(GistingForms, TheFrameStandsBehindTheMemoryOnly) {
-  const MemoryFrame instruct = compressor->frame(MemoryUse::kInstruct);
+  const MemoryTemplate instruct = compressor->memory_template(MemoryUse::kInstruct);
   EXPECT_TRUE(instruct.before.empty());
   EXPECT_EQ(std::get<Ids>(instruct.after.at(0)), config.after);
   EXPECT_EQ(std::get<Ids>(instruct.end.at(0)), config.end);
   EXPECT_TRUE(instruct.answer_ends.empty());
-  const MemoryFrame go_on = compressor->frame(MemoryUse::kContinue);
-  EXPECT_TRUE(go_on.before.empty() && go_on.after.empty() && go_on.end.empty());
+  const MemoryTemplate continuation = compressor->memory_template(MemoryUse::kContinue);
+  EXPECT_TRUE(continuation.before.empty() && continuation.after.empty() &&
+              continuation.end.empty());
   expect_error(ErrorKind::kUnsupported, "say a text again", [&] {
-    compressor->frame(MemoryUse::kAutoencode);
+    compressor->memory_template(MemoryUse::kAutoencode);
   });
 }
 

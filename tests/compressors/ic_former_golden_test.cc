@@ -12,11 +12,11 @@
 #include <nlohmann/json.hpp>
 
 #include "compressors/divide.h"
-#include "compressors/ic_former.h"
+#include "compressors/ic_former/ic_former.h"
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
-#include "precis/cost.h"
+#include "precis/extend/cost.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "train/language_model_loss.h"
@@ -53,7 +53,7 @@ IcFormerWeights golden_weights(c10::ScalarType dtype) {
                 vectors = open("published/param.safetensors"),
                 connector = open("connector.safetensors");
   IcFormerWeights weights;
-  weights.net = nn::load_digest_net(net.scope("encoder"), {3, kHidden, 24});
+  weights.net = ic_former::load_digest_net(net.scope("encoder"), {3, kHidden, 24});
   weights.digests = vectors.take("digest_embeddings", {1, 5, kHidden}).squeeze(0);
   weights.autoencode = vectors.take("AE", {1, 1, kHidden}).flatten();
   weights.instruct = vectors.take("FT", {1, 1, kHidden}).flatten();
@@ -123,7 +123,7 @@ class IcFormerGolden : public testing::TestWithParam<std::string> {
     }
   }
 
-  // What the trainer makes of memories in their frame and of what is to be said.
+  // What the trainer makes of memories in their template and of what is to be said.
   double loss(bool backward) const {
     TrainingExample example{{tokens, nullptr}, tokens, MemoryUse::kAutoencode};
     if (json.at("use") == "instruct") {
@@ -147,7 +147,7 @@ TEST_P(IcFormerGolden, EveryLayerAgrees) {
   load(at::kDouble);
   const IcFormerConfig config = golden_config();
   const IcFormerWeights weights = golden_weights(at::kDouble);
-  const nn::DigestShape shape{config.num_heads, config.rms_norm_epsilon, config.rope_base};
+  const ic_former::DigestShape shape{config.num_heads, config.rms_norm_epsilon, config.rope_base};
   std::vector<std::vector<at::Tensor>> states(3);
   for (const TokenRange& part : divide(std::ssize(tokens), config.max_segment)) {
     const Ids ids{tokens.begin() + part.first, tokens.begin() + part.first + part.size};
@@ -155,7 +155,7 @@ TEST_P(IcFormerGolden, EveryLayerAgrees) {
         at::cat({decoder->embed(index_of(ids)), weights.digests}, 0).unsqueeze(0);
     at::Tensor state = weights.digests.unsqueeze(0);
     for (size_t i = 0; i < 3; ++i) {
-      state = nn::reference::cross_attention(weights.net.layers[i], state, seen, shape);
+      state = ic_former::reference::cross_attention(weights.net.layers[i], state, seen, shape);
       states[i].push_back(state[0]);
     }
   }
@@ -298,9 +298,9 @@ TEST_F(IcFormer, ADigestChangesItsOwnRowOnly) {
                    state = at::randn({1, 5, kHidden}, at::kDouble);
   at::Tensor changed = state.clone();
   changed[0][2] += 1;
-  for (const nn::CrossAttentionLayer& layer : weights.net.layers) {
-    const at::Tensor before = nn::reference::cross_attention(layer, state, seen, {4}),
-                     after = nn::reference::cross_attention(layer, changed, seen, {4});
+  for (const ic_former::CrossAttentionLayer& layer : weights.net.layers) {
+    const at::Tensor before = ic_former::reference::cross_attention(layer, state, seen, {4}),
+                     after = ic_former::reference::cross_attention(layer, changed, seen, {4});
     for (int64_t row = 0; row < 5; ++row)
       EXPECT_EQ(at::allclose(before[0][row], after[0][row], 1e-12, 1e-12), row != 2) << row;
   }
@@ -403,22 +403,22 @@ TEST_F(IcFormer, ComesBackFromItsFilesUnchanged) {
   EXPECT_TRUE(at::equal(slots_of(*loaded, text_of(33)), slots_of(*compressor, text_of(33))));
   EXPECT_EQ(loaded->info().fingerprint, compressor->info().fingerprint);
   EXPECT_EQ(loaded->info().max_segment, config.max_segment);
-  const MemoryFrame frame = loaded->frame(MemoryUse::kInstruct);
-  EXPECT_EQ(std::get<Ids>(frame.before.at(0)), config.instruct.before);
-  EXPECT_EQ(std::get<Ids>(frame.after.at(1)), config.instruct.after);
-  EXPECT_EQ(std::get<Ids>(frame.end.at(0)), config.instruct.end);
+  const MemoryTemplate around = loaded->memory_template(MemoryUse::kInstruct);
+  EXPECT_EQ(std::get<Ids>(around.before.at(0)), config.instruct.before);
+  EXPECT_EQ(std::get<Ids>(around.after.at(1)), config.instruct.after);
+  EXPECT_EQ(std::get<Ids>(around.end.at(0)), config.instruct.end);
 }
 
 TEST_F(IcFormer, FramesMemoriesAsTheyWereTrained) {
   load(at::kFloat);
   const IcFormerWeights weights = golden_weights(at::kFloat);
-  const MemoryFrame again = compressor->frame(MemoryUse::kAutoencode);
+  const MemoryTemplate again = compressor->memory_template(MemoryUse::kAutoencode);
   EXPECT_TRUE(again.before.empty() && again.end.empty());
   ASSERT_EQ(again.after.size(), 1u);
   EXPECT_TRUE(at::equal(std::get<at::Tensor>(again.after[0]), weights.autoencode.unsqueeze(0)));
-  const MemoryFrame on = compressor->frame(MemoryUse::kContinue);
+  const MemoryTemplate on = compressor->memory_template(MemoryUse::kContinue);
   EXPECT_TRUE(on.before.empty() && on.after.empty() && on.end.empty());
-  const MemoryFrame answer = compressor->frame(MemoryUse::kInstruct);
+  const MemoryTemplate answer = compressor->memory_template(MemoryUse::kInstruct);
   ASSERT_EQ(answer.after.size(), 2u);
   EXPECT_TRUE(at::equal(std::get<at::Tensor>(answer.after[0]), weights.instruct.unsqueeze(0)));
   EXPECT_EQ(std::get<Ids>(answer.after[1]), config.instruct.after);
@@ -430,7 +430,7 @@ TEST_F(IcFormer, WithoutAnFtVectorItDoesNotAnswer) {
   weights.instruct = at::Tensor();
   const auto pretrained = make_ic_former(golden_config(), weights, *decoder);
   expect_error(ErrorKind::kUnsupported, "not trained to answer", [&] {
-    pretrained->frame(MemoryUse::kInstruct);
+    pretrained->memory_template(MemoryUse::kInstruct);
   });
 }
 

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "compressors/import_ic_former.h"
+#include "compressors/ic_former/import_ic_former.h"
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
 #include "support/damage.h"
@@ -107,7 +107,8 @@ TEST_F(ImportIcFormer, KeepsWhatTheFolderDoesNotSay) {
   const auto imported = import_folder(options);
   EXPECT_EQ(imported->info().max_segment, 77);
   using Ids = std::vector<TokenId>;
-  EXPECT_EQ(std::get<Ids>(imported->frame(MemoryUse::kInstruct).before.at(0)), (Ids{7, 8}));
+  EXPECT_EQ(std::get<Ids>(imported->memory_template(MemoryUse::kInstruct).before.at(0)),
+            (Ids{7, 8}));
   options.instruct.before = {320};
   expect_error(ErrorKind::kInvalidArgument, "id 320", [&] { import_folder(options); });
 }
@@ -129,8 +130,9 @@ TEST_F(ImportIcFormer, ReadsBfloat16) {
 TEST_F(ImportIcFormer, BeforeFineTuningThereIsNoFt) {
   damage_tensors(param, [](TensorFile& file) { file.remove("FT"); });
   const auto imported = import_folder();
-  imported->frame(MemoryUse::kAutoencode);
-  expect_error(ErrorKind::kUnsupported, "FT", [&] { imported->frame(MemoryUse::kInstruct); });
+  imported->memory_template(MemoryUse::kAutoencode);
+  expect_error(
+      ErrorKind::kUnsupported, "FT", [&] { imported->memory_template(MemoryUse::kInstruct); });
 }
 
 TEST_F(ImportIcFormer, APickleIsNotRead) {

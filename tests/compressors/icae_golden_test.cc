@@ -12,11 +12,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
-#include "compressors/icae.h"
+#include "compressors/icae/icae.h"
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
-#include "precis/cost.h"
+#include "precis/extend/cost.h"
 #include "support/compressor_directory_test.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
@@ -125,7 +125,7 @@ class IcaeGolden : public testing::TestWithParam<std::string> {
     return compressor->compress({&segment, 1}, {})[0];
   }
 
-  // What is to follow memory and frame.
+  // What is to follow memory and template.
   Ids targets_of(MemoryUse use) const {
     if (use == MemoryUse::kContinue) return json.at("continuation");
     Ids targets = json.at(use == MemoryUse::kAutoencode ? "text" : "answer");
@@ -395,19 +395,19 @@ TEST_F(IcaeTest, PartAndSlotsHaveToFitTheWindow) {
 
 TEST_F(IcaeTest, FramesHoldTheTrainedMarks) {
   const at::Tensor rows = golden_weights().memory_embeddings;
-  const auto is_mark = [&](const FramePart& part, int64_t index) {
+  const auto is_mark = [&](const TemplateItem& part, int64_t index) {
     return at::equal(std::get<at::Tensor>(part), rows.narrow(0, 4 + index, 1));
   };
-  const MemoryFrame again = compressor->frame(MemoryUse::kAutoencode);
+  const MemoryTemplate again = compressor->memory_template(MemoryUse::kAutoencode);
   ASSERT_EQ(again.after.size(), 1u);
   EXPECT_TRUE(is_mark(again.after[0], 0));
-  const MemoryFrame on = compressor->frame(MemoryUse::kContinue);
+  const MemoryTemplate on = compressor->memory_template(MemoryUse::kContinue);
   ASSERT_EQ(on.after.size(), 1u);
   EXPECT_TRUE(is_mark(on.after[0], 1));
   EXPECT_TRUE(on.answer_ends.empty());
   IcaeConfig config = config_of(json);
   config.instruct = {{1, 2}, true, {3}, {6}};
-  const MemoryFrame answer = make(config)->frame(MemoryUse::kInstruct);
+  const MemoryTemplate answer = make(config)->memory_template(MemoryUse::kInstruct);
   ASSERT_EQ(answer.before.size(), 1u);
   EXPECT_EQ(std::get<Ids>(answer.before[0]), (Ids{1, 2}));
   ASSERT_EQ(answer.after.size(), 1u);
@@ -421,7 +421,7 @@ TEST_F(IcaeTest, FramesHoldTheTrainedMarks) {
 TEST_F(IcaeTest, WithoutAMarkAContinuationFollowsTheMemory) {
   IcaeConfig config = config_of(json);
   config.continuation_mark = false;
-  EXPECT_TRUE(make(config)->frame(MemoryUse::kContinue).after.empty());
+  EXPECT_TRUE(make(config)->memory_template(MemoryUse::kContinue).after.empty());
 }
 
 TEST_F(IcaeTest, ThePublishedTemplatesAreTwo) {
@@ -568,12 +568,12 @@ TEST_F(IcaeFiles, HoldAllOfIt) {
     const auto loaded = load();
     EXPECT_TRUE(at::equal(compress(*loaded, segment_of(33)), compress(*saved, segment_of(33))));
     EXPECT_EQ(loaded->info().fingerprint, saved->info().fingerprint);
-    EXPECT_EQ(loaded->frame(MemoryUse::kContinue).after.size(), connector ? 1u : 0u);
-    const MemoryFrame frame = loaded->frame(MemoryUse::kInstruct);
-    EXPECT_EQ(std::get<Ids>(frame.before.at(0)), (Ids{1, 2}));
-    EXPECT_EQ(frame.end.size(), connector ? 2u : 1u);
-    EXPECT_EQ(std::get<Ids>(frame.end.back()), (Ids{3}));
-    EXPECT_EQ(frame.answer_ends, (Ids{6, 7}));
+    EXPECT_EQ(loaded->memory_template(MemoryUse::kContinue).after.size(), connector ? 1u : 0u);
+    const MemoryTemplate around = loaded->memory_template(MemoryUse::kInstruct);
+    EXPECT_EQ(std::get<Ids>(around.before.at(0)), (Ids{1, 2}));
+    EXPECT_EQ(around.end.size(), connector ? 2u : 1u);
+    EXPECT_EQ(std::get<Ids>(around.end.back()), (Ids{3}));
+    EXPECT_EQ(around.answer_ends, (Ids{6, 7}));
   }
 }
 

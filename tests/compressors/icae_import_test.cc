@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "compressors/import_icae.h"
+#include "compressors/icae/import_icae.h"
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
@@ -147,14 +147,14 @@ TEST_F(IcaeImport, ReadsTheDirectoryOfATrainingRun) {
 }
 
 TEST_F(IcaeImport, TheArchitectureTellsTheGeneration) {
-  EXPECT_EQ(import()->frame(MemoryUse::kInstruct).answer_ends, (Ids{1}));
+  EXPECT_EQ(import()->memory_template(MemoryUse::kInstruct).answer_ends, (Ids{1}));
   decoder = load_model("mistral_window");
   checkpoint = published("mistral");
   // A vocabulary of 96 has no [INST].
   expect_error(ErrorKind::kInvalidArgument, "id 733 is outside", [&] { import(); });
   IcaeImportOptions options;
   options.generation = IcaeGeneration::kNone;
-  EXPECT_TRUE(import(options)->frame(MemoryUse::kInstruct).answer_ends.empty());
+  EXPECT_TRUE(import(options)->memory_template(MemoryUse::kInstruct).answer_ends.empty());
 }
 
 TEST_F(IcaeImport, TextsBeginAsTheScriptsHaveThem) {
@@ -175,11 +175,11 @@ TEST_F(IcaeImport, TextsBeginAsTheScriptsHaveThem) {
 
 TEST_F(IcaeImport, ObeysItsOptions) {
   const auto plain = import();
-  EXPECT_TRUE(plain->frame(MemoryUse::kContinue).after.empty());
+  EXPECT_TRUE(plain->memory_template(MemoryUse::kContinue).after.empty());
   IcaeImportOptions options;
   options.continuation_mark = true;
   options.alpha = 3;
-  EXPECT_EQ(import(options)->frame(MemoryUse::kContinue).after.size(), 1u);
+  EXPECT_EQ(import(options)->memory_template(MemoryUse::kContinue).after.size(), 1u);
   EXPECT_FALSE(at::allclose(compress(*import(options)), compress(*plain)));
   options.max_segment = 20;
   EXPECT_EQ(import(options)->info().max_segment, 20);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "precis/registry.h"
+#include "precis/extend/registry.h"
 
 #include <gtest/gtest.h>
 

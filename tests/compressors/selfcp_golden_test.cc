@@ -8,10 +8,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "compressors/selfcp.h"
+#include "compressors/selfcp/selfcp.h"
 #include "io/json_file.h"
-#include "io/memory_contents.h"
 #include "io/safetensors_weights.h"
+#include "memory/memory_contents.h"
 #include "models/load_decoder.h"
 #include "prompt/splice.h"
 #include "train/language_model_loss.h"

@@ -8,13 +8,13 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "compressors/gisting.h"
+#include "compressors/gisting/gisting.h"
 #include "io/json_file.h"
-#include "io/memory_contents.h"
 #include "io/safetensors.h"
+#include "memory/memory_contents.h"
 #include "models/load_decoder.h"
-#include "precis/compressor.h"
-#include "precis/decoder.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
 #include "precis/precis.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"

@@ -5,8 +5,8 @@
 
 #include <filesystem>
 
+#include "precis/extend/tokenizer.h"
 #include "precis/precis.h"
-#include "precis/tokenizer.h"
 #include "support/expect_error.h"
 
 namespace precis {

@@ -9,16 +9,16 @@
 #include <filesystem>
 #include <limits>
 
-#include "compressors/selfcp.h"
+#include "compressors/selfcp/selfcp.h"
 #include "engine/compress.h"
-#include "io/memory_contents.h"
 #include "io/safetensors_weights.h"
+#include "memory/memory_contents.h"
 #include "models/load_decoder.h"
-#include "precis/compressor.h"
-#include "precis/decoder.h"
+#include "precis/extend/compressor.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/registry.h"
+#include "precis/extend/tokenizer.h"
 #include "precis/precis.h"
-#include "precis/registry.h"
-#include "precis/tokenizer.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -347,7 +347,7 @@ TEST_F(EngineTest, AForeignMemoryIsForeignBeforeItIsTooLongOrOfAnotherMethod) {
     plain.generate(Prompt().memory(foreign).keep("a"), short_answer());
   });
   expect_error(ErrorKind::kInvalidArgument, "made for model abc", [&] {
-    static_cast<void>(selfcp.frame({&foreign, 1}, MemoryUse::kInstruct));
+    static_cast<void>(selfcp.apply_template({&foreign, 1}, MemoryUse::kInstruct));
   });
 }
 
@@ -404,14 +404,15 @@ TEST_F(EngineTest, StopIdsEndAnAnswer) {
 
 TEST_F(EngineTest, AFrameIsWhatTheCompressorWasTrainedWith) {
   const Memory memory = selfcp.compress("the river runs through the town");
-  const FramedPrompt framed = selfcp.frame({&memory, 1}, MemoryUse::kInstruct, " of the town");
-  EXPECT_EQ(selfcp.generate(framed.prompt, short_answer()).ids,
+  const TemplatedPrompt templated =
+      selfcp.apply_template({&memory, 1}, MemoryUse::kInstruct, " of the town");
+  EXPECT_EQ(selfcp.generate(templated.prompt, short_answer()).ids,
             selfcp.generate(Prompt().memory(memory).keep(" of the town"), short_answer()).ids);
   expect_error(ErrorKind::kUnsupported, "say a text again", [&] {
-    static_cast<void>(selfcp.frame({&memory, 1}, MemoryUse::kAutoencode));
+    static_cast<void>(selfcp.apply_template({&memory, 1}, MemoryUse::kAutoencode));
   });
   expect_error(ErrorKind::kInvalidArgument, "made by selfcp", [&] {
-    static_cast<void>(plain.frame({&memory, 1}, MemoryUse::kInstruct));
+    static_cast<void>(plain.apply_template({&memory, 1}, MemoryUse::kInstruct));
   });
 }
 
@@ -438,7 +439,7 @@ TEST_F(EngineTest, AssembledWithoutACompressorItCompressesNothing) {
     bare.compress_ids(ids);
   });
   expect_error(ErrorKind::kInvalidArgument, "assembled without a compressor", [&] {
-    static_cast<void>(bare.frame({}, MemoryUse::kContinue));
+    static_cast<void>(bare.apply_template({}, MemoryUse::kContinue));
   });
 }
 

@@ -13,7 +13,7 @@
 
 #include "io/json_file.h"
 #include "precis/engine.h"
-#include "precis/tokenizer.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis {
 namespace {

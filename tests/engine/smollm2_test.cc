@@ -6,12 +6,12 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "chat/chat_template.h"
 #include "io/json_file.h"
-#include "precis/decoder.h"
 #include "precis/engine.h"
-#include "precis/tokenizer.h"
-#include "text/chat_template.h"
-#include "text/load_tokenizer.h"
+#include "precis/extend/decoder.h"
+#include "precis/extend/tokenizer.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "precis/extend/tokenizer.h"
 #include "precis/precis.h"
-#include "precis/tokenizer.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 

@@ -15,8 +15,8 @@
 
 #include "eval/evaluate.h"
 #include "models/load_decoder.h"
-#include "precis/decoder.h"
 #include "precis/engine.h"
+#include "precis/extend/decoder.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"

@@ -56,7 +56,7 @@ TEST_F(EvaluateTest, MemoryAndOtherStandInTheFrameOfContinuing) {
     const Engine engine = load(make);
     const auto with_memory_of = [&](int source, int text) {
       const Memory memory = engine.compress_ids(ids(engine, source, 0, kOlder));
-      Prompt prompt = engine.frame({&memory, 1}, MemoryUse::kContinue).prompt;
+      Prompt prompt = engine.apply_template({&memory, 1}, MemoryUse::kContinue).prompt;
       return nll(engine, prompt.ids(ids(engine, text, kOlder, kKept)), text);
     };
     const Evaluation evaluation = evaluate(engine, text_options({EvaluationTask::kContinue}));
@@ -130,7 +130,7 @@ TEST_F(EvaluateTest, ReadingsAreToldApartByPromptAndByWhatIsScored) {
 TEST_F(EvaluateTest, ReadingsOfAnswersAreToldApartByTheirSettings) {
   const Engine engine = load(make_small_selfcp);
   Readings readings;
-  const FramedPrompt plain{Prompt().keep("the water"), {}};
+  const TemplatedPrompt plain{Prompt().keep("the water"), {}};
   const std::string six = readings.answer(engine, plain, 6).text;
   GenerationOptions options;
   options.max_tokens = 6;
@@ -171,11 +171,11 @@ TEST_F(EvaluateTest, ATextIsSaidAgainFromItsMemory) {
   for (int i = 1; i <= 3; ++i) {
     const auto older = ids(engine, i, 0, kOlder);
     const Memory memory = engine.compress_ids(older);
-    const FramedPrompt framed = engine.frame({&memory, 1}, MemoryUse::kAutoencode);
+    const TemplatedPrompt templated = engine.apply_template({&memory, 1}, MemoryUse::kAutoencode);
     GenerationOptions options;
     options.max_tokens = kOlder;
-    options.stop_ids = framed.stop_ids;
-    const Completion completion = engine.generate(framed.prompt, options);
+    options.stop_ids = templated.stop_ids;
+    const Completion completion = engine.generate(templated.prompt, options);
     said.push_back(engine.tokenizer().decode(completion.ids));
     wanted.push_back(engine.tokenizer().decode(older));
     prefixes += exact_prefix_share(completion.ids, older) / 3;

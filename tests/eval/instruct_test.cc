@@ -8,7 +8,7 @@
 #include "eval/summaries.h"
 #include "eval/words.h"
 #include "evaluate_fixture.h"
-#include "text/load_tokenizer.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {
@@ -23,11 +23,13 @@ class InstructTest : public EvaluateTest {
   static double answer_nll(const Engine& engine, const Prompt& prompt, int number) {
     return engine.score(prompt, "town " + std::to_string(number * 37)).mean();
   }
-  static std::string say(const Engine& engine, const FramedPrompt& framed, int64_t max_tokens) {
+  static std::string say(const Engine& engine,
+                         const TemplatedPrompt& templated,
+                         int64_t max_tokens) {
     GenerationOptions options;
     options.max_tokens = max_tokens;
-    options.stop_ids = framed.stop_ids;
-    return engine.generate(framed.prompt, options).text;
+    options.stop_ids = templated.stop_ids;
+    return engine.generate(templated.prompt, options).text;
   }
 };
 
@@ -71,7 +73,7 @@ TEST_F(InstructTest, WithoutAChatTheyStandInTheCompressorsFrame) {
         return create_gisting(config, decoder);
       },
       chat_model());
-  const InstructPrompts prompts(engine, /*framed=*/true);
+  const InstructPrompts prompts(engine, /*templated=*/true);
   EXPECT_FALSE(prompts.chat());
   const auto source = context(engine, 1);
   const Memory memory = engine.compress_ids(source);
@@ -97,11 +99,11 @@ TEST_F(InstructTest, AnEmptyFrameHasAnEmptyLineBeforeTheInstruction) {
   ASSERT_FALSE(prompts.chat());
   const auto source = context(engine, 1);
   const Memory memory = engine.compress_ids(source);
-  for (const auto& [framed, plain] :
+  for (const auto& [templated, plain] :
        {std::pair(prompts.of_text(source, "which"), Prompt().ids(source).keep("\n\nwhich")),
         std::pair(prompts.of_memory(memory, "which"), Prompt().memory(memory).keep("which")),
         std::pair(prompts.without_text("which"), Prompt().keep("which"))})
-    EXPECT_NEAR(answer_nll(engine, framed.prompt, 1), answer_nll(engine, plain, 1), kTolerance);
+    EXPECT_NEAR(answer_nll(engine, templated.prompt, 1), answer_nll(engine, plain, 1), kTolerance);
 }
 
 // Nothing was trained to read its memories, so that they stand as text does.
@@ -113,9 +115,10 @@ TEST_F(InstructTest, AnUntrainedCompressorsMemoryIsFollowedByAnEmptyLine) {
   const InstructPrompts prompts(engine);
   ASSERT_FALSE(prompts.chat());
   const Memory memory = engine.compress_ids(context(engine, 1));
-  const double framed = answer_nll(engine, prompts.of_memory(memory, "which").prompt, 1);
-  EXPECT_NEAR(framed, answer_nll(engine, Prompt().memory(memory).keep("\n\nwhich"), 1), kTolerance);
-  EXPECT_GT(std::abs(framed - answer_nll(engine, Prompt().memory(memory).keep("which"), 1)),
+  const double templated = answer_nll(engine, prompts.of_memory(memory, "which").prompt, 1);
+  EXPECT_NEAR(
+      templated, answer_nll(engine, Prompt().memory(memory).keep("\n\nwhich"), 1), kTolerance);
+  EXPECT_GT(std::abs(templated - answer_nll(engine, Prompt().memory(memory).keep("which"), 1)),
             kTolerance);
 }
 
@@ -188,13 +191,13 @@ TEST_F(InstructTest, AnswersAreMeasuredAgainstAllReferences) {
       const auto source = context(engine, i), another = context(engine, next(i));
       const Memory memory = engine.compress_ids(source), other = engine.compress_ids(another);
       const std::vector<TokenId> last(source.end() - memory.num_tokens(), source.end());
-      const FramedPrompt framed = arm == "none"         ? prompts.without_text(asked)
-                                  : arm == "verbatim"   ? prompts.of_text(last, asked)
-                                  : arm == "memory"     ? prompts.of_memory(memory, asked)
-                                  : arm == "other"      ? prompts.of_memory(other, asked)
-                                  : arm == "other_full" ? prompts.of_text(another, asked)
-                                                        : prompts.of_text(source, asked);
-      const std::string said = say(engine, framed, kMaxAnswerTokens);
+      const TemplatedPrompt templated = arm == "none"         ? prompts.without_text(asked)
+                                        : arm == "verbatim"   ? prompts.of_text(last, asked)
+                                        : arm == "memory"     ? prompts.of_memory(memory, asked)
+                                        : arm == "other"      ? prompts.of_memory(other, asked)
+                                        : arm == "other_full" ? prompts.of_text(another, asked)
+                                                              : prompts.of_text(source, asked);
+      const std::string said = say(engine, templated, kMaxAnswerTokens);
       const std::vector<std::string> right{"town " + std::to_string(i * 37), "a town"};
       contained += contains_answer(said, right) ? 1 : 0;
       f1 += squad_f1(said, right);

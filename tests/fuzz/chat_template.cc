@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A chat template, and a chat with tools that it renders. What users wrote must not come out as the
 // template's own text.
-#include "text/chat_template.h"
+#include "chat/chat_template.h"
 
 #include "fuzz/check.h"
 

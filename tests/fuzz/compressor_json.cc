@@ -9,7 +9,7 @@
 #include "fuzz/input_file.h"
 #include "fuzz/small_parts.h"
 #include "io/translate_errors.h"
-#include "precis/registry.h"
+#include "precis/extend/registry.h"
 
 namespace precis::fuzz {
 namespace {

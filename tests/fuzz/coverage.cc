@@ -60,5 +60,5 @@ __sanitizer_cov_trace_pc() {
   uint8_t& count = passes[way];
   if (count == 0) taken[num_taken++] = way;
   if (count < 255) ++count;
-  last_place = mixed >> 1;  // so that the way back is another
+  last_place = mixed >> 1;  // so that the backward pass is another
 }

@@ -4,13 +4,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chat/chat_template.h"
 #include "fuzz/check.h"
 #include "fuzz/input_file.h"
 #include "fuzz/use_tokenizer.h"
 #include "io/gguf_model.h"
 #include "models/config.h"
-#include "text/chat_template.h"
-#include "text/load_tokenizer.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis::fuzz {
 namespace {

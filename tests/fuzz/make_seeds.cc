@@ -10,9 +10,9 @@
 
 #include "fuzz/small_parts.h"
 #include "io/json_file.h"
-#include "precis/registry.h"
+#include "precis/extend/registry.h"
 #include "support/damage.h"
-#include "text/protobuf_fields.h"
+#include "tokenizers/protobuf_fields.h"
 #include "train/checkpoint.h"
 
 namespace precis::fuzz {

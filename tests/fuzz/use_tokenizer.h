@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "fuzz/check.h"
-#include "precis/tokenizer.h"
+#include "precis/extend/tokenizer.h"
 
 namespace precis::fuzz {
 

@@ -12,7 +12,7 @@
 
 #include "models/load_decoder.h"
 #include "ops/pages.h"
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 #include "support/expect_error.h"
 
 namespace precis {
@@ -78,20 +78,20 @@ class DecoderOnGpu : public testing::TestWithParam<Case> {
     DecoderInput input;
     for (int64_t pass = 0; pass < passes; ++pass) {
       std::vector<at::Tensor> rows, positions;
-      input.sequence_starts = {0};
+      input.cu_seqlens = {0};
       input.cache_sequences.clear();
       for (int64_t i = 0; i < std::ssize(lengths); ++i) {
         positions.push_back(
             at::arange(lengths[i] * pass / passes, lengths[i] * (pass + 1) / passes, index));
         rows.push_back(decoder.embed(positions.back().remainder(30) + i));
-        input.sequence_starts.push_back(input.sequence_starts.back() + rows.back().size(0));
+        input.cu_seqlens.push_back(input.cu_seqlens.back() + rows.back().size(0));
         input.cache_sequences.push_back(i);
       }
       input.embeddings = at::cat(rows);
       input.positions = at::cat(positions);
       decoder.forward(input, cache);
     }
-    for (int64_t i = 0; i <= std::ssize(lengths); ++i) input.sequence_starts[i] = i;
+    for (int64_t i = 0; i <= std::ssize(lengths); ++i) input.cu_seqlens[i] = i;
     std::vector<at::Tensor> hidden;
     for (int64_t step = 0; step < steps; ++step) {
       input.positions = at::tensor(lengths, index) + step;

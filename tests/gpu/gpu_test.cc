@@ -110,7 +110,7 @@ TEST_P(OnGpu, ProductsOfQuantizedWeights) {
   for (const int64_t bits : {4, 8}) {
     const ops::QuantizedWeight here = ops::quantize(at::randn({1000, 576}), bits);
     ops::QuantizedWeight weight{bits, on_gpu(here.codes), on_gpu(here.scales), {}};
-    if (here.minima.defined()) weight.minima = on_gpu(here.minima);
+    if (here.mins.defined()) weight.mins = on_gpu(here.mins);
     for (const int64_t rows : {1, 3, 8, 16, 40}) {
       const at::Tensor x = random({rows, 576}) / 24, bias = random({1000});
       const at::Tensor exact = ops::dequantize(here, at::kFloat).to(at::kDouble);

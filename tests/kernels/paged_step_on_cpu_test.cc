@@ -9,9 +9,9 @@
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
 #include "models/config.h"
+#include "models/executors/gpu_step.h"
+#include "models/layer.h"
 #include "models/load_decoder.h"
-#include "nn/decoder_layer.h"
-#include "ops/paged_decode_step.h"
 #include "support/cuda_on_cpu/table.h"
 
 namespace precis {
@@ -44,16 +44,16 @@ class PagedStepOnCpu : public testing::TestWithParam<Case> {
  protected:
   // As PagedSteps has it on a GPU: biases of the weights' dtype.
   static ops::StepModel load(const DecoderConfig& config, const Weights& weights, int64_t bits) {
-    std::vector<nn::DecoderLayer> layers;
+    std::vector<models::DecoderLayer> layers;
     const Weights model = weights.scope("model");
     for (int64_t i = 0; i < config.num_layers; ++i) {
-      nn::DecoderLayer& layer = layers.emplace_back(
-          nn::load_decoder_layer(model.scope("layers." + std::to_string(i)), config, i));
-      for (nn::Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
-        if (bits > 0) *linear = nn::quantized(*linear, bits);
+      models::DecoderLayer& layer = layers.emplace_back(
+          models::load_decoder_layer(model.scope("layers." + std::to_string(i)), config, i));
+      for (models::Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
+        if (bits > 0) *linear = models::quantized(*linear, bits);
     }
-    ops::StepModel step =
-        nn::step_model(layers, nn::load_gain(model, "norm", config.hidden_size, config), config);
+    ops::StepModel step = models::step_model(
+        layers, models::load_norm_weight(model, "norm", config.hidden_size, config), config);
     for (ops::StepLayer& layer : step.layers) {
       for (ops::StepLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
         if (linear->bias.defined()) linear->bias = linear->bias.to(GetParam().dtype);
@@ -78,10 +78,10 @@ class PagedStepOnCpu : public testing::TestWithParam<Case> {
     std::vector<int64_t> positions;
     for (int64_t i = 0; i < cache.num_sequences(); ++i) {
       input.cache_sequences.push_back(i);
-      input.sequence_starts.push_back(i);
+      input.cu_seqlens.push_back(i);
       positions.push_back(cache.length(i));
     }
-    input.sequence_starts.push_back(cache.num_sequences());
+    input.cu_seqlens.push_back(cache.num_sequences());
     input.positions = at::tensor(positions, at::kLong);
     input.embeddings = decoder.embed(input.positions.remainder(25) + 3);
     return input;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // A step of decoding, all layers at once, against the same layers op by op.
-#include "ops/decode_step.h"
-
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
@@ -11,8 +9,9 @@
 #include <cmath>
 #include <filesystem>
 
+#include "models/executors/cpu_team.h"
+#include "models/layer.h"
 #include "models/load_decoder.h"
-#include "nn/decoder_layer.h"
 #include "ops/rms_norm.h"
 #include "support/expect_error.h"
 
@@ -71,11 +70,10 @@ class DecodeStep : public testing::TestWithParam<Case> {
   }
 
   // One row more of each sequence, `steps` times; the hidden states of all.
-  at::Tensor go_on(KvCache& cache, std::vector<int64_t> sequences, int64_t steps) const {
+  at::Tensor continuation(KvCache& cache, std::vector<int64_t> sequences, int64_t steps) const {
     DecoderInput input;
     input.cache_sequences = std::move(sequences);
-    for (int64_t i = 0; i <= std::ssize(input.cache_sequences); ++i)
-      input.sequence_starts.push_back(i);
+    for (int64_t i = 0; i <= std::ssize(input.cache_sequences); ++i) input.cu_seqlens.push_back(i);
     std::vector<at::Tensor> hidden;
     for (int64_t step = 0; step < steps; ++step) {
       std::vector<int64_t> positions;
@@ -114,11 +112,11 @@ TEST_P(DecodeStep, IsWhatTheLayersMakeOpByOp) {
   const std::vector<int64_t> lengths{70, 0, 3, 300};
   const std::vector<int64_t> order{2, 0, 1, 3};
   KvCache fused = read(lengths), apart = read(lengths);
-  const at::Tensor actual = go_on(fused, order, 3);
+  const at::Tensor actual = continuation(fused, order, 3);
   at::Tensor expected;
   {
     const c10::AutoGradMode grad(true);
-    expected = go_on(apart, order, 3);
+    expected = continuation(apart, order, 3);
   }
   expect_near(actual, expected);
   for (int64_t sequence = 0; sequence < 4; ++sequence) {
@@ -135,16 +133,17 @@ TEST_P(DecodeStep, IsWhatTheLayersMakeOpByOp) {
 // To the last bit, whatever stands beside it.
 TEST_P(DecodeStep, DoesNotDependOnTheOtherSequences) {
   KvCache together = read({5, 40, 260}), alone = read({5, 40, 260});
-  const at::Tensor all = go_on(together, {0, 1, 2}, 2);
+  const at::Tensor all = continuation(together, {0, 1, 2}, 2);
   for (int64_t i = 0; i < 3; ++i)
-    EXPECT_TRUE(at::equal(go_on(alone, {i}, 2).select(1, 0), all.select(1, i))) << i;
+    EXPECT_TRUE(at::equal(continuation(alone, {i}, 2).select(1, 0), all.select(1, i))) << i;
 }
 
 TEST_P(DecodeStep, RefusesACacheOfAnotherModel) {
   KvShape shape = decoder_->config().kv_shape();
   shape.num_kv_heads += 1;
   KvCache cache(shape, decoder_->options());
-  expect_error(ErrorKind::kInvalidArgument, "not of this model", [&] { go_on(cache, {0}, 1); });
+  expect_error(
+      ErrorKind::kInvalidArgument, "not of this model", [&] { continuation(cache, {0}, 1); });
   EXPECT_EQ(cache.length(0), 0);
 }
 
@@ -169,10 +168,10 @@ struct WideCase {
 
 class WideStep : public testing::TestWithParam<WideCase> {
  protected:
-  static nn::Linear linear(int64_t outputs, int64_t width) {
-    nn::Linear full{at::randn({outputs, width}) / std::sqrt(width), at::randn({outputs}) / 4};
+  static models::Linear linear(int64_t outputs, int64_t width) {
+    models::Linear full{at::randn({outputs, width}) / std::sqrt(width), at::randn({outputs}) / 4};
     const int64_t bits = GetParam().bits;
-    return bits == 0 ? full : nn::quantized(full, bits);
+    return bits == 0 ? full : models::quantized(full, bits);
   }
   static at::Tensor gain(int64_t width) { return 1 + at::randn({width}) / 4; }
 
@@ -190,9 +189,9 @@ class WideStep : public testing::TestWithParam<WideCase> {
     return config;
   }
 
-  static nn::DecoderLayer layer(const DecoderConfig& config, int64_t index) {
+  static models::DecoderLayer layer(const DecoderConfig& config, int64_t index) {
     const int64_t hidden = config.hidden_size, q = config.num_heads * config.head_dim;
-    nn::DecoderLayer layer;
+    models::DecoderLayer layer;
     layer.index = index;
     layer.attention_norm = gain(hidden);
     layer.attention_out_norm = gain(hidden);
@@ -214,13 +213,13 @@ TEST_P(WideStep, IsWhatTheLayersMakeOpByOp) {
   const int threads = at::get_num_threads();
   at::set_num_threads(GetParam().threads);
   const DecoderConfig own = config();
-  const std::vector<nn::DecoderLayer> layers{layer(own, 0), layer(own, 1)};
+  const std::vector<models::DecoderLayer> layers{layer(own, 0), layer(own, 1)};
   const at::Tensor final_norm = gain(own.hidden_size);
   const int64_t rows = GetParam().rows;
   KvCache fused(own.kv_shape(), at::kFloat, rows), apart(own.kv_shape(), at::kFloat, rows);
   DecoderInput input{at::randn({rows, own.hidden_size}), at::arange(rows) + 3, {0}, {}};
   for (int64_t i = 0; i < rows; ++i) {
-    input.sequence_starts.push_back(i + 1);
+    input.cu_seqlens.push_back(i + 1);
     input.cache_sequences.push_back(i);
     const int64_t length = i * 37 % 150;
     for (int64_t index = 0; index < own.num_layers && length > 0; ++index) {
@@ -231,12 +230,12 @@ TEST_P(WideStep, IsWhatTheLayersMakeOpByOp) {
   }
   const ops::RotaryTable table =
       ops::rotary_table(ops::rotary_frequencies(own.rope, own.head_dim), input.positions, 1.0);
-  const ops::StepModel model = nn::step_model(layers, final_norm, own);
+  const ops::StepModel model = models::step_model(layers, final_norm, own);
   ASSERT_TRUE(ops::decode_step_applies(model, input.embeddings));
   const at::Tensor actual =
-      nn::decode_step(model, {own, input, fused, table, table, nullptr, nullptr});
+      models::decode_step(model, {own, input, fused, table, table, nullptr, nullptr});
   at::Tensor x = input.embeddings;
-  for (const nn::DecoderLayer& one : layers)
+  for (const models::DecoderLayer& one : layers)
     x = one.forward(x, {own, input, apart, table, table, nullptr, nullptr});
   const at::Tensor expected = ops::rms_norm(x, final_norm, own.rms_norm_epsilon);
   EXPECT_LT((actual - expected).abs().max().item<double>(), GetParam().bits == 0 ? 1e-5 : 1e-3);

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "models/load_decoder.h"
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 #include "support/expect_error.h"
 
 namespace precis {
@@ -59,10 +59,10 @@ TEST_F(DecoderPasses, SeenRowsNameEachRow) {
   DecoderInput input{decoder_->embed(at::tensor({5, 6}, at::kLong)), at::arange(2), {0, 2}, {0}};
   for (const at::Tensor& seen :
        {at::zeros({1}, at::kLong), at::zeros({2}), at::zeros({2, 1}, at::kLong)}) {
-    input.seen_rows = seen;
-    expect_error(ErrorKind::kInvalidArgument, "seen_rows do not name each of the 2 rows", [&] {
-      decoder_->forward(input, cache);
-    });
+    input.visible_cache_len = seen;
+    expect_error(ErrorKind::kInvalidArgument,
+                 "visible_cache_len do not name each of the 2 rows",
+                 [&] { decoder_->forward(input, cache); });
   }
   EXPECT_EQ(cache.length(0), 0);
 }
@@ -101,7 +101,7 @@ TEST(WantedRows, AreThoseOfTheWholePass) {
                          at::cat({at::arange(4), at::arange(3, 8)}),
                          {0, 4, 9},
                          {0, 1}};
-      input.wanted_rows = wanted;
+      input.output_indices = wanted;
       const at::Tensor hidden = decoder->forward(input, cache);
       // What follows reads the last layer's keys and values too.
       return std::pair(hidden,
@@ -131,7 +131,7 @@ TEST_F(DecoderPasses, GradientsOfWantedRowsAreThoseOfTheWholePass) {
     const at::Tensor wanted = at::tensor({2, 5}, at::kLong);
     KvCache cache(decoder->config().kv_shape(), decoder->options());
     DecoderInput input{rows, at::arange(6), {0, 6}, {0}};
-    if (!whole) input.wanted_rows = wanted;
+    if (!whole) input.output_indices = wanted;
     const at::Tensor hidden = decoder->forward(input, cache);
     (whole ? hidden.index_select(0, wanted) : hidden).square().sum().backward();
     return rows.grad();
@@ -143,14 +143,14 @@ TEST_F(DecoderPasses, WantedRowsAreAList) {
   KvCache cache(decoder_->config().kv_shape(), decoder_->options());
   DecoderInput input{decoder_->embed(at::tensor({5, 6}, at::kLong)), at::arange(2), {0, 2}, {0}};
   for (const at::Tensor& wanted : {at::zeros({1}), at::zeros({1, 1}, at::kLong)}) {
-    input.wanted_rows = wanted;
-    expect_error(ErrorKind::kInvalidArgument, "wanted_rows are no list of rows", [&] {
+    input.output_indices = wanted;
+    expect_error(ErrorKind::kInvalidArgument, "output_indices are no list of rows", [&] {
       decoder_->forward(input, cache);
     });
   }
   for (const std::vector<int64_t>& outside : {std::vector<int64_t>{2}, {0, -1}}) {
-    input.wanted_rows = at::tensor(outside, at::kLong);
-    expect_error(ErrorKind::kInvalidArgument, "wanted_rows are outside the 2 rows", [&] {
+    input.output_indices = at::tensor(outside, at::kLong);
+    expect_error(ErrorKind::kInvalidArgument, "output_indices are outside the 2 rows", [&] {
       decoder_->forward(input, cache);
     });
   }
@@ -163,7 +163,7 @@ TEST_F(DecoderPasses, WantedRowsOfAStep) {
     KvCache cache(decoder_->config().kv_shape(), decoder_->options(), 3);
     DecoderInput input{
         decoder_->embed(at::arange(5, 8)), at::zeros({3}, at::kLong), {0, 1, 2, 3}, {2, 0, 1}};
-    input.wanted_rows = wanted;
+    input.output_indices = wanted;
     return decoder_->forward(input, cache);
   };
   const at::Tensor wanted = at::tensor({2, 0}, at::kLong);

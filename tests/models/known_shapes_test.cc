@@ -5,8 +5,8 @@
 #include <filesystem>
 
 #include "models/load_decoder.h"
-#include "precis/cost.h"
-#include "precis/shapes.h"
+#include "precis/extend/cost.h"
+#include "precis/extend/shapes.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"

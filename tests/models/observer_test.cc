@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "models/load_decoder.h"
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 #include "support/expect_error.h"
 
 namespace precis {
@@ -38,15 +38,15 @@ class Observer : public testing::TestWithParam<std::string> {
                   KvCache& cache,
                   const LayerObserver* observer = nullptr) const {
     DecoderInput input;
-    input.sequence_starts.push_back(0);
+    input.cu_seqlens.push_back(0);
     std::vector<at::Tensor> positions;
     for (int64_t i = 0; i < std::ssize(lengths); ++i) {
       positions.push_back(at::arange(cache.length(i), cache.length(i) + lengths[i]));
-      input.sequence_starts.push_back(input.sequence_starts.back() + lengths[i]);
+      input.cu_seqlens.push_back(input.cu_seqlens.back() + lengths[i]);
       input.cache_sequences.push_back(i);
     }
     input.positions = at::cat(positions);
-    const int64_t rows = input.sequence_starts.back();
+    const int64_t rows = input.cu_seqlens.back();
     input.embeddings = decoder->embed(at::arange(rows).mul(37).remainder(80) + 5);
     return decoder->forward(input, cache, nullptr, observer);
   }
@@ -158,7 +158,7 @@ TEST_P(Observer, SeesAllRowsWhereNoneIsWanted) {
     };
     KvCache cache = cache_of();
     DecoderInput input{decoder->embed(at::arange(5, 17)), at::arange(12), {0, 12}, {0}};
-    input.wanted_rows = wanted;
+    input.output_indices = wanted;
     decoder->forward(input, cache, nullptr, &observer);
   };
   queries(whole, {});

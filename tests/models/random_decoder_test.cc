@@ -8,8 +8,8 @@
 
 #include <filesystem>
 
-#include "precis/cost.h"
-#include "precis/shapes.h"
+#include "precis/extend/cost.h"
+#include "precis/extend/shapes.h"
 
 namespace precis {
 namespace {

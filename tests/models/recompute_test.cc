@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Activations that are computed anew on the way back: the same numbers, from less that is kept.
+// Activations that are computed anew in the backward pass: the same numbers, from less that is
+// kept.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -11,7 +12,7 @@
 #include <set>
 
 #include "models/load_decoder.h"
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 namespace {
@@ -43,7 +44,7 @@ Pass pass(const Decoder& decoder, bool recompute) {
   std::optional<RecomputeActivations> less_memory;
   if (recompute) less_memory.emplace();
   const at::Tensor hidden = decoder.forward({rows, at::arange(12), {0, 12}, {0}}, cache);
-  less_memory.reset();  // the way back needs no reminder
+  less_memory.reset();  // the backward pass needs no reminder
   const at::Tensor weights = at::linspace(-1, 1, hidden.numel(), hidden.options()).view_as(hidden);
   const int nodes = count_nodes(hidden.grad_fn().get(), "CustomBackward");
   return {hidden.detach(), torch::autograd::grad({(hidden * weights).sum()}, {rows})[0], nodes};

@@ -14,7 +14,7 @@
 #include "models/config.h"
 #include "models/load_decoder.h"
 #include "models/transformer.h"
-#include "precis/shapes.h"
+#include "precis/extend/shapes.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "support/tensor_file.h"

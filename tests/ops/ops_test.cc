@@ -165,7 +165,7 @@ TEST(AttentionOfSharedHeads, IsTheFusedKernels) {
   }
 }
 
-// On their way back short sequences and long ones take different products.
+// On their backward pass short sequences and long ones take different products.
 TEST_P(Ops, GradientsOfAttentionEqualItsReferences) {
   const c10::AutoGradMode gradients_on(true);
   for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{40, 40}, {5, 33}, {200, 200}}) {
@@ -276,7 +276,7 @@ TEST(OpErrors, AttentionRefusesMixedDtypes) {
   }
 }
 
-// The way back of a kernel against autograd's through the reference, in float64.
+// The backward pass of a kernel against autograd's through the reference, in float64.
 class OpGradients : public testing::TestWithParam<Precision> {
  protected:
   using Op = std::function<at::Tensor(const at::Tensor&)>;

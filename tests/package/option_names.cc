@@ -14,7 +14,7 @@ precis::GenerationOptions compression() { return {.compression = {.segment = 128
 precis::Prompt::Text text() { return {.treatment = precis::Prompt::Treatment::kCompress}; }
 precis::Prompt::Ids ids() { return {.ids = {1, 2}}; }
 precis::Prompt::Turn turn() { return {.role = "user"}; }
-precis::FramedPrompt framed() { return {.stop_ids = {2}}; }
+precis::TemplatedPrompt templated() { return {.stop_ids = {2}}; }
 precis::Completion completion() { return {.text = "so"}; }
 precis::Savings savings() { return {.prompt_rows = 3}; }
 precis::Timings timings() { return {.decode_ms = 1}; }

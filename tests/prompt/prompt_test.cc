@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "io/memory_contents.h"
+#include "memory/memory_contents.h"
 #include "models/load_decoder.h"
 #include "prompt/overflow.h"
 #include "prompt/splice.h"

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "precis/compressor.h"
+#include "precis/extend/compressor.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/memory_contents.h"
+#include "memory/memory_contents.h"
 
 namespace precis {
 

@@ -3,10 +3,10 @@
 
 #include <memory>
 
-#include "compressors/gisting.h"
-#include "compressors/ic_former.h"
-#include "compressors/icae.h"
-#include "compressors/selfcp.h"
+#include "compressors/gisting/gisting.h"
+#include "compressors/ic_former/ic_former.h"
+#include "compressors/icae/icae.h"
+#include "compressors/selfcp/selfcp.h"
 
 namespace precis {
 

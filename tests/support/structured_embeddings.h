@@ -3,7 +3,7 @@
 
 #include <ATen/ATen.h>
 
-#include "precis/decoder.h"
+#include "precis/extend/decoder.h"
 
 namespace precis {
 

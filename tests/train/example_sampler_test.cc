@@ -12,7 +12,7 @@
 
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
-#include "text/load_tokenizer.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {
@@ -82,19 +82,19 @@ TEST_F(Examples, TheSameIndexGivesTheSameExample) {
 }
 
 TEST_F(Examples, ObjectivesAreDrawnByWeight) {
-  const ExampleSampler sampler(*dataset,
-                               options({.autoencode = 1, .go_on = 2, .instruct = 3, .distil = 4}));
+  const ExampleSampler sampler(
+      *dataset, options({.autoencode = 1, .continuation = 2, .instruct = 3, .distil = 4}));
   constexpr int kDraws = 5000;
-  double autoencode = 0, go_on = 0, instruct = 0, distil = 0;
+  double autoencode = 0, continuation = 0, instruct = 0, distil = 0;
   for (uint64_t i = 0; i < kDraws; ++i) {
     const TrainingExample example = sampler.draw(i, {10});
     autoencode += example.use == MemoryUse::kAutoencode;
     instruct += example.use == MemoryUse::kInstruct;
     distil += example.distils;
-    go_on += example.use == MemoryUse::kContinue && !example.distils;
+    continuation += example.use == MemoryUse::kContinue && !example.distils;
   }
   EXPECT_NEAR(autoencode / kDraws, 0.1, 0.03);
-  EXPECT_NEAR(go_on / kDraws, 0.2, 0.03);
+  EXPECT_NEAR(continuation / kDraws, 0.2, 0.03);
   EXPECT_NEAR(instruct / kDraws, 0.3, 0.03);
   EXPECT_NEAR(distil / kDraws, 0.4, 0.03);
 }
@@ -111,11 +111,11 @@ TEST_F(Examples, OlderPartsGrow) {
 }
 
 TEST_F(Examples, EndsWhatIsSaidAgainAndAnswers) {
-  const ExampleSampler again(*dataset, options({.autoencode = 1, .go_on = 0}));
+  const ExampleSampler again(*dataset, options({.autoencode = 1, .continuation = 0}));
   const TrainingExample said = again.draw(3, {10});
   EXPECT_EQ(said.targets.back(), 2);
   EXPECT_EQ(said.targets.size(), said.segment.tokens.size() + 1);
-  const ExampleSampler asked(*dataset, options({.go_on = 0, .instruct = 1}));
+  const ExampleSampler asked(*dataset, options({.continuation = 0, .instruct = 1}));
   const TrainingExample answer = asked.draw(3, {10});
   EXPECT_EQ(answer.use, MemoryUse::kInstruct);
   EXPECT_EQ(answer.targets.back(), 2);
@@ -131,7 +131,7 @@ TEST_F(Examples, RefusesWhatMakesNoSense) {
   refuse("make no sense", [](ExampleOptions& o) { o.lengths.min_kept = 6; });
   refuse("make no sense", [](ExampleOptions& o) { o.lengths.target = 0; });
   refuse("no text has", [](ExampleOptions& o) { o.lengths.target = 5000; });
-  refuse("no objective", [](ExampleOptions& o) { o.objectives.go_on = 0; });
+  refuse("no objective", [](ExampleOptions& o) { o.objectives.continuation = 0; });
   refuse("weight of", [](ExampleOptions& o) { o.objectives.distil = -1; });
   refuse("no row has an answer", [](ExampleOptions& o) {
     o.objectives.instruct = 1;

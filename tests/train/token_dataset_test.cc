@@ -9,7 +9,7 @@
 
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
-#include "text/load_tokenizer.h"
+#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "compressors/selfcp.h"
+#include "compressors/selfcp/selfcp.h"
 #include "io/json_file.h"
 #include "io/safetensors.h"
 #include "io/safetensors_weights.h"
@@ -17,7 +17,7 @@
 #include "support/expect_error.h"
 #include "support/small_compressors.h"
 #include "support/temporary_directory.h"
-#include "text/load_tokenizer.h"
+#include "tokenizers/load_tokenizer.h"
 #include "train/language_model_loss.h"
 #include "train/trainer.h"
 
@@ -182,7 +182,7 @@ TEST_F(Training, LeavesTheFrozenModelWithoutGradients) {
     EXPECT_TRUE(named.tensor.grad().defined()) << named.name;
 }
 
-// Passes that a step is read in and what is kept for the way back change nothing but rounding.
+// Passes that a step is read in and what is kept for the backward pass change nothing but rounding.
 TEST_F(Training, AccumulatingAndRecomputingGiveTheSameLosses) {
   TrainerOptions options = few_steps(4);
   options.chained_share = 0;
@@ -224,7 +224,7 @@ TEST_F(Training, AnInterruptedRunOfTwoObjectivesGoesOnToTheSameLosses) {
   TrainerOptions options = few_steps(9);
   options.chained_share = 0;
   options.batch = 1;
-  options.examples.objectives = {.autoencode = 1, .go_on = 1};
+  options.examples.objectives = {.autoencode = 1, .continuation = 1};
   options.examples.end_id = 2;
   const TokenDataset data = TokenDataset::read(directory / "data.jsonl", *tokenizer);
   const auto run = [&](const char* out, int64_t stop_after) {
@@ -326,7 +326,7 @@ TEST_F(Training, PassesAreWeighedByTheirTokens) {
   out.close();
   const TokenDataset data = TokenDataset::read(directory / "answers.jsonl", *tokenizer);
   TrainerOptions options = few_steps(1);
-  options.examples.objectives = {.go_on = 0, .instruct = 1};
+  options.examples.objectives = {.continuation = 0, .instruct = 1};
   expect_passes_change_nothing(data, options, make_small_icae);
   expect_passes_change_nothing(data, options, make_small_gisting);
 }
@@ -341,7 +341,7 @@ TEST_F(Training, PassesAreWeighedByWhatTheyPredict) {
   TrainerOptions options = few_steps(1);
   options.batch = 8;
   options.examples.lengths = {.min_older = 8, .max_older = 24, .target = 3};
-  options.examples.objectives = {.go_on = 1, .instruct = 1};
+  options.examples.objectives = {.continuation = 1, .instruct = 1};
   expect_passes_change_nothing(data, options, make_small_gisting);
 }
 
@@ -413,7 +413,7 @@ TEST_F(Training, ValidationThatDoesNotFitIsRefusedAtOnce) {
   TrainerOptions options = few_steps(3);
   options.chained_share = 0;
   options.validate_every = 1;
-  options.examples.objectives = {.go_on = 0, .instruct = 1};
+  options.examples.objectives = {.continuation = 0, .instruct = 1};
   const auto compressor = small(make_small_icae);
   expect_error(ErrorKind::kInvalidArgument, "", [&] {
     train(*compressor, *decoder, {data, &validation}, options, directory / "out");

@@ -57,7 +57,7 @@ struct Grid {
     const float* x = a.x + group * kQuantizedGroup;
     const Grid grid = nearest_grid(x);
     a.scales[group] = to_float16(grid.scale);
-    a.minima[group] = to_float16(grid.minimum);
+    a.mins[group] = to_float16(grid.minimum);
     for (int64_t i = 0; i < kHalf; ++i) {
       const auto lower = static_cast<int32_t>(grid.code(x[i])),
                  upper = static_cast<int32_t>(grid.code(x[i + kHalf]));

@@ -251,9 +251,9 @@ struct Tile {
     hn::Vec<Float> totals[kRows];
     for (auto& total : totals) total = hn::Zero(kFloat);
     for (int64_t begin = 0; begin < groups; begin += kHalves) {
-      hn::Vec<Float> scales[kHalves], minima[kHalves];
+      hn::Vec<Float> scales[kHalves], mins[kHalves];
       widen(a.weight.group_scales, begin, scales);
-      widen(a.weight.group_minima, begin, minima);
+      widen(a.weight.group_minima, begin, mins);
       for (int64_t group = begin; group < std::min(begin + kHalves, groups); ++group) {
         if (first_row == 0) prefetch(places, group * kStep, width / 2);
         Sums<kRows> sums;
@@ -263,7 +263,7 @@ struct Tile {
         for (int64_t row = 0; row < kRows; ++row) {
           const int64_t own = (first_row + row) * groups + group;
           const auto scale = hn::Mul(scales[group - begin], hn::Set(kFloat, a.x_scales[own]));
-          const auto minimum = minima[group - begin];
+          const auto minimum = mins[group - begin];
           totals[row] = hn::MulAdd(minimum, hn::Set(kFloat, a.x_sums[own]), totals[row]);
           totals[row] = hn::MulAdd(sums.row(row), scale, totals[row]);
         }

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "precis/extend/adapter.h"
+#include "precis/extend/kv_cache.h"
+
+namespace precis {
+
+// Rotary embedding: frequencies base^(-2i/head_dim), scaled as `scaling` says.
+struct RopeConfig {
+  enum class Scaling { kNone, kLinear, kLlama3, kYarn, kDivisors };
+
+  double base = 10000.0;
+  Scaling scaling = Scaling::kNone;
+  double factor = 1.0;
+  double original_context = 0.0;       // llama3, yarn: context length of the pretraining
+  double low_frequency_factor = 1.0;   // llama3
+  double high_frequency_factor = 4.0;  // llama3
+  double beta_fast = 32.0;             // yarn
+  double beta_slow = 1.0;              // yarn
+  double attention_factor = 1.0;       // yarn: multiplies cos and sin
+  bool truncate_correction = true;     // yarn: round the correction range to whole dimensions
+  std::vector<float> divisors;         // divisors: [head_dim / 2], one for each frequency
+};
+
+// The shape of a decoder-only transformer and what its variant needs.
+struct DecoderConfig {
+  enum class Activation { kSilu, kGeluTanh };
+
+  std::string architecture;  // "llama", "mistral", "qwen2", "qwen3", "gemma3"
+  std::string name;          // for messages: of the directory or file that it was loaded from
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int64_t num_layers = 0;
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t ffn_size = 0;
+  int64_t context_length = 0;
+  double rms_norm_epsilon = 1e-6;
+  double attention_scale = 0.0;
+  double embedding_scale = 1.0;
+  Activation activation = Activation::kSilu;
+  bool tied_head = false;
+  bool qkv_bias = false;
+  bool output_bias = false;
+  bool mlp_bias = false;
+  bool qk_norm = false;
+  bool sandwich_norms = false;         // norms after attention and MLP too (Gemma)
+  bool norm_weight_is_offset = false;  // gains are stored as w, applied as 1 + w (Gemma)
+  RopeConfig rope;
+  std::optional<RopeConfig> local_rope;  // for layers with a window, if it differs
+  int64_t window = 0;          // keys that a windowed layer sees, itself included; 0: none
+  std::vector<bool> windowed;  // [num_layers]
+
+  KvShape kv_shape() const { return {num_layers, num_kv_heads, head_dim}; }
+};
+
+// One or more sequences, packed without padding.
+struct DecoderInput {
+  at::Tensor embeddings;                 // [num_tokens, hidden]
+  at::Tensor positions;                  // [num_tokens] int64, rotary position of each row
+  std::vector<int64_t> cu_seqlens;       // [num_sequences + 1], e.g. lengths 2, 3, 4 -> 0, 2, 5, 9
+  std::vector<int64_t> cache_sequences;  // [num_sequences] sequence of the cache each one continues
+  at::Tensor adapted_rows = {};  // [num_tokens] bool: rows on which an adapter acts; undefined: all
+  // [num_tokens] int64: how many of the cached rows of its sequence a row sees, from the first; of
+  // the pass it then sees itself alone, so that it stands where the first row that it does not see
+  // stood. REQUIRES: 0 to the number of those rows. Undefined: all cached rows, and the rows of its
+  // sequence up to itself.
+  at::Tensor visible_cache_len = {};
+  // [num_outputs] int64: the rows whose hidden states are asked for, in this order; the last layer
+  // computes no others (keys and values, which stay in the cache, it computes for all). On the
+  // decoder's device. REQUIRES: 0 to num_tokens - 1. Undefined: all rows. Every decoder has to keep
+  // to it.
+  at::Tensor output_indices = {};
+};
+
+// What a layer's attention computed in a pass, for those who study or compress its cache.
+struct ObservedLayer {
+  int64_t index = 0;
+  // [num_tokens, num_heads, head_dim], in the decoder's dtype: after the query norm, if there is
+  // one, before rotation.
+  at::Tensor queries;
+};
+
+// Called by Decoder::forward once for each layer, in order, on the calling thread, when the layer's
+// new keys and values are in the cache (KvCache::rows) and before the next layer runs. What it
+// throws ends the pass.
+using LayerObserver = std::function<void(const ObservedLayer& layer)>;
+
+// While one is alive in a thread, decoders that run there under gradients keep nothing of what
+// their MLPs compute, and compute it once more in the backward pass: less memory, more time
+// (activation checkpointing, Chen et al. 2016, arXiv 1604.06174). Results are the same up to
+// rounding.
+class RecomputeActivations {
+ public:
+  RecomputeActivations();
+  RecomputeActivations(const RecomputeActivations&) = delete;
+  RecomputeActivations& operator=(const RecomputeActivations&) = delete;
+  ~RecomputeActivations();
+
+  static bool is_wanted();  // in this thread
+};
+
+// The frozen language model. All methods are const; calls with different caches may run at the same
+// time.
+class Decoder {
+ public:
+  virtual ~Decoder() = default;
+
+  virtual const DecoderConfig& config() const = 0;
+  virtual c10::TensorOptions options() const = 0;  // dtype and device of its weights
+
+  // Embedding rows of ids: [n] int64 -> [n, hidden]. REQUIRES: ids inside the vocabulary. All
+  // results are of the decoder's dtype, on its device.
+  virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
+
+  // The same with rows among them that are no token's: row i is the embedding of ids[i] or, where
+  // that is negative, rows[-1 - ids[i]]. ids: [n] int64; rows: [m, hidden]. REQUIRES: ids inside
+  // the vocabulary, rows that are there, of the decoder's dtype, all on its device. -> [n, hidden].
+  // Calls embed(); overridden by who gathers both at once.
+  virtual at::Tensor embed_spliced(const at::Tensor& ids, const at::Tensor& rows) const;
+
+  // Hidden states after the final norm, [num_tokens, hidden], or of `output_indices` alone.
+  // `adapter`, if any, changes the projections of this pass. Each row attends to the cached rows of
+  // its sequence and to the rows of its sequence up to itself, or to what `visible_cache_len` says;
+  // the new rows join the cache. Throws kInvalidArgument for shapes that do not fit each other or
+  // the model, and on a CPU for wanted rows that are not there; the cache is then as it was.
+  // `observer`, if any, is called for each layer; what it throws leaves the cache unusable.
+  virtual at::Tensor forward(const DecoderInput& input,
+                             KvCache& cache,
+                             const Adapter* adapter = nullptr,
+                             const LayerObserver* observer = nullptr) const = 0;
+
+  // [n, hidden] -> [n, vocab_size].
+  virtual at::Tensor logits(const at::Tensor& hidden) const = 0;
+
+  // A hash of the weights: memories made over other weights are refused by it.
+  virtual const std::string& fingerprint() const = 0;
+
+  // Elements and bytes of all weights; a head that is tied to the embedding counts once.
+  virtual int64_t num_parameters() const = 0;
+  virtual int64_t weight_bytes() const = 0;
+};
+
+}  // namespace precis

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/gisting/gisting.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "compressors/compressor_settings.h"
+#include "compressors/divide.h"
+#include "compressors/gisting/gisting_config.h"
+#include "compressors/gisting/gisting_weights.h"
+#include "compressors/parameters.h"
+#include "compressors/parts.h"
+#include "compressors/passes.h"
+#include "compressors/request_checks.h"
+#include "ops/copy_to_device.h"
+
+namespace precis {
+namespace {
+
+using Form = GistingConfig::Form;
+
+constexpr const char* kMethod = "gisting";
+
+// The token in whose place spread gist `index` of `count` stands: the last of its share.
+constexpr int64_t gist_place(int64_t index, int64_t count, int64_t num_tokens) {
+  return (index + 1) * num_tokens / count - 1;
+}
+
+class Gisting final : public Compressor {
+ public:
+  Gisting(const GistingConfig& config, GistingWeights weights, const Decoder& decoder)
+      : config_(config), weights_(std::move(weights)), decoder_(decoder) {
+    if (config.form == Form::kFrozen) tensors_.push_back({"gist_embeddings", weights_.embeddings});
+    for (const AdaptedProjection& one : adapted_projections(weights_.adapter, decoder.config())) {
+      one.change.scale = config.alpha / static_cast<double>(config.rank);
+      tensors_.push_back({one.name + ".lora_A.weight", one.change.down});
+      tensors_.push_back({one.name + ".lora_B.weight", one.change.up});
+    }
+  }
+
+  CompressorInfo info() const override {
+    CompressorInfo info;
+    info.method = kMethod;
+    info.max_segment = config_.max_segment;
+    info.any_ratio = config_.ratio.has_value();
+    if (config_.ratio) {
+      info.ratio = *config_.ratio;
+    } else {
+      info.ratio =
+          static_cast<double>(config_.max_segment) / static_cast<double>(config_.num_gists);
+      info.slots = config_.num_gists;
+    }
+    info.divides = config_.spread_positions;
+    info.cached = true;
+    if (config_.gist_id) info.reserved_ids = {*config_.gist_id};
+    for (const NamedTensor& named : tensors_) info.num_parameters += named.tensor.numel();
+    info.fingerprint = fingerprint();
+    return info;
+  }
+
+  int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
+    int64_t rows = 0;
+    for (const TokenRange& part : divide(num_tokens, checked_limit(num_tokens, options))) {
+      const int64_t gists = num_gists(part.size, options);
+      rows += gists + (keeps_first_row(part.size, gists) ? 1 : 0);
+    }
+    return rows;
+  }
+
+  std::vector<MemoryTensors> compress(std::span<const Segment> segments,
+                                      const CompressOptions& options) const override {
+    for (const Segment& segment : segments) check(segment, options);
+    const Parts divided = divide_segments(segments, limit_of(options));
+    const std::span<const Part> parts = divided.parts;
+    std::vector<CachedTokens> memories;
+    read_in_passes(
+        std::ssize(parts),
+        [&](int64_t part) { return num_rows(std::ssize(parts[part]), options); },
+        [&](int64_t first, int64_t last) {
+          for (CachedTokens& memory : read_pass(parts.subspan(first, last - first), options))
+            memories.push_back(std::move(memory));
+        },
+        options.progress);
+    return join_cached(memories,
+                       divided.ends,
+                       options.positions.value_or(MemoryPositions::kText),
+                       decoder_.config());
+  }
+
+  // What stands before a memory was read with the segment, and is not read again.
+  MemoryTemplate memory_template(MemoryUse use) const override {
+    PRECIS_CHECK(use != MemoryUse::kAutoencode,
+                 kUnsupported,
+                 "gisting: it is not trained to say a text again");
+    MemoryTemplate around;
+    if (use == MemoryUse::kContinue) return around;
+    if (!config_.after.empty()) around.after.push_back(config_.after);
+    if (!config_.end.empty()) around.end.push_back(config_.end);
+    return around;
+  }
+
+  std::vector<NamedTensor> parameters() override { return tensors_; }
+
+  void save(const std::filesystem::path& directory) const override {
+    nlohmann::json config = {{"method", kMethod},
+                             {"form", name_of(config_.form)},
+                             {"base", describe_base(decoder_)},
+                             {"num_gists", config_.num_gists},
+                             {"gist_positions", config_.spread_positions ? "spread" : "after"},
+                             {"max_segment", config_.max_segment},
+                             {"before_text", config_.before_text},
+                             {"after", config_.after},
+                             {"end", config_.end}};
+    if (config_.form == Form::kFrozen) {
+      if (config_.ratio) config["ratio"] = *config_.ratio;
+      config["rank"] = config_.rank;
+      config["alpha"] = config_.alpha;
+    } else {
+      config["gist_id"] = *config_.gist_id;
+    }
+    save_compressor(directory, std::move(config), tensors_);
+  }
+
+ private:
+  // Of the weights and of what is read beside the text.
+  std::string fingerprint() const {
+    Hasher hasher;
+    hasher.add(fingerprint_of(tensors_));
+    hasher.add(config_.num_gists);
+    // Memories of another ratio are other memories; without one there was none to be hashed.
+    if (config_.ratio) hasher.add(concat("ratio ", *config_.ratio));
+    hasher.add(config_.gist_id.value_or(-1));
+    if (config_.spread_positions) hasher.add("spread");
+    if (!weights_.adapter.layers.empty()) hasher.add(concat(config_.alpha));
+    for (const TokenId id : config_.before_text) hasher.add(id);
+    return hasher.hex();
+  }
+
+  // REQUIRES: options that limit_of() lets pass.
+  int64_t num_gists(int64_t num_tokens, const CompressOptions& options) const {
+    return config_.ratio ? tokens_at_ratio(num_tokens, options.ratio.value_or(*config_.ratio))
+                         : config_.num_gists;
+  }
+
+  int64_t num_rows(int64_t num_tokens, const CompressOptions& options) const {
+    return std::ssize(config_.before_text) + num_tokens + num_gists(num_tokens, options);
+  }
+
+  int64_t limit_of(const CompressOptions& options) const {
+    if (config_.ratio)
+      ratio_of(options, *config_.ratio, kMethod);
+    else
+      refuse_ratio(options, config_.num_gists, kMethod);
+    refuse_chaining(options, kMethod);
+    return part_limit(options, config_.max_segment, kMethod);
+  }
+
+  // Tokens of a part. Gists behind the text are read as published: of one text, which stands first.
+  int64_t checked_limit(int64_t num_tokens, const CompressOptions& options) const {
+    const int64_t limit = limit_of(options);
+    check_not_empty(num_tokens, kMethod);
+    PRECIS_CHECK(config_.spread_positions || num_tokens <= limit,
+                 kInvalidArgument,
+                 "gisting: a segment of ",
+                 num_tokens,
+                 " tokens is over the limit of ",
+                 limit,
+                 "; a memory of gists behind the text cannot be made of parts");
+    if (!config_.spread_positions) {
+      check_window(num_rows(num_tokens, options),
+                   decoder_,
+                   kMethod,
+                   "the text before the segment, the segment and its gists");
+      return limit;
+    }
+    if (options.positions == MemoryPositions::kRows) return limit;
+    // Gists in the places of tokens take no positions of their own.
+    const int64_t before = std::ssize(config_.before_text),
+                  window = decoder_.config().context_length;
+    const int64_t positions = num_tokens + std::ssize(divide(num_tokens, limit)) * before;
+    PRECIS_CHECK(positions <= window,
+                 kInvalidArgument,
+                 "gisting: spread gists keep the positions of their text, and the ",
+                 positions,
+                 " of this one are over the model's window of ",
+                 window,
+                 "; positions of the memory's rows are fewer (CompressOptions::positions, "
+                 "--positions rows)");
+    return limit;
+  }
+
+  // Whether the first row of what is read is handed over with the spread gists, because none of
+  // them stands there: a model rests its attention on the first position of whatever it reads (Xiao
+  // et al., 2024, arXiv 2309.17453), and is at a loss where nothing of that kind is left.
+  bool keeps_first_row(int64_t num_tokens, int64_t gists) const {
+    if (!config_.spread_positions) return false;
+    return !config_.before_text.empty() || gist_place(0, gists, num_tokens) > 0;
+  }
+
+  void check(const Segment& segment, const CompressOptions& options) const {
+    checked_limit(std::ssize(segment.tokens), options);
+    check_segment(segment, decoder_, kMethod);
+    for (const TokenId id : segment.tokens) {
+      PRECIS_CHECK(id != config_.gist_id,
+                   kInvalidArgument,
+                   "gisting: id ",
+                   id,
+                   " is the gist itself and cannot stand in a text");
+    }
+  }
+
+  std::vector<CachedTokens> read_pass(std::span<const Part> parts,
+                                      const CompressOptions& options) const {
+    return config_.spread_positions ? read_spread(parts, options) : read_behind(parts, options);
+  }
+
+  // One packed pass. With gradients on, the text before the gists of the frozen form runs first and
+  // without them: nothing there is trained, so that only the gists' rows are kept for the backward
+  // pass.
+  std::vector<CachedTokens> read_behind(std::span<const Part> parts,
+                                        const CompressOptions& options) const {
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(parts));
+    const bool text_is_constant = c10::GradMode::is_enabled() && config_.form == Form::kFrozen;
+    std::vector<at::Tensor> text, gists, whole;
+    for (const Part& part : parts) {
+      text.push_back(text_rows(part));
+      gists.push_back(gist_rows(num_gists(std::ssize(part), options)));
+      whole.push_back(at::cat({text.back(), gists.back()}, 0));
+    }
+    if (text_is_constant) read_text(text, cache);
+    DecoderInput input = pack(decoder_, text_is_constant ? gists : whole, cache);
+    if (!text_is_constant) input.adapted_rows = gist_marks(text, gists);  // else all are gists
+    input.output_indices = last_rows(input, std::vector<int64_t>(parts.size(), 0));
+    decoder_.forward(input, cache, adapter());
+    std::vector<CachedTokens> memories;
+    for (int64_t i = 0; i < std::ssize(parts); ++i) {
+      const int64_t first = text[i].size(0), count = gists[i].size(0);
+      const TokenRange own{first, count};
+      memories.push_back(cached_rows(cache, i, {&own, 1}, {first, first + count}));
+    }
+    return memories;
+  }
+
+  // The text, then its gists, each of which sees the text before its own place and itself.
+  std::vector<CachedTokens> read_spread(std::span<const Part> parts,
+                                        const CompressOptions& options) const {
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(parts));
+    std::vector<at::Tensor> text, gists, places;
+    for (const Part& part : parts) {
+      text.push_back(text_rows(part));
+      const int64_t count = num_gists(std::ssize(part), options);
+      places.push_back(gist_places(count, std::ssize(part)));
+      gists.push_back(text.back().index_select(0, places.back()) + gist_rows(count));
+    }
+    read_text(text, cache);
+    DecoderInput input = pack(decoder_, gists, cache);
+    input.visible_cache_len = input.positions = at::cat(places, 0);
+    input.output_indices = last_rows(input, std::vector<int64_t>(parts.size(), 0));
+    decoder_.forward(input, cache, adapter());
+    std::vector<CachedTokens> memories;
+    for (int64_t i = 0; i < std::ssize(parts); ++i) {
+      const int64_t read = text[i].size(0), count = gists[i].size(0);
+      std::vector<TokenRange> kept{{read, count}};
+      if (keeps_first_row(std::ssize(parts[i]), count)) kept.insert(kept.begin(), {0, 1});
+      memories.push_back(cached_rows(cache, i, kept, {0, read}));
+    }
+    return memories;
+  }
+
+  // Nothing is trained of what becomes of the text.
+  void read_text(const std::vector<at::Tensor>& text, KvCache& cache) const {
+    const c10::NoGradGuard no_grad;
+    fill_cache(decoder_, text, cache);
+  }
+
+  // Where the gists stand in before_text and segment, [count] int64.
+  at::Tensor gist_places(int64_t count, int64_t num_tokens) const {
+    std::vector<int64_t> places;
+    for (int64_t i = 0; i < count; ++i)
+      places.push_back(std::ssize(config_.before_text) + gist_place(i, count, num_tokens));
+    return ops::copy_to_device_async(at::tensor(places, at::kLong), decoder_.options().device());
+  }
+
+  // True for the gists, which stand behind the text of each sequence, [num_rows].
+  at::Tensor gist_marks(const std::vector<at::Tensor>& text,
+                        const std::vector<at::Tensor>& gists) const {
+    std::vector<at::Tensor> marks;
+    for (size_t i = 0; i < text.size(); ++i) {
+      marks.push_back(at::zeros({text[i].size(0)}, at::kBool));
+      marks.push_back(at::ones({gists[i].size(0)}, at::kBool));
+    }
+    return ops::copy_to_device_async(at::cat(marks, 0), decoder_.options().device());
+  }
+
+  // [before_text, part]
+  at::Tensor text_rows(const Part& part) const {
+    std::vector<TokenId> ids = config_.before_text;
+    ids.insert(ids.end(), part.begin(), part.end());
+    return embed(decoder_, ids);
+  }
+
+  at::Tensor gist_rows(int64_t count) const {
+    if (config_.form == Form::kTuned)
+      return embed(decoder_, std::vector<TokenId>(count, *config_.gist_id));
+    const at::Tensor rows = as_rows(weights_.embeddings, decoder_);
+    return config_.ratio ? rows.expand({count, rows.size(1)}) : rows;
+  }
+
+  const Adapter* adapter() const {
+    return weights_.adapter.layers.empty() ? nullptr : &weights_.adapter;
+  }
+
+  GistingConfig config_;
+  GistingWeights weights_;
+  const Decoder& decoder_;
+  std::vector<NamedTensor> tensors_;
+};
+
+}  // namespace
+
+std::unique_ptr<Compressor> make_gisting(const GistingConfig& config,
+                                         GistingWeights weights,
+                                         const Decoder& decoder) {
+  check_gisting_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
+  check_gisting_weights(weights, config, decoder);
+  return std::make_unique<Gisting>(config, std::move(weights), decoder);
+}
+
+}  // namespace precis

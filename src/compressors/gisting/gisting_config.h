@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "compressors/compressor_files.h"
+#include "compressors/gisting/gisting.h"
+#include "precis/error.h"
+
+namespace precis {
+
+// "frozen" or "tuned", as compressor.json has it.
+const char* name_of(GistingConfig::Form form);
+
+// Throws `kind`, naming `origin`, for numbers out of range, ids outside the vocabulary, a tuned
+// form without a gist id, with a ratio or with spread gists, and a gist that stands in the
+// template.
+void check_gisting_config(const GistingConfig& config,
+                          const Decoder& decoder,
+                          ErrorKind kind,
+                          const std::string& origin);
+
+// What compressor.json says, checked. Throws kBadWeights naming file and key.
+GistingConfig read_gisting_config(const CompressorFiles& files, const Decoder& decoder);
+
+}  // namespace precis

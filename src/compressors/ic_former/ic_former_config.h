@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "compressors/compressor_files.h"
+#include "compressors/ic_former/cross_attention.h"
+#include "compressors/ic_former/ic_former.h"
+#include "precis/error.h"
+
+namespace precis {
+
+// Throws `kind`, naming `origin`, for sizes below 1, slots that fill the model's window, more than
+// 1024 layers, an ffn_size above 2^20, heads that do not divide the model's width into even parts,
+// key heads that do not divide the heads, and ids outside the vocabulary.
+void check_ic_former_config(const IcFormerConfig& config,
+                            const Decoder& decoder,
+                            ErrorKind kind,
+                            const std::string& origin);
+
+// What compressor.json says, checked. Throws kBadWeights naming file and key.
+IcFormerConfig read_ic_former_config(const CompressorFiles& files, const Decoder& decoder);
+
+// REQUIRES: a configuration that was checked.
+ic_former::DigestNetSize digest_net_size(const IcFormerConfig& config, const Decoder& decoder);
+
+}  // namespace precis

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "compressors/compressor_files.h"
+#include "compressors/connector.h"
+#include "precis/extend/adapter.h"
+#include "precis/extend/compressor.h"
+
+namespace precis {
+
+// The two published generations of ICAE, which differ in what stands around memory and prompt.
+enum class IcaeGeneration {
+  kNone,     // neither: marks only
+  kLlama,    // Llama-2-7b-chat, 2023
+  kMistral,  // Mistral-7B-Instruct-v0.2, 2024, the ids of its [INST] template
+};
+
+// How a prompt about a text is put, FT being a trained row:
+//   before, memories, FT, prompt, [FT], end -> answer.
+struct IcaeTemplate {
+  std::vector<TokenId> before;
+  bool mark_after_prompt = true;     // the second FT
+  std::vector<TokenId> end;          // ids between the prompt and the answer
+  std::vector<TokenId> answer_ends;  // ids that end an answer, beside the model's own
+};
+
+IcaeTemplate icae_template(IcaeGeneration generation);
+
+// What the published scripts put before the text to be compressed: BOS in both generations. The
+// second was pretrained so too, but for texts cut out of longer ones, and fine-tuned without it.
+std::vector<TokenId> icae_before_text(IcaeGeneration generation);
+
+// ICAE, the in-context autoencoder (Ge et al., ICLR 2024, arXiv 2307.06945): the frozen model, with
+// LoRA on the query and value projections of all layers, reads
+//   part, memory token x slots
+// and its final hidden states h at the memory tokens, or LayerNorm(W h + b) with a connector, are
+// the memory, which the model reads without LoRA. A text is divided into parts of one size, each
+// read from position 0; the memory tokens stand at the positions after it.
+struct IcaeConfig {
+  int64_t slots = 128;
+  int64_t max_segment = 512;  // tokens of a part
+  int64_t rank = 128;         // of the LoRA
+  double alpha = 32.0;        // the LoRA counts alpha / rank
+  bool connector = false;     // for models whose hidden states are far from their embeddings
+  // Whether each memory token stands at the position in the middle of its equal share of the part
+  // instead (Zhao et al., 2025, arXiv 2409.14364): it is near what it is to hold from the start.
+  // Windows of attention count rows: no use for parts that are longer than one.
+  bool spread_positions = false;
+  bool continuation_mark = true;  // LM stands between a memory and what continues its text
+  // The first tokens of every text, divided with it. A text that begins with them does not get them
+  // twice; memory_size(), which sees no ids, counts them always and may count a part more than such
+  // a text has.
+  std::vector<TokenId> before_text;
+  IcaeTemplate instruct;
+};
+
+// The trainable part, float32 (float64 over a float64 model).
+struct IcaeWeights {
+  at::Tensor memory_embeddings;  // [slots + 3, hidden]: memory tokens, then AE, LM and FT
+  Adapter adapter;               // query and value of every layer; make_icae sets the scales
+  Connector connector;           // with its LayerNorm; empty without a connector
+};
+
+std::unique_ptr<Compressor> load_icae(const CompressorFiles& files, const Decoder& decoder);
+
+// Weights to start training from, the same for the same seed: LoRA that changes nothing yet (down
+// uniform in +-1 / sqrt(hidden), up zero), memory tokens and marks around the mean embedding, and a
+// connector that starts where the frozen model can read memories: W the identity, b zero, the
+// LayerNorm's gain a quarter of the embeddings' RMS and its bias their mean.
+std::unique_ptr<Compressor> create_icae(const IcaeConfig& config,
+                                        const Decoder& decoder,
+                                        uint64_t seed = 1);
+
+// Takes weights of any floating type. Throws kInvalidArgument for sizes below 1 or slots that do
+// not fit the model's window, for ids outside the vocabulary and for tensors of other shapes.
+std::unique_ptr<Compressor> make_icae(const IcaeConfig& config,
+                                      IcaeWeights weights,
+                                      const Decoder& decoder);
+
+}  // namespace precis

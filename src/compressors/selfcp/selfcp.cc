@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compressors/selfcp/selfcp.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "compressors/compressor_settings.h"
+#include "compressors/divide.h"
+#include "compressors/passes.h"
+#include "compressors/request_checks.h"
+#include "precis/extend/forward_outputs.h"
+
+namespace precis {
+namespace {
+
+constexpr const char* kMethod = "selfcp";
+
+// One pass over the model for one part: what stands before it, the part, its tags.
+struct PartInput {
+  const SharedPrefix* prefix;       // null: none
+  std::vector<at::Tensor> earlier;  // memories that the part reads, [k, hidden] each
+  std::span<const TokenId> tokens;
+  int64_t num_tags;
+};
+
+int64_t num_rows(const PartInput& input) {
+  int64_t rows = std::ssize(input.tokens) + input.num_tags;
+  if (input.prefix != nullptr) rows += input.prefix->size();
+  for (const at::Tensor& memory : input.earlier) rows += memory.size(0);
+  return rows;
+}
+
+class SelfCp final : public Compressor {
+ public:
+  SelfCp(const SelfCpConfig& config, SelfCpWeights weights, const Decoder& decoder)
+      : config_(config), weights_(std::move(weights)), decoder_(decoder) {}
+
+  CompressorInfo info() const override {
+    CompressorInfo info;
+    info.method = kMethod;
+    info.ratio = config_.ratio;
+    info.any_ratio = true;
+    info.any_chaining = true;
+    info.max_segment = config_.max_segment;
+    info.reads_prefix = config_.reads_prefix;
+    for (const NamedTensor& named : tensors()) info.num_parameters += named.tensor.numel();
+    info.fingerprint = fingerprint();
+    return info;
+  }
+
+  int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
+    check_not_empty(num_tokens, kMethod);
+    const auto parts = divide(num_tokens, part_limit(options, config_.max_segment, kMethod));
+    if (options.chaining == Chaining::kRecursive) return num_tags(parts.back().size, options);
+    int64_t sum = 0;
+    for (const TokenRange& part : parts) sum += num_tags(part.size, options);
+    return sum;
+  }
+
+  std::vector<MemoryTensors> compress(std::span<const Segment> segments,
+                                      const CompressOptions& options) const override {
+    for (const Segment& segment : segments) check_segment(segment, decoder_, kMethod);
+    const auto slots = options.chaining == Chaining::kIndependent
+                           ? compress_independent(segments, options)
+                           : compress_chained(segments, options);
+    std::vector<MemoryTensors> memories;
+    for (const std::vector<at::Tensor>& parts : slots) {
+      memories.push_back(
+          SoftTokens{options.chaining == Chaining::kRecursive ? parts.back() : at::cat(parts, 0)});
+    }
+    return memories;
+  }
+
+  MemoryTemplate memory_template(MemoryUse use) const override {
+    PRECIS_CHECK(use != MemoryUse::kAutoencode,
+                 kUnsupported,
+                 "selfcp: it is not trained to say a text again");
+    MemoryTemplate around;
+    if (use == MemoryUse::kContinue && !config_.continuation_mark.empty())
+      around.after.push_back(config_.continuation_mark);
+    return around;
+  }
+
+  std::vector<NamedTensor> parameters() override { return tensors(); }
+
+  void save(const std::filesystem::path& directory) const override {
+    nlohmann::json config = {{"method", kMethod},
+                             {"base", describe_base(decoder_)},
+                             {"ratio", config_.ratio},
+                             {"max_segment", config_.max_segment},
+                             {"layer_norm", config_.layer_norm},
+                             {"reads_prefix", config_.reads_prefix},
+                             {"separator_id", nullptr},
+                             {"continuation_mark", config_.continuation_mark}};
+    if (config_.separator) config["separator_id"] = *config_.separator;
+    save_compressor(directory, std::move(config), tensors());
+  }
+
+ private:
+  using PartSlots = std::vector<std::vector<at::Tensor>>;  // [segment][part], [m, hidden] each
+
+  std::vector<NamedTensor> tensors() const {
+    std::vector<NamedTensor> all{{"tag_embedding", weights_.tag_embedding}};
+    add_tensors(weights_.connector, all);
+    return all;
+  }
+
+  // Of the weights and of what is read beside the text.
+  std::string fingerprint() const {
+    Hasher hasher;
+    hasher.add(fingerprint_of(tensors()));
+    hasher.add(config_.separator.value_or(-1));
+    return hasher.hex();
+  }
+
+  int64_t num_tags(int64_t num_tokens, const CompressOptions& options) const {
+    return tokens_at_ratio(num_tokens, ratio_of(options, config_.ratio, kMethod));
+  }
+
+  PartInput part_input(const Segment& segment,
+                       const TokenRange& range,
+                       const CompressOptions& options) const {
+    const bool prefixed = config_.reads_prefix && segment.prefix && segment.prefix->size() > 0;
+    return {prefixed ? segment.prefix.get() : nullptr,
+            {},
+            std::span(segment.tokens).subspan(range.first, range.size),
+            num_tags(range.size, options)};
+  }
+
+  // "cat": all parts of all segments side by side.
+  PartSlots compress_independent(std::span<const Segment> segments,
+                                 const CompressOptions& options) const {
+    std::vector<PartInput> inputs;
+    std::vector<size_t> owner;
+    for (size_t i = 0; i < segments.size(); ++i) {
+      for (const TokenRange& range : divide(std::ssize(segments[i].tokens),
+                                            part_limit(options, config_.max_segment, kMethod))) {
+        inputs.push_back(part_input(segments[i], range, options));
+        owner.push_back(i);
+      }
+    }
+    const std::vector<at::Tensor> slots = read(inputs, options.progress);
+    PartSlots result(segments.size());
+    for (size_t i = 0; i < slots.size(); ++i) result[owner[i]].push_back(slots[i]);
+    return result;
+  }
+
+  // "concat" and "recursive": part t of every segment side by side, after the parts t - 1.
+  PartSlots compress_chained(std::span<const Segment> segments,
+                             const CompressOptions& options) const {
+    std::vector<std::vector<TokenRange>> ranges;
+    size_t longest = 0;
+    for (const Segment& segment : segments) {
+      ranges.push_back(
+          divide(std::ssize(segment.tokens), part_limit(options, config_.max_segment, kMethod)));
+      longest = std::max(longest, ranges.back().size());
+    }
+    PartSlots result(segments.size());
+    for (size_t t = 0; t < longest; ++t) {
+      std::vector<PartInput> inputs;
+      std::vector<size_t> owner;
+      for (size_t i = 0; i < segments.size(); ++i) {
+        if (t >= ranges[i].size()) continue;
+        inputs.push_back(part_input(segments[i], ranges[i][t], options));
+        if (options.chaining == Chaining::kConcat) inputs.back().earlier = result[i];
+        if (options.chaining == Chaining::kRecursive && t > 0)
+          inputs.back().earlier = {result[i].back()};
+        owner.push_back(i);
+      }
+      const std::vector<at::Tensor> slots = read(inputs, {});
+      for (size_t i = 0; i < slots.size(); ++i) result[owner[i]].push_back(slots[i]);
+      report_progress(options.progress, static_cast<double>(t + 1) / static_cast<double>(longest));
+    }
+    return result;
+  }
+
+  // The memory of each part, in passes of a bounded number of rows.
+  std::vector<at::Tensor> read(std::span<const PartInput> inputs,
+                               const CompressProgress& progress) const {
+    std::vector<at::Tensor> slots;
+    read_in_passes(
+        std::ssize(inputs),
+        [&](int64_t input) { return num_rows(inputs[input]); },
+        [&](int64_t first, int64_t last) {
+          for (at::Tensor& memory : read_pass(inputs.subspan(first, last - first)))
+            slots.push_back(std::move(memory));
+        },
+        progress);
+    return slots;
+  }
+
+  // One packed pass. With gradients on, what stands before the tags runs first and without them:
+  // nothing there is trained, so that only the tags' rows are kept for the backward pass. Memories
+  // of earlier parts do take gradients.
+  std::vector<at::Tensor> read_pass(std::span<const PartInput> inputs) const {
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(inputs));
+    const bool text_is_constant = c10::GradMode::is_enabled() &&
+                                  std::all_of(inputs.begin(), inputs.end(), [](const PartInput& i) {
+                                    return i.earlier.empty();
+                                  });
+    std::vector<at::Tensor> text, tags, whole;
+    std::vector<int64_t> sizes;
+    for (int64_t i = 0; i < std::ssize(inputs); ++i) {
+      prefill_prefix(inputs[i], cache, i);
+      text.push_back(text_rows(inputs[i]));
+      tags.push_back(tag_rows(inputs[i]));
+      whole.push_back(at::cat({text.back(), tags.back()}, 0));
+      check_window(cache.length(i) + whole.back().size(0),
+                   decoder_,
+                   kMethod,
+                   "what stands before the segment, the segment and its tags");
+      sizes.push_back(inputs[i].num_tags);
+    }
+    if (text_is_constant) {
+      const c10::NoGradGuard no_grad;
+      fill_cache(decoder_, text, cache);
+    }
+    DecoderInput input = pack(decoder_, text_is_constant ? tags : whole, cache);
+    input.output_indices = last_rows(input, sizes);
+    return connect(weights_.connector, forward_outputs(decoder_, input, cache))
+        .split_with_sizes(sizes, 0);
+  }
+
+  // Copies the shared prefix into a sequence of the cache.
+  void prefill_prefix(const PartInput& input, KvCache& cache, int64_t sequence) const {
+    if (input.prefix == nullptr) return;
+    cache.copy_sequence(input.prefix->keys_and_values(decoder_), 0, sequence);
+  }
+
+  // [earlier memories, separator, part]
+  at::Tensor text_rows(const PartInput& input) const {
+    std::vector<at::Tensor> rows = input.earlier;
+    if (config_.separator) rows.push_back(embed(decoder_, {&*config_.separator, 1}));
+    rows.push_back(embed(decoder_, input.tokens));
+    return at::cat(rows, 0);
+  }
+
+  at::Tensor tag_rows(const PartInput& input) const {
+    return as_rows(weights_.tag_embedding, decoder_)
+        .unsqueeze(0)
+        .expand({input.num_tags, decoder_.config().hidden_size});
+  }
+
+  SelfCpConfig config_;
+  SelfCpWeights weights_;
+  const Decoder& decoder_;
+};
+
+void check_config(const SelfCpConfig& config,
+                  const Decoder& decoder,
+                  ErrorKind kind,
+                  const std::string& origin) {
+  if (!(config.ratio >= 1 && std::isfinite(config.ratio)))
+    fail(kind, origin, ": ratio is ", config.ratio, ", expected at least 1");
+  if (config.max_segment < 1)
+    fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
+  std::vector<TokenId> ids = config.continuation_mark;
+  if (config.separator) ids.push_back(*config.separator);
+  check_template_ids(ids, decoder, kind, origin);
+}
+
+ConnectorNorm norm_of(const SelfCpConfig& config) {
+  return config.layer_norm ? ConnectorNorm::kLayerNorm : ConnectorNorm::kNone;
+}
+
+SelfCpConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
+  const Settings settings(files);
+  SelfCpConfig config;
+  config.ratio = settings.number("ratio");
+  config.max_segment = settings.integer("max_segment");
+  config.layer_norm = settings.flag("layer_norm", true);
+  config.reads_prefix = settings.flag("reads_prefix", true);
+  if (settings.has("separator_id")) config.separator = settings.id("separator_id");
+  config.continuation_mark = settings.ids("continuation_mark");
+  check_config(config, decoder, ErrorKind::kBadWeights, files.origin());
+  return config;
+}
+
+}  // namespace
+
+std::unique_ptr<Compressor> make_selfcp(const SelfCpConfig& config,
+                                        SelfCpWeights weights,
+                                        const Decoder& decoder) {
+  check_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
+  return std::make_unique<SelfCp>(config, std::move(weights), decoder);
+}
+
+std::unique_ptr<Compressor> load_selfcp(const CompressorFiles& files, const Decoder& decoder) {
+  check_base(files, decoder);
+  const SelfCpConfig config = read_config(files, decoder);
+  const Weights stored = files.weights(parameter_options(decoder));
+  const int64_t hidden = decoder.config().hidden_size;
+  SelfCpWeights weights;
+  weights.connector = take_connector(stored, hidden, norm_of(config));
+  weights.tag_embedding = stored.take("tag_embedding", {hidden});
+  stored.check_all_taken();
+  return make_selfcp(config, std::move(weights), decoder);
+}
+
+std::unique_ptr<Compressor> create_selfcp(const SelfCpConfig& config, const Decoder& decoder) {
+  const EmbeddingStatistics embeddings = embedding_statistics(decoder);
+  return make_selfcp(
+      config, {create_connector(embeddings, norm_of(config)), embeddings.mean.clone()}, decoder);
+}
+
+}  // namespace precis

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/executors/gpu_step.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "ops/kernel_arguments.h"
+#include "ops/linear.h"
+#include "ops/pages.h"
+#include "ops/quantized_linear.h"
+
+namespace precis::ops {
+namespace {
+
+const float* numbers(const at::Tensor& x) {
+  return x.defined() ? x.const_data_ptr<float>() : nullptr;
+}
+
+at::Tensor product(const StepLinear& linear, const at::Tensor& x) {
+  return linear.quantized.defined() ? ops::linear(x, linear.quantized, linear.bias)
+                                    : ops::linear(x, linear.weight, linear.bias);
+}
+
+class Step {
+ public:
+  Step(const StepModel& model, const PagedStepInput& input, const Gpu& gpu)
+      : model_(model),
+        config_(model.config),
+        input_(input),
+        gpu_(gpu),
+        element_(element_of(input.x)),
+        rows_(input.x.size(0)),
+        // A new one, since rows are added to it.
+        x_(input.x.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true)) {}
+
+  at::Tensor run() {
+    const StepLayer* before = nullptr;
+    at::Tensor change;  // what the MLP before adds
+    for (size_t i = 0; i < model_.layers.size(); ++i) {
+      const StepLayer& layer = model_.layers[i];
+      const at::Tensor normed =
+          add_norm(change, before ? before->mlp_out_norm : at::Tensor(), layer.attention_norm);
+      const at::Tensor attended =
+          attend(layer, static_cast<int64_t>(i), product(layer.qkv, normed));
+      change = product(layer.output, attended);
+      const at::Tensor middle = add_norm(change, layer.attention_out_norm, layer.mlp_norm);
+      change = product(layer.down, gated(product(layer.gate_up, middle)));
+      before = &layer;
+    }
+    const at::Tensor hidden = add_norm(change, before->mlp_out_norm, model_.final_norm);
+    const char* const error = gpu_.kernels.error();
+    PRECIS_CHECK(error == nullptr, kInternal, "decode_step: the GPU says: ", error);
+    return hidden;
+  }
+
+ private:
+  kernels::PagedCache cached(int64_t layer) const {
+    return {static_cast<void* const*>(input_.pages.const_data_ptr()),
+            input_.lengths.const_data_ptr<int64_t>(),
+            input_.pages.size(1),
+            layer};
+  }
+
+  // Adds a change, or its norm, to x; the norm of the sum.
+  at::Tensor add_norm(const at::Tensor& change,
+                      const at::Tensor& change_gain,
+                      const at::Tensor& gain) const {
+    const at::Tensor out = at::empty_like(input_.x);
+    gpu_.kernels.add_rms_norm(element_,
+                              {x_.mutable_data_ptr<float>(),
+                               change.defined() ? change.const_data_ptr() : nullptr,
+                               numbers(change_gain),
+                               gain.const_data_ptr<float>(),
+                               out.mutable_data_ptr(),
+                               config_.hidden_size,
+                               static_cast<float>(config_.rms_norm_epsilon)},
+                              rows_,
+                              gpu_.stream);
+    return out;
+  }
+
+  // What the heads gather, [rows, heads * head_dim].
+  at::Tensor attend(const StepLayer& layer, int64_t index, const at::Tensor& qkv) const {
+    const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
+    const int64_t width = config_.head_dim;
+    const RotaryTable& table = layer.windowed ? input_.local_rotary : input_.rotary;
+    const at::Tensor q = at::empty({rows_, heads, width}, x_.options());
+    gpu_.kernels.rotary_append(element_,
+                               {qkv.const_data_ptr(),
+                                numbers(layer.q_norm),
+                                numbers(layer.k_norm),
+                                table.cos.const_data_ptr<float>(),
+                                table.sin.const_data_ptr<float>(),
+                                q.mutable_data_ptr<float>(),
+                                cached(index),
+                                heads,
+                                kv_heads,
+                                width,
+                                static_cast<float>(config_.rms_norm_epsilon)},
+                               rows_,
+                               gpu_.stream);
+    constexpr int64_t kOfPart = kernels::kKeysPerGpuPart;
+    const int64_t parts = (input_.pages.size(1) * kRowsPerPage + kOfPart - 1) / kOfPart;
+    const at::Tensor states = at::empty({rows_ * heads * parts * (width + 2)}, x_.options());
+    const at::Tensor out = at::empty({rows_, heads * width}, input_.x.options());
+    gpu_.kernels.paged_attention(element_,
+                                 {q.const_data_ptr<float>(),
+                                  cached(index),
+                                  out.mutable_data_ptr(),
+                                  states.mutable_data_ptr<float>(),
+                                  heads,
+                                  kv_heads,
+                                  width,
+                                  parts,
+                                  layer.windowed ? config_.window : 0,
+                                  static_cast<float>(config_.attention_scale)},
+                                 rows_,
+                                 gpu_.stream);
+    return out;
+  }
+
+  at::Tensor gated(const at::Tensor& gate_up) const {
+    const at::Tensor out = at::empty({rows_, config_.ffn_size}, input_.x.options());
+    gpu_.kernels.gated_activation(element_,
+                                  {gate_up.const_data_ptr(),
+                                   out.mutable_data_ptr(),
+                                   config_.ffn_size,
+                                   config_.activation == DecoderConfig::Activation::kGeluTanh},
+                                  rows_,
+                                  gpu_.stream);
+    return out;
+  }
+
+  const StepModel& model_;
+  const DecoderConfig& config_;
+  const PagedStepInput& input_;
+  const Gpu& gpu_;
+  kernels::Element element_;
+  int64_t rows_;
+  at::Tensor x_;  // [rows, hidden] float32: what layers add to
+};
+
+void check(const StepModel& model, const PagedStepInput& input) {
+  const int64_t rows = input.x.dim() == 2 ? input.x.size(0) : 0;
+  PRECIS_CHECK(rows > 0 && input.x.size(1) == model.config.hidden_size && input.x.is_contiguous(),
+               kInvalidArgument,
+               "decode_step: rows ",
+               input.x.sizes(),
+               " of a model of ",
+               model.config.hidden_size);
+  const auto table_fits = [&](const at::Tensor& table, int64_t columns) {
+    return table.dim() == 2 && table.size(0) == rows &&
+           (columns == 0 || table.size(1) == columns) && table.is_contiguous() &&
+           table.device() == input.x.device();
+  };
+  for (const RotaryTable* table : {&input.rotary, &input.local_rotary}) {
+    for (const at::Tensor& half : {table->cos, table->sin})
+      PRECIS_CHECK(table_fits(half, model.config.head_dim / 2) && half.scalar_type() == at::kFloat,
+                   kInvalidArgument,
+                   "decode_step: rows ",
+                   input.x.sizes(),
+                   " against a table ",
+                   half.sizes());
+  }
+  PRECIS_CHECK(table_fits(input.pages, 0) && input.pages.scalar_type() == at::kLong &&
+                   table_fits(input.lengths.unsqueeze(-1), 1) &&
+                   input.lengths.scalar_type() == at::kLong,
+               kInvalidArgument,
+               "decode_step: pages ",
+               input.pages.sizes(),
+               " and lengths ",
+               input.lengths.sizes(),
+               " of ",
+               rows,
+               " sequences");
+}
+
+}  // namespace
+
+bool paged_decode_step_applies(const StepModel& model,
+                               const at::Tensor& x,
+                               const kernels::CudaKernelTable& kernels) {
+  const bool known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  const int64_t width = model.config.head_dim;
+  if (!known || model.layers.empty() || width % 2 != 0 || width > kernels.widest_head) return false;
+  const StepLayer& layer = model.layers.front();  // the others are alike
+  const std::initializer_list<const StepLinear*> all{
+      &layer.qkv, &layer.output, &layer.gate_up, &layer.down};
+  return std::all_of(all.begin(), all.end(), [&](const StepLinear* linear) {
+    const at::Tensor& own = linear->weight.defined() ? linear->weight : linear->bias;
+    return !own.defined() || own.scalar_type() == x.scalar_type();
+  });
+}
+
+at::Tensor paged_decode_step(const StepModel& model, const PagedStepInput& input, const Gpu& gpu) {
+  check(model, input);
+  return Step(model, input, gpu).run();
+}
+
+}  // namespace precis::ops

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tokenizers/merge_table.h"
+#include "tokenizers/vocabulary.h"
+
+namespace precis {
+
+using NamedMerge = std::pair<std::string_view, std::string_view>;
+
+// The merges of a file by the ids of their tokens. Merges that would build a special token out of
+// plain text are left out. Throws kBadWeights, naming `origin`, if a merge
+// speaks of a token that does not exist.
+std::vector<MergeRule> resolve_merges(const Vocabulary& vocabulary,
+                                      const std::vector<NamedMerge>& merges,
+                                      const std::string& origin);
+
+// "left right" as lists of merges write it. Throws as resolve_merges.
+NamedMerge parse_merge(std::string_view line, const std::string& origin);
+
+}  // namespace precis

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "tokenizers/vocabulary_tokenizer.h"
+
+namespace sentencepiece {
+class SentencePieceProcessor;
+}
+
+namespace precis {
+
+// A SentencePiece model run by its own library. Each text between added tokens is encoded for
+// itself; whether the model's space goes in front of those that are not the first is said by
+// "legacy" of tokenizer_config.json, as in transformers (absent: no).
+class SentencePieceTokenizer : public VocabularyTokenizer {
+ public:
+  using Processor = sentencepiece::SentencePieceProcessor;
+
+  // `behind_tokens`: for texts that stand behind an added token; null: the same for all.
+  SentencePieceTokenizer(TokenizerParts parts,
+                         std::unique_ptr<const Processor> processor,
+                         std::unique_ptr<const Processor> behind_tokens);
+  ~SentencePieceTokenizer() override;
+
+ protected:
+  void append_ids(std::string_view text, bool at_start, std::vector<TokenId>& ids) const override;
+
+ private:
+  std::unique_ptr<const Processor> processor_;
+  std::unique_ptr<const Processor> behind_tokens_;
+};
+
+// Reads a tokenizer.model. bos goes in front unless `settings`, from the files beside it, says
+// otherwise. Throws kNotFound, kBadWeights or kUnsupported, naming the file.
+struct TokenizerSettings;
+std::unique_ptr<Tokenizer> load_sentencepiece_tokenizer(const std::filesystem::path& path,
+                                                        const TokenizerSettings& settings);
+
+}  // namespace precis

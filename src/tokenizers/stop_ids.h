@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <set>
+
+#include "precis/extend/tokenizer.h"
+
+namespace precis {
+
+// Ids that end an answer: those that the model's files name, and the end-of-turn tokens of the
+// common chat formats.
+std::set<TokenId> stop_ids(const Tokenizer& tokenizer);
+
+}  // namespace precis

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "precis/extend/tokenizer.h"
+#include "tokenizers/normalizer.h"
+#include "tokenizers/pre_tokenizer.h"
+
+namespace precis {
+
+// What "normalizer" and "pre_tokenizer" of a tokenizer.json do before merging. All functions throw
+// kUnsupported naming a part that Precis lacks, or nlohmann::json::exception.
+struct TextSteps {
+  std::vector<NormalizerStep> normalizer;
+  std::vector<SplitRule> splits;
+  bool byte_level = false;  // ends with the ByteLevel step
+};
+TextSteps read_text_steps(const nlohmann::json& file, const std::string& origin);
+
+// What "decoder" does to the tokens of a text.
+struct DecoderSteps {
+  bool byte_level = false;
+  bool unescape_spaces = false;
+  bool strip_leading_space = false;
+};
+DecoderSteps read_decoder_steps(const nlohmann::json& file, const std::string& origin);
+
+// The tokens that "post_processor" puts around a text: at most one on either side.
+struct TokensAround {
+  std::optional<TokenId> before;
+  std::optional<TokenId> after;
+};
+TokensAround read_tokens_around(const nlohmann::json& file, const std::string& origin);
+
+}  // namespace precis
