@@ -67,7 +67,7 @@ nlohmann::json measure(const Engine& engine, int64_t length, int64_t batch, int6
   };
   const double from_memory = first_token(memory);
   const double from_prefilled = first_token(engine.prefill(memory));
-  const int64_t row_bytes = config.kv_shape().bytes_per_row(
+  const int64_t row_bytes = config.kv_shape().bytes_per_token(
       static_cast<int64_t>(engine.decoder().options().dtype().itemsize()));
   nlohmann::json result = {{"tokens", length},
                            {"batch", batch},

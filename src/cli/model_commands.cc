@@ -116,7 +116,7 @@ void report(const Memory& memory, const Decoder& decoder) {
   const int64_t tokens = memory.provenance().source_tokens, rows = memory.num_tokens();
   const double ratio = static_cast<double>(tokens) / static_cast<double>(rows);
   const auto element = static_cast<int64_t>(decoder.options().dtype().itemsize());
-  const int64_t full = tokens * decoder.config().kv_shape().bytes_per_row(element);
+  const int64_t full = tokens * decoder.config().kv_shape().bytes_per_token(element);
   print({{"source_tokens", tokens},
          {"memory_tokens", rows},
          {"ratio", ratio},

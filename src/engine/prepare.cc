@@ -102,7 +102,7 @@ Savings savings_of(const CompressedPrompt& compressed,
   savings.memory_rows = prompt_rows - kept_tokens_of(compressed.parts);
   const auto element = static_cast<int64_t>(decoder.options().dtype().itemsize());
   savings.kv_bytes_saved =
-      (prompt_tokens - prompt_rows) * decoder.config().kv_shape().bytes_per_row(element);
+      (prompt_tokens - prompt_rows) * decoder.config().kv_shape().bytes_per_token(element);
   return savings;
 }
 

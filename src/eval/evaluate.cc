@@ -30,7 +30,7 @@ RatioResult describe(std::span<const TimedMemory> memories,
                      const Decoder& decoder) {
   const auto element = static_cast<int64_t>(decoder.options().dtype().itemsize());
   const auto bytes_per_row =
-      static_cast<double>(decoder.config().kv_shape().bytes_per_row(element));
+      static_cast<double>(decoder.config().kv_shape().bytes_per_token(element));
   std::vector<double> rows, saved, bytes, ms;
   double tokens = 0, all_rows = 0;
   for (const TimedMemory& made : memories) {

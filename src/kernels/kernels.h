@@ -55,37 +55,55 @@ struct GatedActivationBackwardArguments {
   bool gelu_tanh;  // otherwise SiLU
 };
 
-// Cached keys and values of a sequence, [kv_heads, *, head_dim] each, heads `stride` elements
-// apart, of which rows first_key .. num_keys - 1 (at least one) are seen.
-struct CachedRows {
-  const void* keys;
-  const void* values;
-  int64_t stride;
-  int64_t first_key;
-  int64_t num_keys;
+// Tokens of a block of a key-value cache: [layers, 2, kv_heads, kBlockSize, head_dim] elements,
+// contiguous, keys before values.
+inline constexpr int64_t kBlockSize = 64;
+
+// A query token that attends to tokens begin .. end - 1 of a block. The result is part `part` of
+// the query's attention, to be merged with its others.
+struct BlockReader {
+  int32_t query;
+  int32_t part;
+  int32_t begin;
+  int32_t end;
 };
 
-// Keys of a part, on the CPU and on a GPU: always as many, so that what a sequence gets does not
-// depend on its neighbours.
-inline constexpr int64_t kKeysPerPart = 64;
-inline constexpr int64_t kKeysPerGpuPart = 256;
+// Keys and values that attention reads at once, and who reads them. Either a block of the cache
+// (starts null; keys points at it, values is not read), or chunk `chunk` of kBlockSize tokens of a
+// ragged memory: [*, head_dim] each, of which head h of layer l holds tokens starts[l * kv_heads +
+// h] up to the next start; a chunk may hold fewer tokens of a head, or none.
+struct AttendedBlock {
+  const void* keys;
+  const void* values;
+  const int64_t* starts;
+  int64_t chunk;
+  int64_t first_reader;  // of BlockAttentionArguments::readers
+  int64_t num_readers;
+};
 
-// One row each of several sequences over its own cached rows. q, out: float32 [sequences, heads,
-// head_dim]; the cache is of the kernel's element. Keys are read in parts: task
-// (sequence * kv_heads + kv_head) * parts + part leaves for each head that shares the keys its
-// weighted sum, total weight and largest score. states: scratch for these, float32 [sequences *
-// kv_heads, parts, heads / kv_heads, head_dim + 2]. parts: as many as the longest sequence has.
-struct DecodeAttentionArguments {
+// Attention of query tokens over blocks of one layer. q, out: float32 [queries, heads, head_dim];
+// the blocks are of the kernel's element. Task block * kv_heads + kv_head leaves, for each reader
+// and each query head that shares the keys, a state: weighted sum [head_dim], total weight, largest
+// score. states: float32 [queries, kv_heads, parts, heads / kv_heads, head_dim + 2]. A block is
+// read once for all readers. Parts are always cut at the same tokens, so that a result does not
+// depend on the other queries.
+struct BlockAttentionArguments {
   const float* q;
-  const CachedRows* cached;  // [sequences]
+  const AttendedBlock* blocks;
+  const BlockReader* readers;
+  const int32_t* num_parts;  // [queries]
   float* out;
   float* states;
+  int64_t layer;
   int64_t heads;
   int64_t kv_heads;
   int64_t head_dim;
-  int64_t parts;
+  int64_t parts;  // the most that a query has
   float scale;
 };
+
+// Keys of a part on a GPU, for the same reason.
+inline constexpr int64_t kKeysPerGpuPart = 256;
 
 // What a product leaves of a row, [(heads + 2 * kv_heads) * head_dim] float32: queries, keys and
 // values. Each row is the next of a sequence: its queries are turned, its keys too and, with the
@@ -107,12 +125,11 @@ struct RotaryAppendArguments {
   float epsilon;
 };
 
-// Rows that a page of a paged cache holds.
-inline constexpr int64_t kRowsPerPage = 32;
+// In GPU code, where "block" means a thread block, blocks of the cache are called pages.
+inline constexpr int64_t kRowsPerPage = kBlockSize;
 
-// One layer of a paged cache, on a GPU. A page holds kRowsPerPage rows of all layers, [layers, 2,
-// kv_heads, kRowsPerPage, head_dim] elements, keys before values. Tables are the device's, so that
-// what was queued once serves later steps.
+// One layer of a paged cache, on a GPU. Tables are the device's, so that what was queued once
+// serves later steps.
 struct PagedCache {
   void* const* pages;      // [sequences, pages_per_sequence], of which those in use are read
   const int64_t* lengths;  // [sequences] rows that are held; the next one is a step's own
@@ -141,9 +158,10 @@ struct CopyPagesArguments {
 using WritePagesArguments = CopyPagesArguments<const void*>;
 using ReadPagesArguments = CopyPagesArguments<void*>;
 
-// decode_attention over the rows up to and with a step's own. q: float32 [sequences, heads,
-// head_dim]; out: the same, of the kernel's element. states: as DecodeAttentionArguments, with
-// kKeysPerGpuPart keys a part; parts: at least what the longest sequence has.
+// Attention of one token of each sequence over all tokens up to and including itself. q: float32
+// [sequences, heads, head_dim]; out: the same, of the kernel's element. states: float32 [sequences
+// * kv_heads, parts, heads / kv_heads, head_dim + 2], with kKeysPerGpuPart keys a part; parts: at
+// least what the longest sequence has.
 struct PagedAttentionArguments {
   const float* q;
   PagedCache cached;
@@ -335,14 +353,14 @@ struct KernelTable {
                                     const GatedActivationBackwardArguments&,
                                     int64_t first_row,
                                     int64_t last_row);
-  void (*decode_attention)(Element,
-                           const DecodeAttentionArguments&,
-                           int64_t first_task,
-                           int64_t last_task);
-  // After all tasks: their states into the output of each head, sequence * heads + head.
-  void (*merge_decode_attention)(const DecodeAttentionArguments&,
-                                 int64_t first_head,
-                                 int64_t last_head);
+  void (*block_attention)(Element,
+                          const BlockAttentionArguments&,
+                          int64_t first_task,
+                          int64_t last_task);
+  // After all tasks: their states into the output of each head, query * heads + head.
+  void (*merge_block_attention)(const BlockAttentionArguments&,
+                                int64_t first_head,
+                                int64_t last_head);
   void (*rotary_append)(Element, const RotaryAppendArguments&, int64_t first_row, int64_t last_row);
   void (*deinterleave_pairs)(const DeinterleavePairsArguments&,
                              int64_t first_row,

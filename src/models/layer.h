@@ -3,70 +3,68 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "models/executors/cpu_team.h"
-#include "models/executors/cuda_graph.h"
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
 #include "models/linear.h"
-#include "ops/packed_attention.h"
 #include "ops/rotary.h"
 #include "precis/extend/decoder.h"
 #include "precis/extend/weights.h"
 
 namespace precis::models {
 
-// What all layers of one pass share.
-struct DecoderPass {
-  const DecoderConfig& config;
-  const DecoderInput& input;
-  KvCache& cache;
-  const ops::RotaryTable& rotary;        // of layers without a window
-  const ops::RotaryTable& local_rotary;  // of layers with one
-  const Adapter* adapter;                // null: none
-  const ops::PackedSequences* packed;    // null: attention is not one call for all sequences
-  at::Tensor adapted = {};               // rows on which the adapter acts; undefined: all
-  const LayerObserver* observer = nullptr;
-};
-
-// Attention and gated MLP with their norms, over stateless weights.
+// The weights of one layer: attention and gated MLP with their norms. What a layer may have stands
+// here; an executor (models/executors) runs all of it or refuses the layer by applies(). Norm
+// weights are float32, as they are applied, and undefined where the model has no such norm.
 struct DecoderLayer {
-  at::Tensor attention_norm;      // [hidden] float32, as are all gains
+  at::Tensor attention_norm;      // [hidden]
   at::Tensor attention_out_norm;  // sandwich norms only
   at::Tensor mlp_norm;
   at::Tensor mlp_out_norm;  // sandwich norms only
-  at::Tensor q_norm;        // [head_dim], if there are any
+  at::Tensor q_norm;        // [head_dim]
   at::Tensor k_norm;
-  Linear qkv;  // rows of q, then k, then v
+  Linear qkv;  // outputs of q, then k, then v
   Linear output;
-  Linear gate_up;  // rows of gate, then up
+  Linear gate_up;  // outputs of gate, then up
   Linear down;
   int64_t index = 0;
+  bool windowed =
+      false;  // sliding-window attention, with the local rotary embedding if there is one
 
-  // x: [num_tokens, hidden] -> the same, or of the rows at `wanted` [n] int64 alone.
-  at::Tensor forward(const at::Tensor& x,
-                     const DecoderPass& pass,
-                     const at::Tensor& wanted = {}) const;
-
- private:
-  at::Tensor attend(const at::Tensor& x, const DecoderPass& pass) const;
-  at::Tensor feed_forward(const at::Tensor& x, const DecoderConfig& config) const;
+  std::array<const Linear*, 4> linears() const { return {&qkv, &output, &gate_up, &down}; }
+  std::array<Linear*, 4> linears() { return {&qkv, &output, &gate_up, &down}; }
+  std::array<at::Tensor, 6> norms() const {
+    return {attention_norm, attention_out_norm, mlp_norm, mlp_out_norm, q_norm, k_norm};
+  }
 };
 
-// The layers and the final norm as one step of decoding reads them. Biases are float32 on the CPU.
-ops::StepModel step_model(const std::vector<DecoderLayer>& layers,
-                          const at::Tensor& final_norm,
-                          const DecoderConfig& config);
+// What executors run: all layers and the final norm.
+struct LayerStack {
+  DecoderConfig config;
+  std::vector<DecoderLayer> layers;
+  at::Tensor final_norm;         // [hidden] float32
+  at::Tensor frequencies;        // [head_dim / 2] float32, as ops::rotary_frequencies
+  at::Tensor local_frequencies;  // of windowed layers; undefined: the same
+};
 
-// One step of decoding: forward() of all layers and the final norm over one row of each sequence.
-// REQUIRES: ops::decode_step_applies, gradients off, no adapter, a contiguous cache of x's dtype.
-at::Tensor decode_step(const ops::StepModel& model, const DecoderPass& pass);
+struct RotaryTables {
+  ops::RotaryTable global;
+  ops::RotaryTable local;  // of windowed layers
 
-// The same on a GPU. REQUIRES: steps.apply(x), gradients off, no adapter, a paged cache of x's
-// dtype.
-at::Tensor decode_step(const PagedSteps& steps, const DecoderInput& input, KvCache& cache);
+  const ops::RotaryTable& of(const DecoderLayer& layer) const {
+    return layer.windowed ? local : global;
+  }
+};
+
+// positions: [n] int64.
+RotaryTables rotary_tables(const LayerStack& stack, const at::Tensor& positions);
 
 // Reads "self_attn.*", "mlp.*" and the norms below `weights`.
 DecoderLayer load_decoder_layer(const Weights& weights, const DecoderConfig& config, int64_t index);
 
-// A norm's gain in float32, as applied: 1 + w where the configuration says so.
+// A norm's weight in float32, as applied: 1 + w where the configuration says so.
 at::Tensor load_norm_weight(const Weights& weights,
                             std::string_view name,
                             int64_t size,

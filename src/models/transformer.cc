@@ -15,6 +15,7 @@
 #include "models/adapter.h"
 #include "models/executors/cpu_team.h"
 #include "models/executors/cuda_graph.h"
+#include "models/executors/op_by_op.h"
 #include "models/layer.h"
 #include "models/linear.h"
 #include "models/neutral_tensors.h"
@@ -22,7 +23,6 @@
 #include "models/weight_arena.h"
 #include "ops/gather_rows.h"
 #include "ops/quantized_weight.h"
-#include "ops/rms_norm.h"
 
 namespace precis {
 namespace {
@@ -56,14 +56,14 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
                "decoder: visible_cache_len do not name each of the ",
                input.embeddings.size(0),
                " rows");
-  const at::Tensor& wanted = input.output_indices;
-  PRECIS_CHECK(!wanted.defined() || (wanted.scalar_type() == at::kLong && wanted.dim() == 1),
+  const at::Tensor& outputs = input.output_indices;
+  PRECIS_CHECK(!outputs.defined() || (outputs.scalar_type() == at::kLong && outputs.dim() == 1),
                kInvalidArgument,
                "decoder: output_indices are no list of rows");
   // Of those on a GPU, asking would wait for it.
-  PRECIS_CHECK(!wanted.defined() || !wanted.is_cpu() || wanted.numel() == 0 ||
-                   (wanted.min().item<int64_t>() >= 0 &&
-                    wanted.max().item<int64_t>() < input.embeddings.size(0)),
+  PRECIS_CHECK(!outputs.defined() || !outputs.is_cpu() || outputs.numel() == 0 ||
+                   (outputs.min().item<int64_t>() >= 0 &&
+                    outputs.max().item<int64_t>() < input.embeddings.size(0)),
                kInvalidArgument,
                "decoder: output_indices are outside the ",
                input.embeddings.size(0),
@@ -76,7 +76,8 @@ class Transformer final : public Decoder {
               const Weights& weights,
               c10::TensorOptions options,
               int64_t bits)
-      : config_(config), options_(options), fingerprint_(weights.source().fingerprint()) {
+      : options_(options), fingerprint_(weights.source().fingerprint()) {
+    stack_.config = config;
     models::WeightArena arena;
     const std::string& origin = weights.source().origin();
     const auto stored = [&](const models::Linear& linear) {
@@ -98,33 +99,32 @@ class Transformer final : public Decoder {
                            arena);
     };
     const Weights model = weights.scope("model");
-    config_.tied_head = has_tied_head(config, weights);
-    embedding_ = table(embedding_name(config_.tied_head, weights));
+    stack_.config.tied_head = has_tied_head(config, weights);
+    embedding_ = table(embedding_name(stack_.config.tied_head, weights));
     for (int64_t i = 0; i < config.num_layers; ++i) {
       const Weights layer = model.scope(concat("layers.", i));
       models::DecoderLayer& loaded =
-          layers_.emplace_back(models::load_decoder_layer(layer, config, i));
-      for (models::Linear* linear : {&loaded.qkv, &loaded.output, &loaded.gate_up, &loaded.down})
-        *linear = stored(*linear);
+          stack_.layers.emplace_back(models::load_decoder_layer(layer, config, i));
+      for (models::Linear* linear : loaded.linears()) *linear = stored(*linear);
     }
-    final_norm_ = models::load_norm_weight(model, "norm", config.hidden_size, config);
-    head_ = config_.tied_head ? embedding_ : table(kHeadName);
-    if (config_.tied_head) weights.skip(kHeadName);
-    frequencies_ = ops::rotary_frequencies(config.rope, config.head_dim).to(options_.device());
+    stack_.final_norm = models::load_norm_weight(model, "norm", config.hidden_size, config);
+    head_ = stack_.config.tied_head ? embedding_ : table(kHeadName);
+    if (stack_.config.tied_head) weights.skip(kHeadName);
+    stack_.frequencies =
+        ops::rotary_frequencies(config.rope, config.head_dim).to(options_.device());
     if (config.local_rope) {
-      local_frequencies_ =
+      stack_.local_frequencies =
           ops::rotary_frequencies(*config.local_rope, config.head_dim).to(options_.device());
     }
     skip_neutral_tensors(weights);
     refuse_leftovers(weights);
-    step_model_ = models::step_model(layers_, final_norm_, config_);
-    if (options_.device().is_cuda()) {
-      paged_steps_.emplace(std::move(step_model_), frequencies_, local_frequencies_);
-      step_model_ = {};
-    }
+    if (options_.device().is_cuda())
+      cuda_graph_.emplace(stack_);
+    else
+      cpu_team_.emplace(stack_);
   }
 
-  const DecoderConfig& config() const override { return config_; }
+  const DecoderConfig& config() const override { return stack_.config; }
   c10::TensorOptions options() const override { return options_; }
   const std::string& fingerprint() const override { return fingerprint_; }
 
@@ -133,11 +133,11 @@ class Transformer final : public Decoder {
     const at::Tensor rows = embedding_.quantized.defined()
                                 ? ops::dequantize_rows(embedding_.quantized, tokens, dtype)
                                 : embedding_.weight.index_select(0, tokens);
-    return config_.embedding_scale == 1.0 ? rows : rows * config_.embedding_scale;
+    return stack_.config.embedding_scale == 1.0 ? rows : rows * stack_.config.embedding_scale;
   }
 
   at::Tensor embed_spliced(const at::Tensor& ids, const at::Tensor& rows) const override {
-    const bool as_stored = !embedding_.quantized.defined() && config_.embedding_scale == 1.0;
+    const bool as_stored = !embedding_.quantized.defined() && stack_.config.embedding_scale == 1.0;
     return as_stored ? ops::gather_rows(embedding_.weight, rows, ids)
                      : Decoder::embed_spliced(ids, rows);
   }
@@ -146,7 +146,7 @@ class Transformer final : public Decoder {
                      KvCache& cache,
                      const Adapter* adapter,
                      const LayerObserver* observer) const override {
-    check_input(input, config_.hidden_size);
+    check_input(input, stack_.config.hidden_size);
     PassThreads threads;
     const at::Tensor hidden = pass_over(input, cache, adapter, observer, threads);
     threads.adapt();
@@ -168,33 +168,12 @@ class Transformer final : public Decoder {
                        const Adapter* adapter,
                        const LayerObserver* observer,
                        PassThreads& threads) const {
-    at::Tensor adapted;
-    if (adapter != nullptr) {
-      models::check_adapter(*adapter, input, config_);
-      adapted = models::adapted_rows(input);
+    if (adapter != nullptr) models::check_adapter(*adapter, input, stack_.config);
+    if (adapter == nullptr && observer == nullptr && is_step(input, cache)) {
+      return outputs_of(cuda_graph_ ? cuda_graph_->run(input, cache) : cpu_team_->run(input, cache),
+                        input);
     }
-    const bool step = adapter == nullptr && observer == nullptr && is_step(input, cache);
-    if (step && paged_steps_)
-      return wanted_of(models::decode_step(*paged_steps_, input, cache), input);
-    const Tables tables = rotary_tables(input);
-    const std::optional<ops::PackedSequences> packed = packed_sequences(input, cache);
-    const models::DecoderPass pass{config_,
-                                   input,
-                                   cache,
-                                   tables.global,
-                                   tables.local,
-                                   adapter,
-                                   packed ? &*packed : nullptr,
-                                   adapted,
-                                   observer};
-    if (step) return wanted_of(models::decode_step(step_model_, pass), input);
-    at::Tensor x = input.embeddings;
-    for (const models::DecoderLayer& layer : layers_) {
-      const bool last = layer.index + 1 == std::ssize(layers_);
-      x = layer.forward(x, pass, last ? input.output_indices : at::Tensor());
-      threads.adapt();
-    }
-    return ops::rms_norm(x, final_norm_, config_.rms_norm_epsilon);
+    return models::run_op_by_op(stack_, input, cache, adapter, observer, threads);
   }
 
   // work(), whose complaints about numbers name where they come from.
@@ -216,46 +195,27 @@ class Transformer final : public Decoder {
     return result;
   }
 
-  static at::Tensor wanted_of(const at::Tensor& hidden, const DecoderInput& input) {
+  static at::Tensor outputs_of(const at::Tensor& hidden, const DecoderInput& input) {
     return input.output_indices.defined() ? hidden.index_select(0, input.output_indices) : hidden;
   }
 
-  struct Tables {
-    ops::RotaryTable global;
-    ops::RotaryTable local;
-  };
-
-  Tables rotary_tables(const DecoderInput& input) const {
-    const auto table = [&](const at::Tensor& frequencies, const RopeConfig& rope) {
-      return ops::rotary_table(frequencies, input.positions, rope.attention_factor);
-    };
-    const ops::RotaryTable global = table(frequencies_, config_.rope);
-    return {global, config_.local_rope ? table(local_frequencies_, *config_.local_rope) : global};
-  }
-
-  // Nothing where attention is not one call for all sequences.
-  static std::optional<ops::PackedSequences> packed_sequences(const DecoderInput& input,
-                                                              const KvCache& cache) {
-    const bool applies = !input.visible_cache_len.defined() &&
-                         ops::attention_is_packed(input.embeddings) && are_distinct(input);
-    if (!applies) return std::nullopt;
-    std::vector<int64_t> keys{0};
-    for (size_t i = 0; i < input.cache_sequences.size(); ++i)
-      keys.push_back(keys.back() + cache.length(input.cache_sequences[i]) +
-                     input.cu_seqlens[i + 1] - input.cu_seqlens[i]);
-    return ops::packed_sequences(input.cu_seqlens, keys, input.embeddings.device());
-  }
-
-  // Whether the pass is one row each of different sequences, as decode_step() wants it.
+  // Whether the pass is one token each of different sequences, which an executor can run in one.
   bool is_step(const DecoderInput& input, const KvCache& cache) const {
     if (c10::GradMode::is_enabled() || input.visible_cache_len.defined() ||
         input.embeddings.size(0) != std::ssize(input.cache_sequences))
       return false;
-    const bool applies =
-        paged_steps_ ? cache.layout() == KvLayout::kPaged && paged_steps_->apply(input.embeddings)
-                     : cache.layout() == KvLayout::kContiguous &&
-                           ops::decode_step_applies(step_model_, input.embeddings);
-    return applies && are_distinct(input);
+    if (cuda_graph_)
+      return cuda_graph_->applies(input.embeddings) && are_distinct(input) &&
+             !has_ragged(input, cache);
+    // Layers with a window refuse ragged memories.
+    return cpu_team_->applies(input.embeddings) && are_distinct(input) &&
+           (stack_.config.window == 0 || !has_ragged(input, cache));
+  }
+
+  static bool has_ragged(const DecoderInput& input, const KvCache& cache) {
+    return std::any_of(input.cache_sequences.begin(),
+                       input.cache_sequences.end(),
+                       [&](int64_t sequence) { return !cache.view(0, sequence).ragged.empty(); });
   }
 
   static bool are_distinct(const DecoderInput& input) {
@@ -265,34 +225,23 @@ class Transformer final : public Decoder {
 
   template <typename Measure>
   int64_t total(const Measure& measure) const {
-    int64_t sum = measure(embedding_) + measure(final_norm_);
-    if (!config_.tied_head) sum += measure(head_);
-    for (const models::DecoderLayer& layer : layers_) {
-      for (const at::Tensor& t : {layer.attention_norm,
-                                  layer.attention_out_norm,
-                                  layer.mlp_norm,
-                                  layer.mlp_out_norm,
-                                  layer.q_norm,
-                                  layer.k_norm}) {
-        if (t.defined()) sum += measure(t);
-      }
-      for (const models::Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
-        sum += measure(*linear);
+    int64_t sum = measure(embedding_) + measure(stack_.final_norm);
+    if (!stack_.config.tied_head) sum += measure(head_);
+    for (const models::DecoderLayer& layer : stack_.layers) {
+      for (const at::Tensor& norm : layer.norms())
+        if (norm.defined()) sum += measure(norm);
+      for (const models::Linear* linear : layer.linears()) sum += measure(*linear);
     }
     return sum;
   }
 
-  DecoderConfig config_;
   c10::TensorOptions options_;
   std::string fingerprint_;
-  models::Linear embedding_;  // [vocab, hidden], its rows looked up
+  models::Linear embedding_;  // [vocab, hidden], whose rows are looked up
   models::Linear head_;       // [vocab, hidden]
-  at::Tensor final_norm_;
-  at::Tensor frequencies_;
-  at::Tensor local_frequencies_;
-  std::vector<models::DecoderLayer> layers_;
-  ops::StepModel step_model_;                      // the same weights; empty on a GPU
-  std::optional<models::PagedSteps> paged_steps_;  // there
+  models::LayerStack stack_;
+  std::optional<models::CpuTeam> cpu_team_;      // on a CPU
+  std::optional<models::CudaGraph> cuda_graph_;  // on a GPU
 };
 
 }  // namespace

@@ -4,146 +4,316 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include <limits>
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
-#include "base/processor.h"
+#include "ops/block_table.h"
+#include "ops/kernel_arguments.h"
+#include "ops/kv_blocks.h"
 
 namespace precis::ops {
 namespace {
 
-// True where a query may look, [n, m]: rows up to its own, or those that it sees and its own, and
-// no further back than the window.
-at::Tensor allowed(
-    int64_t n, int64_t m, int64_t window, const at::Tensor& seen, c10::Device device) {
-  const auto index = at::TensorOptions(at::kLong).device(device);
-  const at::Tensor own = at::arange(m - n, m, index).unsqueeze(1);
-  const at::Tensor key = at::arange(m, index).unsqueeze(0);
-  if (!seen.defined()) {
-    const at::Tensor mask = key <= own;
-    return window > 0 ? mask.logical_and(key > own - window) : mask;
-  }
-  const at::Tensor place = seen.unsqueeze(1);  // as if the query's key stood there
-  at::Tensor mask = key < place;
-  if (window > 0) mask = mask.logical_and(key > place - window);
-  return mask.logical_or(key == own);
-}
+// One sequence's share of the input.
+struct Entry {
+  at::Tensor q;  // [n, heads, head_dim]
+  at::Tensor k;  // [n, kv_heads, head_dim]
+  at::Tensor v;
+  const KvView& view;
 
-// [batch, kv_heads, m, d] -> [batch, heads, m, d], each head repeated for the queries that share
-// it.
-at::Tensor repeat_heads(const at::Tensor& x, int64_t heads) {
-  const int64_t group = heads / x.size(1);
-  if (group == 1) return x;
-  return x.unsqueeze(2)
-      .expand({x.size(0), x.size(1), group, x.size(2), x.size(3)})
-      .reshape({x.size(0), heads, x.size(2), x.size(3)});
-}
+  int64_t num_tokens() const { return q.size(0); }
+  bool is_fresh() const { return view.length == num_tokens() && view.ragged.empty(); }
+};
 
-void check_shapes(const at::Tensor& q,
-                  const at::Tensor& k,
-                  const at::Tensor& v,
-                  const at::Tensor& seen) {
-  PRECIS_CHECK(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes(),
+at::Tensor heads_first(const at::Tensor& x) { return x.transpose(0, 1); }
+
+void check_view(const KvView& view, const AttentionInput& input) {
+  PRECIS_CHECK(view.keys.defined() || !view.blocks.empty(),
                kInvalidArgument,
-               "attention: expected q, k, v of 4 dimensions, got [",
-               q.sizes(),
-               "], [",
-               k.sizes(),
-               "], [",
-               v.sizes(),
-               "]");
-  PRECIS_CHECK(q.size(1) % k.size(1) == 0,
-               kInvalidArgument,
-               "attention: ",
-               q.size(1),
-               " query heads are no multiple of ",
-               k.size(1),
-               " key heads");
-  PRECIS_CHECK(q.size(0) == k.size(0) && q.size(3) == k.size(3) && q.size(2) <= k.size(2),
-               kInvalidArgument,
-               "attention: queries [",
-               q.sizes(),
-               "] do not fit keys [",
-               k.sizes(),
-               "]");
-  PRECIS_CHECK(!seen.defined() || (seen.scalar_type() == at::kLong && seen.dim() == 1 &&
-                                   seen.size(0) == q.size(2)),
-               kInvalidArgument,
-               "attention: `seen` does not name each of the ",
-               q.size(2),
-               " queries");
-  const auto dtype = q.scalar_type();
-  PRECIS_CHECK(k.scalar_type() == dtype && v.scalar_type() == dtype,
+               "attention: a sequence holds none of its ",
+               view.length,
+               " tokens");
+  const at::Tensor& held = view.keys.defined() ? view.keys : view.blocks.front();
+  PRECIS_CHECK(held.scalar_type() == input.q.scalar_type() && held.device() == input.q.device(),
                kInvalidArgument,
                "attention: queries are ",
-               at::toString(dtype),
+               at::toString(input.q.scalar_type()),
+               " on ",
+               input.q.device().str(),
+               ", cached keys ",
+               at::toString(held.scalar_type()),
+               " on ",
+               held.device().str(),
+               "; expected one dtype and device");
+  const bool fits =
+      view.keys.defined()
+          ? view.keys.dim() == 3 && view.keys.sizes() == view.values.sizes() &&
+                view.keys.size(0) == input.k.size(1) && view.keys.size(1) == view.length &&
+                view.keys.size(2) == input.k.size(2)
+          : held.dim() == 5 && held.size(2) == input.k.size(1) && held.size(4) == input.k.size(2) &&
+                view.layer < held.size(0) && std::ssize(view.blocks) >= blocks_for(view.length);
+  PRECIS_CHECK(fits,
+               kInvalidArgument,
+               "attention: ",
+               view.length,
+               " cached tokens ",
+               held.sizes(),
+               " do not fit keys ",
+               input.k.sizes());
+}
+
+void check(const AttentionInput& input, const AttentionOptions& options) {
+  const at::Tensor &q = input.q, &k = input.k, &visible = input.visible_cache_len;
+  const int64_t sequences = std::ssize(input.views);
+  bool fits = q.dim() == 3 && k.dim() == 3 && k.sizes() == input.v.sizes() && k.size(1) > 0 &&
+              q.size(0) == k.size(0) && q.size(2) == k.size(2) && q.size(1) % k.size(1) == 0 &&
+              q.scalar_type() == k.scalar_type() && q.scalar_type() == input.v.scalar_type() &&
+              sequences > 0 && std::ssize(input.cu_seqlens) == sequences + 1 &&
+              input.cu_seqlens.front() == 0 && input.cu_seqlens.back() == q.size(0) &&
+              (!visible.defined() || visible.numel() == q.size(0));
+  for (int64_t i = 0; fits && i < sequences; ++i) {
+    const int64_t own = input.cu_seqlens[i + 1] - input.cu_seqlens[i];
+    fits = own >= 1 && own <= input.views[i].length;
+  }
+  PRECIS_CHECK(fits,
+               kInvalidArgument,
+               "attention: queries ",
+               q.sizes(),
                ", keys ",
-               at::toString(k.scalar_type()),
-               ", values ",
-               at::toString(v.scalar_type()),
-               "; expected one dtype");
+               k.sizes(),
+               " and values ",
+               input.v.sizes(),
+               " of one dtype are not the tokens of ",
+               sequences,
+               " sequences");
+  for (const KvView& view : input.views) {
+    check_view(view, input);
+    PRECIS_CHECK(view.ragged.empty() || (options.window == 0 && !visible.defined()),
+                 kUnsupported,
+                 "attention: a memory whose heads keep different numbers of tokens cannot be read "
+                 "with a sliding window or a limited view of the cache");
+  }
 }
 
-constexpr int64_t kShort =
-    192;  // queries; a backward pass of as many takes as long in either dtype
-
-// bfloat16 on a processor that has no products of its own for it, and short sequences on their way
-// back: libtorch sets up a product of bfloat16 anew for every 32 queries of every head, which takes
-// longer than float32 does (112 queries, 9 heads: 2 times).
-bool is_faster_in_float32(const at::Tensor& q, const at::Tensor& k) {
-  if (!q.is_cpu() || q.scalar_type() != at::kBFloat16) return false;
-  const bool way_back = c10::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad());
-  return !processor_has_bfloat16() || (way_back && q.size(2) <= kShort);
+std::vector<Entry> entries_of(const AttentionInput& input) {
+  std::vector<int64_t> lengths;
+  for (size_t i = 0; i + 1 < input.cu_seqlens.size(); ++i)
+    lengths.push_back(input.cu_seqlens[i + 1] - input.cu_seqlens[i]);
+  // One split each, so that its backward is one concatenation.
+  const auto q = input.q.split_with_sizes(lengths, 0);
+  const auto k = input.k.split_with_sizes(lengths, 0);
+  const auto v = input.v.split_with_sizes(lengths, 0);
+  std::vector<Entry> entries;
+  for (size_t i = 0; i < q.size(); ++i) entries.push_back({q[i], k[i], v[i], input.views[i]});
+  return entries;
 }
 
-at::Tensor prefill(const at::Tensor& q,
-                   const at::Tensor& k,
-                   const at::Tensor& v,
-                   const AttentionOptions& options,
-                   const at::Tensor& seen) {
-  const int64_t n = q.size(2), m = k.size(2);
-  const bool windowed = options.window > 0 && options.window < m;
-  const bool plain_causal = n == m && !windowed && !seen.defined();
-  std::optional<at::Tensor> mask;
-  if (!plain_causal) mask = allowed(n, m, windowed ? options.window : 0, seen, q.device());
-  // The processor's kernel reads a shared head for each query head; of a GPU's not all do.
-  const bool shares_heads = q.is_cpu() && q.size(1) != k.size(1);
-  const auto heads = [&](const at::Tensor& x) {
-    return shares_heads ? x : repeat_heads(x, q.size(1));
+// Keys and values of all of an entry's tokens but ragged memories', [kv_heads, length, head_dim].
+std::pair<at::Tensor, at::Tensor> keys_and_values(const Entry& entry) {
+  const KvView& view = entry.view;
+  if (view.length == entry.num_tokens()) return {heads_first(entry.k), heads_first(entry.v)};
+  if (view.keys.defined()) return {view.keys, view.values};
+  return read_from_blocks(view.blocks, view.layer, 0, view.length);
+}
+
+// attend: an attention of four dimensions. Heads one after the other, each behind its own tokens of
+// the ragged memories.
+template <typename Attend>
+at::Tensor attend_ragged(const Entry& entry,
+                         const AttentionOptions& options,
+                         const Attend& attend) {
+  const auto [keys, values] = keys_and_values(entry);
+  const int64_t kv_heads = keys.size(0);
+  std::vector<at::Tensor> heads;
+  const auto queries = heads_first(entry.q).chunk(kv_heads, 0);
+  for (int64_t head = 0; head < kv_heads; ++head) {
+    std::vector<at::Tensor> k, v;
+    for (const auto& memory : entry.view.ragged) {
+      const int64_t* start = memory->starts.data() + entry.view.layer * kv_heads + head;
+      k.push_back(memory->keys.narrow(0, start[0], start[1] - start[0]));
+      v.push_back(memory->values.narrow(0, start[0], start[1] - start[0]));
+    }
+    k.push_back(keys[head]);
+    v.push_back(values[head]);
+    const auto one_head = [](const std::vector<at::Tensor>& x) {
+      return at::cat(x, 0).unsqueeze(0).unsqueeze(0);
+    };
+    heads.push_back(
+        attend(queries[head].unsqueeze(0), one_head(k), one_head(v), options, at::Tensor())
+            .squeeze(0));
+  }
+  return at::cat(heads, 0).transpose(0, 1);
+}
+
+// Entries whose keys are of equal lengths, by index; visible: [n] or undefined.
+template <typename Attend>
+void attend_group(const std::vector<Entry>& entries,
+                  const std::vector<size_t>& group,
+                  const at::Tensor& visible,
+                  const AttentionOptions& options,
+                  const Attend& attend,
+                  std::vector<at::Tensor>& outputs) {
+  std::vector<at::Tensor> q, k, v;
+  for (const size_t i : group) {
+    const auto [keys, values] = keys_and_values(entries[i]);
+    q.push_back(heads_first(entries[i].q));
+    k.push_back(keys);
+    v.push_back(values);
+  }
+  const auto batch = [](const std::vector<at::Tensor>& each) {
+    return each.size() == 1 ? each[0].unsqueeze(0) : at::stack(each, 0);
   };
-  return at::scaled_dot_product_attention(
-      q, heads(k), heads(v), mask, 0.0, plain_causal, options.scale, shares_heads);
+  // One unbinding, so that its backward is one stack.
+  const auto own = attend(batch(q), batch(k), batch(v), options, visible).transpose(1, 2).unbind(0);
+  for (size_t i = 0; i < group.size(); ++i) outputs[group[i]] = own[i];
+}
+
+// Sequences that go through attention together, by index: equally many queries over equally many
+// keys, where stacking them copies no keys that a cache holds.
+std::vector<std::vector<size_t>> groups_of(const std::vector<Entry>& entries, bool apart) {
+  std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> groups;
+  std::vector<std::vector<size_t>> all;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Entry& entry = entries[i];
+    if (apart || (!entry.is_fresh() && !c10::GradMode::is_enabled()))
+      all.push_back({i});
+    else
+      groups[{entry.num_tokens(), entry.view.length}].push_back(i);
+  }
+  for (auto& [lengths, group] : groups) all.push_back(std::move(group));
+  return all;
+}
+
+template <typename Attend>
+at::Tensor attend_groups(const AttentionInput& input,
+                         const AttentionOptions& options,
+                         const Attend& attend) {
+  const std::vector<Entry> entries = entries_of(input);
+  const at::Tensor& visible = input.visible_cache_len;
+  const bool ragged = std::any_of(entries.begin(), entries.end(), [](const Entry& entry) {
+    return !entry.view.ragged.empty();
+  });
+  std::vector<at::Tensor> outputs(entries.size());
+  for (const auto& group : groups_of(entries, ragged || visible.defined())) {
+    const size_t first = group.front();
+    if (!entries[first].view.ragged.empty()) {
+      outputs[first] = attend_ragged(entries[first], options, attend);
+      continue;
+    }
+    const at::Tensor own =
+        visible.defined() ? visible.narrow(0, input.cu_seqlens[first], entries[first].num_tokens())
+                          : at::Tensor();
+    attend_group(entries, group, own, options, attend, outputs);
+  }
+  return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
+}
+
+// The common number of tokens where no sequence has more than this pass's, and all as many; else 0.
+int64_t uniform_length(const AttentionInput& input) {
+  const int64_t length = input.cu_seqlens[1];
+  for (size_t i = 0; i < input.views.size(); ++i) {
+    const KvView& view = input.views[i];
+    if (input.cu_seqlens[i + 1] - input.cu_seqlens[i] != length || view.length != length ||
+        !view.ragged.empty())
+      return 0;
+  }
+  return length;
+}
+
+// All sequences in one call. REQUIRES: uniform_length.
+at::Tensor attend_uniform(const AttentionInput& input,
+                          int64_t length,
+                          const AttentionOptions& options) {
+  const auto batch = [&](const at::Tensor& x) {
+    return x.unflatten(0, {-1, length}).transpose(1, 2);
+  };
+  return dense_attention(batch(input.q), batch(input.k), batch(input.v), options)
+      .transpose(1, 2)
+      .flatten(0, 1);
+}
+
+bool packed_applies(const AttentionInput& input) {
+  return input.packed != nullptr && !input.visible_cache_len.defined() &&
+         std::all_of(input.views.begin(), input.views.end(), [](const KvView& view) {
+           return view.ragged.empty();
+         });
+}
+
+at::Tensor attend_packed(const AttentionInput& input, const AttentionOptions& options) {
+  if (input.packed->keys == input.packed->queries)
+    return packed_attention(input.q, input.k, input.v, *input.packed, options);
+  std::vector<at::Tensor> keys, values;
+  for (const Entry& entry : entries_of(input)) {
+    const auto [k, v] = keys_and_values(entry);
+    keys.push_back(k.transpose(0, 1));
+    values.push_back(v.transpose(0, 1));
+  }
+  return packed_attention(input.q, at::cat(keys, 0), at::cat(values, 0), *input.packed, options);
+}
+
+// Queries of a sequence up to which reading its blocks for each of them is faster than copying
+// them together.
+constexpr int64_t kFewQueries = 4;
+
+bool block_kernel_applies(const AttentionInput& input) {
+  if (!kernel_applies(input.q, {input.k, input.v}) || input.visible_cache_len.defined())
+    return false;
+  for (size_t i = 0; i < input.views.size(); ++i) {
+    if (input.views[i].keys.defined() ||
+        input.cu_seqlens[i + 1] - input.cu_seqlens[i] > kFewQueries)
+      return false;
+  }
+  return true;
+}
+
+at::Tensor attend_blocks(const AttentionInput& input, const AttentionOptions& options) {
+  const BlockTable table = block_table(input.views, input.cu_seqlens, options.window);
+  const int64_t queries = input.q.size(0), heads = input.q.size(1), width = input.q.size(2);
+  const int64_t kv_heads = input.k.size(1);
+  const at::Tensor q = input.q.to(at::kFloat).contiguous();
+  const at::Tensor out = at::empty(q.sizes(), q.options());
+  const at::Tensor states = at::empty({queries * heads * table.parts * (width + 2)}, q.options());
+  const kernels::BlockAttentionArguments arguments{q.const_data_ptr<float>(),
+                                                   table.blocks.data(),
+                                                   table.readers.data(),
+                                                   table.num_parts.data(),
+                                                   out.mutable_data_ptr<float>(),
+                                                   states.mutable_data_ptr<float>(),
+                                                   input.views.front().layer,
+                                                   heads,
+                                                   kv_heads,
+                                                   width,
+                                                   table.parts,
+                                                   static_cast<float>(options.scale)};
+  for_row_ranges(std::ssize(table.blocks) * kv_heads,
+                 heads / kv_heads * kBlockSize * width,
+                 [&](int64_t first, int64_t last) {
+                   kernels::cpu().block_attention(element_of(input.q), arguments, first, last);
+                 });
+  for_row_ranges(queries * heads, table.parts * width, [&](int64_t first, int64_t last) {
+    kernels::cpu().merge_block_attention(arguments, first, last);
+  });
+  return out.to(input.q.scalar_type());
 }
 
 }  // namespace
 
-at::Tensor reference::attention(const at::Tensor& q,
-                                const at::Tensor& k,
-                                const at::Tensor& v,
-                                const AttentionOptions& options,
-                                const at::Tensor& seen) {
-  const at::Tensor keys = repeat_heads(k, q.size(1));
-  const at::Tensor mask = allowed(q.size(2), k.size(2), options.window, seen, q.device());
-  // In bfloat16 scores as large as those that IC-Former begins with (over 100) would become whole
-  // numbers before they are scaled.
-  const auto wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor scores =
-      (at::matmul(q.to(wide), keys.to(wide).transpose(-2, -1)) * options.scale)
-          .masked_fill(mask.logical_not(), -std::numeric_limits<float>::infinity());
-  return at::matmul(scores.softmax(-1).to(q.scalar_type()), repeat_heads(v, q.size(1)));
+at::Tensor reference::attention(const AttentionInput& input, const AttentionOptions& options) {
+  check(input, options);
+  return attend_groups(input, options, reference::dense_attention);
 }
 
-at::Tensor attention(const at::Tensor& q,
-                     const at::Tensor& k,
-                     const at::Tensor& v,
-                     const AttentionOptions& options,
-                     const at::Tensor& seen) {
-  check_shapes(q, k, v, seen);
-  if (is_faster_in_float32(q, k)) {
-    return prefill(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), options, seen)
-        .to(q.scalar_type());
-  }
-  return prefill(q, k, v, options, seen);
+at::Tensor attention(const AttentionInput& input, const AttentionOptions& options) {
+  check(input, options);
+  if (packed_applies(input)) return attend_packed(input, options);
+  if (block_kernel_applies(input)) return attend_blocks(input, options);
+  const bool limited = input.visible_cache_len.defined();
+  const int64_t length = limited || input.views.size() == 1 ? 0 : uniform_length(input);
+  if (length > 0) return attend_uniform(input, length, options);
+  return attend_groups(input, options, dense_attention);
 }
 
 }  // namespace precis::ops

@@ -4,33 +4,38 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
+
+#include "ops/dense_attention.h"
+#include "ops/packed_attention.h"
+#include "precis/extend/kv_cache.h"
 
 namespace precis::ops {
 
-struct AttentionOptions {
-  double scale = 1.0;
-  int64_t window = 0;  // keys that a query sees, itself included; 0: all up to itself
+// The tokens of a pass over one layer, of one or more sequences, packed without padding.
+struct AttentionInput {
+  at::Tensor q;  // [num_tokens, heads, head_dim], rotated
+  at::Tensor k;  // [num_tokens, kv_heads, head_dim], rotated
+  at::Tensor v;
+  std::span<const int64_t> cu_seqlens;  // [num_sequences + 1]
+  // [num_sequences] what each sequence holds, this pass's tokens at its end.
+  std::span<const KvView> views;
+  const PackedSequences* packed = nullptr;  // on a GPU: the same lengths, in its memory
+  // [num_tokens] int64, or undefined: as of DecoderInput.
+  at::Tensor visible_cache_len = {};
 };
 
-// Causal grouped-query attention of one or more sequences of equal lengths. The queries are the
-// last n of the m rows. q: [batch, heads, n, head_dim]; k, v: [batch, kv_heads, m, head_dim], m >=
-// n, heads a multiple of kv_heads.
-// `seen`, if defined, [n] int64: instead of all keys up to its own, query i sees the first seen[i]
-// of the m - n keys before the queries' own, and its own alone, as if that stood behind them.
-// REQUIRES: seen from 0 to m - n.
-// -> [batch, heads, n, head_dim]
-at::Tensor attention(const at::Tensor& q,
-                     const at::Tensor& k,
-                     const at::Tensor& v,
-                     const AttentionOptions& options,
-                     const at::Tensor& seen = {});
+// Causal grouped-query attention of each token over its sequence: all of its ragged memories, and
+// its tokens up to the query itself, or as visible_cache_len says. Picks among the kernels for one
+// call over packed sequences (GPU), for few queries over blocks (CPU, also of different sequences
+// that share blocks, which are then read once) and libtorch's. A token's result does not depend on
+// the sequences beside it; by the kernel for few queries not even in the last bit.
+// -> [num_tokens, heads, head_dim]. Throws kInvalidArgument for shapes and dtypes that do not fit
+// each other, kUnsupported for a window over ragged memories.
+at::Tensor attention(const AttentionInput& input, const AttentionOptions& options);
 
 namespace reference {
-at::Tensor attention(const at::Tensor& q,
-                     const at::Tensor& k,
-                     const at::Tensor& v,
-                     const AttentionOptions& options,
-                     const at::Tensor& seen = {});
+at::Tensor attention(const AttentionInput& input, const AttentionOptions& options);
 }
 
 }  // namespace precis::ops

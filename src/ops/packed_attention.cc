@@ -155,7 +155,7 @@ at::Tensor reference::packed_attention(const at::Tensor& q,
                                        const at::Tensor& v,
                                        const PackedSequences& sequences,
                                        const AttentionOptions& options) {
-  return one_after_the_other(q, k, v, sequences, options, reference::attention);
+  return one_after_the_other(q, k, v, sequences, options, reference::dense_attention);
 }
 
 at::Tensor packed_attention(const at::Tensor& q,
@@ -170,7 +170,7 @@ at::Tensor packed_attention(const at::Tensor& q,
     if (q.scalar_type() == at::kFloat && q.size(2) % 4 == 0)
       return by_efficient_attention(q, k, v, sequences, options);
   }
-  return one_after_the_other(q, k, v, sequences, options, ops::attention);
+  return one_after_the_other(q, k, v, sequences, options, ops::dense_attention);
 }
 
 }  // namespace precis::ops

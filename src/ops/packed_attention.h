@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/attention.h"
+#include "ops/dense_attention.h"
 
 namespace precis::ops {
 
@@ -26,8 +26,8 @@ PackedSequences packed_sequences(std::vector<int64_t> queries,
 // Whether packed_attention() is one call for all sequences: on a GPU, gradients off.
 bool attention_is_packed(const at::Tensor& q);
 
-// attention() of each sequence over its own rows. q: [n, heads, head_dim]; k, v: [m, kv_heads,
-// head_dim]. -> [n, heads, head_dim]
+// dense_attention() of each sequence over its own rows. q: [n, heads, head_dim]; k, v: [m,
+// kv_heads, head_dim]. -> [n, heads, head_dim]
 at::Tensor packed_attention(const at::Tensor& q,
                             const at::Tensor& k,
                             const at::Tensor& v,

@@ -16,9 +16,9 @@
 #include "ops/gated_activation.h"
 #include "ops/gather_rows.h"
 #include "ops/kernel_arguments.h"
+#include "ops/kv_blocks.h"
 #include "ops/linear.h"
 #include "ops/packed_attention.h"
-#include "ops/pages.h"
 #include "ops/quantized_linear.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
@@ -157,29 +157,29 @@ void elementwise(Table& all) {
 void pages(Table& all) {
   constexpr int64_t kHeld = 4096;
   std::vector<at::Tensor> pages;
-  for (int64_t i = 0; i < ops::pages_for(kHeld); ++i)
-    pages.push_back(at::randn({1, 2, kHeads, ops::kRowsPerPage, kWidth}, kBFloat16));
-  const auto [keys, values] = ops::reference::read_from_pages(pages, 0, 0, kHeld);
+  for (int64_t i = 0; i < ops::blocks_for(kHeld); ++i)
+    pages.push_back(at::randn({1, 2, kHeads, ops::kBlockSize, kWidth}, kBFloat16));
+  const auto [keys, values] = ops::reference::read_from_blocks(pages, 0, 0, kHeld);
   const double bytes = 2 * (bytes_of(keys) + bytes_of(values));
   all.moves(
       "read_pages 4096x32x128",
       bytes,
-      [&] { ops::read_from_pages(pages, 0, 0, kHeld); },
-      [&] { ops::reference::read_from_pages(pages, 0, 0, kHeld); });
+      [&] { ops::read_from_blocks(pages, 0, 0, kHeld); },
+      [&] { ops::reference::read_from_blocks(pages, 0, 0, kHeld); });
   all.moves(
       "write_pages 4096x32x128",
       bytes,
-      [&] { ops::write_to_pages(pages, 0, 0, keys, values); },
-      [&] { ops::reference::write_to_pages(pages, 0, 0, keys, values); });
+      [&] { ops::write_to_blocks(pages, 0, 0, keys, values); },
+      [&] { ops::reference::write_to_blocks(pages, 0, 0, keys, values); });
 }
 
 // Decoding: one row of each sequence over `held` rows before it.
 void paged_attention(Table& all, int64_t sequences, int64_t held, int64_t kv_heads) {
-  const int64_t of_sequence = ops::pages_for(held + 1);
+  const int64_t of_sequence = ops::blocks_for(held + 1);
   std::vector<at::Tensor> pages;
   std::vector<int64_t> addresses;
   for (int64_t i = 0; i < sequences * of_sequence; ++i) {
-    pages.push_back(at::randn({1, 2, kv_heads, ops::kRowsPerPage, kWidth}, kBFloat16));
+    pages.push_back(at::randn({1, 2, kv_heads, ops::kBlockSize, kWidth}, kBFloat16));
     addresses.push_back(reinterpret_cast<int64_t>(pages.back().data_ptr()));
   }
   const at::Tensor tables = at::tensor(addresses, at::kLong).to(at::kCUDA);
@@ -261,7 +261,7 @@ void prefill(Table& all, int64_t queries, int64_t keys, int64_t sequences) {
         ops::packed_attention(q, k, k, packed, {0.088, 0});
       },
       [&] {
-        ops::attention(batch(q), batch(k), batch(k), {0.088, 0});
+        ops::dense_attention(batch(q), batch(k), batch(k), {0.088, 0});
       });
 }
 

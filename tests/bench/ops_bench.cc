@@ -15,13 +15,13 @@
 #include <vector>
 
 #include "ops/attention.h"
-#include "ops/decode_attention.h"
 #include "ops/gated_activation.h"
 #include "ops/linear.h"
 #include "ops/quantized_linear.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
 #include "ops/sample.h"
+#include "support/held_tokens.h"
 
 namespace precis {
 namespace {
@@ -129,11 +129,11 @@ void attention(Comparison& all, at::ScalarType dtype) {
   for (const int64_t keys : {128, 2048}) {
     const at::Tensor k = at::randn({1, kKvHeads, keys, kHeadDim}).to(dtype), v = k.clone();
     const at::Tensor q = at::randn({1, kHeads, 1, kHeadDim}).to(dtype);
-    const at::Tensor row = q.squeeze(2);
-    const std::vector<ops::CachedKeysValues> cached{{k[0], v[0]}};
+    const HeldTokens held = in_blocks(k[0], v[0]);
+    const at::Tensor token = q.squeeze(2);
     all.add(
         named(("attention of a token to " + std::to_string(keys)).c_str(), 1, dtype),
-        [&] { ops::decode_attention(row, cached, options); },
+        [&] { attend_to({held}, token, {1}, options, ops::attention); },
         [&] { at::scaled_dot_product_attention(q, k, v, {}, 0.0, false, 0.125, true); });
   }
   const int64_t rows = 512;
@@ -141,7 +141,7 @@ void attention(Comparison& all, at::ScalarType dtype) {
   const at::Tensor k = at::randn({1, kKvHeads, rows, kHeadDim}).to(dtype), v = k.clone();
   all.add(
       named("causal attention", rows, dtype),
-      [&] { ops::attention(q, k, v, options); },
+      [&] { ops::dense_attention(q, k, v, options); },
       [&] { at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, 0.125, true); });
 }
 

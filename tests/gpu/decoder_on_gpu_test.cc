@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "models/load_decoder.h"
-#include "ops/pages.h"
+#include "ops/kv_blocks.h"
 #include "precis/extend/decoder.h"
 #include "support/expect_error.h"
 
@@ -124,7 +124,7 @@ TEST_P(DecoderOnGpu, AnswersAsOnTheCpu) {
 // The later ones read what the pages hold, of more rows than are copied at once too.
 TEST_P(DecoderOnGpu, ReadsPromptsInPartsAsOnTheCpu) {
   for (const std::vector<int64_t>& lengths :
-       {std::vector<int64_t>{3}, {90, 64, 7}, {66 * ops::kRowsPerPage, 3}})
+       {std::vector<int64_t>{3}, {90, 64, 7}, {66 * ops::kBlockSize, 3}})
     expect_near(answer(*there_, lengths, 2, /*passes=*/3), answer(*here_, lengths, 2));
 }
 

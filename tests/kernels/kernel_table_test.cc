@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "ops/decode_attention.h"
-#include "ops/pages.h"
+#include "ops/dense_attention.h"
+#include "ops/kv_blocks.h"
 #include "ops/rms_norm.h"
 #include "ops/rotary.h"
 #include "ops/sample.h"
@@ -65,8 +65,12 @@ class KernelTable : public testing::Test {
 
   // The same numbers as rows that lie together, and in pages among those of other layers; what
   // no row holds is no number.
+  struct Rows {
+    at::Tensor keys;    // [kv_heads, n, head_dim]
+    at::Tensor values;  // same shape
+  };
   struct Cached {
-    ops::CachedKeysValues rows;
+    Rows rows;
     std::vector<at::Tensor> pages;
   };
   static constexpr int64_t kLayers = 3, kLayer = 1;
@@ -142,11 +146,15 @@ class KernelTable : public testing::Test {
                                const std::vector<Cached>& own,
                                const ops::AttentionOptions& options,
                                int64_t spare = 0) {
-    std::vector<ops::CachedKeysValues> exact;
-    for (const Cached& cached : own)
-      exact.push_back({cached.rows.keys.to(at::kDouble), cached.rows.values.to(at::kDouble)});
-    expect_near(attended(q, own, options, spare),
-                ops::reference::decode_attention(q.to(at::kDouble), exact, options));
+    std::vector<at::Tensor> expected;
+    for (size_t i = 0; i < own.size(); ++i) {
+      const auto wide = [](const at::Tensor& x) { return x.to(at::kDouble).unsqueeze(0); };
+      expected.push_back(
+          ops::reference::dense_attention(
+              wide(q[i].unsqueeze(1)), wide(own[i].rows.keys), wide(own[i].rows.values), options)
+              .view({q.size(1), q.size(2)}));
+    }
+    expect_near(attended(q, own, options, spare), at::stack(expected));
   }
 
   // Rows of queries, keys and values, each the next of a sequence that holds so many.
@@ -256,7 +264,7 @@ class KernelTable : public testing::Test {
     const at::Tensor keys = keys_in_rows(random({count, kv_heads, width}));
     const at::Tensor values = values_in_rows(random({count, 3 * kv_heads, width}));
     std::vector<at::Tensor> pages, expected;
-    for (int64_t page = 0; page < ops::pages_for(first + count); ++page) {
+    for (int64_t page = 0; page < ops::blocks_for(first + count); ++page) {
       pages.push_back(random({kLayers, 2, kv_heads, kRowsPerPage, width}));
       expected.push_back(pages.back().clone());
     }
@@ -266,13 +274,13 @@ class KernelTable : public testing::Test {
         copied<WritePagesArguments>(pages, first, keys, values, address),
         count,
         kernel_machine().stream);
-    ops::reference::write_to_pages(expected, kLayer, first, keys, values);
+    ops::reference::write_to_blocks(expected, kLayer, first, keys, values);
     for (size_t i = 0; i < pages.size(); ++i) EXPECT_TRUE(pages[i].equal(expected[i])) << i;
   }
 
   static void expect_read(int64_t kv_heads, int64_t first, int64_t count, int64_t width) {
     std::vector<at::Tensor> pages;
-    for (int64_t page = 0; page < ops::pages_for(first + count); ++page)
+    for (int64_t page = 0; page < ops::blocks_for(first + count); ++page)
       pages.push_back(random({kLayers, 2, kv_heads, kRowsPerPage, width}));
     const at::Tensor wide = random({count, 3 * kv_heads, width}), beside = wide.clone();
     const at::Tensor keys = keys_in_rows(empty({count, kv_heads, width}));
@@ -284,7 +292,7 @@ class KernelTable : public testing::Test {
         count,
         kernel_machine().stream);
     const auto [expected_keys, expected_values] =
-        ops::reference::read_from_pages(pages, kLayer, first, count);
+        ops::reference::read_from_blocks(pages, kLayer, first, count);
     EXPECT_TRUE(keys.equal(expected_keys));
     values_in_rows(beside).copy_(expected_values);
     EXPECT_TRUE(wide.equal(beside));

@@ -42,29 +42,30 @@ std::vector<Case> cases() {
 
 class PagedStepOnCpu : public testing::TestWithParam<Case> {
  protected:
-  // As PagedSteps has it on a GPU: biases of the weights' dtype.
-  static ops::StepModel load(const DecoderConfig& config, const Weights& weights, int64_t bits) {
-    std::vector<models::DecoderLayer> layers;
+  static models::LayerStack load(const DecoderConfig& config,
+                                 const Weights& weights,
+                                 int64_t bits) {
+    models::LayerStack stack;
+    stack.config = config;
     const Weights model = weights.scope("model");
     for (int64_t i = 0; i < config.num_layers; ++i) {
-      models::DecoderLayer& layer = layers.emplace_back(
+      models::DecoderLayer& layer = stack.layers.emplace_back(
           models::load_decoder_layer(model.scope("layers." + std::to_string(i)), config, i));
-      for (models::Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
+      for (models::Linear* linear : layer.linears()) {
         if (bits > 0) *linear = models::quantized(*linear, bits);
-    }
-    ops::StepModel step = models::step_model(
-        layers, models::load_norm_weight(model, "norm", config.hidden_size, config), config);
-    for (ops::StepLayer& layer : step.layers) {
-      for (ops::StepLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
         if (linear->bias.defined()) linear->bias = linear->bias.to(GetParam().dtype);
+      }
     }
-    return step;
+    stack.final_norm = models::load_norm_weight(model, "norm", config.hidden_size, config);
+    stack.frequencies = ops::rotary_frequencies(config.rope, config.head_dim);
+    if (config.local_rope)
+      stack.local_frequencies = ops::rotary_frequencies(*config.local_rope, config.head_dim);
+    return stack;
   }
 
   // Sequence i holds lengths[i] rows.
   KvCache read(const std::vector<int64_t>& lengths) const {
-    KvCache cache(
-        decoder_->config().kv_shape(), decoder_->options(), std::ssize(lengths), KvLayout::kPaged);
+    KvCache cache(decoder_->config().kv_shape(), decoder_->options(), std::ssize(lengths));
     for (int64_t i = 0; i < std::ssize(lengths); ++i) {
       if (lengths[i] == 0) continue;
       const at::Tensor rows = decoder_->embed(at::arange(lengths[i]).remainder(30) + i);
@@ -87,32 +88,28 @@ class PagedStepOnCpu : public testing::TestWithParam<Case> {
     return input;
   }
 
-  at::Tensor step(const ops::StepModel& model, const DecoderInput& input, KvCache& cache) const {
-    const DecoderConfig& config = model.config;
-    std::vector<int64_t> lengths, pages;
+  at::Tensor step(const models::LayerStack& stack,
+                  const DecoderInput& input,
+                  KvCache& cache) const {
+    std::vector<int64_t> lengths, blocks;
     size_t most = 0;
     for (const int64_t sequence : input.cache_sequences) {
       lengths.push_back(cache.length(sequence));
       cache.extend(sequence, 1);
-      most = std::max(most, cache.pages(sequence).size());
+      most = std::max(most, cache.blocks(sequence).size());
     }
     most += 3;  // room beyond what is read
     for (const int64_t sequence : input.cache_sequences) {
-      for (const at::Tensor& page : cache.pages(sequence))
-        pages.push_back(reinterpret_cast<int64_t>(page.mutable_data_ptr()));
-      pages.resize(pages.size() + most - cache.pages(sequence).size());
+      for (const at::Tensor& block : cache.blocks(sequence))
+        blocks.push_back(reinterpret_cast<int64_t>(block.mutable_data_ptr()));
+      blocks.resize(blocks.size() + most - cache.blocks(sequence).size());
     }
-    const auto table = [&](const RopeConfig& rope) {
-      return ops::rotary_table(
-          ops::rotary_frequencies(rope, config.head_dim), input.positions, rope.attention_factor);
-    };
-    return ops::paged_decode_step(
-        model,
+    return models::gpu_step(
+        stack,
         {input.embeddings,
-         table(config.rope),
-         table(config.local_rope.value_or(config.rope)),
+         models::rotary_tables(stack, input.positions),
          at::tensor(lengths, at::kLong),
-         at::tensor(pages, at::kLong).view({std::ssize(lengths), static_cast<int64_t>(most)})},
+         at::tensor(blocks, at::kLong).view({std::ssize(lengths), static_cast<int64_t>(most)})},
         {cuda_on_cpu::table(), nullptr});
   }
 
@@ -139,17 +136,17 @@ class PagedStepOnCpu : public testing::TestWithParam<Case> {
 };
 
 TEST_P(PagedStepOnCpu, IsWhatTheLayersMakeOpByOp) {
-  const ops::StepModel model =
+  const models::LayerStack stack =
       load(decoder_config(read_json(directory_ / "config.json"), "config.json"),
            Weights(safetensors_weights(directory_), GetParam().dtype),
            GetParam().bits);
-  ASSERT_TRUE(ops::paged_decode_step_applies(
-      model, decoder_->embed(at::zeros({1}, at::kLong)), cuda_on_cpu::table()));
+  ASSERT_TRUE(models::gpu_step_applies(
+      stack, decoder_->embed(at::zeros({1}, at::kLong)), cuda_on_cpu::table()));
   KvCache apart = read({31, 0, 64, 300});
-  KvCache fused(apart.shape(), decoder_->options(), 4, KvLayout::kPaged);
+  KvCache fused(apart.shape(), decoder_->options(), 4);
   for (int64_t i = 0; i < 4; ++i) fused.copy_sequence(apart, i, i);
   for (int64_t round = 0; round < 3; ++round) {
-    const at::Tensor actual = step(model, next_rows(*decoder_, fused), fused);
+    const at::Tensor actual = step(stack, next_rows(*decoder_, fused), fused);
     expect_near(actual, decoder_->forward(next_rows(*decoder_, apart), apart));
   }
   for (int64_t i = 0; i < 4; ++i) {

@@ -10,9 +10,9 @@
 #include <filesystem>
 
 #include "models/executors/cpu_team.h"
+#include "models/executors/op_by_op.h"
 #include "models/layer.h"
 #include "models/load_decoder.h"
-#include "ops/rms_norm.h"
 #include "support/expect_error.h"
 
 namespace precis {
@@ -70,7 +70,7 @@ class DecodeStep : public testing::TestWithParam<Case> {
   }
 
   // One row more of each sequence, `steps` times; the hidden states of all.
-  at::Tensor continuation(KvCache& cache, std::vector<int64_t> sequences, int64_t steps) const {
+  at::Tensor decode(KvCache& cache, std::vector<int64_t> sequences, int64_t steps) const {
     DecoderInput input;
     input.cache_sequences = std::move(sequences);
     for (int64_t i = 0; i <= std::ssize(input.cache_sequences); ++i) input.cu_seqlens.push_back(i);
@@ -112,11 +112,11 @@ TEST_P(DecodeStep, IsWhatTheLayersMakeOpByOp) {
   const std::vector<int64_t> lengths{70, 0, 3, 300};
   const std::vector<int64_t> order{2, 0, 1, 3};
   KvCache fused = read(lengths), apart = read(lengths);
-  const at::Tensor actual = continuation(fused, order, 3);
+  const at::Tensor actual = decode(fused, order, 3);
   at::Tensor expected;
   {
     const c10::AutoGradMode grad(true);
-    expected = continuation(apart, order, 3);
+    expected = decode(apart, order, 3);
   }
   expect_near(actual, expected);
   for (int64_t sequence = 0; sequence < 4; ++sequence) {
@@ -133,17 +133,54 @@ TEST_P(DecodeStep, IsWhatTheLayersMakeOpByOp) {
 // To the last bit, whatever stands beside it.
 TEST_P(DecodeStep, DoesNotDependOnTheOtherSequences) {
   KvCache together = read({5, 40, 260}), alone = read({5, 40, 260});
-  const at::Tensor all = continuation(together, {0, 1, 2}, 2);
+  const at::Tensor all = decode(together, {0, 1, 2}, 2);
   for (int64_t i = 0; i < 3; ++i)
-    EXPECT_TRUE(at::equal(continuation(alone, {i}, 2).select(1, 0), all.select(1, i))) << i;
+    EXPECT_TRUE(at::equal(decode(alone, {i}, 2).select(1, 0), all.select(1, i))) << i;
+}
+
+// A memory whose heads keep different numbers of tokens in front of what a sequence reads.
+TEST_P(DecodeStep, ReadsRaggedMemories) {
+  const DecoderConfig& config = decoder_->config();
+  if (config.window > 0) GTEST_SKIP() << "layers with a window refuse such memories";
+  std::vector<int64_t> starts{0};
+  for (int64_t head = 0; head < config.num_layers * config.num_kv_heads; ++head)
+    starts.push_back(starts.back() + head * 29 % 90);
+  const auto random = [&] {
+    return at::randn({starts.back(), config.head_dim}, decoder_->options());
+  };
+  const auto memory = std::make_shared<RaggedKv>(RaggedKv{random(), random(), starts});
+  const auto read_behind = [&] {
+    KvCache cache = cache_of(2);
+    for (int64_t i = 0; i < 2; ++i) {
+      cache.add_ragged(i, memory);
+      const int64_t length = 3 + 70 * i;
+      const at::Tensor tokens = decoder_->embed(at::arange(length).remainder(30) + i);
+      decoder_->forward({tokens, at::arange(length) + 100, {0, length}, {i}}, cache);
+    }
+    return cache;
+  };
+  KvCache fused = read_behind(), apart = read_behind(), without = read({3, 73});
+  const at::Tensor actual = decode(fused, {0, 1}, 2);
+  const c10::AutoGradMode grad(true);
+  expect_near(actual, decode(apart, {0, 1}, 2));
+  EXPECT_FALSE(at::allclose(actual, decode(without, {0, 1}, 2), 1e-2, 1e-2));
+}
+
+// Sequences that share the blocks of a common beginning.
+TEST_P(DecodeStep, SharedBeginningsChangeNothing) {
+  KvCache cache = read({150, 0, 0}), alone = read({150, 0, 0});
+  for (const int64_t to : {1, 2}) cache.copy_sequence(cache, 0, to);
+  EXPECT_EQ(cache.blocks(0)[0].data_ptr(), cache.blocks(2)[0].data_ptr());
+  const at::Tensor all = decode(cache, {0, 1, 2}, 3), expected = decode(alone, {0}, 3);
+  for (int64_t i = 0; i < 3; ++i)
+    EXPECT_TRUE(at::equal(all.select(1, i), expected.select(1, 0))) << i;
 }
 
 TEST_P(DecodeStep, RefusesACacheOfAnotherModel) {
   KvShape shape = decoder_->config().kv_shape();
   shape.num_kv_heads += 1;
   KvCache cache(shape, decoder_->options());
-  expect_error(
-      ErrorKind::kInvalidArgument, "not of this model", [&] { continuation(cache, {0}, 1); });
+  expect_error(ErrorKind::kInvalidArgument, "not of this model", [&] { decode(cache, {0}, 1); });
   EXPECT_EQ(cache.length(0), 0);
 }
 
@@ -173,7 +210,7 @@ class WideStep : public testing::TestWithParam<WideCase> {
     const int64_t bits = GetParam().bits;
     return bits == 0 ? full : models::quantized(full, bits);
   }
-  static at::Tensor gain(int64_t width) { return 1 + at::randn({width}) / 4; }
+  static at::Tensor norm(int64_t width) { return 1 + at::randn({width}) / 4; }
 
   static DecoderConfig config() {
     DecoderConfig config;
@@ -193,12 +230,13 @@ class WideStep : public testing::TestWithParam<WideCase> {
     const int64_t hidden = config.hidden_size, q = config.num_heads * config.head_dim;
     models::DecoderLayer layer;
     layer.index = index;
-    layer.attention_norm = gain(hidden);
-    layer.attention_out_norm = gain(hidden);
-    layer.mlp_norm = gain(hidden);
-    layer.mlp_out_norm = gain(hidden);
-    layer.q_norm = gain(config.head_dim);
-    layer.k_norm = gain(config.head_dim);
+    layer.windowed = config.windowed[index];
+    layer.attention_norm = norm(hidden);
+    layer.attention_out_norm = norm(hidden);
+    layer.mlp_norm = norm(hidden);
+    layer.mlp_out_norm = norm(hidden);
+    layer.q_norm = norm(config.head_dim);
+    layer.k_norm = norm(config.head_dim);
     layer.qkv = linear(q + 2 * config.num_kv_heads * config.head_dim, hidden);
     layer.output = linear(hidden, q);
     layer.gate_up = linear(2 * config.ffn_size, hidden);
@@ -213,8 +251,11 @@ TEST_P(WideStep, IsWhatTheLayersMakeOpByOp) {
   const int threads = at::get_num_threads();
   at::set_num_threads(GetParam().threads);
   const DecoderConfig own = config();
-  const std::vector<models::DecoderLayer> layers{layer(own, 0), layer(own, 1)};
-  const at::Tensor final_norm = gain(own.hidden_size);
+  const models::LayerStack stack{own,
+                                 {layer(own, 0), layer(own, 1)},
+                                 norm(own.hidden_size),
+                                 ops::rotary_frequencies(own.rope, own.head_dim),
+                                 {}};
   const int64_t rows = GetParam().rows;
   KvCache fused(own.kv_shape(), at::kFloat, rows), apart(own.kv_shape(), at::kFloat, rows);
   DecoderInput input{at::randn({rows, own.hidden_size}), at::arange(rows) + 3, {0}, {}};
@@ -228,16 +269,11 @@ TEST_P(WideStep, IsWhatTheLayersMakeOpByOp) {
       apart.append(index, i, k, v);
     }
   }
-  const ops::RotaryTable table =
-      ops::rotary_table(ops::rotary_frequencies(own.rope, own.head_dim), input.positions, 1.0);
-  const ops::StepModel model = models::step_model(layers, final_norm, own);
-  ASSERT_TRUE(ops::decode_step_applies(model, input.embeddings));
-  const at::Tensor actual =
-      models::decode_step(model, {own, input, fused, table, table, nullptr, nullptr});
-  at::Tensor x = input.embeddings;
-  for (const models::DecoderLayer& one : layers)
-    x = one.forward(x, {own, input, apart, table, table, nullptr, nullptr});
-  const at::Tensor expected = ops::rms_norm(x, final_norm, own.rms_norm_epsilon);
+  const models::CpuTeam team(stack);
+  ASSERT_TRUE(team.applies(input.embeddings));
+  const at::Tensor actual = team.run(input, fused);
+  PassThreads pass;
+  const at::Tensor expected = models::run_op_by_op(stack, input, apart, nullptr, nullptr, pass);
   EXPECT_LT((actual - expected).abs().max().item<double>(), GetParam().bits == 0 ? 1e-5 : 1e-3);
   at::set_num_threads(threads);
 }
@@ -267,7 +303,7 @@ TEST(DecodeStepFailure, LeavesTheCacheAsItWas) {
       load_decoder(fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama", at::kFloat);
   KvCache cache(decoder->config().kv_shape(), at::TensorOptions(at::kBFloat16));
   const at::Tensor row = decoder->embed(at::tensor({3}, at::kLong));
-  expect_error(ErrorKind::kInvalidArgument, "in the rows' dtype", [&] {
+  expect_error(ErrorKind::kInvalidArgument, "in the tokens' dtype", [&] {
     decoder->forward({row, at::arange(1), {0, 1}, {0}}, cache);
   });
   EXPECT_EQ(cache.length(0), 0);

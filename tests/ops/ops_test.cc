@@ -10,7 +10,7 @@
 #include <functional>
 
 #include "base/processor.h"
-#include "ops/attention.h"
+#include "ops/dense_attention.h"
 #include "ops/gated_activation.h"
 #include "ops/gather_rows.h"
 #include "ops/linear.h"
@@ -143,7 +143,8 @@ TEST_P(Ops, PrefillAttentionEqualsItsReference) {
       const at::Tensor q = random({2, 6, queries, 32}), k = random({2, 3, keys, 32}),
                        v = random({2, 3, keys, 32});
       const ops::AttentionOptions options{0.2, window};
-      expect_close(ops::attention(q, k, v, options), ops::reference::attention(q, k, v, options));
+      expect_close(ops::dense_attention(q, k, v, options),
+                   ops::reference::dense_attention(q, k, v, options));
     }
   }
 }
@@ -182,12 +183,12 @@ TEST_P(Ops, GradientsOfAttentionEqualItsReferences) {
     const ops::AttentionOptions options{0.2, 0};
     const auto got = gradients(
         [&](const auto& q, const auto& k, const auto& v) {
-          return ops::attention(q, k, v, options);
+          return ops::dense_attention(q, k, v, options);
         },
         GetParam().dtype);
     const auto wanted = gradients(
         [&](const auto& q, const auto& k, const auto& v) {
-          return ops::reference::attention(q, k, v, options);
+          return ops::reference::dense_attention(q, k, v, options);
         },
         at::kFloat);
     for (size_t i = 0; i < got.size(); ++i) {
@@ -208,10 +209,10 @@ TEST_P(Ops, QueriesThatSeeUpToTheirPlaceEqualThoseOfAPass) {
   const auto own = [&](const at::Tensor& x) { return x.index_select(2, seen); };
   for (const int64_t window : {0, 8}) {
     const ops::AttentionOptions options{0.2, window};
-    const at::Tensor pass = ops::reference::attention(q, k, v, options);
+    const at::Tensor pass = ops::reference::dense_attention(q, k, v, options);
     const at::Tensor keys = at::cat({k, own(k)}, 2), values = at::cat({v, own(v)}, 2);
-    expect_close(ops::attention(own(q), keys, values, options, seen), own(pass));
-    expect_close(ops::reference::attention(own(q), keys, values, options, seen), own(pass));
+    expect_close(ops::dense_attention(own(q), keys, values, options, seen), own(pass));
+    expect_close(ops::reference::dense_attention(own(q), keys, values, options, seen), own(pass));
   }
 }
 
@@ -234,7 +235,8 @@ TEST(OpErrors, NameWhatDoesNotFit) {
     ops::linear(at::ones({2, 3}), at::ones({5, 3}), at::ones({4}));
   });
   expect_error(ErrorKind::kInvalidArgument, "attention", [] {
-    ops::attention(at::ones({1, 3, 1, 4}), at::ones({1, 2, 1, 4}), at::ones({1, 2, 1, 4}), {});
+    ops::dense_attention(
+        at::ones({1, 3, 1, 4}), at::ones({1, 2, 1, 4}), at::ones({1, 2, 1, 4}), {});
   });
 }
 
@@ -254,7 +256,7 @@ TEST(OpErrors, AttentionRefusesWhatDoesNotNameEachQuery) {
        {at::ones({2}, at::kLong), at::ones({3}), at::ones({3, 1}, at::kLong)}) {
     ops::AttentionOptions options;
     expect_error(ErrorKind::kInvalidArgument, "each of the 3 queries", [&] {
-      ops::attention(x, x, x, {}, seen);
+      ops::dense_attention(x, x, x, {}, seen);
     });
   }
 }
@@ -265,7 +267,8 @@ TEST(OpErrors, AttentionRefusesMixedDtypes) {
     return at::ones({1, 2, size, 4}, dtype);
   };
   const auto refuse = [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    expect_error(ErrorKind::kInvalidArgument, "one dtype", [&] { ops::attention(q, k, v, {}); });
+    expect_error(
+        ErrorKind::kInvalidArgument, "one dtype", [&] { ops::dense_attention(q, k, v, {}); });
   };
   for (const int64_t queries : {1, 3}) {
     const at::Tensor wide = rows(queries, at::kFloat), wide_keys = rows(5, at::kFloat);
@@ -398,7 +401,7 @@ TEST(GradientsOfOps, FlowThroughEveryOp) {
   const auto table = ops::rotary_table(ops::rotary_frequencies({}, 4), at::arange(4), 1.0);
   const at::Tensor heads =
       ops::rotary(normed.unflatten(1, {2, 4}), table).transpose(0, 1).unsqueeze(0);
-  const at::Tensor attended = ops::attention(heads, heads, heads, {});
+  const at::Tensor attended = ops::dense_attention(heads, heads, heads, {});
   const at::Tensor gated = ops::gated_activation(attended.squeeze(0).transpose(0, 1).flatten(1),
                                                  DecoderConfig::Activation::kSilu);
   ops::linear(gated, at::ones({3, 4})).sum().backward();

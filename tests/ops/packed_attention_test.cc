@@ -21,7 +21,7 @@ at::Tensor apart(const at::Tensor& q,
       return x.slice(0, starts[i], starts[i + 1]).transpose(0, 1).unsqueeze(0).to(at::kDouble);
     };
     rows.push_back(
-        ops::reference::attention(
+        ops::reference::dense_attention(
             own(q, sequences.queries), own(k, sequences.keys), own(v, sequences.keys), options)
             .squeeze(0)
             .transpose(0, 1));

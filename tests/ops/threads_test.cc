@@ -6,12 +6,13 @@
 
 #include <functional>
 
-#include "ops/decode_attention.h"
+#include "ops/attention.h"
 #include "ops/gated_activation.h"
 #include "ops/linear.h"
 #include "ops/quantized_linear.h"
 #include "ops/quantized_weight.h"
 #include "ops/rms_norm.h"
+#include "support/held_tokens.h"
 
 namespace precis {
 namespace {
@@ -46,14 +47,14 @@ TEST(Threads, ChangeNoNumber) {
   }
 }
 
-TEST(Threads, ChangeNothingOfDecodeAttention) {
+TEST(Threads, ChangeNothingOfAttention) {
   at::manual_seed(5);
-  std::vector<ops::CachedKeysValues> cached;
-  for (const int64_t num_keys : {900, 3, 257})
-    cached.push_back({at::randn({3, num_keys, 64}), at::randn({3, num_keys, 64})});
+  std::vector<HeldTokens> held;
+  for (const int64_t length : {900, 3, 257})
+    held.push_back(in_blocks(at::randn({3, length, 64}), at::randn({3, length, 64})));
   const at::Tensor q = at::randn({3, 9, 64});
-  expect_same_on_threads("decode_attention", [&] {
-    return ops::decode_attention(q, cached, {0.125, 0});
+  expect_same_on_threads("attention", [&] {
+    return attend_to(held, q, {1, 1, 1}, {0.125, 0}, ops::attention);
   });
 }
 

@@ -71,16 +71,17 @@ struct DecoderInput {
   std::vector<int64_t> cu_seqlens;       // [num_sequences + 1], e.g. lengths 2, 3, 4 -> 0, 2, 5, 9
   std::vector<int64_t> cache_sequences;  // [num_sequences] sequence of the cache each one continues
   at::Tensor adapted_rows = {};  // [num_tokens] bool: rows on which an adapter acts; undefined: all
-  // [num_tokens] int64: how many of the cached rows of its sequence a row sees, from the first; of
-  // the pass it then sees itself alone, so that it stands where the first row that it does not see
-  // stood. REQUIRES: 0 to the number of those rows. Undefined: all cached rows, and the rows of its
-  // sequence up to itself.
+  // [num_tokens] int64: number of leading cached tokens of its sequence that a token attends to,
+  // besides itself; its position in a sliding window follows the last of them. REQUIRES: 0 to the
+  // number of cached tokens. Undefined: all cached tokens, and those of this pass up to itself.
   at::Tensor visible_cache_len = {};
-  // [num_outputs] int64: the rows whose hidden states are asked for, in this order; the last layer
-  // computes no others (keys and values, which stay in the cache, it computes for all). On the
-  // decoder's device. REQUIRES: 0 to num_tokens - 1. Undefined: all rows. Every decoder has to keep
-  // to it.
+  // [num_outputs] int64, on the decoder's device: tokens whose hidden states are returned, in this
+  // order. The last layer computes no others; keys and values of all tokens still join the cache.
+  // REQUIRES: 0 to num_tokens - 1. Undefined: all tokens. Every decoder has to respect it.
   at::Tensor output_indices = {};
+  // Under gradients: keep no MLP activations, recompute them in the backward pass. Less memory,
+  // more time (activation checkpointing, arXiv 1604.06174); same results up to rounding.
+  bool recompute_activations = false;
 };
 
 // What a layer's attention computed in a pass, for those who study or compress its cache.

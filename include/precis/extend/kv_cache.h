@@ -5,10 +5,14 @@
 #include <c10/core/TensorOptions.h>
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
 namespace precis {
+
+class BlockPool;
 
 struct KvShape {
   int64_t num_layers = 0;
@@ -17,99 +21,106 @@ struct KvShape {
 
   bool operator==(const KvShape&) const = default;
 
-  // Bytes of the keys and values of one row, over all layers.
-  int64_t bytes_per_row(int64_t bytes_per_element) const {
+  // Bytes of the keys and values of one token, over all layers.
+  int64_t bytes_per_token(int64_t bytes_per_element) const {
     return 2 * num_layers * num_kv_heads * head_dim * bytes_per_element;
   }
 };
 
-// Where a cache keeps rows that no gradient goes through.
-enum class KvLayout {
-  kContiguous,  // all rows of a layer together: what the CPU's kernels read
-  kPaged,       // in pages of 32 rows of all layers: nothing is moved as a sequence grows, and
-                // sequences share the pages of a common beginning
+// Keys and values of a memory whose heads keep different numbers of tokens, without padding. Keys
+// are rotated. Immutable; sequences that begin with it share it.
+struct RaggedKv {
+  at::Tensor keys;              // [num_tokens of all heads of all layers, head_dim], contiguous
+  at::Tensor values;            // same shape
+  std::vector<int64_t> starts;  // [num_layers * num_kv_heads + 1], first token of each head, layer
+                                // by layer; equal neighbours: a head that keeps none
+};
+
+// The keys and values of one sequence in one layer, as attention reads them: first those of ragged
+// memories, then `length` tokens in blocks or, where autograd has to see through, in tensors.
+struct KvView {
+  std::span<const at::Tensor> blocks;  // [num_layers, 2, num_kv_heads, block size, head_dim] each
+  int64_t layer = 0;
+  int64_t length = 0;
+  at::Tensor keys = {};  // in place of blocks: [num_kv_heads, length, head_dim]
+  at::Tensor values = {};
+  std::span<const std::shared_ptr<const RaggedKv>> ragged = {};
 };
 
 // Keys and values that a decoder has computed, per sequence and layer; keys are already rotated.
-// Rows are written in place; where gradients are on and rows need them, they are concatenated
-// instead, so that autograd can see through. Owned by the caller of Decoder::forward; not safe for
-// use from several threads at once. REQUIRES of all methods: sequences and layers that exist.
+// They lie in blocks of a pool, which sequences share until one of them writes (copy on write).
+// Where gradients are on and keys or values need them, they are concatenated instead, so that
+// autograd can see through. Owned by the caller of Decoder::forward; not safe for use from several
+// threads at once. REQUIRES of all methods: sequences and layers that exist.
 class KvCache {
  public:
-  // Room for `num_sequences` empty sequences, which grow as they are appended to. Paged on a GPU,
-  // else contiguous.
+  // `num_sequences` empty sequences, which grow as they are appended to, in blocks of a pool of
+  // their own or of `pool`.
   KvCache(KvShape shape, c10::TensorOptions options, int64_t num_sequences = 1);
-  KvCache(KvShape shape, c10::TensorOptions options, int64_t num_sequences, KvLayout layout);
+  explicit KvCache(std::shared_ptr<BlockPool> pool, int64_t num_sequences = 1);
 
   int64_t num_sequences() const { return static_cast<int64_t>(sequences_.size()); }
-  const KvShape& shape() const { return shape_; }
-  KvLayout layout() const { return layout_; }
+  const KvShape& shape() const;
 
-  // Rows that every layer holds for this sequence.
+  // Tokens that every layer holds for this sequence, without those of ragged memories.
   int64_t length(int64_t sequence) const;
-  // Bytes that the rows in use take, over all sequences; shared ones count for each.
+  // Bytes that the tokens in use take, over all sequences; shared ones count for each.
   int64_t bytes() const;
 
-  // Keys and values of rows first .. first + count - 1 of one layer, [num_kv_heads, count,
-  // head_dim] each: views, through which autograd sees, or copies of what lies in pages. Throws
-  // kInvalidArgument for rows that are not there.
+  // Keys and values of tokens first .. first + count - 1 of one layer, [num_kv_heads, count,
+  // head_dim] each: a copy, or, of concatenated ones, views that autograd sees through. Throws
+  // kInvalidArgument for tokens that are not there.
   std::pair<at::Tensor, at::Tensor> rows(int64_t layer,
                                          int64_t sequence,
                                          int64_t first,
                                          int64_t count) const;
 
-  // Makes room for `num_rows` rows in all, so that appending up to there does not allocate.
-  void reserve(int64_t sequence, int64_t num_rows);
-  // Makes `to` a copy of sequence `from` of `other` (which may be this cache). Of pages nothing is
-  // copied until one of the two writes to a page that both have: they belong to one CUDA stream.
+  // Makes room for `num_tokens` tokens in all, so that appending up to there does not allocate.
+  void reserve(int64_t sequence, int64_t num_tokens);
+  // Makes `to` a copy of sequence `from` of `other` (which may be this cache). Blocks are shared,
+  // not copied, where both caches have one shape, dtype and device (on a GPU: one CUDA stream).
   void copy_sequence(const KvCache& other, int64_t from, int64_t to);
-  // Forgets all rows from `length` on.
+  // Drops all tokens from `length` on.
   void truncate(int64_t sequence, int64_t length);
 
-  // For decoders: adds the rows of one layer, [num_kv_heads, n, head_dim] each, and returns all
-  // keys and all values of that layer, [num_kv_heads, length + n, head_dim].
-  std::pair<at::Tensor, at::Tensor> append(int64_t layer,
-                                           int64_t sequence,
-                                           const at::Tensor& keys,
-                                           const at::Tensor& values);
+  // Puts a ragged memory in front of the sequence's tokens. Tokens see all of it, at the positions
+  // that its keys were rotated to. Throws kInvalidArgument for one of another shape, dtype or
+  // device.
+  void add_ragged(int64_t sequence, std::shared_ptr<const RaggedKv> memory);
 
-  // For decoders that write rows themselves: counts `count` more rows of a sequence as held, in
-  // every layer, with room for them that is this sequence's alone. What they hold is then the
-  // caller's to write. REQUIRES: gradients off, and no rows that a backward pass still needs.
+  // For decoders: appends tokens to one layer, [num_kv_heads, n, head_dim] each.
+  void append(int64_t layer, int64_t sequence, const at::Tensor& keys, const at::Tensor& values);
+  // For decoders: all tokens of one layer, or the first `length`. Valid until the cache changes.
+  KvView view(int64_t layer, int64_t sequence) const;
+  KvView view(int64_t layer, int64_t sequence, int64_t length) const;
+
+  // For decoders that write keys and values themselves: counts `count` more tokens as held, in
+  // every layer, in blocks that are this sequence's alone. What they hold is then the caller's to
+  // write. REQUIRES: gradients off, and no tokens that a backward pass still needs.
   void extend(int64_t sequence, int64_t count);
-  // Where the rows of a layer lie: keys and values, [num_kv_heads, capacity, head_dim] each,
-  // contiguous after extend(). REQUIRES: a contiguous layout.
-  std::pair<at::Tensor, at::Tensor> buffers(int64_t layer, int64_t sequence) const;
-  // All rows of the sequence after extend(): [num_layers, 2, num_kv_heads, 32, head_dim] each, keys
-  // before values. REQUIRES: a paged layout.
-  const std::vector<at::Tensor>& pages(int64_t sequence) const;
+  // The sequence's blocks after extend(): [num_layers, 2, num_kv_heads, block size, head_dim] each,
+  // keys before values.
+  const std::vector<at::Tensor>& blocks(int64_t sequence) const;
 
  private:
-  struct LayerRows {
-    at::Tensor keys;    // [num_kv_heads, capacity, head_dim]; undefined: in the sequence's pages
+  struct LayerTokens {
+    at::Tensor keys;    // [num_kv_heads, length, head_dim]; undefined: in the sequence's blocks
     at::Tensor values;  // same shape
     int64_t length = 0;
   };
   struct Sequence {
-    std::vector<LayerRows> layers;
-    std::vector<at::Tensor> pages;
+    std::vector<LayerTokens> layers;
+    std::vector<at::Tensor> blocks;
+    std::vector<std::shared_ptr<const RaggedKv>> ragged;
   };
 
-  void grow(LayerRows& rows, int64_t capacity) const;
-  bool in_pages(const LayerRows& rows) const;
-  bool is_shareable(const KvCache& other, int64_t from) const;
-  // Keys and values of all rows of a layer that has some.
-  std::pair<at::Tensor, at::Tensor> held(const Sequence& sequence, int64_t layer) const;
-  // Pages for rows first .. last - 1 that no other sequence has.
-  void own_pages(Sequence& sequence, int64_t first, int64_t last) const;
-  std::pair<at::Tensor, at::Tensor> append_to_pages(Sequence& sequence,
-                                                    int64_t layer,
-                                                    const at::Tensor& keys,
-                                                    const at::Tensor& values) const;
+  bool can_share(const KvCache& other, int64_t from) const;
+  // Keys and values of all tokens of a layer that has some.
+  std::pair<at::Tensor, at::Tensor> all_rows(const Sequence& sequence, int64_t layer) const;
+  // Blocks for tokens first .. last - 1 that no other sequence has.
+  void own_blocks(Sequence& sequence, int64_t first, int64_t last) const;
 
-  KvShape shape_;
-  c10::TensorOptions options_;
-  KvLayout layout_;
+  std::shared_ptr<BlockPool> pool_;
   std::vector<Sequence> sequences_;
 };
 

@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 #include "base/spread_position.h"
-#include "ops/attention.h"
+#include "ops/dense_attention.h"
 #include "ops/copy_to_device.h"
 #include "ops/gated_activation.h"
 #include "ops/packed_attention.h"
@@ -184,7 +184,7 @@ at::Tensor reference::cross_attention(const CrossAttentionLayer& layer,
       ops::reference::rotary(project(norm(digests, layer.digest_norm), layer.query), last);
   const at::Tensor k = ops::reference::rotary(project(context, layer.key), table);
   const at::Tensor v = project(context, layer.value);
-  const at::Tensor attended = ops::reference::attention(
+  const at::Tensor attended = ops::reference::dense_attention(
       q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), {attention_scale(head_dim), 0});
   const at::Tensor middle = digests + at::linear(attended.transpose(1, 2).flatten(2), layer.output);
   const at::Tensor y = norm(middle, layer.mlp_norm);
@@ -271,7 +271,7 @@ at::Tensor DigestReader::attend(const at::Tensor& q,
     const auto batch = [&](const at::Tensor& x, int64_t start, int64_t length) {
       return x.narrow(0, start, count * length).unflatten(0, {count, length}).transpose(1, 2);
     };
-    const at::Tensor attended = ops::attention(batch(q, first * num_digests(), num_digests()),
+    const at::Tensor attended = ops::dense_attention(batch(q, first * num_digests(), num_digests()),
                                                batch(k, row, rows),
                                                batch(v, row, rows),
                                                options);

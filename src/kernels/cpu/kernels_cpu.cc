@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/cpu/decode_attention.h"
+#include "kernels/cpu/block_attention.h"
 #include "kernels/cpu/elements.h"
 #include "kernels/cpu/forward_selection.h"
 #include "kernels/cpu/linear.h"
@@ -296,8 +296,8 @@ constexpr KernelTable kTable{rms_norm,
                              rotary,
                              gated_activation,
                              gated_activation_backward,
-                             decode_attention,
-                             merge_decode_attention,
+                             block_attention,
+                             merge_block_attention,
                              rotary_append,
                              deinterleave_pairs,
                              linear,

@@ -7,26 +7,32 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "models/executors/new_tokens.h"
+#include "ops/block_table.h"
 #include "ops/kernel_arguments.h"
 #include "ops/linear.h"
 #include "ops/quantized_linear.h"
 
-namespace precis::ops {
+namespace precis::models {
 namespace {
 
 using kernels::Element;
+using ops::block_of_codes;
+using ops::element_of;
+using ops::kernel_matrix;
+using ops::row_grain;
 
 const float* data(const at::Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
 
-int64_t outputs_of(const StepLinear& linear) {
+int64_t outputs_of(const Linear& linear) {
   return linear.quantized.defined() ? linear.quantized.outputs() : linear.weight.size(0);
 }
 
-int64_t width_of(const StepLinear& linear) {
+int64_t width_of(const Linear& linear) {
   return linear.quantized.defined() ? linear.quantized.width() : linear.weight.size(1);
 }
 
-// Hands out parts of one allocation.
+// Hands out pieces of one allocation.
 class Scratch {
  public:
   float* floats(int64_t count) {
@@ -55,154 +61,133 @@ struct ProductRows {
   float* sums;
 };
 
-void check(const StepModel& model, const StepInput& input) {
-  const DecoderConfig& config = model.config;
-  const at::Tensor& x = input.x;
-  PRECIS_CHECK(x.dim() == 2 && x.size(1) == config.hidden_size &&
-                   std::ssize(input.cached) == x.size(0) * std::ssize(model.layers),
+// Kernels are given addresses alone: what lies there has to be of the tokens' dtype.
+void check_blocks(const at::Tensor& x, const KvCache& cache, int64_t sequence) {
+  const at::Tensor& block = cache.blocks(sequence).front();
+  PRECIS_CHECK(block.scalar_type() == x.scalar_type() && block.is_cpu(),
                kInvalidArgument,
-               "decode_step: rows ",
-               x.sizes(),
-               " with the caches of ",
-               input.cached.size(),
-               " layers of sequences");
-  for (const RotaryTable* table : {&input.rotary, &input.local_rotary}) {
-    for (const at::Tensor& half : {table->cos, table->sin}) {
-      PRECIS_CHECK(half.dim() == 2 && half.size(0) == x.size(0) &&
-                       2 * half.size(1) == config.head_dim && half.is_contiguous() &&
-                       half.scalar_type() == at::kFloat && half.is_cpu(),
-                   kInvalidArgument,
-                   "decode_step: rows ",
-                   x.sizes(),
-                   " against a table ",
-                   half.sizes());
-    }
-  }
-  for (const StepCache& own : input.cached) {
-    for (const at::Tensor& buffer : {own.keys, own.values}) {
-      PRECIS_CHECK(buffer.dim() == 3 && buffer.size(0) == config.num_kv_heads &&
-                       buffer.size(2) == config.head_dim && own.length >= 0 &&
-                       own.length < buffer.size(1) && buffer.size(1) == own.keys.size(1) &&
-                       buffer.is_contiguous() && buffer.scalar_type() == x.scalar_type() &&
-                       buffer.is_cpu(),
-                   kInvalidArgument,
-                   "decode_step: a cache ",
-                   buffer.sizes(),
-                   " has no room for row ",
-                   own.length,
-                   " of ",
-                   config.num_kv_heads,
-                   " heads of ",
-                   config.head_dim,
-                   " in the rows' dtype");
-    }
-  }
+               "decoder: the tokens are ",
+               at::toString(x.scalar_type()),
+               ", the cache ",
+               at::toString(block.scalar_type()),
+               " on ",
+               block.device().str(),
+               "; expected a cache in the tokens' dtype, on the CPU");
 }
 
 class Step {
  public:
-  Step(const StepModel& model, const StepInput& input)
-      : model_(model),
-        config_(model.config),
-        input_(input),
-        rows_(input.x.size(0)),
-        element_(element_of(input.x)),
-        parts_(parts_of(most_keys(input.cached))) {
+  // views: one a sequence, its new token included.
+  Step(const LayerStack& stack,
+       const std::vector<CpuTeam::Biases>& biases,
+       const DecoderInput& input,
+       const std::vector<KvView>& views)
+      : stack_(stack),
+        config_(stack.config),
+        biases_(biases),
+        x_in_(input.embeddings),
+        rotary_(rotary_tables(stack, input.positions)),
+        num_tokens_(x_in_.size(0)),
+        element_(element_of(x_in_)) {
+    std::vector<int64_t> cu_seqlens;
+    for (int64_t i = 0; i <= num_tokens_; ++i) cu_seqlens.push_back(i);
+    table_ = ops::block_table(views, cu_seqlens, 0);
+    if (has_windows()) windowed_table_ = ops::block_table(views, cu_seqlens, config_.window);
     lay_out();
     scratch_memory_ = at::empty({scratch_.used()}, at::kFloat);
     scratch_.start(scratch_memory_.mutable_data_ptr<float>());
     lay_out();
-    find_cache_places();
+    find_places(views);
   }
 
   at::Tensor run() {
-    const at::Tensor first = input_.x.to(at::kFloat).contiguous();
+    const at::Tensor first = x_in_.to(at::kFloat).contiguous();
     std::copy_n(first.const_data_ptr<float>(), first.numel(), x_);
     run_team(most_ranges(), [this](TeamMember& team) {
-      for (size_t i = 0; i < model_.layers.size(); ++i) layer(static_cast<int64_t>(i), team);
-      const int64_t last = std::ssize(model_.layers) - 1;
-      add_and_norm(team, change_of_mlp(last), model_.final_norm, nullptr);
+      for (size_t i = 0; i < stack_.layers.size(); ++i) layer(static_cast<int64_t>(i), team);
+      const int64_t last = std::ssize(stack_.layers) - 1;
+      add_and_norm(team, change_of_mlp(last), stack_.final_norm, nullptr);
     });
-    return at::from_blob(normed_, {rows_, config_.hidden_size}, at::kFloat)
-        .to(input_.x.options(), /*non_blocking=*/false, /*copy=*/true);
+    return at::from_blob(normed_, {num_tokens_, config_.hidden_size}, at::kFloat)
+        .to(x_in_.options(), /*non_blocking=*/false, /*copy=*/true);
   }
 
  private:
-  static int64_t parts_of(int64_t keys) {
-    return (keys + kernels::kKeysPerPart - 1) / kernels::kKeysPerPart;
+  bool has_windows() const {
+    return config_.window > 0 &&
+           std::any_of(stack_.layers.begin(), stack_.layers.end(), [](const DecoderLayer& layer) {
+             return layer.windowed;
+           });
   }
 
-  // The new one included.
-  static int64_t most_keys(const std::vector<StepCache>& cached) {
-    int64_t most = 1;
-    for (const StepCache& own : cached) most = std::max(most, own.length + 1);
-    return most;
+  const ops::BlockTable& table_of(const DecoderLayer& layer) const {
+    return layer.windowed && config_.window > 0 ? windowed_table_ : table_;
   }
 
   // More threads than the longest product has ranges would have nothing to do.
   int64_t most_ranges() const {
-    const StepLinear& widest = model_.layers.front().gate_up;
+    const Linear& widest = stack_.layers.front().gate_up;
     const int64_t together = widest.quantized.defined() ? kernels::kOutputsPerTile : 1;
     const int64_t parts = outputs_of(widest) / together;
     return parts / row_grain(together * width_of(widest)) + 1;
   }
 
-  // 0: none.
-  int64_t window_of(const StepLayer& layer) const { return layer.windowed ? config_.window : 0; }
-
   void lay_out() {
     const int64_t hidden = config_.hidden_size, heads = config_.num_heads * config_.head_dim;
     const int64_t widest = std::max({hidden, heads, config_.ffn_size});
     const int64_t groups = (widest + kernels::kQuantizedGroup - 1) / kernels::kQuantizedGroup;
-    x_ = scratch_.floats(rows_ * hidden);
-    normed_ = scratch_.floats(rows_ * hidden);
-    change_ = scratch_.floats(rows_ * hidden);
-    qkv_ = scratch_.floats(rows_ * (heads + 2 * config_.num_kv_heads * config_.head_dim));
-    q_ = scratch_.floats(rows_ * heads);
-    attended_ = scratch_.floats(rows_ * heads);
-    gate_up_ = scratch_.floats(rows_ * 2 * config_.ffn_size);
-    gated_ = scratch_.floats(rows_ * config_.ffn_size);
-    states_ = scratch_.floats(rows_ * config_.num_heads * parts_ * (config_.head_dim + 2));
-    product_rows_.pairs = scratch_.floats(rows_ * widest);
+    x_ = scratch_.floats(num_tokens_ * hidden);
+    normed_ = scratch_.floats(num_tokens_ * hidden);
+    change_ = scratch_.floats(num_tokens_ * hidden);
+    qkv_ = scratch_.floats(num_tokens_ * (heads + 2 * config_.num_kv_heads * config_.head_dim));
+    q_ = scratch_.floats(num_tokens_ * heads);
+    attended_ = scratch_.floats(num_tokens_ * heads);
+    gate_up_ = scratch_.floats(num_tokens_ * 2 * config_.ffn_size);
+    gated_ = scratch_.floats(num_tokens_ * config_.ffn_size);
+    states_ =
+        scratch_.floats(num_tokens_ * config_.num_heads * table_.parts * (config_.head_dim + 2));
+    product_rows_.pairs = scratch_.floats(num_tokens_ * widest);
     product_rows_.codes = reinterpret_cast<int16_t*>(product_rows_.pairs);  // never both
-    product_rows_.scales = scratch_.floats(rows_ * groups);
-    product_rows_.sums = scratch_.floats(rows_ * groups);
+    product_rows_.scales = scratch_.floats(num_tokens_ * groups);
+    product_rows_.sums = scratch_.floats(num_tokens_ * groups);
   }
 
-  void find_cache_places() {
-    const int64_t size = config_.head_dim * static_cast<int64_t>(input_.x.element_size());
-    for (const StepCache& own : input_.cached) {
-      const auto place = [&](const at::Tensor& buffer) {
-        return static_cast<char*>(buffer.mutable_data_ptr()) + own.length * size;
-      };
-      keys_.push_back(place(own.keys));
-      values_.push_back(place(own.values));
-      strides_.push_back(own.keys.stride(0));
-      const int64_t window = window_of(model_.layers[seen_.size() / rows_]);
-      seen_.push_back({own.keys.const_data_ptr(),
-                       own.values.const_data_ptr(),
-                       own.keys.stride(0),
-                       window > 0 ? std::max<int64_t>(0, own.length + 1 - window) : 0,
-                       own.length + 1});
+  // Where the new tokens' keys and values of the first head go, layer by layer.
+  void find_places(const std::vector<KvView>& views) {
+    const auto size = static_cast<int64_t>(x_in_.element_size()) * config_.head_dim;
+    for (int64_t layer = 0; layer < std::ssize(stack_.layers); ++layer) {
+      for (const KvView& view : views) {
+        const int64_t token = view.length - 1;
+        const at::Tensor& block = view.blocks[token / kernels::kBlockSize];
+        const auto place = [&](int64_t part) {
+          const int64_t head = (2 * layer + part) * config_.num_kv_heads;
+          return static_cast<char*>(block.data_ptr()) +
+                 (head * kernels::kBlockSize + token % kernels::kBlockSize) * size;
+        };
+        keys_.push_back(place(0));
+        values_.push_back(place(1));
+      }
     }
+    strides_.assign(num_tokens_, kernels::kBlockSize * config_.head_dim);
   }
 
   void layer(int64_t index, TeamMember& team) {
-    const StepLayer& own = model_.layers[index];
+    const DecoderLayer& own = stack_.layers[index];
     add_and_norm(team, change_of_mlp(index - 1), own.attention_norm, &own.qkv);
-    multiply(team, own.qkv, normed_, qkv_);
+    const CpuTeam::Biases& biases = biases_[index];
+    multiply(team, own.qkv, biases[0], normed_, qkv_);
     attend(index, team);
-    multiply(team, own.output, attended_, change_);
+    multiply(team, own.output, biases[1], attended_, change_);
     add_and_norm(team, {change_, data(own.attention_out_norm)}, own.mlp_norm, &own.gate_up);
-    multiply(team, own.gate_up, normed_, gate_up_);
+    multiply(team, own.gate_up, biases[2], normed_, gate_up_);
     const int64_t ffn = config_.ffn_size;
-    team.for_ranges(rows_, 1, [&](int64_t first, int64_t last) {
+    team.for_ranges(num_tokens_, 1, [&](int64_t first, int64_t last) {
       const bool gelu = config_.activation == DecoderConfig::Activation::kGeluTanh;
       kernels::cpu().gated_activation(
           Element::kFloat32, {gate_up_, gated_, ffn, gelu}, first, last);
       prepare(own.down, gated_, first, last);
     });
-    multiply(team, own.down, gated_, change_);
+    multiply(team, own.down, biases[3], gated_, change_);
   }
 
   // What a block adds to the rows.
@@ -214,21 +199,18 @@ class Step {
   // Of the layer's MLP; before the first layer there is none.
   Change change_of_mlp(int64_t layer) const {
     if (layer < 0) return {nullptr, nullptr};
-    return {change_, data(model_.layers[layer].mlp_out_norm)};
+    return {change_, data(stack_.layers[layer].mlp_out_norm)};
   }
 
   // x += change, then its norm, made ready for the product that reads it (null: none).
-  void add_and_norm(TeamMember& team,
-                    Change change,
-                    const at::Tensor& gain,
-                    const StepLinear* reader) {
+  void add_and_norm(TeamMember& team, Change change, const at::Tensor& gain, const Linear* reader) {
     const int64_t hidden = config_.hidden_size;
     const auto epsilon = static_cast<float>(config_.rms_norm_epsilon);
     const auto norm =
         [&](const float* from, const float* by, float* to, int64_t first, int64_t last) {
           kernels::cpu().rms_norm(Element::kFloat32, {from, by, to, hidden, epsilon}, first, last);
         };
-    team.for_ranges(rows_, 1, [&](int64_t first, int64_t last) {
+    team.for_ranges(num_tokens_, 1, [&](int64_t first, int64_t last) {
       if (change.gain != nullptr) norm(change.rows, change.gain, change.rows, first, last);
       for (int64_t i = first * hidden; change.rows != nullptr && i < last * hidden; ++i)
         x_[i] += change.rows[i];
@@ -238,50 +220,54 @@ class Step {
   }
 
   void attend(int64_t index, TeamMember& team) {
-    const StepLayer& own = model_.layers[index];
-    const RotaryTable& table = own.windowed ? input_.local_rotary : input_.rotary;
-    const int64_t begin = index * rows_;
+    const DecoderLayer& own = stack_.layers[index];
+    const ops::RotaryTable& rotary = rotary_.of(own);
+    const int64_t begin = index * num_tokens_;
     const kernels::RotaryAppendArguments append{qkv_,
                                                 data(own.q_norm),
                                                 data(own.k_norm),
-                                                data(table.cos),
-                                                data(table.sin),
+                                                data(rotary.cos),
+                                                data(rotary.sin),
                                                 q_,
                                                 keys_.data() + begin,
                                                 values_.data() + begin,
-                                                strides_.data() + begin,
+                                                strides_.data(),
                                                 config_.num_heads,
                                                 config_.num_kv_heads,
                                                 config_.head_dim,
                                                 static_cast<float>(config_.rms_norm_epsilon)};
-    team.for_ranges(rows_, 1, [&](int64_t first, int64_t last) {
+    team.for_ranges(num_tokens_, 1, [&](int64_t first, int64_t last) {
       kernels::cpu().rotary_append(element_, append, first, last);
     });
-    const int64_t window = window_of(own);
-    const int64_t parts = window > 0 ? std::min(parts_, parts_of(window)) : parts_;
-    const kernels::DecodeAttentionArguments attention{q_,
-                                                      seen_.data() + begin,
-                                                      attended_,
-                                                      states_,
-                                                      config_.num_heads,
-                                                      config_.num_kv_heads,
-                                                      config_.head_dim,
-                                                      parts,
-                                                      static_cast<float>(config_.attention_scale)};
-    team.for_ranges(rows_ * config_.num_kv_heads * parts, 1, [&](int64_t first, int64_t last) {
-      kernels::cpu().decode_attention(element_, attention, first, last);
-    });
-    const int64_t merged = parts * config_.head_dim;  // elements
-    team.for_ranges(rows_ * config_.num_heads, row_grain(merged), [&](int64_t first, int64_t last) {
-      kernels::cpu().merge_decode_attention(attention, first, last);
-    });
-    team.for_ranges(rows_, 1, [&](int64_t first, int64_t last) {
+    const ops::BlockTable& table = table_of(own);
+    const kernels::BlockAttentionArguments attention{q_,
+                                                     table.blocks.data(),
+                                                     table.readers.data(),
+                                                     table.num_parts.data(),
+                                                     attended_,
+                                                     states_,
+                                                     index,
+                                                     config_.num_heads,
+                                                     config_.num_kv_heads,
+                                                     config_.head_dim,
+                                                     table.parts,
+                                                     static_cast<float>(config_.attention_scale)};
+    team.for_ranges(
+        std::ssize(table.blocks) * config_.num_kv_heads, 1, [&](int64_t first, int64_t last) {
+          kernels::cpu().block_attention(element_, attention, first, last);
+        });
+    const int64_t merged = table.parts * config_.head_dim;  // elements
+    team.for_ranges(
+        num_tokens_ * config_.num_heads, row_grain(merged), [&](int64_t first, int64_t last) {
+          kernels::cpu().merge_block_attention(attention, first, last);
+        });
+    team.for_ranges(num_tokens_, 1, [&](int64_t first, int64_t last) {
       prepare(own.output, attended_, first, last);
     });
   }
 
   // Rows of x as the product by `linear` reads them.
-  void prepare(const StepLinear& linear, const float* x, int64_t first, int64_t last) const {
+  void prepare(const Linear& linear, const float* x, int64_t first, int64_t last) const {
     const int64_t width = width_of(linear);
     if (linear.quantized.defined()) {
       float* const sums = linear.quantized.bits == 4 ? product_rows_.sums : nullptr;
@@ -299,16 +285,20 @@ class Step {
     }
   }
 
-  void multiply(TeamMember& team, const StepLinear& linear, const float* x, float* out) const {
+  void multiply(TeamMember& team,
+                const Linear& linear,
+                const at::Tensor& bias,
+                const float* x,
+                float* out) const {
     const int64_t width = width_of(linear), outputs = outputs_of(linear);
     if (linear.quantized.defined()) {
       const kernels::QuantizedLinearArguments arguments{kernel_matrix(linear.quantized),
                                                         product_rows_.codes,
                                                         product_rows_.scales,
                                                         product_rows_.sums,
-                                                        data(linear.bias),
+                                                        data(bias),
                                                         out,
-                                                        rows_,
+                                                        num_tokens_,
                                                         outputs,
                                                         block_of_codes(linear.quantized)};
       const int64_t grain = row_grain(kernels::kOutputsPerTile * width);
@@ -320,9 +310,9 @@ class Step {
     const Element element = element_of(linear.weight);
     const kernels::LinearArguments arguments{element == Element::kFloat32 ? x : product_rows_.pairs,
                                              linear.weight.const_data_ptr(),
-                                             data(linear.bias),
+                                             data(bias),
                                              out,
-                                             rows_,
+                                             num_tokens_,
                                              width,
                                              outputs};
     team.for_ranges(outputs, row_grain(width), [&](int64_t first, int64_t last) {
@@ -330,40 +320,60 @@ class Step {
     });
   }
 
-  const StepModel& model_;
+  const LayerStack& stack_;
   const DecoderConfig& config_;
-  const StepInput& input_;
-  int64_t rows_;
-  Element element_;  // of the caches
-  int64_t parts_;    // of the longest sequence
+  const std::vector<CpuTeam::Biases>& biases_;
+  const at::Tensor& x_in_;
+  RotaryTables rotary_;
+  int64_t num_tokens_;
+  Element element_;  // of the cache
+  ops::BlockTable table_;
+  ops::BlockTable windowed_table_;  // empty: no layer has a window
   Scratch scratch_;
   at::Tensor scratch_memory_;
   float *x_, *normed_, *change_, *qkv_, *q_, *attended_, *gate_up_, *gated_, *states_;
   ProductRows product_rows_;
-  std::vector<void*> keys_, values_;  // places of the new rows, layer * rows + row
-  std::vector<int64_t> strides_;
-  std::vector<kernels::CachedRows> seen_;
+  std::vector<void*> keys_, values_;  // places of the new tokens, layer * num_tokens + token
+  std::vector<int64_t> strides_;      // [num_tokens]
 };
+
+at::Tensor in_float(const at::Tensor& bias) {
+  return bias.defined() ? bias.to(at::kFloat).contiguous() : at::Tensor();
+}
 
 }  // namespace
 
-bool decode_step_applies(const StepModel& model, const at::Tensor& x) {
-  if (model.layers.empty()) return false;
-  const StepLayer& layer = model.layers.front();  // the others are alike
-  for (const StepLinear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
-    const at::Tensor &weight = linear->weight, &codes = linear->quantized.codes;
-    if (!kernel_applies(x, {weight, codes, linear->bias})) return false;
-    const bool few = weight.defined()
-                         ? weight.scalar_type() == x.scalar_type() && linear_by_kernel(x, weight)
-                         : x.size(0) <= kFewQuantizedRows;
-    if (!few) return false;
+CpuTeam::CpuTeam(const LayerStack& stack) : stack_(stack) {
+  for (const DecoderLayer& layer : stack.layers) {
+    Biases& own = biases_.emplace_back();
+    const auto linears = layer.linears();
+    std::transform(linears.begin(), linears.end(), own.begin(), [](const Linear* linear) {
+      return in_float(linear->bias);
+    });
   }
-  return true;
 }
 
-at::Tensor decode_step(const StepModel& model, const StepInput& input) {
-  check(model, input);
-  return Step(model, input).run();
+bool CpuTeam::applies(const at::Tensor& x) const {
+  if (stack_.layers.empty() || !ops::kernel_applies(x)) return false;
+  const auto linears = stack_.layers.front().linears();  // the others are alike
+  return std::all_of(linears.begin(), linears.end(), [&](const Linear* linear) {
+    const at::Tensor& weight = linear->weight;
+    if (!ops::kernel_applies(x, {weight, linear->quantized.codes, linear->bias})) return false;
+    return weight.defined()
+               ? weight.scalar_type() == x.scalar_type() && ops::linear_by_kernel(x, weight)
+               : x.size(0) <= ops::kFewQuantizedRows;
+  });
 }
 
-}  // namespace precis::ops
+at::Tensor CpuTeam::run(const DecoderInput& input, KvCache& cache) const {
+  return with_new_tokens(input, cache, stack_.config, [&](const std::vector<int64_t>& lengths) {
+    std::vector<KvView> views;
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      check_blocks(input.embeddings, cache, input.cache_sequences[i]);
+      views.push_back(cache.view(0, input.cache_sequences[i], lengths[i] + 1));
+    }
+    return Step(stack_, biases_, input, views).run();
+  });
+}
+
+}  // namespace precis::models

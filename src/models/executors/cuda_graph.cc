@@ -10,16 +10,17 @@
 
 #include "base/check.h"
 #include "models/executors/gpu_step.h"
+#include "models/executors/new_tokens.h"
 #include "ops/copy_to_device.h"
 #include "ops/kernel_arguments.h"
-#include "ops/pages.h"
+#include "ops/kv_blocks.h"
 
 namespace precis::models {
 namespace {
 
 constexpr size_t kMostIdle = 32;
-// Of a sequence: 1,024 rows.
-constexpr int64_t kFewestPages = 32;
+// Of a sequence: 1,024 tokens.
+constexpr int64_t kFewestBlocks = 16;
 constexpr int64_t kRowStep = 16;
 
 int64_t power_of_two(int64_t least) {
@@ -31,50 +32,49 @@ int64_t rounded_rows(int64_t rows) {
 }
 
 // Kernels are given addresses alone: what lies there has to be of the rows' dtype.
-void check_pages(const at::Tensor& x, const std::vector<int64_t>& sequences, const KvCache& cache) {
+void check_blocks(const at::Tensor& x,
+                  const std::vector<int64_t>& sequences,
+                  const KvCache& cache) {
   for (const int64_t sequence : sequences) {
-    const at::Tensor& page = cache.pages(sequence).front();
-    PRECIS_CHECK(page.scalar_type() == x.scalar_type() && page.device() == x.device(),
+    const at::Tensor& block = cache.blocks(sequence).front();
+    PRECIS_CHECK(block.scalar_type() == x.scalar_type() && block.device() == x.device(),
                  kInvalidArgument,
                  "decoder: rows are ",
                  at::toString(x.scalar_type()),
                  " on ",
                  x.device().str(),
                  ", the cache is ",
-                 at::toString(page.scalar_type()),
+                 at::toString(block.scalar_type()),
                  " on ",
-                 page.device().str());
+                 block.device().str());
   }
 }
 
 }  // namespace
 
-PagedSteps::PagedSteps(ops::StepModel model, at::Tensor frequencies, at::Tensor local_frequencies)
-    : model_(std::move(model)),
-      frequencies_(std::move(frequencies)),
-      local_frequencies_(std::move(local_frequencies)) {
-  const KvShape shape = model_.config.kv_shape();
-  // Of the widest dtype: where it is read as another, its rows are still within.
-  padding_page_ =
-      at::zeros({shape.num_layers, 2, shape.num_kv_heads, ops::kRowsPerPage, shape.head_dim},
-                frequencies_.options().dtype(at::kFloat));
+CudaGraph::CudaGraph(const LayerStack& stack) : stack_(stack) {
+  const KvShape shape = stack.config.kv_shape();
+  // Of the widest dtype: where it is read as another, its tokens are still within.
+  padding_block_ =
+      at::zeros({shape.num_layers, 2, shape.num_kv_heads, ops::kBlockSize, shape.head_dim},
+                stack.frequencies.options().dtype(at::kFloat));
 }
 
-PagedSteps::~PagedSteps() = default;
+CudaGraph::~CudaGraph() = default;
 
-bool PagedSteps::apply(const at::Tensor& x) const {
-  return ops::gpu_kernel_applies(x) && ops::paged_decode_step_applies(model_, x, *kernels::cuda());
+bool CudaGraph::applies(const at::Tensor& x) const {
+  return ops::gpu_kernel_applies(x) && gpu_step_applies(stack_, x, *kernels::cuda());
 }
 
 // Where a quantised weight is widened, the numbers are too many to keep between steps.
-bool PagedSteps::is_recorded(const Size& size) const {
-  const bool quantized = model_.layers.front().qkv.quantized.defined();
+bool CudaGraph::is_captured(const Size& size) const {
+  const bool quantized = stack_.layers.front().qkv.quantized.defined();
   return ops::Graph::can_capture() &&
          !(quantized && size.rows > kernels::WeightOnlyLinearArguments::kMostRows);
 }
 
-std::unique_ptr<PagedSteps::Step> PagedSteps::take(const Size& size, const at::Tensor& x) const {
-  if (is_recorded(size)) {
+std::unique_ptr<CudaGraph::Step> CudaGraph::take(const Size& size, const at::Tensor& x) const {
+  if (is_captured(size)) {
     const std::lock_guard lock(mutex_);
     const auto found = std::find_if(
         idle_.begin(), idle_.end(), [&](const auto& idle) { return idle->size == size; });
@@ -89,10 +89,10 @@ std::unique_ptr<PagedSteps::Step> PagedSteps::take(const Size& size, const at::T
       Step{size,
            at::empty({size.rows, x.size(1)}, at::TensorOptions(size.dtype).device(x.device())),
            at::empty({size.rows}, index),
-           at::empty({size.rows * (1 + size.pages)}, index)});
+           at::empty({size.rows * (1 + size.blocks)}, index)});
 }
 
-void PagedSteps::give_back(std::unique_ptr<Step> step) const {
+void CudaGraph::give_back(std::unique_ptr<Step> step) const {
   if (!step->graph) return;
   std::unique_ptr<Step> oldest;  // released outside the lock
   const std::lock_guard lock(mutex_);
@@ -102,35 +102,35 @@ void PagedSteps::give_back(std::unique_ptr<Step> step) const {
   idle_.pop_front();
 }
 
-// Lengths, then addresses of pages. Rows beyond the sequences hold nothing, on the padding page.
-at::Tensor PagedSteps::tables(const Size& size,
-                              const std::vector<int64_t>& sequences,
-                              const KvCache& cache,
-                              const std::vector<int64_t>& lengths) const {
-  at::Tensor all = at::zeros({size.rows * (1 + size.pages)}, at::kLong);
+// Lengths, then addresses of blocks. Rows beyond the sequences hold nothing, on the padding block.
+at::Tensor CudaGraph::tables(const Size& size,
+                             const std::vector<int64_t>& sequences,
+                             const KvCache& cache,
+                             const std::vector<int64_t>& lengths) const {
+  at::Tensor all = at::zeros({size.rows * (1 + size.blocks)}, at::kLong);
   auto* numbers = all.mutable_data_ptr<int64_t>();
-  const auto address = [](const at::Tensor& page) {
-    return reinterpret_cast<int64_t>(page.data_ptr());
+  const auto address = [](const at::Tensor& block) {
+    return reinterpret_cast<int64_t>(block.data_ptr());
   };
   std::copy(lengths.begin(), lengths.end(), numbers);
   for (int64_t row = 0; row < size.rows; ++row) {
-    int64_t* own = numbers + size.rows + row * size.pages;
+    int64_t* own = numbers + size.rows + row * size.blocks;
     if (row >= std::ssize(sequences)) {
-      *own = address(padding_page_);
+      *own = address(padding_block_);
       continue;
     }
     // What was reserved may be more than what is read.
-    const std::vector<at::Tensor>& pages = cache.pages(sequences[row]);
-    const auto count = std::min<int64_t>(std::ssize(pages), size.pages);
-    std::transform(pages.begin(), pages.begin() + count, own, address);
+    const std::vector<at::Tensor>& blocks = cache.blocks(sequences[row]);
+    const auto count = std::min<int64_t>(std::ssize(blocks), size.blocks);
+    std::transform(blocks.begin(), blocks.begin() + count, own, address);
   }
   return all;
 }
 
-void PagedSteps::fill(const Step& step,
-                      const DecoderInput& input,
-                      const KvCache& cache,
-                      const std::vector<int64_t>& lengths) const {
+void CudaGraph::fill(const Step& step,
+                     const DecoderInput& input,
+                     const KvCache& cache,
+                     const std::vector<int64_t>& lengths) const {
   const at::Tensor& x = input.embeddings;
   const int64_t rows = x.size(0), spare = step.size.rows - rows;
   step.x.narrow(0, 0, rows).copy_(x, /*non_blocking=*/true);
@@ -143,32 +143,31 @@ void PagedSteps::fill(const Step& step,
       tables(step.size, input.cache_sequences, cache, lengths), x.device()));
 }
 
-at::Tensor PagedSteps::queue(const Step& step) const {
-  const DecoderConfig& config = model_.config;
-  const auto table = [&](const at::Tensor& frequencies, const RopeConfig& rope) {
-    return ops::rotary_table(frequencies, step.positions, rope.attention_factor);
-  };
-  const ops::RotaryTable rotary = table(frequencies_, config.rope);
-  const int64_t rows = step.size.rows, pages = step.size.pages;
-  return ops::paged_decode_step(
-      model_,
-      {step.x,
-       rotary,
-       local_frequencies_.defined() ? table(local_frequencies_, *config.local_rope) : rotary,
-       step.tables.narrow(0, 0, rows),
-       step.tables.narrow(0, rows, rows * pages).view({rows, pages})},
-      {*kernels::cuda(), ops::current_stream()});
+at::Tensor CudaGraph::queue(const Step& step) const {
+  const int64_t rows = step.size.rows, blocks = step.size.blocks;
+  return gpu_step(stack_,
+                  {step.x,
+                   rotary_tables(stack_, step.positions),
+                   step.tables.narrow(0, 0, rows),
+                   step.tables.narrow(0, rows, rows * blocks).view({rows, blocks})},
+                  {*kernels::cuda(), ops::current_stream()});
 }
 
-at::Tensor PagedSteps::run(const DecoderInput& input,
-                           const KvCache& cache,
-                           const std::vector<int64_t>& lengths) const {
+at::Tensor CudaGraph::run(const DecoderInput& input, KvCache& cache) const {
+  return with_new_tokens(input, cache, stack_.config, [&](const std::vector<int64_t>& lengths) {
+    return run_step(input, cache, lengths);
+  });
+}
+
+at::Tensor CudaGraph::run_step(const DecoderInput& input,
+                               const KvCache& cache,
+                               const std::vector<int64_t>& lengths) const {
   const at::Tensor& x = input.embeddings;
-  check_pages(x, input.cache_sequences, cache);
+  check_blocks(x, input.cache_sequences, cache);
   const c10::DeviceGuard device(x.device());
   const int64_t longest = *std::max_element(lengths.begin(), lengths.end()) + 1;
   const Size size{rounded_rows(x.size(0)),
-                  power_of_two(std::max(ops::pages_for(longest), kFewestPages)),
+                  power_of_two(std::max(ops::blocks_for(longest), kFewestBlocks)),
                   x.scalar_type()};
   at::Tensor hidden;
   std::unique_ptr<Step> step;
@@ -177,7 +176,7 @@ at::Tensor PagedSteps::run(const DecoderInput& input,
     const c10::InferenceMode inference;
     step = take(size, x);
     fill(*step, input, cache, lengths);
-    if (is_recorded(size) && !step->graph)
+    if (is_captured(size) && !step->graph)
       step->graph.emplace([&, own = step.get()] { return queue(*own); }, memory_);
     hidden = step->graph ? step->graph->replay() : queue(*step);
   }

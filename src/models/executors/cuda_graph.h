@@ -10,53 +10,53 @@
 #include <optional>
 #include <vector>
 
-#include "models/executors/cpu_team.h"
+#include "models/layer.h"
 #include "ops/graph.h"
 #include "precis/extend/decoder.h"
 #include "precis/extend/kv_cache.h"
 
 namespace precis::models {
 
-// Steps of decoding on a GPU, over paged caches. On the default stream a step of a size that has
-// been seen is one launch: it has been recorded over buffers of its own, which are filled anew each
-// time. Calls from several threads at once each have theirs.
-class PagedSteps {
+// Steps of decoding on a GPU: all layers and the final norm over one new token of each sequence. On
+// the default stream a step is captured as a CUDA graph over buffers of its own, which are filled
+// anew each time, and replayed as one launch. Calls from several threads at once each have their
+// own.
+class CudaGraph {
  public:
-  // local_frequencies: of layers with a window; undefined: the same.
-  PagedSteps(ops::StepModel model, at::Tensor frequencies, at::Tensor local_frequencies);
-  ~PagedSteps();
+  // The stack is borrowed.
+  explicit CudaGraph(const LayerStack& stack);
+  ~CudaGraph();
 
-  const DecoderConfig& config() const { return model_.config; }
+  // Whether tokens x [n, hidden] of this dtype and device can be run this way.
+  bool applies(const at::Tensor& x) const;
 
-  // Whether rows of this dtype and device can be read this way.
-  bool apply(const at::Tensor& x) const;
-
-  // decode_step() of decoder_layer.h. The cache holds the new rows already; lengths: rows held
-  // before them, of each sequence. -> [sequences, hidden]. Throws kInvalidArgument for a cache of
-  // another dtype or device.
-  at::Tensor run(const DecoderInput& input,
-                 const KvCache& cache,
-                 const std::vector<int64_t>& lengths) const;
+  // -> [sequences, hidden], of x's dtype. Throws kInvalidArgument for a cache of another shape,
+  // dtype or device, which is then as it was. REQUIRES: applies(x), gradients off, one token of
+  // each of the input's sequences, which are distinct and have no ragged memories.
+  at::Tensor run(const DecoderInput& input, KvCache& cache) const;
 
  private:
-  // Rounded up, so that few are recorded.
+  // Rounded up, so that few graphs are captured.
   struct Size {
-    int64_t rows;
-    int64_t pages;  // of a sequence
+    int64_t rows;    // sequences, with padding
+    int64_t blocks;  // of a sequence
     c10::ScalarType dtype;
 
     bool operator==(const Size&) const = default;
   };
-  // What a step reads, in memory that stays where it is, and the step itself, once recorded.
+  // What a step reads, in memory that stays where it is, and its graph, once captured.
   struct Step {
     Size size;
-    at::Tensor x;          // [rows, hidden]; those beyond the sequences are zeros
+    at::Tensor x;          // [rows, hidden]; padding is zeros
     at::Tensor positions;  // [rows] int64
-    at::Tensor tables;     // int64: lengths [rows], then addresses of pages [rows, pages]
+    at::Tensor tables;     // int64: lengths [rows], then addresses of blocks [rows, blocks]
     std::optional<ops::Graph> graph = {};
   };
 
-  bool is_recorded(const Size& size) const;
+  at::Tensor run_step(const DecoderInput& input,
+                      const KvCache& cache,
+                      const std::vector<int64_t>& lengths) const;
+  bool is_captured(const Size& size) const;
   std::unique_ptr<Step> take(const Size& size, const at::Tensor& x) const;
   void give_back(std::unique_ptr<Step> step) const;
   void fill(const Step& step,
@@ -69,9 +69,8 @@ class PagedSteps {
                     const std::vector<int64_t>& lengths) const;
   at::Tensor queue(const Step& step) const;
 
-  ops::StepModel model_;
-  at::Tensor frequencies_, local_frequencies_;
-  at::Tensor padding_page_;  // where rows beyond the sequences are written
+  const LayerStack& stack_;
+  at::Tensor padding_block_;  // where rows beyond the sequences are written
   ops::GraphMemory memory_;
   mutable std::mutex mutex_;                       // guards what follows
   mutable std::list<std::unique_ptr<Step>> idle_;  // the longest unused first

@@ -7,27 +7,22 @@
 
 #include "base/check.h"
 #include "ops/kernel_arguments.h"
-#include "ops/linear.h"
-#include "ops/pages.h"
-#include "ops/quantized_linear.h"
+#include "ops/kv_blocks.h"
 
-namespace precis::ops {
+namespace precis::models {
 namespace {
+
+using ops::element_of;
 
 const float* numbers(const at::Tensor& x) {
   return x.defined() ? x.const_data_ptr<float>() : nullptr;
 }
 
-at::Tensor product(const StepLinear& linear, const at::Tensor& x) {
-  return linear.quantized.defined() ? ops::linear(x, linear.quantized, linear.bias)
-                                    : ops::linear(x, linear.weight, linear.bias);
-}
-
 class Step {
  public:
-  Step(const StepModel& model, const PagedStepInput& input, const Gpu& gpu)
-      : model_(model),
-        config_(model.config),
+  Step(const LayerStack& stack, const GpuStepInput& input, const Gpu& gpu)
+      : stack_(stack),
+        config_(stack.config),
         input_(input),
         gpu_(gpu),
         element_(element_of(input.x)),
@@ -36,20 +31,19 @@ class Step {
         x_(input.x.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true)) {}
 
   at::Tensor run() {
-    const StepLayer* before = nullptr;
+    const DecoderLayer* before = nullptr;
     at::Tensor change;  // what the MLP before adds
-    for (size_t i = 0; i < model_.layers.size(); ++i) {
-      const StepLayer& layer = model_.layers[i];
+    for (size_t i = 0; i < stack_.layers.size(); ++i) {
+      const DecoderLayer& layer = stack_.layers[i];
       const at::Tensor normed =
           add_norm(change, before ? before->mlp_out_norm : at::Tensor(), layer.attention_norm);
-      const at::Tensor attended =
-          attend(layer, static_cast<int64_t>(i), product(layer.qkv, normed));
-      change = product(layer.output, attended);
+      const at::Tensor attended = attend(layer, static_cast<int64_t>(i), layer.qkv(normed));
+      change = layer.output(attended);
       const at::Tensor middle = add_norm(change, layer.attention_out_norm, layer.mlp_norm);
-      change = product(layer.down, gated(product(layer.gate_up, middle)));
+      change = layer.down(gated(layer.gate_up(middle)));
       before = &layer;
     }
-    const at::Tensor hidden = add_norm(change, before->mlp_out_norm, model_.final_norm);
+    const at::Tensor hidden = add_norm(change, before->mlp_out_norm, stack_.final_norm);
     const char* const error = gpu_.kernels.error();
     PRECIS_CHECK(error == nullptr, kInternal, "decode_step: the GPU says: ", error);
     return hidden;
@@ -57,9 +51,9 @@ class Step {
 
  private:
   kernels::PagedCache cached(int64_t layer) const {
-    return {static_cast<void* const*>(input_.pages.const_data_ptr()),
+    return {static_cast<void* const*>(input_.blocks.const_data_ptr()),
             input_.lengths.const_data_ptr<int64_t>(),
-            input_.pages.size(1),
+            input_.blocks.size(1),
             layer};
   }
 
@@ -82,10 +76,10 @@ class Step {
   }
 
   // What the heads gather, [rows, heads * head_dim].
-  at::Tensor attend(const StepLayer& layer, int64_t index, const at::Tensor& qkv) const {
+  at::Tensor attend(const DecoderLayer& layer, int64_t index, const at::Tensor& qkv) const {
     const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
     const int64_t width = config_.head_dim;
-    const RotaryTable& table = layer.windowed ? input_.local_rotary : input_.rotary;
+    const ops::RotaryTable& table = input_.rotary.of(layer);
     const at::Tensor q = at::empty({rows_, heads, width}, x_.options());
     gpu_.kernels.rotary_append(element_,
                                {qkv.const_data_ptr(),
@@ -102,7 +96,7 @@ class Step {
                                rows_,
                                gpu_.stream);
     constexpr int64_t kOfPart = kernels::kKeysPerGpuPart;
-    const int64_t parts = (input_.pages.size(1) * kRowsPerPage + kOfPart - 1) / kOfPart;
+    const int64_t parts = (input_.blocks.size(1) * ops::kBlockSize + kOfPart - 1) / kOfPart;
     const at::Tensor states = at::empty({rows_ * heads * parts * (width + 2)}, x_.options());
     const at::Tensor out = at::empty({rows_, heads * width}, input_.x.options());
     gpu_.kernels.paged_attention(element_,
@@ -133,43 +127,43 @@ class Step {
     return out;
   }
 
-  const StepModel& model_;
+  const LayerStack& stack_;
   const DecoderConfig& config_;
-  const PagedStepInput& input_;
+  const GpuStepInput& input_;
   const Gpu& gpu_;
   kernels::Element element_;
   int64_t rows_;
   at::Tensor x_;  // [rows, hidden] float32: what layers add to
 };
 
-void check(const StepModel& model, const PagedStepInput& input) {
+void check(const LayerStack& stack, const GpuStepInput& input) {
   const int64_t rows = input.x.dim() == 2 ? input.x.size(0) : 0;
-  PRECIS_CHECK(rows > 0 && input.x.size(1) == model.config.hidden_size && input.x.is_contiguous(),
+  PRECIS_CHECK(rows > 0 && input.x.size(1) == stack.config.hidden_size && input.x.is_contiguous(),
                kInvalidArgument,
                "decode_step: rows ",
                input.x.sizes(),
                " of a model of ",
-               model.config.hidden_size);
+               stack.config.hidden_size);
   const auto table_fits = [&](const at::Tensor& table, int64_t columns) {
     return table.dim() == 2 && table.size(0) == rows &&
            (columns == 0 || table.size(1) == columns) && table.is_contiguous() &&
            table.device() == input.x.device();
   };
-  for (const RotaryTable* table : {&input.rotary, &input.local_rotary}) {
+  for (const ops::RotaryTable* table : {&input.rotary.global, &input.rotary.local}) {
     for (const at::Tensor& half : {table->cos, table->sin})
-      PRECIS_CHECK(table_fits(half, model.config.head_dim / 2) && half.scalar_type() == at::kFloat,
+      PRECIS_CHECK(table_fits(half, stack.config.head_dim / 2) && half.scalar_type() == at::kFloat,
                    kInvalidArgument,
                    "decode_step: rows ",
                    input.x.sizes(),
                    " against a table ",
                    half.sizes());
   }
-  PRECIS_CHECK(table_fits(input.pages, 0) && input.pages.scalar_type() == at::kLong &&
+  PRECIS_CHECK(table_fits(input.blocks, 0) && input.blocks.scalar_type() == at::kLong &&
                    table_fits(input.lengths.unsqueeze(-1), 1) &&
                    input.lengths.scalar_type() == at::kLong,
                kInvalidArgument,
-               "decode_step: pages ",
-               input.pages.sizes(),
+               "decode_step: blocks ",
+               input.blocks.sizes(),
                " and lengths ",
                input.lengths.sizes(),
                " of ",
@@ -179,24 +173,24 @@ void check(const StepModel& model, const PagedStepInput& input) {
 
 }  // namespace
 
-bool paged_decode_step_applies(const StepModel& model,
-                               const at::Tensor& x,
-                               const kernels::CudaKernelTable& kernels) {
+bool gpu_step_applies(const LayerStack& stack,
+                      const at::Tensor& x,
+                      const kernels::CudaKernelTable& kernels) {
   const bool known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  const int64_t width = model.config.head_dim;
-  if (!known || model.layers.empty() || width % 2 != 0 || width > kernels.widest_head) return false;
-  const StepLayer& layer = model.layers.front();  // the others are alike
-  const std::initializer_list<const StepLinear*> all{
+  const int64_t width = stack.config.head_dim;
+  if (!known || stack.layers.empty() || width % 2 != 0 || width > kernels.widest_head) return false;
+  const DecoderLayer& layer = stack.layers.front();  // the others are alike
+  const std::initializer_list<const Linear*> all{
       &layer.qkv, &layer.output, &layer.gate_up, &layer.down};
-  return std::all_of(all.begin(), all.end(), [&](const StepLinear* linear) {
+  return std::all_of(all.begin(), all.end(), [&](const Linear* linear) {
     const at::Tensor& own = linear->weight.defined() ? linear->weight : linear->bias;
     return !own.defined() || own.scalar_type() == x.scalar_type();
   });
 }
 
-at::Tensor paged_decode_step(const StepModel& model, const PagedStepInput& input, const Gpu& gpu) {
-  check(model, input);
-  return Step(model, input, gpu).run();
+at::Tensor gpu_step(const LayerStack& stack, const GpuStepInput& input, const Gpu& gpu) {
+  check(stack, input);
+  return Step(stack, input, gpu).run();
 }
 
-}  // namespace precis::ops
+}  // namespace precis::models

@@ -6,20 +6,19 @@
 #include <cstdint>
 
 #include "kernels/cuda_kernels.h"
-#include "models/executors/cpu_team.h"
-#include "ops/rotary.h"
+#include "models/layer.h"
 
-namespace precis::ops {
+namespace precis::models {
 
 // All on one device. Tables are read when the kernels run, so that what was queued once can be
 // queued again over other numbers in the same place.
-struct PagedStepInput {
-  at::Tensor x;              // [sequences, hidden], of the model's dtype
-  RotaryTable rotary;        // of layers without a window
-  RotaryTable local_rotary;  // of layers with one
-  at::Tensor lengths;        // [sequences] int64: rows held before the new one
-  at::Tensor pages;          // [sequences, pages of the longest] int64: addresses, as ops/pages.h
-                             // has them, of all rows and the new one; those beyond are not read
+struct GpuStepInput {
+  at::Tensor x;  // [sequences, hidden], of the model's dtype
+  RotaryTables rotary;
+  at::Tensor lengths;  // [sequences] int64: tokens held before the new one
+  // [sequences, blocks of the longest] int64: addresses of the blocks of all tokens and the new
+  // one, as ops/kv_blocks.h has them; those beyond are not read.
+  at::Tensor blocks;
 };
 
 // Kernels, and the queue that they join.
@@ -29,15 +28,14 @@ struct Gpu {
 };
 
 // Whether the kernels know the model's dtype and heads.
-bool paged_decode_step_applies(const StepModel& model,
-                               const at::Tensor& x,
-                               const kernels::CudaKernelTable& kernels);
+bool gpu_step_applies(const LayerStack& stack,
+                      const at::Tensor& x,
+                      const kernels::CudaKernelTable& kernels);
 
-// decode_step() on a GPU over a paged cache: all layers and the final norm over the next row of
-// each sequence, whose keys and values are written into its pages. [sequences, hidden], of x's
-// dtype. What layers add up is float32, what products read and leave of x's dtype. Nothing waits
-// for the GPU. Biases are of x's dtype here. REQUIRES: paged_decode_step_applies, gradients off,
-// kernels of the device that x lies on.
-at::Tensor paged_decode_step(const StepModel& model, const PagedStepInput& input, const Gpu& gpu);
+// A step of decoding on a GPU: all layers and the final norm over one new token of each sequence,
+// whose keys and values are written into its blocks. -> [sequences, hidden], of x's dtype. The
+// residual stream is float32, what products read and write of x's dtype. Nothing waits for the GPU.
+// REQUIRES: gpu_step_applies, gradients off, kernels of the device that x is on.
+at::Tensor gpu_step(const LayerStack& stack, const GpuStepInput& input, const Gpu& gpu);
 
-}  // namespace precis::ops
+}  // namespace precis::models

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compiled for every instruction set that Highway knows; the processor's own is picked at run time.
-#include "kernels/cpu/decode_attention.h"
+#include "kernels/cpu/block_attention.h"
 
-#define HWY_TARGET_INCLUDE "kernels/cpu/decode_attention-inl.h"
+#define HWY_TARGET_INCLUDE "kernels/cpu/block_attention-inl.h"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -10,7 +10,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/decode_attention-inl.h"
+#include "kernels/cpu/block_attention-inl.h"
 
 namespace precis::kernels {
 namespace {
@@ -33,24 +33,25 @@ namespace {
 
 }  // namespace
 
-HWY_EXPORT(decode_f32);
-HWY_EXPORT(decode_bf16);
+HWY_EXPORT(attend_f32);
+HWY_EXPORT(attend_bf16);
 
-void decode_attention(Element element,
-                      const DecodeAttentionArguments& a,
-                      int64_t first,
-                      int64_t last) {
+void block_attention(Element element,
+                     const BlockAttentionArguments& a,
+                     int64_t first,
+                     int64_t last) {
   if (element == Element::kFloat32)
-    HWY_DYNAMIC_DISPATCH(decode_f32)(a, first, last);
+    HWY_DYNAMIC_DISPATCH(attend_f32)(a, first, last);
   else
-    HWY_DYNAMIC_DISPATCH(decode_bf16)(a, first, last);
+    HWY_DYNAMIC_DISPATCH(attend_bf16)(a, first, last);
 }
 
-void merge_decode_attention(const DecodeAttentionArguments& a, int64_t first, int64_t last) {
+void merge_block_attention(const BlockAttentionArguments& a, int64_t first, int64_t last) {
   const int64_t group = a.heads / a.kv_heads, state = a.head_dim + 2;
-  for (int64_t row = first; row < last; ++row) {
-    const float* states = a.states + (row / group * a.parts * group + row % group) * state;
-    merge(states, a.parts, group * state, a.head_dim, a.out + row * a.head_dim);
+  for (int64_t head = first; head < last; ++head) {
+    const float* states = a.states + (head / group * a.parts * group + head % group) * state;
+    merge(
+        states, a.num_parts[head / a.heads], group * state, a.head_dim, a.out + head * a.head_dim);
   }
 }
 

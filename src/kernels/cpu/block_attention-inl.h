@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One query row over many cached keys, for one instruction set: included once for each by
-// decode_attention.cc, so that there is no guard.
+// Attention of single query tokens over blocks of cached keys, for one instruction set: included
+// once for each by block_attention.cc, so that there is no guard.
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
@@ -100,10 +100,10 @@ HWY_INLINE void add_weighted(
     for (int64_t k = 0; k < count; ++k) sums[i] += weights[k] * to_float(values[k * width + i]);
 }
 
-// A head's state of up to kKeysPerPart keys: [width] weighted sum, total weight, largest score;
+// A head's state of up to kBlockSize keys: [width] weighted sum, total weight, largest score;
 // weights are relative to the largest.
 template <typename T>
-HWY_INLINE void attend_part(const float* q,
+HWY_INLINE void attend_keys(const float* q,
                             const T* keys,
                             const T* values,
                             int64_t count,
@@ -111,12 +111,12 @@ HWY_INLINE void attend_part(const float* q,
                             float scale,
                             float* state) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  HWY_ALIGN float scores[kKeysPerPart];
+  HWY_ALIGN float scores[kBlockSize];
   int64_t k = 0;
   for (; k + kKeysTogether <= count; k += kKeysTogether)
     dots<kKeysTogether>(q, keys + k * width, width, scores + k);
   for (; k < count; ++k) dots<1>(q, keys + k * width, width, scores + k);
-  std::fill(scores + count, scores + kKeysPerPart, scores[0]);  // changes neither of these
+  std::fill(scores + count, scores + kBlockSize, scores[0]);  // changes neither of these
   auto not_finite = hn::Zero(kFloats), highest = hn::Set(kFloats, -kInfinity);
   for (k = 0; k < count; k += kLanes) {
     const auto scaled = hn::Mul(hn::Load(kFloats, scores + k), hn::Set(kFloats, scale));
@@ -126,7 +126,7 @@ HWY_INLINE void attend_part(const float* q,
     highest = hn::Max(highest, scaled);
   }
   const auto largest = hn::MaxOfLanes(kFloats, highest);
-  std::fill(scores + count, scores + kKeysPerPart, -kInfinity);
+  std::fill(scores + count, scores + kBlockSize, -kInfinity);
   auto weights = not_finite;
   for (k = 0; k < count; k += kLanes) {
     const auto weight = hn::Exp(kFloats, hn::Sub(hn::Load(kFloats, scores + k), largest));
@@ -140,35 +140,56 @@ HWY_INLINE void attend_part(const float* q,
 }
 
 template <typename T>
-HWY_INLINE void attend(const DecodeAttentionArguments& a, int64_t task) {
-  const int64_t group = a.heads / a.kv_heads, width = a.head_dim;
-  const int64_t head = task / a.parts;  // of keys, over all sequences
-  const CachedRows& cached = a.cached[head / a.kv_heads];
-  const int64_t begin = cached.first_key + task % a.parts * kKeysPerPart;
-  const int64_t count = std::min(kKeysPerPart, cached.num_keys - begin);
-  const int64_t offset = head % a.kv_heads * cached.stride + begin * width;
-  float* states = a.states + task * group * (width + 2);
-  for (int64_t i = 0; i < group; ++i) {
-    float* state = states + i * (width + 2);
-    if (count <= 0) {  // a part that another sequence has and this has not
-      std::fill(state, state + width + 1, 0.0f);
-      state[width + 1] = -std::numeric_limits<float>::infinity();
-      continue;
+struct HeadKeys {
+  const T* keys;
+  const T* values;
+  int64_t count;
+};
+
+template <typename T>
+HWY_INLINE HeadKeys<T> keys_of_head(const BlockAttentionArguments& a,
+                                    const AttendedBlock& block,
+                                    int64_t head) {
+  const T* keys = static_cast<const T*>(block.keys);
+  if (block.starts == nullptr) {
+    const int64_t size = kBlockSize * a.head_dim;
+    keys += (2 * a.layer * a.kv_heads + head) * size;
+    return {keys, keys + a.kv_heads * size, kBlockSize};
+  }
+  const int64_t* start = block.starts + a.layer * a.kv_heads + head;
+  const int64_t first = start[0] + block.chunk * kBlockSize;
+  return {keys + first * a.head_dim,
+          static_cast<const T*>(block.values) + first * a.head_dim,
+          start[1] - first};
+}
+
+template <typename T>
+HWY_INLINE void attend(const BlockAttentionArguments& a, int64_t task) {
+  const AttendedBlock& block = a.blocks[task / a.kv_heads];
+  const int64_t head = task % a.kv_heads, group = a.heads / a.kv_heads, width = a.head_dim;
+  const HeadKeys<T> own = keys_of_head<T>(a, block, head);
+  for (int64_t i = 0; i < block.num_readers; ++i) {
+    const BlockReader& reader = a.readers[block.first_reader + i];
+    const int64_t count = std::min<int64_t>(reader.end, own.count) - reader.begin;
+    const int64_t place = (reader.query * a.kv_heads + head) * a.parts + reader.part;
+    const float* q = a.q + (reader.query * a.heads + head * group) * width;
+    float* state = a.states + place * group * (width + 2);
+    for (int64_t k = 0; k < group; ++k, q += width, state += width + 2) {
+      if (count > 0) {
+        const int64_t offset = reader.begin * width;
+        attend_keys(q, own.keys + offset, own.values + offset, count, width, a.scale, state);
+      } else {  // a head of a ragged memory that has no tokens here
+        std::fill(state, state + width + 1, 0.0f);
+        state[width + 1] = -std::numeric_limits<float>::infinity();
+      }
     }
-    attend_part(a.q + (head * group + i) * width,
-                static_cast<const T*>(cached.keys) + offset,
-                static_cast<const T*>(cached.values) + offset,
-                count,
-                width,
-                a.scale,
-                state);
   }
 }
 
-void decode_f32(const DecodeAttentionArguments& a, int64_t first, int64_t last) {
+void attend_f32(const BlockAttentionArguments& a, int64_t first, int64_t last) {
   for (int64_t task = first; task < last; ++task) attend<float>(a, task);
 }
-void decode_bf16(const DecodeAttentionArguments& a, int64_t first, int64_t last) {
+void attend_bf16(const BlockAttentionArguments& a, int64_t first, int64_t last) {
   for (int64_t task = first; task < last; ++task) attend<BFloat16>(a, task);
 }
 
