@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// Hands out blocks of keys and values: [num_layers, 2, num_kv_heads, ops::kBlockSize, head_dim]
+// Hands out blocks of keys and values: [num_layers, num_kv_heads, 2, ops::kBlockSize, head_dim]
 // each, contiguous. A block is a tensor: its reference count says how many sequences hold it, and
 // its memory returns to the pool with the last of them, which may be after the pool is gone. Safe
 // for use from several threads at once.
@@ -33,6 +33,8 @@ class BlockPool {
 
  private:
   struct State;  // outlives the pool with its blocks
+
+  at::Tensor new_memory();
 
   KvShape shape_;
   c10::TensorOptions options_;

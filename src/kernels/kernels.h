@@ -55,7 +55,7 @@ struct GatedActivationBackwardArguments {
   bool gelu_tanh;  // otherwise SiLU
 };
 
-// Tokens of a block of a key-value cache: [layers, 2, kv_heads, kBlockSize, head_dim] elements,
+// Tokens of a block of a key-value cache: [layers, kv_heads, 2, kBlockSize, head_dim] elements,
 // contiguous, keys before values.
 inline constexpr int64_t kBlockSize = 64;
 

@@ -53,7 +53,7 @@ void check_view(const KvView& view, const AttentionInput& input) {
           ? view.keys.dim() == 3 && view.keys.sizes() == view.values.sizes() &&
                 view.keys.size(0) == input.k.size(1) && view.keys.size(1) == view.length &&
                 view.keys.size(2) == input.k.size(2)
-          : held.dim() == 5 && held.size(2) == input.k.size(1) && held.size(4) == input.k.size(2) &&
+          : held.dim() == 5 && held.size(1) == input.k.size(1) && held.size(4) == input.k.size(2) &&
                 view.layer < held.size(0) && std::ssize(view.blocks) >= blocks_for(view.length);
   PRECIS_CHECK(fits,
                kInvalidArgument,

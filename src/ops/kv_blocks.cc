@@ -85,7 +85,7 @@ struct Copies {
   std::byte* in_block(const at::Tensor& block, int64_t head, int64_t token) const {
     const int64_t heads = tokens.size(0);
     return static_cast<std::byte*>(block.data_ptr()) +
-           (((2 * layer + part) * heads + head) * kBlockSize + token) * token_bytes();
+           ((2 * (layer * heads + head) + part) * kBlockSize + token) * token_bytes();
   }
   int64_t offset(int64_t head, int64_t token) const {
     return (head * tokens.stride(0) + token * tokens.stride(1)) *
@@ -132,8 +132,8 @@ void reference::write_to_blocks(std::span<const at::Tensor> blocks,
   for_each_block(
       first, keys.size(1), [&](int64_t block, int64_t start, int64_t before, int64_t count) {
         const at::Tensor own = blocks[block][layer];
-        own[0].narrow(1, start, count).copy_(keys.narrow(1, before, count));
-        own[1].narrow(1, start, count).copy_(values.narrow(1, before, count));
+        own.select(1, 0).narrow(1, start, count).copy_(keys.narrow(1, before, count));
+        own.select(1, 1).narrow(1, start, count).copy_(values.narrow(1, before, count));
       });
 }
 
@@ -145,8 +145,8 @@ std::pair<at::Tensor, at::Tensor> reference::read_from_blocks(std::span<const at
   for_each_block(first, count, [&](int64_t block, int64_t start, int64_t, int64_t own) {
     tokens.push_back(blocks[block][layer].narrow(2, start, own));
   });
-  const at::Tensor all = at::cat(tokens, 2);
-  return {all[0], all[1]};
+  const at::Tensor all = at::cat(tokens, 2);  // [kv_heads, 2, count, head_dim]
+  return {all.select(1, 0), all.select(1, 1)};
 }
 
 void write_to_blocks(std::span<const at::Tensor> blocks,
@@ -185,7 +185,7 @@ std::pair<at::Tensor, at::Tensor> read_from_blocks(std::span<const at::Tensor> b
                                                    int64_t count) {
   const at::Tensor& block = blocks[first / kBlockSize];
   if (block.is_cpu()) {
-    const at::Tensor all = at::empty({2, block.size(2), count, block.size(4)}, block.options());
+    const at::Tensor all = at::empty({2, block.size(1), count, block.size(4)}, block.options());
     const at::Tensor keys = all[0], values = all[1];
     read_on_cpu(blocks, first, {keys, layer, 0});
     read_on_cpu(blocks, first, {values, layer, 1});
@@ -193,7 +193,7 @@ std::pair<at::Tensor, at::Tensor> read_from_blocks(std::span<const at::Tensor> b
   }
   if (!gpu_kernel_applies(block)) return reference::read_from_blocks(blocks, layer, first, count);
   // The heads of a token together, as attention over packed sequences reads them.
-  const at::Tensor all = at::empty({2, count, block.size(2), block.size(4)}, block.options());
+  const at::Tensor all = at::empty({2, count, block.size(1), block.size(4)}, block.options());
   const at::Tensor keys = all[0].transpose(0, 1), values = all[1].transpose(0, 1);
   for_each_run(first, count, [&](int64_t token, int64_t before, int64_t own) {
     const auto arguments = arguments_for<ReadPagesArguments>(

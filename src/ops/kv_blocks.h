@@ -9,7 +9,7 @@
 
 namespace precis::ops {
 
-// Tokens of a sequence in blocks: [layers, 2, kv_heads, kBlockSize, head_dim] each, contiguous,
+// Tokens of a sequence in blocks: [layers, kv_heads, 2, kBlockSize, head_dim] each, contiguous,
 // keys before values. Token i is token i % kBlockSize of block i / kBlockSize.
 inline constexpr int64_t kBlockSize = 64;
 

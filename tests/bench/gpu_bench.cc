@@ -158,7 +158,7 @@ void pages(Table& all) {
   constexpr int64_t kHeld = 4096;
   std::vector<at::Tensor> pages;
   for (int64_t i = 0; i < ops::blocks_for(kHeld); ++i)
-    pages.push_back(at::randn({1, 2, kHeads, ops::kBlockSize, kWidth}, kBFloat16));
+    pages.push_back(at::randn({1, kHeads, 2, ops::kBlockSize, kWidth}, kBFloat16));
   const auto [keys, values] = ops::reference::read_from_blocks(pages, 0, 0, kHeld);
   const double bytes = 2 * (bytes_of(keys) + bytes_of(values));
   all.moves(
@@ -179,7 +179,7 @@ void paged_attention(Table& all, int64_t sequences, int64_t held, int64_t kv_hea
   std::vector<at::Tensor> pages;
   std::vector<int64_t> addresses;
   for (int64_t i = 0; i < sequences * of_sequence; ++i) {
-    pages.push_back(at::randn({1, 2, kv_heads, ops::kBlockSize, kWidth}, kBFloat16));
+    pages.push_back(at::randn({1, kv_heads, 2, ops::kBlockSize, kWidth}, kBFloat16));
     addresses.push_back(reinterpret_cast<int64_t>(pages.back().data_ptr()));
   }
   const at::Tensor tables = at::tensor(addresses, at::kLong).to(at::kCUDA);

@@ -214,7 +214,7 @@ TEST(BlockPoolTest, CountsAndReusesBlocks) {
   EXPECT_EQ(pool->block_bytes(), 2 * 2 * 3 * kBlock * 4 * 4);
   at::Tensor first = pool->allocate();
   const at::Tensor second = pool->clone(first);
-  EXPECT_EQ(first.sizes(), (at::IntArrayRef{2, 2, 3, kBlock, 4}));
+  EXPECT_EQ(first.sizes(), (at::IntArrayRef{2, 3, 2, kBlock, 4}));
   EXPECT_EQ(pool->blocks_in_use(), 2);
   expect_error(ErrorKind::kOutOfMemory, "all 2 blocks", [&] { pool->allocate(); });
   const void* const memory = first.data_ptr();

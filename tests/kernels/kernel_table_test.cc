@@ -79,9 +79,9 @@ class KernelTable : public testing::Test {
     Cached own{{random({kv_heads, num_keys, width}), random({kv_heads, num_keys, width})}, {}};
     for (int64_t first = 0; first < num_keys; first += kRowsPerPage) {
       const int64_t count = std::min(kRowsPerPage, num_keys - first);
-      const at::Tensor page = empty({kLayers, 2, kv_heads, kRowsPerPage, width});
-      page[kLayer][0].narrow(1, 0, count).copy_(own.rows.keys.narrow(1, first, count));
-      page[kLayer][1].narrow(1, 0, count).copy_(own.rows.values.narrow(1, first, count));
+      const at::Tensor page = empty({kLayers, kv_heads, 2, kRowsPerPage, width});
+      page[kLayer].select(1, 0).narrow(1, 0, count).copy_(own.rows.keys.narrow(1, first, count));
+      page[kLayer].select(1, 1).narrow(1, 0, count).copy_(own.rows.values.narrow(1, first, count));
       own.pages.push_back(page);
     }
     return own;
@@ -197,11 +197,11 @@ class KernelTable : public testing::Test {
     for (int64_t row = 0; row < rows; ++row) {
       const at::Tensor page = own[row].pages.back()[kLayer];
       const int64_t place = held[row] % kRowsPerPage;
-      expect_near(page[0].select(1, place), keys[row]);
-      expect_near(page[1].select(1, place), values[row]);
+      expect_near(page.select(1, 0).select(1, place), keys[row]);
+      expect_near(page.select(1, 1).select(1, place), values[row]);
       // Rows before it are what they were.
       expect_near(page.narrow(2, 0, place),
-                  at::stack({own[row].rows.keys, own[row].rows.values})
+                  at::stack({own[row].rows.keys, own[row].rows.values}, 1)
                       .narrow(2, held[row] - place, place));
     }
   }
@@ -265,7 +265,7 @@ class KernelTable : public testing::Test {
     const at::Tensor values = values_in_rows(random({count, 3 * kv_heads, width}));
     std::vector<at::Tensor> pages, expected;
     for (int64_t page = 0; page < ops::blocks_for(first + count); ++page) {
-      pages.push_back(random({kLayers, 2, kv_heads, kRowsPerPage, width}));
+      pages.push_back(random({kLayers, kv_heads, 2, kRowsPerPage, width}));
       expected.push_back(pages.back().clone());
     }
     const auto address = [](const at::Tensor& rows) { return rows.const_data_ptr(); };
@@ -281,7 +281,7 @@ class KernelTable : public testing::Test {
   static void expect_read(int64_t kv_heads, int64_t first, int64_t count, int64_t width) {
     std::vector<at::Tensor> pages;
     for (int64_t page = 0; page < ops::blocks_for(first + count); ++page)
-      pages.push_back(random({kLayers, 2, kv_heads, kRowsPerPage, width}));
+      pages.push_back(random({kLayers, kv_heads, 2, kRowsPerPage, width}));
     const at::Tensor wide = random({count, 3 * kv_heads, width}), beside = wide.clone();
     const at::Tensor keys = keys_in_rows(empty({count, kv_heads, width}));
     const at::Tensor values = values_in_rows(wide);
@@ -384,7 +384,7 @@ TYPED_TEST(KernelTable, PagedAttentionKeepsWhatIsNoNumber) {
   const at::Tensor q = this->random({1, 2, 64});
   const auto own = this->cached(2, 300, 64);
   const int64_t key = 280;
-  own.pages[key / kRowsPerPage][this->kLayer][0][1][key % kRowsPerPage][3] = kNan;
+  own.pages[key / kRowsPerPage][this->kLayer][1][0][key % kRowsPerPage][3] = kNan;
   const at::Tensor out = this->attended(q, {own}, {0.125, 0});
   EXPECT_FALSE(out[0][0].isnan().any().template item<bool>());
   EXPECT_TRUE(out[0][1].isnan().all().template item<bool>());

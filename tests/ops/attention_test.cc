@@ -263,7 +263,7 @@ TEST(AttentionErrors, NameWhatDoesNotFit) {
   HeldTokens other = held;
   other.blocks[0] = other.blocks[0].to(at::kBFloat16);
   refuse("one dtype", q, {other});
-  other.blocks = {at::ones({1, 2, 3, ops::kBlockSize, 5})};
+  other.blocks = {at::ones({1, 3, 2, ops::kBlockSize, 5})};
   refuse("do not fit", q, {other});
   other.blocks.clear();
   refuse("holds none", q, {other});

@@ -26,7 +26,7 @@ inline HeldTokens in_blocks(const at::Tensor& keys, const at::Tensor& values) {
   HeldTokens held{keys, values};
   for (int64_t i = 0; i < ops::blocks_for(keys.size(1)); ++i)
     held.blocks.push_back(
-        at::zeros({1, 2, keys.size(0), ops::kBlockSize, keys.size(2)}, keys.options()));
+        at::zeros({1, keys.size(0), 2, ops::kBlockSize, keys.size(2)}, keys.options()));
   ops::reference::write_to_blocks(held.blocks, 0, 0, keys, values);
   return held;
 }

@@ -39,7 +39,7 @@ struct RaggedKv {
 // The keys and values of one sequence in one layer, as attention reads them: first those of ragged
 // memories, then `length` tokens in blocks or, where autograd has to see through, in tensors.
 struct KvView {
-  std::span<const at::Tensor> blocks;  // [num_layers, 2, num_kv_heads, block size, head_dim] each
+  std::span<const at::Tensor> blocks;  // [num_layers, num_kv_heads, 2, block size, head_dim] each
   int64_t layer = 0;
   int64_t length = 0;
   at::Tensor keys = {};  // in place of blocks: [num_kv_heads, length, head_dim]
@@ -98,7 +98,7 @@ class KvCache {
   // every layer, in blocks that are this sequence's alone. What they hold is then the caller's to
   // write. REQUIRES: gradients off, and no tokens that a backward pass still needs.
   void extend(int64_t sequence, int64_t count);
-  // The sequence's blocks after extend(): [num_layers, 2, num_kv_heads, block size, head_dim] each,
+  // The sequence's blocks after extend(): [num_layers, num_kv_heads, 2, block size, head_dim] each,
   // keys before values.
   const std::vector<at::Tensor>& blocks(int64_t sequence) const;
 

@@ -27,8 +27,18 @@ HWY_INLINE hn::Vec<Floats> load(const BFloat16* x) {
   return hn::BitCast(kFloats, hn::ShiftLeft<16>(hn::PromoteTo(kWords, hn::LoadU(kHalves, x))));
 }
 
-// Rows that share what is loaded of the query.
-constexpr int64_t kKeysTogether = 4;
+constexpr bool kManyRegisters = kLanes >= 16;  // AVX-512: 32, else 16
+
+// Query heads that are read for at once, of those that share keys.
+constexpr int64_t kQueriesTogether = 4;
+
+// Keys that share the loads of queries, and columns of values that share those of weights, so that
+// all sums stay in registers.
+constexpr int64_t keys_together(int64_t queries) { return kManyRegisters || queries <= 2 ? 4 : 2; }
+constexpr int64_t vectors_together(int64_t queries) {
+  if (kManyRegisters) return queries <= 2 ? 8 : 4;
+  return queries == 1 ? 8 : queries <= 3 ? 4 : 2;
+}
 
 // out[k] = the sum of sums[k]. Four are added up together: neighbours in each block of four lanes
 // first, so that a block holds a sum of each vector, then the blocks. (Names are looked up by their
@@ -56,69 +66,89 @@ HWY_INLINE void store_sums(D d, const hn::Vec<D>* sums, float* out) {
   }
 }
 
-// scores[k] = q . keys[k], of kKeys rows of `width`.
-template <int64_t kKeys, typename T>
+// scores[j][k] = q[j] . keys[k] of kKeys keys and kQueries queries [kQueries, width]; scores:
+// [kQueries, kBlockSize].
+template <int64_t kKeys, int64_t kQueries, typename T>
 HWY_INLINE void dots(const float* q, const T* keys, int64_t width, float* scores) {
-  hn::Vec<Floats> sums[kKeys];
-  for (int64_t k = 0; k < kKeys; ++k) sums[k] = hn::Zero(kFloats);
+  constexpr int64_t kSums = kKeys * kQueries;
+  hn::Vec<Floats> sums[kSums];
+  for (int64_t s = 0; s < kSums; ++s) sums[s] = hn::Zero(kFloats);
   int64_t i = 0;
   for (; i + kLanes <= width; i += kLanes) {
-    const auto query = hn::LoadU(kFloats, q + i);
-    for (int64_t k = 0; k < kKeys; ++k)
-      sums[k] = hn::MulAdd(query, load(keys + k * width + i), sums[k]);
+    hn::Vec<Floats> queries[kQueries];
+    for (int64_t j = 0; j < kQueries; ++j) queries[j] = hn::LoadU(kFloats, q + j * width + i);
+    for (int64_t k = 0; k < kKeys; ++k) {
+      const auto key = load(keys + k * width + i);
+      for (int64_t j = 0; j < kQueries; ++j)
+        sums[k * kQueries + j] = hn::MulAdd(queries[j], key, sums[k * kQueries + j]);
+    }
   }
-  store_sums<kKeys>(kFloats, sums, scores);
-  for (; i < width; ++i)
-    for (int64_t k = 0; k < kKeys; ++k) scores[k] += q[i] * to_float(keys[k * width + i]);
-}
-
-// sums[i] += weights . values[., i], for kVectors vectors of columns.
-template <int64_t kVectors, typename T>
-HWY_INLINE void add_columns(
-    const float* weights, const T* values, int64_t count, int64_t width, float* sums) {
-  hn::Vec<Floats> columns[kVectors];
-  for (int64_t v = 0; v < kVectors; ++v) columns[v] = hn::LoadU(kFloats, sums + v * kLanes);
-  for (int64_t k = 0; k < count; ++k) {
-    const auto weight = hn::Set(kFloats, weights[k]);
-    for (int64_t v = 0; v < kVectors; ++v)
-      columns[v] = hn::MulAdd(weight, load(values + k * width + v * kLanes), columns[v]);
+  float totals[kSums];
+  int64_t s = 0;
+  for (; s + 4 <= kSums; s += 4) store_sums<4>(kFloats, sums + s, totals + s);
+  for (; s < kSums; ++s) store_sums<1>(kFloats, sums + s, totals + s);
+  for (int64_t k = 0; k < kKeys; ++k) {
+    for (int64_t j = 0; j < kQueries; ++j) {
+      float& score = scores[j * kBlockSize + k];
+      score = totals[k * kQueries + j];
+      for (int64_t c = i; c < width; ++c) score += q[j * width + c] * to_float(keys[k * width + c]);
+    }
   }
-  for (int64_t v = 0; v < kVectors; ++v) hn::StoreU(columns[v], kFloats, sums + v * kLanes);
 }
 
-template <typename T>
-HWY_INLINE void add_weighted(
-    const float* weights, const T* values, int64_t count, int64_t width, float* sums) {
-  int64_t i = 0;
-  for (; i + 8 * kLanes <= width; i += 8 * kLanes)
-    add_columns<8>(weights, values + i, count, width, sums + i);
-  for (; i + 4 * kLanes <= width; i += 4 * kLanes)
-    add_columns<4>(weights, values + i, count, width, sums + i);
-  for (; i + kLanes <= width; i += kLanes)
-    add_columns<1>(weights, values + i, count, width, sums + i);
-  for (; i < width; ++i)
-    for (int64_t k = 0; k < count; ++k) sums[i] += weights[k] * to_float(values[k * width + i]);
-}
-
-// A head's state of up to kBlockSize keys: [width] weighted sum, total weight, largest score;
-// weights are relative to the largest.
-template <typename T>
-HWY_INLINE void attend_keys(const float* q,
-                            const T* keys,
+// sums[j] += weights[j] . values[., i], for kVectors vectors of columns; weights: [kQueries,
+// kBlockSize]; sums: rows `stride` apart.
+template <int64_t kVectors, int64_t kQueries, typename T>
+HWY_INLINE void add_columns(const float* weights,
                             const T* values,
                             int64_t count,
                             int64_t width,
-                            float scale,
-                            float* state) {
+                            int64_t stride,
+                            float* sums) {
+  hn::Vec<Floats> columns[kQueries * kVectors];
+  for (int64_t j = 0; j < kQueries; ++j)
+    for (int64_t v = 0; v < kVectors; ++v)
+      columns[j * kVectors + v] = hn::LoadU(kFloats, sums + j * stride + v * kLanes);
+  for (int64_t k = 0; k < count; ++k) {
+    hn::Vec<Floats> row[kVectors];
+    for (int64_t v = 0; v < kVectors; ++v) row[v] = load(values + k * width + v * kLanes);
+    for (int64_t j = 0; j < kQueries; ++j) {
+      const auto weight = hn::Set(kFloats, weights[j * kBlockSize + k]);
+      for (int64_t v = 0; v < kVectors; ++v)
+        columns[j * kVectors + v] = hn::MulAdd(weight, row[v], columns[j * kVectors + v]);
+    }
+  }
+  for (int64_t j = 0; j < kQueries; ++j)
+    for (int64_t v = 0; v < kVectors; ++v)
+      hn::StoreU(columns[j * kVectors + v], kFloats, sums + j * stride + v * kLanes);
+}
+
+template <int64_t kQueries, typename T>
+HWY_INLINE void add_weighted(const float* weights,
+                             const T* values,
+                             int64_t count,
+                             int64_t width,
+                             int64_t stride,
+                             float* sums) {
+  constexpr int64_t kMost = vectors_together(kQueries);
+  int64_t i = 0;
+  for (; i + kMost * kLanes <= width; i += kMost * kLanes)
+    add_columns<kMost, kQueries>(weights, values + i, count, width, stride, sums + i);
+  for (; i + kLanes <= width; i += kLanes)
+    add_columns<1, kQueries>(weights, values + i, count, width, stride, sums + i);
+  for (; i < width; ++i)
+    for (int64_t j = 0; j < kQueries; ++j)
+      for (int64_t k = 0; k < count; ++k)
+        sums[j * stride + i] += weights[j * kBlockSize + k] * to_float(values[k * width + i]);
+}
+
+// Scores [kBlockSize], of which `count` are there, into exponentials relative to the largest, zeros
+// behind them. Leaves their sum and the largest score in state[0] and state[1].
+HWY_INLINE void weigh(float* scores, int64_t count, float scale, float* state) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  HWY_ALIGN float scores[kBlockSize];
-  int64_t k = 0;
-  for (; k + kKeysTogether <= count; k += kKeysTogether)
-    dots<kKeysTogether>(q, keys + k * width, width, scores + k);
-  for (; k < count; ++k) dots<1>(q, keys + k * width, width, scores + k);
   std::fill(scores + count, scores + kBlockSize, scores[0]);  // changes neither of these
   auto not_finite = hn::Zero(kFloats), highest = hn::Set(kFloats, -kInfinity);
-  for (k = 0; k < count; k += kLanes) {
+  for (int64_t k = 0; k < count; k += kLanes) {
     const auto scaled = hn::Mul(hn::Load(kFloats, scores + k), hn::Set(kFloats, scale));
     hn::Store(scaled, kFloats, scores + k);
     // 0, or not a number: hn::Exp makes 0 of that.
@@ -128,15 +158,59 @@ HWY_INLINE void attend_keys(const float* q,
   const auto largest = hn::MaxOfLanes(kFloats, highest);
   std::fill(scores + count, scores + kBlockSize, -kInfinity);
   auto weights = not_finite;
-  for (k = 0; k < count; k += kLanes) {
+  for (int64_t k = 0; k < count; k += kLanes) {
     const auto weight = hn::Exp(kFloats, hn::Sub(hn::Load(kFloats, scores + k), largest));
     hn::Store(weight, kFloats, scores + k);
     weights = hn::Add(weights, weight);
   }
-  std::fill(state, state + width, 0.0f);
-  add_weighted(scores, values, count, width, state);
-  state[width] = hn::GetLane(hn::SumOfLanes(kFloats, weights));
-  state[width + 1] = hn::GetLane(largest);
+  state[0] = hn::GetLane(hn::SumOfLanes(kFloats, weights));
+  state[1] = hn::GetLane(largest);
+}
+
+// States of kQueries query heads [kQueries, width] over up to kBlockSize keys: [width] weighted
+// sum, total weight, largest score each; weights are relative to the largest. Each key and value is
+// loaded once for all of them.
+template <int64_t kQueries, typename T>
+HWY_INLINE void attend_keys(const float* q,
+                            const T* keys,
+                            const T* values,
+                            int64_t count,
+                            int64_t width,
+                            float scale,
+                            float* states) {
+  constexpr int64_t kKeys = keys_together(kQueries);
+  HWY_ALIGN float scores[kQueries * kBlockSize];
+  int64_t k = 0;
+  for (; k + kKeys <= count; k += kKeys)
+    dots<kKeys, kQueries>(q, keys + k * width, width, scores + k);
+  for (; k < count; ++k) dots<1, kQueries>(q, keys + k * width, width, scores + k);
+  const int64_t stride = width + 2;
+  for (int64_t j = 0; j < kQueries; ++j) {
+    weigh(scores + j * kBlockSize, count, scale, states + j * stride + width);
+    std::fill(states + j * stride, states + j * stride + width, 0.0f);
+  }
+  add_weighted<kQueries>(scores, values, count, width, stride, states);
+}
+
+// The same of any number of query heads.
+template <typename T>
+HWY_INLINE void attend_group(const float* q,
+                             const T* keys,
+                             const T* values,
+                             int64_t count,
+                             int64_t group,
+                             int64_t width,
+                             float scale,
+                             float* states) {
+  const int64_t stride = width + 2;
+  for (; group >= kQueriesTogether; group -= kQueriesTogether) {
+    attend_keys<kQueriesTogether>(q, keys, values, count, width, scale, states);
+    q += kQueriesTogether * width;
+    states += kQueriesTogether * stride;
+  }
+  if (group == 3) attend_keys<3>(q, keys, values, count, width, scale, states);
+  if (group == 2) attend_keys<2>(q, keys, values, count, width, scale, states);
+  if (group == 1) attend_keys<1>(q, keys, values, count, width, scale, states);
 }
 
 template <typename T>
@@ -153,8 +227,8 @@ HWY_INLINE HeadKeys<T> keys_of_head(const BlockAttentionArguments& a,
   const T* keys = static_cast<const T*>(block.keys);
   if (block.starts == nullptr) {
     const int64_t size = kBlockSize * a.head_dim;
-    keys += (2 * a.layer * a.kv_heads + head) * size;
-    return {keys, keys + a.kv_heads * size, kBlockSize};
+    keys += 2 * (a.layer * a.kv_heads + head) * size;
+    return {keys, keys + size, kBlockSize};
   }
   const int64_t* start = block.starts + a.layer * a.kv_heads + head;
   const int64_t first = start[0] + block.chunk * kBlockSize;
@@ -172,16 +246,23 @@ HWY_INLINE void attend(const BlockAttentionArguments& a, int64_t task) {
     const BlockReader& reader = a.readers[block.first_reader + i];
     const int64_t count = std::min<int64_t>(reader.end, own.count) - reader.begin;
     const int64_t place = (reader.query * a.kv_heads + head) * a.parts + reader.part;
-    const float* q = a.q + (reader.query * a.heads + head * group) * width;
-    float* state = a.states + place * group * (width + 2);
-    for (int64_t k = 0; k < group; ++k, q += width, state += width + 2) {
-      if (count > 0) {
-        const int64_t offset = reader.begin * width;
-        attend_keys(q, own.keys + offset, own.values + offset, count, width, a.scale, state);
-      } else {  // a head of a ragged memory that has no tokens here
-        std::fill(state, state + width + 1, 0.0f);
-        state[width + 1] = -std::numeric_limits<float>::infinity();
-      }
+    float* states = a.states + place * group * (width + 2);
+    if (count > 0) {
+      const int64_t offset = reader.begin * width;
+      attend_group(a.q + (reader.query * a.heads + head * group) * width,
+                   own.keys + offset,
+                   own.values + offset,
+                   count,
+                   group,
+                   width,
+                   a.scale,
+                   states);
+      continue;
+    }
+    // A head of a ragged memory that has no tokens here.
+    for (int64_t k = 0; k < group; ++k, states += width + 2) {
+      std::fill(states, states + width + 1, 0.0f);
+      states[width + 1] = -std::numeric_limits<float>::infinity();
     }
   }
 }

@@ -18,8 +18,8 @@ __device__ inline PagePlace page_place(int64_t layer,
                                        int64_t kv_heads,
                                        int64_t head_dim) {
   const int64_t of_head = kRowsPerPage * head_dim;
-  const int64_t keys = (2 * layer * kv_heads + head) * of_head;
-  return {keys, keys + kv_heads * of_head};
+  const int64_t keys = 2 * (layer * kv_heads + head) * of_head;
+  return {keys, keys + of_head};
 }
 
 }  // namespace precis::kernels

@@ -160,7 +160,7 @@ class Step {
         const int64_t token = view.length - 1;
         const at::Tensor& block = view.blocks[token / kernels::kBlockSize];
         const auto place = [&](int64_t part) {
-          const int64_t head = (2 * layer + part) * config_.num_kv_heads;
+          const int64_t head = 2 * layer * config_.num_kv_heads + part;
           return static_cast<char*>(block.data_ptr()) +
                  (head * kernels::kBlockSize + token % kernels::kBlockSize) * size;
         };
@@ -168,7 +168,7 @@ class Step {
         values_.push_back(place(1));
       }
     }
-    strides_.assign(num_tokens_, kernels::kBlockSize * config_.head_dim);
+    strides_.assign(num_tokens_, 2 * kernels::kBlockSize * config_.head_dim);
   }
 
   void layer(int64_t index, TeamMember& team) {

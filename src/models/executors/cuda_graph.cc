@@ -56,7 +56,7 @@ CudaGraph::CudaGraph(const LayerStack& stack) : stack_(stack) {
   const KvShape shape = stack.config.kv_shape();
   // Of the widest dtype: where it is read as another, its tokens are still within.
   padding_block_ =
-      at::zeros({shape.num_layers, 2, shape.num_kv_heads, ops::kBlockSize, shape.head_dim},
+      at::zeros({shape.num_layers, shape.num_kv_heads, 2, ops::kBlockSize, shape.head_dim},
                 stack.frequencies.options().dtype(at::kFloat));
 }
 
