@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 set(PRECIS_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/precis)
 
-install(TARGETS precis EXPORT precis-targets
+install(TARGETS precis precis_extend EXPORT precis-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS precis_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/precis DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

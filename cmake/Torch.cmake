@@ -26,14 +26,12 @@ precis_import_torch(torch_cpu)
 add_library(precis_gomp SHARED IMPORTED GLOBAL)
 set_target_properties(precis_gomp PROPERTIES IMPORTED_LOCATION "${PRECIS_TORCH_DIR}/lib/libgomp.so.1")
 
-add_library(precis_torch INTERFACE)
-target_include_directories(precis_torch SYSTEM INTERFACE
-  $<BUILD_INTERFACE:${PRECIS_TORCH_DIR}/include>
-  $<BUILD_INTERFACE:${PRECIS_TORCH_DIR}/include/torch/csrc/api/include>)
-target_link_libraries(precis_torch INTERFACE $<BUILD_INTERFACE:precis_torch_cpu> $<BUILD_INTERFACE:precis_c10>
-                                             $<BUILD_INTERFACE:precis_gomp>)
+# The libraries, for whatever links Precis.
+add_library(precis_torch_libraries INTERFACE)
+target_link_libraries(precis_torch_libraries INTERFACE
+  $<BUILD_INTERFACE:precis_torch_cpu> $<BUILD_INTERFACE:precis_c10> $<BUILD_INTERFACE:precis_gomp>)
 # The wheel's libraries find their CUDA run-time by their own path; the linker has to be told.
-target_link_options(precis_torch INTERFACE
+target_link_options(precis_torch_libraries INTERFACE
   $<BUILD_INTERFACE:-Wl,-rpath,${PRECIS_TORCH_DIR}/lib> $<BUILD_INTERFACE:-Wl,-rpath-link,${PRECIS_NVIDIA_DIR}>)
 if(PRECIS_CUDA)
   precis_import_torch(c10_cuda)
@@ -42,7 +40,14 @@ if(PRECIS_CUDA)
   # The CUDA run-time is the wheel's: one in a process.
   add_library(precis_cudart SHARED IMPORTED GLOBAL)
   set_target_properties(precis_cudart PROPERTIES IMPORTED_LOCATION "${PRECIS_NVIDIA_DIR}/libcudart.so.13")
-  target_link_libraries(precis_torch INTERFACE $<BUILD_INTERFACE:precis_c10_cuda> $<BUILD_INTERFACE:precis_cudart>)
-  target_link_options(precis_torch INTERFACE
+  target_link_libraries(precis_torch_libraries INTERFACE $<BUILD_INTERFACE:precis_c10_cuda> $<BUILD_INTERFACE:precis_cudart>)
+  target_link_options(precis_torch_libraries INTERFACE
     $<BUILD_INTERFACE:-Wl,--no-as-needed,${PRECIS_TORCH_DIR}/lib/libtorch_cuda.so,--as-needed>)
 endif()
+
+# The headers, and the libraries: for sources that include ATen.
+add_library(precis_torch INTERFACE)
+target_include_directories(precis_torch SYSTEM INTERFACE
+  $<BUILD_INTERFACE:${PRECIS_TORCH_DIR}/include>
+  $<BUILD_INTERFACE:${PRECIS_TORCH_DIR}/include/torch/csrc/api/include>)
+target_link_libraries(precis_torch INTERFACE precis_torch_libraries)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A compressor from outside the library: each window of text becomes the mean of the model's final
-// hidden states over it. Untrained, so of no use but to show what a compressor of one's own takes.
+// A compressor from outside the library: each window of tokens becomes the mean of the model's
+// final hidden states. It is untrained and only shows what a compressor has to implement.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -90,7 +90,7 @@ class MeanPooling final : public precis::Compressor {
   int64_t window_;
 };
 
-// What Precis calls for a directory whose compressor.json says "mean_pooling".
+// Precis calls this for a directory whose compressor.json says "mean_pooling".
 inline std::unique_ptr<precis::Compressor> load_mean_pooling(const std::filesystem::path& directory,
                                                              const precis::Decoder& decoder) {
   const std::filesystem::path file = directory / "compressor.json";

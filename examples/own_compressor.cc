@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adds a compressor of one's own (mean_pooling.h) and uses it like one of the library's.
+// Registers a compressor from outside the library (mean_pooling.h) and uses it like a built-in one.
 //   own_compressor MODEL DIRECTORY PROMPT     DIRECTORY/compressor.json: {"format": 1, "method":
 //   "mean_pooling"}
 #include <iostream>

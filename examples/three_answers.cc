@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asks questions about a document that the model reads in three ways: in full, as many of its last
-// tokens as the memory has rows, and as a memory.
+// Answers questions about a document that the model reads in three ways: in full, cut to its last
+// tokens (as many as the memory has), and as a memory.
 //   three_answers MODEL DOCUMENT COMPRESSOR RATIO QUESTION...   (COMPRESSOR: attention_matching,
 //   kvzip or a directory)
 #include <algorithm>
@@ -21,7 +21,7 @@ using precis::Prompt;
 
 struct Reading {
   const char* name;
-  Prompt document;  // a user's turn that begins with it
+  Prompt document;  // a user turn that begins with the document
 };
 
 double milliseconds_since(std::chrono::steady_clock::time_point start) {
@@ -39,7 +39,7 @@ std::string read(const char* path) {
   return text;
 }
 
-// One line: what the answer took, and the answer. row_bytes: keys and values of a row.
+// Prints a line: costs and the answer. row_bytes: of the keys and values of a token.
 void answer(const precis::Engine& engine,
             const Reading& reading,
             const std::string& question,

@@ -27,7 +27,7 @@ did=0
 
 # --- Debian packages ---------------------------------------------------------------------------------------------
 packages=(g++ cmake ninja-build ccache git unzip python3 python3-venv libsentencepiece-dev nlohmann-json3-dev
-  libspdlog-dev libgtest-dev libgmock-dev libcli11-dev libutf8proc-dev libxxhash-dev libzstd-dev
+  libspdlog-dev libgtest-dev libgmock-dev libcli11-dev libutf8proc-dev libpcre2-dev libxxhash-dev libzstd-dev
   libhwy-dev libboost-context-dev libgoogle-perftools-dev)
 missing=()
 for package in "${packages[@]}"; do

@@ -7,16 +7,16 @@
 namespace precis {
 
 enum class ErrorKind {
-  kInvalidArgument,  // the caller asked for something that cannot be
-  kNotFound,         // a file or a name that does not exist
-  kBadWeights,       // a file that is damaged, or does not fit the model
-  kUnsupported,      // well-formed, but outside what Precis implements
+  kInvalidArgument,  // a request that cannot be met as it was made
+  kNotFound,         // a file or name that does not exist
+  kBadWeights,       // a file that is damaged or does not fit the model
+  kUnsupported,      // well-formed, but not implemented by Precis
   kOutOfMemory,
   kCancelled,  // a callback asked to stop
   kInternal,   // a defect of Precis itself
 };
 
-// The one exception that Precis throws. The message says what is wrong, what was expected and
+// The only exception type that Precis throws. The message says what is wrong, what was expected and
 // where, e.g. "attention: keys have 8 heads, config says 4".
 class Error : public std::runtime_error {
  public:

@@ -10,8 +10,8 @@ enum class LogLevel { kDebug, kInfo, kWarning };
 
 using LogSink = std::function<void(LogLevel level, std::string_view message)>;
 
-// Where messages of the library go, for all threads; nowhere, unless this is called. An empty sink
-// silences them again.
+// Sets the receiver of the library's messages, for all threads. By default, and with an empty sink,
+// they are dropped. The sink is called on the thread that logs, by one thread at a time.
 void set_log_sink(LogSink sink);
 
 }  // namespace precis

@@ -12,9 +12,9 @@
 
 namespace precis {
 
-// Memories of one model under names, found by how near they are to a query: SelfCP's memory
-// demonstration bank, of use for every method whose memories are input embeddings. Const methods
-// may be called from several threads at once, as long as none changes the bank meanwhile.
+// Named memories of one model with a search for those nearest to a query: SelfCP's memory
+// demonstration bank, for every method whose memories are input embeddings. Const methods may be
+// called from several threads at once, as long as none changes the bank meanwhile.
 class MemoryBank {
  public:
   struct Match {
@@ -27,41 +27,40 @@ class MemoryBank {
   MemoryBank& operator=(MemoryBank&&) noexcept;
   ~MemoryBank();
 
-  // Throws kInvalidArgument for a name that is empty, taken or not UTF-8; for a memory of cached
-  // keys and values, of another model or hidden size than those already inside, or with values
-  // whose sum over the rows is out of float32's range.
+  // Throws kInvalidArgument for a name that is empty, in use or not UTF-8; for a memory of cached
+  // keys and values, of another model or hidden size than those in the bank, or with embeddings
+  // whose sum overflows float32.
   void add(std::string name, Memory memory);
   void remove(const std::string& name);  // throws kNotFound
 
-  // Good until the bank changes. Throws kNotFound.
+  // The reference is valid until the bank changes. Throws kNotFound.
   const Memory& get(const std::string& name) const;
   int64_t size() const;
   std::vector<std::string> names() const;  // in the order in which they were added
 
   // The `count` memories nearest to the query (all if there are fewer), best first, equal ones in
-  // the order in which they were added. The score is the dot product of query and memory, each of
-  // them the sum of its first `slots` rows, or of all its rows if it has fewer: with 1, the first
-  // slots are compared. Sums of rows are float32, the dot product is float64. Scores mean something
-  // among memories of one compressor only, which is not checked. The first query with a new value
-  // of `slots` sums the rows of all memories; later ones reuse the sums, one row for each memory
-  // and value of `slots`. Throws kInvalidArgument for an empty bank, a count or slots below 1, or a
-  // query that add() would not take.
+  // the order in which they were added. The score is the dot product, in float64, of the search
+  // keys of query and memory; a search key is the sum, in float32, of the first `slots` embeddings,
+  // or of all if there are fewer. Scores are comparable among memories of one compressor only,
+  // which is not checked. The first query with a new value of `slots` computes the keys of all
+  // memories, [size(), hidden]; later ones reuse them. Throws kInvalidArgument for an empty bank, a
+  // count or slots below 1, or a query that add() would refuse.
   std::vector<Match> nearest(const Memory& query, int64_t count, int64_t slots = 1) const;
 
-  // A directory of memory files, named by their contents, and an index, bank.json, that names them:
-  // {"format": "precis.memory_bank.1", "memories": [{"name": ..., "file": ...}]}. Replaces a bank
-  // that is there: whatever happens, the directory holds the old one or the new one, and files that
-  // only the old one named go last. For one writer at a time (update() sees to that); who reads
-  // meanwhile may find a file of the old bank gone. Throws kInvalidArgument if it cannot be
-  // written.
+  // Writes a directory of memory files, named by their contents, and an index, bank.json:
+  // {"format": "precis.memory_bank.1", "memories": [{"name": ..., "file": ...}]}. A bank that is
+  // there is replaced: at any moment the index is the old one or the new one and its files are
+  // complete; files of the old bank alone are removed last, so that a concurrent reader may miss
+  // one. Only one process may write at a time, which update() ensures. Throws kInvalidArgument if
+  // it cannot be written.
   void save(const std::filesystem::path& directory) const;
-  // Throws kNotFound if there is no index, kBadWeights naming the file if it or a memory is
+  // Throws kNotFound if there is no index, kBadWeights naming the file if the index or a memory is
   // damaged, missing, or not what save() would have written.
   static MemoryBank load(const std::filesystem::path& directory);
-  // Loads the bank (an empty one where there is none), lets `change` change it and saves it, unless
-  // that throws. Processes that update a bank wait for each other, so that nothing is lost. Throws
-  // as load() and save(), and kInvalidArgument, naming the process, if another is not done after a
-  // minute.
+  // Loads the bank (an empty one where there is none), calls `change` with it and saves it, unless
+  // `change` throws. The directory is locked meanwhile, so that processes that update it wait for
+  // each other. Throws as load() and save(), and kInvalidArgument, naming the process, if another
+  // holds the lock for more than a minute.
   static void update(const std::filesystem::path& directory,
                      const std::function<void(MemoryBank& bank)>& change);
 

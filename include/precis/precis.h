@@ -2,6 +2,7 @@
 // Everything an application needs.
 #pragma once
 
+#include "precis/chat.h"
 #include "precis/completion.h"
 #include "precis/engine.h"
 #include "precis/error.h"
@@ -10,3 +11,4 @@
 #include "precis/memory_bank.h"
 #include "precis/options.h"
 #include "precis/prompt.h"
+#include "precis/token.h"

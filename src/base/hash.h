@@ -10,8 +10,8 @@
 
 namespace precis {
 
-// A 128-bit hash over a sequence of values (XXH3). It tells apart what differs by accident; it is
-// no defence against somebody who makes collisions on purpose.
+// A 128-bit hash of a sequence of values (XXH3). Not cryptographic: collisions can be made on
+// purpose.
 class Hasher {
  public:
   Hasher();

@@ -10,7 +10,7 @@
 namespace precis {
 namespace {
 
-// Passes spdlog's messages on to the application.
+// Passes spdlog's messages to the application.
 class CallbackSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit CallbackSink(LogSink sink) : sink_(std::move(sink)) {}

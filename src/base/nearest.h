@@ -9,8 +9,9 @@
 namespace precis {
 
 // The candidate that a misspelt word was probably meant to be: one that begins with it, or else the
-// one that the fewest slips lead to (a letter that is wrong, missing, surplus, or exchanged with
-// its neighbour), which may be a third of the letters, and one in any case. None: all are too far.
+// one at the smallest edit distance (a letter that is wrong, missing, surplus, or exchanged with
+// its neighbour), which may be up to a third of the letters and at least 1. nullopt: all are too
+// far.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);
 
 // "; did you mean X?", or nothing.

@@ -53,8 +53,8 @@ void for_ranges(int64_t count, int64_t grain, const Work& work) {
       &work);
 }
 
-// Threads that go through the same phases together (run_team): a barrier between two of them is
-// cheaper than a parallel region each, of which a pass over all layers would have hundreds.
+// Threads that go through the same phases together (run_team). A barrier between two phases is
+// cheaper than a parallel region for each, of which a pass over all layers would have hundreds.
 class Team {
  public:
   explicit Team(int64_t threads) : threads_(threads), taken_(2 * threads) {}

@@ -20,8 +20,8 @@ class PassThreads {
   PassThreads& operator=(const PassThreads&) = delete;
   ~PassThreads();
 
-  // Behind a layer or a step of decoding, on the same thread: measures the time since the last
-  // call, or the beginning, and changes the number of threads.
+  // To be called after a layer or a decoding step, on the same thread: measures the time since the
+  // last call, or the construction, and changes the number of threads.
   void adapt();
 
  private:

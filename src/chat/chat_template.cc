@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
-#include "chat/jinja/interpreter.h"
+#include "chat/jinja/evaluator.h"
 #include "chat/jinja/json.h"
 #include "chat/jinja/parser.h"
 
@@ -29,13 +30,13 @@ bool is_word(std::string_view text) {
   });
 }
 
-Text join_parts(Budget& budget, const std::vector<MarkedText>& parts) {
+Text join_content(Budget& budget, const std::vector<MarkedText>& content) {
   jinja::TextBuilder text(budget);
-  for (const MarkedText& part : parts) text.add(part.text, part.source);
+  for (const MarkedText& run : content) text.add(run.text, run.source);
   return text.take();
 }
 
-// What a JSON object holds; nothing for an empty text.
+// The entries of a JSON object; none for an empty text.
 jinja::Dict read_object(Budget& budget, const std::string& json, std::string_view what) {
   if (json.empty()) return {};
   const Value value = jinja::read_json(budget, json, what, MarkedText::kContext);
@@ -44,12 +45,12 @@ jinja::Dict read_object(Budget& budget, const std::string& json, std::string_vie
   return *dict;
 }
 
-Value make_message(Budget& budget, const ChatMessage& message) {
+Value make_message(Budget& budget, const MarkedMessage& message) {
   const int role_source = is_word(message.role) ? MarkedText::kTemplate : MarkedText::kContext;
-  const jinja::Dict fields = read_object(budget, message.fields_json, "chat message: fields");
+  const jinja::Dict fields = read_object(budget, message.fields, "chat message: fields");
   jinja::Dict dict;
   dict.set(budget, Text("role"), Text(message.role, role_source));
-  dict.set(budget, Text("content"), join_parts(budget, message.content));
+  dict.set(budget, Text("content"), join_content(budget, message.content));
   for (const auto& [name, value] : fields.entries()) {
     const std::string_view key = name.as<Text>()->bytes();
     const bool is_taken = key == "role" || (key == "content" && !message.content.empty());
@@ -59,9 +60,9 @@ Value make_message(Budget& budget, const ChatMessage& message) {
   return make_dict(budget, std::move(dict));
 }
 
-Value make_messages(Budget& budget, std::span<const ChatMessage> messages) {
+Value make_messages(Budget& budget, std::span<const MarkedMessage> messages) {
   std::vector<Value> values;
-  for (const ChatMessage& message : messages) values.push_back(make_message(budget, message));
+  for (const MarkedMessage& message : messages) values.push_back(make_message(budget, message));
   return make_sequence(budget, jinja::SequenceKind::kList, std::move(values));
 }
 
@@ -73,31 +74,44 @@ Value make_tools(Budget& budget, const std::string& json) {
   return tools;
 }
 
+Value make_variable(Budget& budget, const std::string& name, const std::string& json) {
+  constexpr std::string_view kReserved[] = {
+      "messages", "tools", "add_generation_prompt", "bos_token", "eos_token"};
+  const bool is_reserved =
+      std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved);
+  PRECIS_CHECK(!is_reserved,
+               kInvalidArgument,
+               "chat template: the variable ",
+               name,
+               " is reserved: it is set from the chat itself");
+  return jinja::read_json(
+      budget, json, "chat template: the variable " + jinja::shorten(name), MarkedText::kContext);
+}
+
 jinja::Variables make_variables(Budget& budget,
-                                std::span<const ChatMessage> messages,
+                                std::span<const MarkedMessage> messages,
                                 const ChatTemplateContext& context) {
   jinja::Variables variables;
-  const auto others = read_object(budget, context.variables_json, "chat template: variables");
-  for (const auto& [name, value] : others.entries()) {
-    variables.insert_or_assign(std::string(name.as<Text>()->bytes()), value);
+  for (const auto& [name, json] : context.options.variables) {
+    variables.emplace(name, make_variable(budget, name, json));
   }
-  variables.insert_or_assign("messages", make_messages(budget, messages));
-  variables.insert_or_assign("tools", make_tools(budget, context.tools_json));
-  variables.try_emplace("documents", None());  // as transformers does
-  variables.insert_or_assign("add_generation_prompt", context.add_generation_prompt);
-  variables.insert_or_assign("bos_token", Text(context.bos_token));
-  variables.insert_or_assign("eos_token", Text(context.eos_token));
+  variables.emplace("messages", make_messages(budget, messages));
+  variables.emplace("tools", make_tools(budget, context.options.tools));
+  variables.emplace("documents", None());  // unless given; as transformers does
+  variables.emplace("add_generation_prompt", context.options.add_generation_prompt);
+  variables.emplace("bos_token", Text(context.bos_token));
+  variables.emplace("eos_token", Text(context.eos_token));
   return variables;
 }
 
-std::vector<MarkedText> take_apart(const Text& text) {
-  std::vector<MarkedText> parts;
+std::vector<MarkedText> split_by_origin(const Text& text) {
+  std::vector<MarkedText> marked;
   size_t begin = 0;
   for (const jinja::Run& run : text.runs()) {
-    parts.push_back({std::string(text.bytes().substr(begin, run.end - begin)), run.source});
+    marked.push_back({std::string(text.bytes().substr(begin, run.end - begin)), run.source});
     begin = run.end;
   }
-  return parts;
+  return marked;
 }
 
 }  // namespace
@@ -108,12 +122,12 @@ ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
-std::vector<MarkedText> ChatTemplate::render(std::span<const ChatMessage> messages,
+std::vector<MarkedText> ChatTemplate::render(std::span<const MarkedMessage> messages,
                                              const ChatTemplateContext& context) const {
   const auto clock = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   jinja::Environment environment{{}, context.now.value_or(clock), {}};
   jinja::Variables variables = make_variables(environment.budget, messages, context);
-  return take_apart(jinja::interpret(program_->body, environment, std::move(variables)));
+  return split_by_origin(jinja::interpret(program_->body, environment, std::move(variables)));
 }
 
 }  // namespace precis

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis bank: memories under names in a directory, and those of them that are nearest to another.
+// precis bank: named memories in a directory, and search for the nearest ones.
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -37,25 +37,25 @@ void remove(const Flags& flags) {
 
 void list(const Flags& flags) {
   const MemoryBank bank = MemoryBank::load(flags.bank);
-  nlohmann::json rows = nlohmann::json::array();
+  nlohmann::json memories = nlohmann::json::array();
   for (const std::string& name : bank.names()) {
     const Memory& memory = bank.get(name);
-    rows.push_back({{"name", name},
-                    {"method", memory.provenance().method},
-                    {"source_tokens", memory.provenance().source_tokens},
-                    {"memory_tokens", memory.num_tokens()},
-                    {"bytes", memory.bytes()}});
+    memories.push_back({{"name", name},
+                        {"method", memory.provenance().method},
+                        {"source_tokens", memory.provenance().source_tokens},
+                        {"memory_tokens", memory.num_tokens()},
+                        {"bytes", memory.bytes()}});
   }
-  print({{"memories", rows}});
+  print({{"memories", memories}});
 }
 
 void nearest(const Flags& flags) {
   const Memory query = Memory::load(flags.memory);
   const MemoryBank bank = MemoryBank::load(flags.bank);
-  nlohmann::json rows = nlohmann::json::array();
+  nlohmann::json memories = nlohmann::json::array();
   for (const MemoryBank::Match& match : bank.nearest(query, flags.count, flags.slots))
-    rows.push_back({{"name", match.name}, {"score", match.score}});
-  print({{"nearest", rows}});
+    memories.push_back({{"name", match.name}, {"score", match.score}});
+  print({{"nearest", memories}});
 }
 
 using Work = void (*)(const Flags&);
@@ -65,7 +65,7 @@ CLI::App* add_action(CLI::App& bank,
                      const char* what,
                      Work work) {
   CLI::App* action = bank.add_subcommand(name, what);
-  action->fallthrough();  // --bank and --json may stand behind the action too
+  action->fallthrough();  // --bank and --json may also follow the action
   action->callback([flags, work] { work(*flags); });
   return action;
 }
@@ -74,29 +74,31 @@ CLI::App* add_action(CLI::App& bank,
 
 void add_bank(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("bank", "Keep memories under names and find those nearest to another");
+      app.add_subcommand("bank", "Keep memories under names and find the nearest to a query");
   auto flags = std::make_shared<Flags>();
   command->require_subcommand(1);
   command->add_option("--bank", flags->bank, "directory of the bank")->required();
 
   auto* adding =
-      add_action(*command, flags, "add", "Put a memory in; makes the bank if there is none", add);
-  adding->add_option("--name", flags->name, "under which it is kept")->required();
+      add_action(*command, flags, "add", "Add a memory; creates the bank if there is none", add);
+  adding->add_option("--name", flags->name, "name of the memory")->required();
   adding->add_option("--memory", flags->memory, "memory file")->required();
 
-  add_action(*command, flags, "list", "What is in it, in the order of adding", list);
+  add_action(*command, flags, "list", "List the memories, in the order of adding", list);
 
-  auto* removing = add_action(*command, flags, "remove", "Take a memory out", remove);
-  removing->add_option("--name", flags->name, "of the memory")->required();
+  auto* removing = add_action(*command, flags, "remove", "Remove a memory", remove);
+  removing->add_option("--name", flags->name, "name of the memory")->required();
 
-  auto* finding = add_action(
-      *command, flags, "nearest", "Names and scores of the nearest memories, best first", nearest);
-  finding->add_option("--memory", flags->memory, "memory file that the others are compared with")
-      ->required();
-  finding->add_option("--count", flags->count, "how many to name")->capture_default_str();
+  auto* finding = add_action(*command,
+                             flags,
+                             "nearest",
+                             "List names and scores of the nearest memories, best first",
+                             nearest);
+  finding->add_option("--memory", flags->memory, "memory file with the query")->required();
+  finding->add_option("--count", flags->count, "number of memories to list")->capture_default_str();
   finding
       ->add_option(
-          "--slots", flags->slots, "leading rows of each memory, summed, that are compared")
+          "--slots", flags->slots, "leading memory tokens of each memory, whose sums are compared")
       ->capture_default_str();
 }
 

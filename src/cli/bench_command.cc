@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis bench: how fast a model, or one of its shape, is read into and out of, on this machine.
+// precis bench: measures loading, prefill, decoding and compression on this machine.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <sys/resource.h>
@@ -14,6 +14,7 @@
 #include "base/pass_threads.h"
 #include "cli/commands.h"
 #include "cli/compression_sweep.h"
+#include "cli/method_flags.h"
 #include "cli/model_options.h"
 #include "cli/new_compressor.h"
 #include "cli/progress_bar.h"
@@ -29,12 +30,12 @@ namespace {
 
 struct Flags {
   ModelOptions model;
-  std::string shape;    // in place of a model: random weights
-  NewCompressor fresh;  // over them
+  std::string shape;    // instead of a model: random weights of this shape
+  NewCompressor fresh;  // an untrained compressor for them
   std::vector<int64_t> prefill{512};
   std::vector<int64_t> sweep;  // context lengths to compress
   int64_t decode = 128;
-  int64_t context = 16;  // tokens read before those that are decoded
+  int64_t context = 16;  // prompt tokens before the decoded ones
   int64_t batch = 1;     // sequences decoded together, contexts compressed together
   int64_t runs = 5;
   bool json = false;
@@ -42,8 +43,8 @@ struct Flags {
 
 constexpr int64_t kLargestBatch = 1024;
 
-// Of the resident memory. The system's own count (getrusage) begins with what the process held that
-// started this one.
+// Peak resident memory of this process. getrusage() is the fallback only: its count includes what
+// the parent process held before exec().
 int64_t peak_bytes() {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
@@ -60,7 +61,7 @@ class Benchmark {
   explicit Benchmark(const Decoder& decoder)
       : decoder_(decoder), greedy_(GenerationOptions(), decoder.config().vocab_size, {}) {}
 
-  // Seconds until the first token is known after a prompt of n tokens.
+  // Seconds from a prompt of n tokens to the first generated token.
   double prefill(int64_t n) {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options());
     const auto start = Clock::now();
@@ -68,7 +69,7 @@ class Benchmark {
     return seconds_since(start);
   }
 
-  // Seconds for n greedy tokens of each of `batch` sequences after `context` tokens.
+  // Seconds to decode n greedy tokens in each of `batch` sequences after `context` tokens.
   double decode(int64_t n, int64_t context, int64_t batch) {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options(), batch);
     at::Tensor next = read_prompts(context, cache);
@@ -90,14 +91,15 @@ class Benchmark {
   at::Tensor best(const at::Tensor& hidden) {
     const std::vector<Sampler*> samplers(hidden.size(0), &greedy_);
     std::vector<int64_t> ids;
-    for (const std::optional<TokenId>& id : sample(samplers, decoder_.logits(hidden))) {
-      if (!id) std::rethrow_exception(not_finite());
-      ids.push_back(*id);
+    for (const Draw& draw : sample(samplers, decoder_.logits(hidden))) {
+      if (draw.error) std::rethrow_exception(draw.error);
+      ids.push_back(draw.id);
     }
     return at::tensor(ids, at::kLong).to(hidden.device());
   }
 
-  // The same n ids into every sequence of the cache, one after the other. [sequences]
+  // Prefills every sequence of the cache with the same n ids and returns the first token of each,
+  // [sequences] int64.
   at::Tensor read_prompts(int64_t n, KvCache& cache) {
     const auto index = at::TensorOptions(at::kLong).device(decoder_.options().device());
     const at::Tensor ids =
@@ -127,7 +129,7 @@ double tokens_per_second(const char* title, int64_t tokens, int64_t runs, const 
   return static_cast<double>(tokens) / median(seconds);
 }
 
-// A model of a shape alone, with a compressor that was never trained.
+// A model with random weights, and an untrained compressor if one is asked for.
 Engine engine_of_shape(const Flags& flags) {
   std::function<std::unique_ptr<Compressor>(const Decoder&)> make_compressor;
   if (!flags.fresh.method.empty())
@@ -174,13 +176,13 @@ nlohmann::json measure(const Flags& flags) {
   PRECIS_CHECK(!flags.model.engine.model.empty() || !flags.shape.empty(),
                kInvalidArgument,
                "bench: give --model or --shape");
-  // Of a shape, before gigabytes are drawn.
+  // Checked before gigabytes of random weights are drawn.
   if (!flags.shape.empty()) check(flags, model_shape(flags.shape).context_length);
   const auto start = Clock::now();
   const Engine engine = flags.shape.empty() ? flags.model.load() : engine_of_shape(flags);
   const double load_s = seconds_since(start);
   const c10::InferenceMode inference;
-  const PassThreads fewer_if_busy;  // as in a call of the engine
+  const PassThreads fewer_if_busy;  // as Engine does
   check(flags, engine.decoder().config().context_length);
   nlohmann::json sweep;
   if (!flags.sweep.empty()) sweep = compression_sweep(engine, flags.sweep, flags.batch, flags.runs);
@@ -230,7 +232,7 @@ void add_bench(CLI::App& app) {
   CLI::Option* shape = command
                            ->add_option("--shape",
                                         flags->shape,
-                                        "in place of --model: random weights of the shape "
+                                        "instead of --model: random weights of the shape "
                                         "llama-2-7b, llama-2-13b, mistral-7b, smollm2-135m, "
                                         "qwen2.5-0.5b, or of a config.json or a model")
                            ->excludes(model)
@@ -238,7 +240,7 @@ void add_bench(CLI::App& app) {
   command
       ->add_option("--method",
                    flags->fresh.method,
-                   "with --shape: an untrained compressor, selfcp, icae, gisting or ic-former")
+                   "with --shape: an untrained compressor, " + method_list(creation_settings))
       ->needs(shape);
   add_new_compressor_flags(*command, flags->fresh, model);
   command->add_option("--prefill", flags->prefill, "prompt lengths")
@@ -247,17 +249,18 @@ void add_bench(CLI::App& app) {
   command
       ->add_option("--sweep",
                    flags->sweep,
-                   "lengths of contexts that --compressor or --method compresses: time, first "
-                   "token from full "
-                   "context and memory, and after how many uses a memory has paid")
+                   "lengths of contexts that --compressor or --method compresses: time to "
+                   "compress, time to the first token with full context and with the memory, and "
+                   "the number of uses after which compression breaks even")
       ->delimiter(',');
   command->add_option("--decode", flags->decode, "tokens to generate")->capture_default_str();
-  command->add_option("--context", flags->context, "tokens read before those")
+  command->add_option("--context", flags->context, "prompt tokens before the generated ones")
       ->capture_default_str();
   command
-      ->add_option("--batch", flags->batch, "sequences decoded, and contexts compressed, at a time")
+      ->add_option("--batch", flags->batch, "sequences decoded, and contexts compressed, together")
       ->capture_default_str();
-  command->add_option("--runs", flags->runs, "of which the median counts")->capture_default_str();
+  command->add_option("--runs", flags->runs, "repetitions, of which the median is reported")
+      ->capture_default_str();
   command->add_flag("--json", flags->json, "one JSON object");
   command->callback([flags] {
     const nlohmann::json result = translate_errors([&] { return measure(*flags); });

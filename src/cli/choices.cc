@@ -15,7 +15,7 @@ std::string joined(const std::vector<std::string>& names, const char* between) {
   return text;
 }
 
-// As CLI11 writes the sets that it knows itself.
+// In the format of CLI11's own sets.
 std::string described(const std::vector<std::string>& names) {
   return "{" + joined(names, ",") + "}";
 }

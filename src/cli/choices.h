@@ -9,7 +9,7 @@
 
 namespace precis::cli {
 
-// A check that a value is one of `names`: else the message lists them and tells the nearest.
+// Checks that a value is one of `names`; the error message lists them and suggests the nearest.
 CLI::Validator one_of(std::vector<std::string> names);
 
 // The same for CLI::Option::transform: a name, in upper or lower case, becomes its number.
@@ -29,7 +29,7 @@ CLI::Validator number_of(const std::map<std::string, Enum>& values) {
   return number_of(std::move(numbers));
 }
 
-// What an option's one_of() or number_of() allows; empty: it has none.
+// The values that an option's one_of() or number_of() allows; empty: it has neither.
 std::vector<std::string> choices_of(const CLI::Option& option);
 
 }  // namespace precis::cli

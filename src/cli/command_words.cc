@@ -7,6 +7,7 @@ namespace precis::cli {
 namespace {
 
 void add_option_words(const CLI::Option& option, CommandWords& words) {
+  if (option.get_group().empty()) return;  // hidden: former names
   const std::vector<std::string> choices = choices_of(option);
   for (const std::string& name : option.get_lnames()) {
     words.flags.push_back(

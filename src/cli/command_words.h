@@ -7,24 +7,24 @@
 
 namespace precis::cli {
 
-// What a shell has to know of a flag to complete it.
+// A flag, as shell completion needs it.
 struct FlagWords {
   std::string name;  // with its dashes
   std::string description;
   bool takes_value = false;
-  std::vector<std::string> choices;  // that the value is one of; empty: any, or a file
+  std::vector<std::string> choices;  // allowed values; empty: any, or a file
 };
 
-// The same of a command, or of an action of one ("bank add").
+// A command, or an action of one ("bank add").
 struct CommandWords {
-  std::string path;  // without the program's name, which is the first, empty one
+  std::string path;  // "bank add"; the program itself: empty
   std::string description;
   std::vector<FlagWords> flags;
   std::vector<std::string> arguments;  // positional ones
   std::vector<CommandWords> commands;  // below it
 };
 
-// The whole tree, as it was defined: there is nothing to keep in step.
+// The whole tree of commands, read from CLI11, so that completion cannot get out of date.
 CommandWords command_words(const CLI::App& app);
 
 }  // namespace precis::cli

@@ -6,7 +6,7 @@
 
 namespace precis::cli {
 
-// Each adds one subcommand; its work runs when the command line has been parsed.
+// Each adds one subcommand, which runs when the command line has been parsed.
 void add_info(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_detokenize(CLI::App& app);
@@ -24,7 +24,7 @@ void add_bank(CLI::App& app);
 void add_completion(CLI::App& app);
 void add_help(CLI::App& app);  // of the commands that were added before
 
-// What `precis` says without arguments: a line for each command.
+// The output of `precis` without arguments: a line for each command.
 std::string list_of_commands(const CLI::App& app);
 
 }  // namespace precis::cli

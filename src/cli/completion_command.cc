@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis completion: what a shell reads to complete commands, flags and values.
+// precis completion: shell scripts that complete commands, flags and values.
 #include <iostream>
 
 #include "cli/choices.h"
@@ -10,7 +10,7 @@ namespace precis::cli {
 
 void add_completion(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("completion", "Print what bash, zsh or fish reads to complete commands");
+      app.add_subcommand("completion", "Print the completion script for bash, zsh or fish");
   auto shell = std::make_shared<std::string>();
   command->add_option("shell", *shell, "bash, zsh or fish")
       ->required()

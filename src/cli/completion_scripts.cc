@@ -8,9 +8,9 @@
 namespace precis::cli {
 namespace {
 
-void visit(const CommandWords& words, const std::function<void(const CommandWords&)>& hear) {
-  hear(words);
-  for (const CommandWords& below : words.commands) visit(below, hear);
+void visit(const CommandWords& words, const std::function<void(const CommandWords&)>& callback) {
+  callback(words);
+  for (const CommandWords& below : words.commands) visit(below, callback);
 }
 
 std::string joined(const std::vector<std::string>& words, const char* between = " ") {
@@ -19,7 +19,7 @@ std::string joined(const std::vector<std::string>& words, const char* between = 
   return text;
 }
 
-// In single quotes, as all three shells read them but for the quote itself.
+// In single quotes, which all three shells read alike but for a quote inside.
 std::string quoted(const std::string& text, const char* quote) {
   std::string result = "'";
   for (const char c : text) result += c == '\'' ? std::string(quote) : std::string(1, c);
@@ -28,7 +28,7 @@ std::string quoted(const std::string& text, const char* quote) {
 
 std::string quoted_for_sh(const std::string& text) { return quoted(text, "'\\''"); }
 
-// fish reads a backslash in single quotes, too.
+// fish also interprets backslashes in single quotes.
 std::string quoted_for_fish(const std::string& text) {
   std::string escaped;
   for (const char c : text) escaped += c == '\\' ? std::string("\\\\") : std::string(1, c);
@@ -42,8 +42,8 @@ std::vector<std::string> names_below(const CommandWords& words) {
   return names;
 }
 
-// Of bash and zsh: the branches of a `case` that follows the words up to the cursor, "COMMAND
-// WORD".
+// For bash and zsh: the branches of a `case` over "COMMAND WORD", which follows the words up to the
+// cursor.
 std::string branches_of_path(const CommandWords& words) {
   std::string branches;
   visit(words, [&](const CommandWords& one) {
@@ -55,7 +55,7 @@ std::string branches_of_path(const CommandWords& words) {
   return branches;
 }
 
-// Of bash and zsh: the branches of a `case` over "COMMAND FLAG", the word before the cursor.
+// For bash and zsh: the branches of a `case` over "COMMAND FLAG", with the word before the cursor.
 // `complete_choices`: what completes one of the words behind it.
 std::string branches_of_values(const CommandWords& words,
                                const std::string& complete_choices,
@@ -84,7 +84,7 @@ std::string branches_of_values(const CommandWords& words,
   return branches;
 }
 
-// The same walk in fish's words.
+// The same as branches_of_path(), for fish.
 std::string cases_of_path(const CommandWords& words) {
   std::string cases;
   visit(words, [&](const CommandWords& one) {
@@ -99,7 +99,7 @@ std::string cases_of_path(const CommandWords& words) {
 
 }  // namespace
 
-// A flag that takes any value completes to nothing, for which `-o default` puts files.
+// A flag that takes any value completes to nothing, so that `-o default` offers files.
 std::string bash_completion(const CommandWords& words) {
   std::string candidates;
   visit(words, [&](const CommandWords& one) {

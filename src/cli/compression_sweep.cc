@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kQuestion = 32;  // tokens
 
-// The same for every run and machine; what they say does not matter to how long they take.
+// The same for every run and machine. Times do not depend on the ids.
 std::vector<TokenId> some_ids(int64_t count, int64_t vocabulary) {
   std::vector<TokenId> ids(count);
   for (int64_t i = 0; i < count; ++i) ids[i] = static_cast<TokenId>((i * 7919 + 13) % vocabulary);
@@ -102,7 +102,7 @@ nlohmann::json compression_sweep(const Engine& engine,
 
 void show_sweep(const nlohmann::json& sweep) {
   if (const int64_t batch = sweep.at(0).at("batch"); batch > 1)
-    std::cout << "compress is of " << batch << " contexts at a time\n";
+    std::cout << "compress: " << batch << " contexts together\n";
   std::cout << "tokens    rows  compress  first token: full  from memory  prefilled  KV cache: "
                "full   memory  "
                "pays after\n";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis convert: a compressor's weights in another dtype.
+// precis convert: writes a compressor's weights in another dtype.
 #include <ATen/ATen.h>
 
 #include <map>
@@ -10,6 +10,7 @@
 #include "cli/model_options.h"
 #include "compressors/compressor_files.h"
 #include "io/json_file.h"
+#include "io/lock_file.h"
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
 
@@ -33,7 +34,7 @@ c10::ScalarType dtype_of(const std::string& name) {
   return found->second;
 }
 
-// Numbers that are too large for the dtype would be infinite there.
+// Refuses numbers that would overflow in the dtype.
 at::Tensor converted(const StoredTensor& stored, c10::ScalarType dtype) {
   const at::Tensor values = to_tensor(stored);
   if (!values.is_floating_point()) return values;
@@ -42,7 +43,7 @@ at::Tensor converted(const StoredTensor& stored, c10::ScalarType dtype) {
                kInvalidArgument,
                "convert: ",
                stored.name,
-               " has values that the dtype cannot hold");
+               " has values that are out of range for the dtype");
   return result;
 }
 
@@ -62,10 +63,7 @@ void run(const Flags& flags) {
     tensors.push_back(to_stored(source.tensors()[i].name, values[i]));
     bytes += static_cast<int64_t>(values[i].nbytes());
   }
-  std::error_code error;
-  std::filesystem::create_directories(flags.out, error);
-  PRECIS_CHECK(
-      !error, kInvalidArgument, flags.out.string(), ": cannot be created: ", error.message());
+  const LockFile lock = lock_directory(flags.out);
   write_safetensors(flags.out / "compressor.safetensors", tensors, source.metadata());
   write_text_file(flags.out / "compressor.json", files.config.dump(2) + "\n");
   print({{"compressor", flags.out.string()}, {"bytes", bytes}});
@@ -80,7 +78,7 @@ void add_convert(CLI::App& app) {
   command->add_option("--compressor", flags->compressor, "compressor directory")->required();
   command->add_option("--dtype", flags->dtype, "float32, bfloat16 or float16")
       ->capture_default_str();
-  command->add_option("--out", flags->out, "directory for the converted one")->required();
+  command->add_option("--out", flags->out, "directory for the converted compressor")->required();
   command->callback([flags] { translate_errors([&] { run(*flags); }); });
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis distil-answers: training data without labels.
+// precis distil-answers: training data without labels, answered by the model itself.
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -47,7 +47,9 @@ void run(Flags& flags) {
         bar.update(done);
         return true;
       });
-  print({{"asked", flags.options.rows}, {"written_now", written}, {"out", flags.out.string()}});
+  print({{"asked", flags.options.num_questions},
+         {"written_now", written},
+         {"out", flags.out.string()}});
 }
 
 }  // namespace
@@ -58,22 +60,28 @@ void add_distil_answers(CLI::App& app) {
       "Let the model answer prompts about texts: training data for the objective instruct");
   auto flags = std::make_shared<Flags>();
   add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
-  command->add_option("--data", flags->data, "JSON Lines, plain or zstd, with strings \"text\"")
+  command->add_option("--data", flags->data, "JSON Lines, plain or .zst, with strings \"text\"")
       ->required();
-  command->add_option("--cache", flags->cache, "file to keep the tokenised data in");
-  command->add_option(
-      "--prompts", flags->prompts, "text file, a prompt a line (default: eight that fit any text)");
-  command->add_option("--out", flags->out, "JSON Lines file that grows; run again to go on")
+  command->add_option("--cache", flags->cache, "file that keeps the tokenised data");
+  command->add_option("--prompts",
+                      flags->prompts,
+                      "text file with a prompt per line (default: eight general prompts)");
+  command->add_option("--out", flags->out, "JSON Lines file to append to; run again to resume")
       ->required();
   OwnAnswersOptions& options = flags->options;
-  command->add_option("--rows", options.rows, "questions to ask")->capture_default_str();
-  command->add_option("--min-context", options.min_context, "tokens of a text, at least")
+  command->add_option("--rows", options.num_questions, "number of questions")
       ->capture_default_str();
-  command->add_option("--max-context", options.max_context, "at most")->capture_default_str();
-  command->add_option("--max-tokens", options.max_tokens, "of an answer; longer ones are left out")
+  command->add_option("--min-context", options.min_context, "fewest tokens of a text")
       ->capture_default_str();
-  command->add_option("--batch", options.batch, "answers at a time")->capture_default_str();
-  command->add_option("--seed", options.seed, "of the draws")->capture_default_str();
+  command->add_option("--max-context", options.max_context, "most tokens of a text")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--max-tokens", options.max_tokens, "most tokens of an answer; longer ones are left out")
+      ->capture_default_str();
+  command->add_option("--batch", options.batch, "answers generated at a time")
+      ->capture_default_str();
+  command->add_option("--seed", options.seed, "of all random draws")->capture_default_str();
   command->callback([flags] { translate_errors([&] { run(*flags); }); });
 }
 

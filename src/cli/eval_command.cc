@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis eval: what a compressor is worth, beside no text, as much text, another text and all.
+// precis eval: evaluates compressors against no text, truncation, another text and the full text.
 #include <c10/core/GradMode.h>
 
 #include <iostream>
@@ -16,6 +16,7 @@
 #include "eval/report.h"
 #include "eval/share_plot.h"
 #include "eval/summary.h"
+#include "io/lock_file.h"
 #include "io/safetensors.h"
 #include "io/translate_errors.h"
 #include "precis/extend/compressor.h"
@@ -53,15 +54,9 @@ class StageBars {
   std::optional<ProgressBar> bar_;
 };
 
-void make_directory(const std::filesystem::path& directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  PRECIS_CHECK(!error, kInvalidArgument, directory.string(), ": cannot be made: ", error.message());
-}
-
 bool several(const Flags& flags) { return flags.compressors.size() > 1; }
 
-// Of several compressors {"evaluations": [...]}, also while the first alone is done.
+// With several compressors {"evaluations": [...]}, even while only the first is done.
 nlohmann::json json_of(const Flags& flags, const std::vector<Evaluation>& evaluations) {
   if (!several(flags)) return to_json(evaluations.front());
   nlohmann::json all = nlohmann::json::array();
@@ -69,7 +64,7 @@ nlohmann::json json_of(const Flags& flags, const std::vector<Evaluation>& evalua
   return {{"evaluations", all}};
 }
 
-// Of an earlier evaluation nothing is to be left beside this one's results.
+// Also removes the plot of an earlier evaluation.
 void write_results(const Flags& flags, const std::vector<Evaluation>& evaluations) {
   const std::filesystem::path& out = flags.out;
   write_text_file(out / "results.md", to_markdown(evaluations));
@@ -88,15 +83,15 @@ Engine load(const Flags& flags, const std::filesystem::path& compressor) {
   return model.load();
 }
 
-// Of several compressors, ratios are for those that take any.
+// With several compressors, ratios apply to those that accept any ratio.
 EvaluationOptions options_for(const Flags& flags, const Compressor& compressor) {
   EvaluationOptions options = flags.evaluation;
   if (several(flags) && !compressor.info().any_ratio) options.ratios.clear();
   return options;
 }
 
-// What is wrong with one compressor is to be found out before the others have been measured. The
-// engine is that of the first; the others are loaded over its model and dropped.
+// Checks all compressors before the first is measured. The engine has the first one; the others are
+// loaded over its model and dropped.
 void check_all(const Flags& flags, const Engine& engine) {
   const c10::NoGradGuard no_grad;
   bool any_ratio = flags.evaluation.ratios.empty();
@@ -107,8 +102,9 @@ void check_all(const Flags& flags, const Engine& engine) {
   check_one(*engine.compressor());
   for (size_t i = 1; i < flags.compressors.size(); ++i)
     check_one(*load_compressor(flags.compressors[i], engine.decoder(), &engine.tokenizer()));
-  PRECIS_CHECK(
-      any_ratio, kInvalidArgument, "eval: --ratios were given, but no compressor takes a ratio");
+  PRECIS_CHECK(any_ratio,
+               kInvalidArgument,
+               "eval: --ratios were given, but all compressors have fixed ratios");
 }
 
 Evaluation measure_one(const Flags& flags,
@@ -129,8 +125,8 @@ Evaluation measure_one(const Flags& flags,
   return evaluation;
 }
 
-// What has been measured is written at once: a later compressor may fail. One model is in memory at
-// a time.
+// Writes results after each compressor, since a later one may fail. One model is in memory at a
+// time.
 std::vector<Evaluation> measure_all(const Flags& flags) {
   std::optional<Engine> engine(load(flags, flags.compressors.front()));
   check_all(flags, *engine);
@@ -148,17 +144,16 @@ std::vector<Evaluation> measure_all(const Flags& flags) {
 
 std::vector<Evaluation> measure(const Flags& flags) {
   check(flags.evaluation);
-  if (!flags.out.empty()) {
-    make_directory(flags.out);
-    check_can_be_written(flags.out / "results.json");
-  }
+  if (flags.out.empty()) return measure_all(flags);
+  const LockFile lock = lock_directory(flags.out);
+  check_can_be_written(flags.out / "results.json");
   return measure_all(flags);
 }
 
 void print_summary(const Flags& flags, const std::vector<Evaluation>& evaluations) {
   print_text(summarise(evaluations));
   if (!flags.out.empty())
-    std::cerr << "precis: all arms and costs are in " << (flags.out / "results.md").string()
+    std::cerr << "precis: all arms and costs: " << (flags.out / "results.md").string()
               << " and results.json beside it" << std::endl;
 }
 
@@ -171,24 +166,25 @@ void run(Flags& flags) {
 
 void add_text_flags(CLI::App& command, EvaluationOptions& options) {
   command.add_option(
-      "--texts", options.texts, "JSON Lines, plain or .zst: \"text\", perhaps \"summary\"");
+      "--texts", options.texts, "JSON Lines, plain or .zst: \"text\", optionally \"summary\"");
   command.add_option("--questions",
                      options.questions,
                      "JSON Lines, plain or .zst: \"context\", \"prompt\", \"answer\" or "
-                     "\"answers\"; each is asked to be answered with a few words");
-  command.add_option("--older", options.older, "tokens of each text that are compressed")
+                     "\"answers\"; answers are to be a few words");
+  command.add_option("--older", options.older, "first tokens of each text, which are compressed")
+      ->capture_default_str();
+  command.add_option("--kept", options.kept, "tokens after them, uncompressed in every arm")
       ->capture_default_str();
   command
-      .add_option(
-          "--kept", options.kept, "tokens after them that every arm reads before the scored")
+      .add_option("--scored", options.scored, "tokens after those, whose likelihood is measured")
       ->capture_default_str();
-  command.add_option("--scored", options.scored, "tokens that are scored")->capture_default_str();
   command.add_flag(
-      "--templated,--framed",
+      "--templated",
       options.templated,
-      "questions and summaries in the template that the compressor was trained with, not "
-      "in the model's chat");
-  command.add_option("--limit", options.limit, "texts and questions at most")
+      "questions and summaries in the template that the compressor was trained with, instead "
+      "of the model's chat template");
+  command.add_flag("--framed", options.templated, "the former name of --templated")->group("");
+  command.add_option("--limit", options.limit, "most texts, and most questions")
       ->capture_default_str();
 }
 
@@ -196,26 +192,23 @@ void add_text_flags(CLI::App& command, EvaluationOptions& options) {
 
 void add_eval(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "eval",
-      "Measure what memories are worth: beside no text, as many last tokens, another text and the "
-      "full text");
+      "eval", "Evaluate compressors against no text, truncation, another text and the full text");
   auto flags = std::make_shared<Flags>();
   add_model_options(*command, flags->model, CompressorUse::kNone, "auto");
   command->add_option(
       "--compressor",
       flags->compressors,
-      "directories with compressor.json, and built-in compressors by name; several are "
-      "set side by side (default: attention_matching)");
+      "directories with compressor.json, and names of built-in compressors; several are "
+      "compared (default: attention_matching)");
   add_text_flags(*command, flags->evaluation);
-  command
-      ->add_option("--task", flags->tasks, "what is measured (default: all that the files allow)")
+  command->add_option("--task", flags->tasks, "tasks to run (default: all that the files allow)")
       ->delimiter(',')
       ->check(one_of(names_of(kTasks)));
   command
       ->add_option("--ratios",
                    flags->evaluation.ratios,
-                   "text tokens per memory token, e.g. 2,4,8 (default: each compressor's own; of "
-                   "several compressors only those that take any ratio are measured at these)")
+                   "text tokens per memory token, e.g. 2,4,8 (default: each compressor's own; with "
+                   "several compressors these apply to those that accept any ratio)")
       ->delimiter(',');
   command
       ->add_option_function<std::string>(
@@ -224,14 +217,14 @@ void add_eval(CLI::App& app) {
             flags->evaluation.positions =
                 name == "text" ? MemoryPositions::kText : MemoryPositions::kRows;
           },
-          "positions in the window that memories of keys and values take: as many as their texts "
-          "have tokens, or as they have rows (default: each compressor's own)")
+          "positions of the context that memories of keys and values take: as many as their texts "
+          "have tokens (text), or as the memories have (rows) (default: each compressor's own)")
       ->check(one_of({"text", "rows"}));
   command->add_option(
       "--out",
       flags->out,
       "directory for all numbers: results.md, results.json and recovered_share.svg");
-  command->add_flag("--json", flags->json, "one JSON object in place of the tables");
+  command->add_flag("--json", flags->json, "one JSON object instead of the tables");
   command->callback([flags] { run(*flags); });
 }
 

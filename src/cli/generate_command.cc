@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis generate: answers a prompt, with a document in it that may be compressed.
+// precis generate: answers a prompt, which may contain a document to compress.
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -39,7 +39,7 @@ struct Flags {
   bool json = false;
 };
 
-// Those of --memory, as --combine says.
+// The memories of --memory, combined as --combine says.
 std::vector<Memory> given_memories(const Flags& flags) {
   std::vector<Memory> memories;
   for (const auto& path : flags.memories) memories.push_back(Memory::load(path));
@@ -55,13 +55,13 @@ Prompt make_prompt(const Flags& flags) {
   if (!flags.context_file.empty()) prompt.context(read_text(flags.context_file));
   const bool after_document =
       !flags.memories.empty() || !flags.compress_file.empty() || !flags.context_file.empty();
-  // In a chat the question stands apart from the document; raw prompts are read exactly as given.
+  // In a chat an empty line separates question and document; raw prompts are read as given.
   return prompt.keep(after_document && !flags.raw ? "\n\n" + flags.prompt : flags.prompt);
 }
 
-// Keys and values whose template holds nothing were trained for chats, or not at all: outside the
-// model's chat the answer may be empty.
-void warn_of_empty_frame(const Flags& flags, const Engine& engine) {
+// Compressors of keys and values with an empty template were trained in chats, or not at all:
+// without the model's chat template the answer may be empty.
+void warn_of_empty_template(const Flags& flags, const Engine& engine) {
   if (*flags.use != MemoryUse::kInstruct || !engine.compressor()->info().cached) return;
   const MemoryTemplate around = engine.compressor()->memory_template(*flags.use);
   if (!around.before.empty() || !around.after.empty() || !around.end.empty()) return;
@@ -72,12 +72,12 @@ void warn_of_empty_frame(const Flags& flags, const Engine& engine) {
       << std::endl;
 }
 
-// The prompt as the compressor was trained to see it.
-Prompt framed_prompt(const Flags& flags,
-                     const Engine& engine,
-                     GenerationOptions& options,
-                     CompressedBefore& before) {
-  warn_of_empty_frame(flags, engine);
+// The prompt in the template that the compressor was trained with.
+Prompt templated_prompt(const Flags& flags,
+                        const Engine& engine,
+                        GenerationOptions& options,
+                        CompressedBefore& before) {
+  warn_of_empty_template(flags, engine);
   std::vector<Memory> memories = given_memories(flags);
   if (!flags.compress_file.empty()) {
     const std::string text = read_text(flags.compress_file);
@@ -138,7 +138,7 @@ void run(Flags& flags) {
     return true;
   };
   CompressedBefore before;
-  const Prompt prompt = flags.use ? framed_prompt(flags, engine, options, before) : given;
+  const Prompt prompt = flags.use ? templated_prompt(flags, engine, options, before) : given;
   const TextCallback show = [](std::string_view text) {
     print_text(std::string(text));
     return true;
@@ -171,14 +171,16 @@ void add_generate(CLI::App& app) {
   add_model_options(*command, flags->model, CompressorUse::kOptional, "auto");
   add_compression_flags(*command, flags->compression);
   auto* prompt = command->add_option(
-      "--prompt", flags->prompt, "the question, or with --raw the text to go on from");
+      "--prompt", flags->prompt, "the question, or with --raw the text to continue");
   auto* prompt_file =
       command
-          ->add_option("--prompt-file", flags->prompt_file, "file with it, or - for standard input")
+          ->add_option(
+              "--prompt-file", flags->prompt_file, "file with the prompt, or - for standard input")
           ->excludes(prompt);
   command
-      ->add_option(
-          "--use", flags->use, "put around the memory what its compressor was trained with")
+      ->add_option("--use",
+                   flags->use,
+                   "read the memory in the template that its compressor was trained with")
       ->transform(number_of(kUses));
   command->add_option("--compress-file",
                       flags->compress_file,
@@ -205,8 +207,8 @@ void add_generate(CLI::App& app) {
                       flags->generation.context_limit,
                       "tokens of prompt and answer in all (default: the model's context length)");
   add_sampling_flags(*command, flags->generation);
-  command->add_flag("--raw", flags->raw, "no chat template; with --use there is none anyway");
-  command->add_flag("--json", flags->json, "one JSON object in place of streamed text");
+  command->add_flag("--raw", flags->raw, "no chat template; --use never applies one");
+  command->add_flag("--json", flags->json, "one JSON object instead of streamed text");
   command->callback([flags, prompt, prompt_file] {
     PRECIS_CHECK(*prompt || *prompt_file || flags->use,
                  kInvalidArgument,

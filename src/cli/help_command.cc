@@ -16,7 +16,7 @@ void add_help(CLI::App& app) {
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
   CLI::App* help = app.add_subcommand("help", "List the commands, or the flags of one");
   auto name = std::make_shared<std::string>();
-  help->add_option("command", *name, "of which the flags are listed")->check(one_of(names));
+  help->add_option("command", *name, "command whose flags to list")->check(one_of(names));
   help->callback([&app, name] {
     std::cout << (name->empty() ? list_of_commands(app) : app.get_subcommand(*name)->help("precis"))
               << std::flush;

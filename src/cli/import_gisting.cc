@@ -9,9 +9,11 @@
 
 #include "base/check.h"
 #include "cli/model_options.h"
+#include "compressors/gisting/import_gisting.h"
 #include "compressors/published_weights.h"
 #include "compressors/weight_difference.h"
 #include "io/draft_directory.h"
+#include "io/lock_file.h"
 #include "precis/extend/decoder.h"
 #include "precis/extend/shapes.h"
 #include "tokenizers/load_tokenizer.h"
@@ -22,21 +24,23 @@ namespace {
 namespace fs = std::filesystem;
 
 // Before anything takes long.
-void check_flags(const GistingFlags& flags, const GistingPaths& paths) {
+void check_flags(const GistingImportOptions& options,
+                 const std::optional<double>& check_sum,
+                 const GistingPaths& paths) {
   const auto demand_positive = [](int64_t value, const char* flag) {
     PRECIS_CHECK(
         value >= 1, kInvalidArgument, "import: ", flag, " is ", value, ", expected at least 1");
   };
-  demand_positive(flags.compressor.num_gists, "--memory-tokens");
-  demand_positive(flags.compressor.max_segment, "--max-segment");
+  demand_positive(options.num_gists, "--memory-tokens");
+  demand_positive(options.max_segment, "--max-segment");
   PRECIS_CHECK(
-      !flags.check_sum || !paths.base.empty(),
+      !check_sum || !paths.base.empty(),
       kInvalidArgument,
       "import: --check-sum needs --base: it is of the weights that base and difference give");
-  PRECIS_CHECK(!flags.check_sum || std::isfinite(*flags.check_sum),
+  PRECIS_CHECK(!check_sum || std::isfinite(*check_sum),
                kInvalidArgument,
                "import: --check-sum is ",
-               *flags.check_sum,
+               *check_sum,
                ", expected a finite number");
   PRECIS_CHECK(
       paths.base.empty() || paths.dtype != "auto",
@@ -76,6 +80,7 @@ nlohmann::json import_tuned(const GistingImportOptions& options, const GistingPa
   const auto tokenizer = load_tokenizer(paths.source);
   const Engine engine = load_model(paths.source);
   const auto compressor = precis::import_gisting(engine.decoder(), *tokenizer, options);
+  const LockFile lock = lock_directory(paths.out);
   compressor->save(paths.out);
   return describe(*compressor, paths.source, paths.out);
 }
@@ -123,27 +128,20 @@ nlohmann::json import_difference(GistingImportOptions options,
 
 }  // namespace
 
-void add_gisting_flags(CLI::App& command, GistingFlags& flags) {
-  command
-      .add_option("--memory-tokens",
-                  flags.compressor.num_gists,
-                  "gisting: gist tokens; the published models were tuned with one")
-      ->capture_default_str();
-  command.add_flag("--no-input",
-                   flags.no_input,
-                   "gisting: for prompts without a text after the memory (\"Input:\")");
+void add_check_sum(CLI::App& command, std::optional<double>& check_sum) {
   command.add_option("--check-sum",
-                     flags.check_sum,
-                     "gisting with --base: what all weights sum up to; 50547.9570 for gist-1, "
+                     check_sum,
+                     "gisting with --base: the sum of all weights; 50547.9570 for gist-1, "
                      "50596.9141 and 50503.8789 for the positive and negative control");
 }
 
-nlohmann::json import_gisting(const GistingFlags& flags, const GistingPaths& paths) {
-  check_flags(flags, paths);
-  GistingImportOptions options = flags.compressor;
-  options.input = !flags.no_input;
+nlohmann::json import_gisting(const CompressorSettings& settings,
+                              const std::optional<double>& check_sum,
+                              const GistingPaths& paths) {
+  const GistingImportOptions options = gisting_import_options(settings);
+  check_flags(options, check_sum, paths);
   if (paths.base.empty()) return import_tuned(options, paths);
-  return import_difference(options, flags.check_sum, paths);
+  return import_difference(options, check_sum, paths);
 }
 
 }  // namespace precis::cli

@@ -8,28 +8,25 @@
 #include <optional>
 #include <string>
 
-#include "compressors/gisting/import_gisting.h"
+#include "precis/extend/compressor_method.h"
 
 namespace precis::cli {
 
-struct GistingFlags {
-  GistingImportOptions compressor;
-  std::optional<double> check_sum;
-  bool no_input = false;
-};
+// Adds --check-sum.
+void add_check_sum(CLI::App& command, std::optional<double>& check_sum);
 
-// --memory-tokens, --no-input, --check-sum.
-void add_gisting_flags(CLI::App& command, GistingFlags& flags);
-
-// What the flags of all methods say.
+// Flags that all methods have.
 struct GistingPaths {
   std::filesystem::path source, base, out;  // base empty: the source is a tuned model
   std::string dtype;                        // of weights written
 };
 
-// Without a base: `out` becomes a compressor for the source. With one, from which the source is the
-// difference: `out` becomes that compressor, and out/model the model that it is for; `out` has to
-// be new or empty, and gets everything or nothing. Gives what there is to print.
-nlohmann::json import_gisting(const GistingFlags& flags, const GistingPaths& paths);
+// Without a base `out` becomes a compressor for the source. With one, the source is a difference to
+// it: `out` becomes the compressor and out/model the model that it is for; `out` has to be new or
+// empty, and gets everything or nothing. `settings`: those of gisting_import_options(). Returns
+// what is to be printed.
+nlohmann::json import_gisting(const CompressorSettings& settings,
+                              const std::optional<double>& check_sum,
+                              const GistingPaths& paths);
 
 }  // namespace precis::cli

@@ -24,7 +24,7 @@ namespace {
 
 using nlohmann::json;
 
-// The most that precis/cost.h counts.
+// The most that precis/extend/cost.h counts.
 constexpr int64_t kLongestText = int64_t{1} << 24;
 
 struct Flags {
@@ -96,7 +96,7 @@ json describe_cost(const DecoderConfig& model,
   return result;
 }
 
-// --length, or the longest part that can be counted.
+// --length, or as much as is read in one pass and can be counted.
 int64_t length_of(const Flags& flags, int64_t max_segment) {
   return flags.length.value_or(std::min(max_segment, kLongestText));
 }
@@ -110,7 +110,7 @@ const Tokenizer* tokenizer_of(const Engine& engine) {
   }
 }
 
-// None for a method that was registered from outside.
+// None for a method that does not say what it computes.
 std::optional<CompressorShape> known_shape(const std::filesystem::path& directory) {
   try {
     return read_compressor_shape(directory);
@@ -120,11 +120,15 @@ std::optional<CompressorShape> known_shape(const std::filesystem::path& director
   }
 }
 
-// Of the compressor that load_compressor() takes `asked` for.
+// The shape of the engine's compressor, which was asked for by this directory or name.
 std::optional<CompressorShape> shape_of(const std::filesystem::path& asked, const Engine& engine) {
   const std::filesystem::path compressor = asked.empty() ? kDefaultCompressor : asked;
   if (std::filesystem::exists(compressor)) return known_shape(compressor);
-  return built_in_shape(compressor.string(), tokenizer_of(engine));
+  const CompressorMethod* method = find_compressor_method(compressor.string());
+  if (method == nullptr || !method->sizing) return std::nullopt;
+  const Tokenizer* tokenizer = tokenizer_of(engine);
+  return CompressorShape{method->name,
+                         method->sizing->plan({}, engine.decoder().config(), tokenizer).sizes};
 }
 
 json info_of_files(const Flags& flags) {
@@ -155,18 +159,19 @@ json info_of_shapes(const Flags& flags) {
     result["advice"] = which_compressor(model, element_bytes);
     return result;
   }
-  const CompressorShape shape = compressor_shape(flags.compressor, flags.shape, model);
-  const int64_t max_segment = std::visit([](const auto& s) { return s.max_segment; }, shape);
-  result["compressor"] = describe_shape(shape);
-  result["cost"] = describe_cost(model, shape, length_of(flags, max_segment), element_bytes);
+  const CompressorMethod& method = checked_method(flags.compressor);
+  const PlannedCompressor plan = plan_compressor(flags.compressor, flags.shape, model);
+  result["compressor"] = describe_plan(method, plan);
+  result["cost"] = describe_cost(
+      model, {method.name, plan.sizes}, length_of(flags, plan.max_segment), element_bytes);
   return result;
 }
 
-void check_flags(const CLI::App& command, const Flags& flags) {
+void check_flags(const Flags& flags) {
   PRECIS_CHECK(!flags.model.engine.model.empty() || !flags.shape.empty(),
                kInvalidArgument,
                "info: give --model or --shape");
-  check_shape_flags(command, flags.compressor);
+  if (!flags.compressor.method.empty()) checked_method(flags.compressor);
 }
 
 CLI::Option* add_shape_option(CLI::App& command, std::string& shape) {
@@ -198,11 +203,12 @@ void add_info(CLI::App& app) {
   command->get_option("--model")->required(false);
   CLI::Option* shape = add_shape_option(*command, flags->shape);
   add_shape_flags(*command, flags->compressor, shape);
-  command->add_option("--length",
-                      flags->length,
-                      "text tokens that costs are of (default: the longest part of a compressor)");
-  command->callback([command, flags] {
-    check_flags(*command, *flags);
+  command->add_option(
+      "--length",
+      flags->length,
+      "text tokens that costs are of (default: what a compressor reads in one pass)");
+  command->callback([flags] {
+    check_flags(*flags);
     tell(flags->shape.empty() ? info_of_files(*flags) : info_of_shapes(*flags));
   });
 }

@@ -25,7 +25,7 @@ int report(std::string message, int code) {
   return code;
 }
 
-// Whatever a library threw: memory that ran out is no defect.
+// Reports any exception. Out of memory counts as bad input, not as a defect.
 int report_current() {
   try {
     precis::translate_errors([] { throw; });
@@ -68,7 +68,7 @@ int main(int count, char** arguments) {
   precis::cli::add_bench(app);
   precis::cli::add_import(app);
   precis::cli::add_bank(app);
-  const std::string json_flag = "taken everywhere; this command prints JSON anyway";
+  const std::string json_flag = "accepted by every command; this one always prints JSON";
   for (CLI::App* command : app.get_subcommands({})) {
     if (command->get_option_no_throw("--device") == nullptr)
       precis::cli::add_ignored_device(*command);

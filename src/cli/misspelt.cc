@@ -9,7 +9,7 @@
 namespace precis::cli {
 namespace {
 
-// A command whose flags may stand behind an action of it (`precis bank add --bank B`).
+// The command whose flags an action accepts, too (`precis bank add --bank B`).
 const CLI::App* flags_parent(const CLI::App& command) {
   return command.get_fallthrough() ? command.get_parent() : nullptr;
 }

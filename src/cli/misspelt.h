@@ -8,8 +8,8 @@
 
 namespace precis::cli {
 
-// Of arguments that the program could not read: the first that is no command, or no flag of the
-// command before it, and what was probably meant. None: something else is wrong with them.
+// An error message for arguments that could not be parsed: names the first unknown command or flag
+// and suggests the nearest. None: the error is another one.
 std::optional<std::string> misspelt(const CLI::App& app, std::span<const std::string> arguments);
 
 }  // namespace precis::cli

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis logits, score, compress: what a model and a compressor compute, for scripts.
+// precis logits, score, compress: outputs of a model and a compressor, for scripts.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
@@ -111,7 +111,7 @@ void add_score(CLI::App& app) {
 
 namespace {
 
-// What a text has become, as JSON and in words.
+// Reports the sizes of a memory: JSON on standard output, a sentence on standard error.
 void report(const Memory& memory, const Decoder& decoder) {
   const int64_t tokens = memory.provenance().source_tokens, rows = memory.num_tokens();
   const double ratio = static_cast<double>(tokens) / static_cast<double>(rows);
@@ -150,8 +150,8 @@ void add_compress(CLI::App& app) {
       ->required();
   command->add_flag("--prefill",
                     flags->prefill,
-                    "let the model read the memory and keep the keys and values: a larger file, "
-                    "and no reading when it is used");
+                    "store the keys and values that the model computes for the memory: a larger "
+                    "file, and no prefill of the memory when it is used");
   command->callback([flags] {
     PRECIS_CHECK(!flags->file.empty() || !flags->ids.empty(),
                  kInvalidArgument,

@@ -44,7 +44,7 @@ nlohmann::json read_ids_json(const std::filesystem::path& path) {
   return parsed;
 }
 
-std::string device_that_is_there(const std::string& name) {
+std::string available_device(const std::string& name) {
   if (name != "cuda" || at::hasCUDA()) return name;
   std::cerr << "precis: there is no GPU, or this build is without CUDA: running on the CPU"
             << std::endl;
@@ -83,31 +83,31 @@ void add_model_options(CLI::App& command,
   command
       .add_option("--weights",
                   options.weights,
-                  "how the model's matrices are kept: in the dtype, or int8 or int4, quantised on "
+                  "format of the model's matrices: the dtype, or int8 or int4, quantised on "
                   "loading; float32 and bfloat16 mean the same as with --dtype")
       ->check(one_of({"float32", "bfloat16", "int8", "int4"}));
 }
 
 void add_dtype_and_device(CLI::App& command, ModelOptions& options) {
   command
-      .add_option("--dtype",
-                  options.dtype,
-                  "float32, bfloat16, or auto: bfloat16 on a GPU and where the processor has it")
+      .add_option(
+          "--dtype",
+          options.dtype,
+          "float32, bfloat16, or auto: bfloat16 on a GPU and where the processor supports it")
       ->check(one_of({"float32", "bfloat16", "auto"}))
       ->capture_default_str();
   command
-      .add_option("--device",
-                  options.device,
-                  "cpu, or cuda: the CPU again, and a warning, where there is no GPU")
+      .add_option(
+          "--device", options.device, "cpu, or cuda: the CPU, with a warning, if there is no GPU")
       ->check(one_of({"cpu", "cuda"}))
-      ->transform(device_that_is_there, "")
+      ->transform(available_device, "")
       ->capture_default_str();
   command
       .add_option_function<int64_t>(
           "--threads",
           [&options](int64_t threads) {
             options.engine.threads = threads;
-            set_num_threads(threads);  // for what is computed beside an engine
+            set_num_threads(threads);  // for work outside of an engine
           },
           "threads that compute, at most (default: the cores that this process may use)")
       ->check(CLI::Range(1, 4096));
@@ -129,7 +129,7 @@ void add_ignored_device(CLI::App& command) {
       .add_option_function<std::string>(
           "--device",
           [](const std::string&) {},
-          "taken everywhere; this command needs the CPU only")
+          "accepted and ignored: this command runs on the CPU")
       ->check(one_of({"cpu", "cuda"}));
 }
 
@@ -138,7 +138,8 @@ void add_compression_flags(CLI::App& command, CompressionFlags& flags) {
       "--ratio", flags.ratio, "text tokens per memory token (default: the compressor's own)");
   command.add_option(
       "--segment", flags.segment, "text tokens in one pass (default: the compressor's limit)");
-  command.add_option("--chaining", flags.chaining, "how the parts of a long text are compressed")
+  command
+      .add_option("--chaining", flags.chaining, "how the segments of a long text are compressed")
       ->check(one_of({"independent", "concat", "recursive"}))
       ->capture_default_str();
   command

@@ -16,16 +16,16 @@ namespace precis::cli {
 struct ModelOptions {
   EngineOptions engine;
   std::string dtype = "auto";
-  std::string weights;  // empty: in the dtype
+  std::string weights;  // empty: the dtype
   std::string device = "cpu";
 
-  EngineOptions options() const;  // with what the texts say
+  EngineOptions options() const;  // `engine` with the values of the texts
   Engine load() const;
 };
 
 enum class CompressorUse { kNone, kOptional, kRequired };
 
-// `default_dtype`: "float32", or "auto" for bfloat16 where the machine has it.
+// `default_dtype`: "float32", or "auto" for bfloat16 where the machine supports it.
 void add_model_options(CLI::App& command,
                        ModelOptions& options,
                        CompressorUse use,
@@ -33,7 +33,7 @@ void add_model_options(CLI::App& command,
 
 // --dtype, --device and --threads alone.
 void add_dtype_and_device(CLI::App& command, ModelOptions& options);
-// A --device for commands without a model.
+// A --device that is ignored, for commands without a model.
 void add_ignored_device(CLI::App& command);
 
 // --ratio, --segment, --chaining, --positions.
@@ -47,26 +47,27 @@ struct CompressionFlags {
 };
 void add_compression_flags(CLI::App& command, CompressionFlags& flags);
 
-// Files that are read may be "-", standard input, which can be read once.
+// Paths of the functions below may be "-": standard input, which can be read once.
 
 // The bytes of a file. Throws kNotFound.
 std::string read_input(const std::filesystem::path& path);
-// The same of a text. Throws kInvalidArgument, too, naming the file, if it is not valid UTF-8;
-// read_text() also if it is empty.
+// The text of a file. Throws kNotFound, and kInvalidArgument, naming the file, if it is not valid
+// UTF-8; read_text() also if it is empty.
 std::string read_text_or_none(const std::filesystem::path& path);
 std::string read_text(const std::filesystem::path& path);
-// A JSON array of token ids. Throws kInvalidArgument, naming the file; read_ids() also for none.
+// The ids of a JSON array. Throws kInvalidArgument, naming the file, if it is something else;
+// read_ids() also if the array is empty.
 std::vector<TokenId> read_ids_or_none(const std::filesystem::path& path);
 std::vector<TokenId> read_ids(const std::filesystem::path& path);
 
-// To be asked before long work. Throws kInvalidArgument, naming the file, if it cannot be made: its
-// name is missing or a directory's, or the directory it is to stand in is missing or read-only.
-// Removes what runs that were killed left of files there.
+// Checks before long work that a file can be written: throws kInvalidArgument, naming it, if the
+// name is missing or a directory's, or if the parent directory is missing or read-only. Removes
+// drafts that killed processes left there.
 void check_can_be_written(const std::filesystem::path& file);
 
-// One line on standard output.
+// Prints JSON as one line, or a text as it is, on standard output. Both throw kInvalidArgument if
+// it cannot be written.
 void print(const nlohmann::json& result);
-// A text as it is. Both throw kInvalidArgument if it cannot be written.
 void print_text(const std::string& text);
 
 }  // namespace precis::cli

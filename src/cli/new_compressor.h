@@ -3,32 +3,20 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "precis/extend/compressor.h"
-#include "precis/extend/decoder.h"
-#include "precis/extend/tokenizer.h"
+#include "precis/extend/compressor_method.h"
 
 namespace precis::cli {
 
-// What a compressor that is still to be trained is made of; what is not said is the method's own
-// default.
+// A compressor that is still to be trained.
 struct NewCompressor {
   std::string method;
-  std::optional<double> ratio;                // selfcp, gisting
-  std::optional<int64_t> slots;               // icae, gisting, ic-former
-  std::optional<int64_t> max_segment;         // all
-  std::optional<int64_t> separator;           // selfcp
-  std::optional<int64_t> rank;                // icae, gisting
-  std::optional<double> alpha;                // icae, gisting
-  std::optional<int64_t> layers;              // ic-former
-  bool token_table = false;                   // ic-former
-  std::optional<std::string> slot_positions;  // icae, ic-former: "after" or "spread"
+  CompressorSettings settings;  // those that are given; the others have the method's defaults
   uint64_t seed = 1;
 };
 
-// Adds its flags, but for the method; they exclude `other`.
+// Adds a flag for each setting of the methods that can be trained; they exclude `other`.
 void add_new_compressor_flags(CLI::App& command, NewCompressor& flags, CLI::Option* other);
 
 // Throws kUnsupported for an unknown method.

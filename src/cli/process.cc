@@ -19,8 +19,8 @@ void prepare_process() {
   std::signal(SIGXFSZ, SIG_IGN);
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
-    // The lowest free number is given: the stream's. Results cannot be written to it, messages go
-    // nowhere.
+    // open() returns the lowest free number, that of the stream. Standard output is opened
+    // read-only, so that writing results fails; messages are discarded.
     const int mode = stream == STDERR_FILENO ? O_WRONLY : O_RDONLY;
     if (::open("/dev/null", mode) < 0) return;
   }

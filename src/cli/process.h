@@ -3,12 +3,12 @@
 
 namespace precis::cli {
 
-// So that writing fails with an error that is told, where signals would end the process without a
-// word (closed pipes, a limit on the size of files), and so that no file that is opened later gets
-// the number of a standard stream that is closed, and with it what is printed.
+// Ignores SIGPIPE and SIGXFSZ, so that writes to closed pipes or over a size limit fail with an
+// error message. Opens closed standard streams on /dev/null, so that no file opened later gets
+// their numbers, and with them the program's output.
 void prepare_process();
 
-// Throws kInvalidArgument if not all of what was printed could be written.
+// Flushes standard output. Throws kInvalidArgument if it could not be written.
 void check_output();
 
 }  // namespace precis::cli

@@ -6,8 +6,8 @@
 
 namespace precis::cli {
 
-// A bar on standard error that redraws itself, where that is a terminal; elsewhere nothing, or
-// lines: one at the first update, then one a minute.
+// Progress on standard error: a bar on a terminal, else nothing or lines, at the first update and
+// then one per minute.
 class ProgressBar {
  public:
   enum class Elsewhere { kNothing, kLines };
@@ -17,12 +17,12 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  // Work begins, or began so many seconds ago, of which the share `done` was done before. Without
-  // it, time is told from the second update on.
+  // Starts the clock for the remaining time, `seconds_ago` in the past, with the share `done`
+  // already done. Without it the first update starts the clock.
   void begin(double done = 0, double seconds_ago = 0);
-  // done: share of the work, 0 to 1. note: shown behind the time that is left.
+  // done: share of the work, 0 to 1. note: shown after the remaining time.
   void update(double done, const std::string& note = "");
-  // Leaves the bar as it is; a later update draws another.
+  // Ends the line of the bar; a later update draws another bar.
   void end();
 
  private:

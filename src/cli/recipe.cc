@@ -18,13 +18,13 @@ std::string text_of(const nlohmann::json& value) {
   return joined;
 }
 
-// A number or a truth value where the text is one.
+// A number or boolean if the text is one, else a string.
 nlohmann::json value_of(const std::string& text) {
   nlohmann::json value = parse_json(text);
   return value.is_number() || value.is_boolean() ? value : nlohmann::json(text);
 }
 
-// Lists come as "[a,b]".
+// CLI11 writes lists as "[a,b]".
 std::string default_of(const CLI::Option& option) {
   const std::string text = option.get_default_str();
   const bool list = text.size() >= 2 && text.front() == '[' && text.back() == ']';
@@ -72,7 +72,7 @@ void apply_recipe(CLI::App& command,
                  path.string(),
                  ": ",
                  key,
-                 " names a file or a machine, which a recipe may not: give --",
+                 " names a file or a machine, which a recipe may not do: give --",
                  key,
                  " to the command");
     CLI::Option* option = command.get_option_no_throw("--" + key);

@@ -8,11 +8,11 @@
 namespace precis::cli {
 namespace {
 
-constexpr int64_t kRowsForARate = 128;  // fewer are read at another rate than a long text
+constexpr int64_t kTokensForARate = 128;  // short prompts have another rate than long ones
 
 std::string milliseconds(double time) { return concat(with_commas(std::llround(time)), " ms"); }
 
-// The tokens of the prompt and the rows in their place.
+// Lengths of the prompt without and with compression.
 std::string lengths(const Savings& savings) {
   const int64_t tokens = savings.prompt_tokens, rows = savings.prompt_rows;
   if (savings.memory_rows == 0 || rows >= tokens) return concat(with_commas(tokens), " tokens");
@@ -28,11 +28,12 @@ std::string lengths(const Savings& savings) {
 }
 
 std::string reading(const Savings& savings, double ms) {
-  std::string words = concat("; read in ", milliseconds(ms));
-  if (savings.rows_read < kRowsForARate || savings.rows_read >= savings.prompt_tokens) return words;
+  std::string words = concat("; prefill ", milliseconds(ms));
+  if (savings.rows_read < kTokensForARate || savings.rows_read >= savings.prompt_tokens)
+    return words;
   const double full =
       ms * static_cast<double>(savings.prompt_tokens) / static_cast<double>(savings.rows_read);
-  return words + concat(" in place of about ", with_commas(std::llround(full)));
+  return words + concat(" instead of about ", with_commas(std::llround(full)));
 }
 
 }  // namespace

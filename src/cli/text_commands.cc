@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis tokenize, detokenize: a model's tokenizer without its weights.
+// precis tokenize, detokenize: run a model's tokenizer without its weights.
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -11,7 +11,7 @@ namespace precis::cli {
 namespace {
 
 struct TextFlags {
-  ModelOptions model;  // dtype and device are taken, as everywhere, and not needed
+  ModelOptions model;  // dtype and device are accepted and ignored
   std::filesystem::path input;
   bool special = false;
 };

@@ -9,14 +9,14 @@
 
 namespace precis::cli {
 
-// Flags of `precis train` that the trainer obeys. --accumulate is kept apart: where it is not
-// given, passes_for() says what it is.
+// The flags of `precis train` that are TrainerOptions. --accumulate is apart: its default is
+// passes_for().
 void add_trainer_flags(CLI::App& command,
                        TrainerOptions& trainer,
                        std::optional<int64_t>& accumulate);
 
-// Passes that a batch is read in: one on a GPU; elsewhere as few as read at most four examples
-// each, whose activations fit a laptop's memory.
+// The default number of passes per batch: 1 on a GPU; else the fewest of at most four examples
+// each, whose activations fit the memory of a laptop.
 int64_t passes_for(int64_t batch, bool on_gpu);
 
 }  // namespace precis::cli

@@ -15,17 +15,17 @@ std::string digits(double loss) {
   return text;
 }
 
-std::string where_it_ended(const TrainingOutcome& outcome) {
+std::string how_it_ended(const TrainingOutcome& outcome) {
   const TrainerOptions& options = outcome.options;
   const std::string directory = outcome.directory.string();
   const std::string taken =
       concat(outcome.name, " ended with step ", outcome.step, " of ", options.steps);
   if (!outcome.finished())
     return concat(
-        taken, ": unfinished; the same command goes on from the checkpoint in ", directory);
+        taken, ": unfinished; the same command resumes from the checkpoint in ", directory);
   if (options.last_step() < options.steps)
-    return concat(taken,
-                  ", as --stop-after says; the same command with a later one, or without, goes on");
+    return concat(
+        taken, ", as set by --stop-after; with a later one, or without, the same command resumes");
   return concat(taken, ": finished; --start-from ", directory, " trains its compressor further");
 }
 
@@ -37,16 +37,16 @@ std::string losses(const TrainingOutcome& outcome) {
              digits(last.loss),
              " in the last step, ",
              digits(last.smoothed_loss),
-             " on average of the last steps (",
-             embeddings ? "variances of the model's embeddings; 1: the same row for every text"
-                        : "nats per predicted token; less is better",
+             " as a running average (",
+             embeddings ? "in units of the variance of the model's embeddings; lower is better"
+                        : "nats per predicted token; lower is better",
              ")");
-  if (outcome.tested) {
+  if (outcome.validated) {
     text += concat("; ",
-                   digits(*outcome.tested->validation_loss),
-                   " on the validation texts at step ",
-                   outcome.tested->step,
-                   "; the lowest of these is kept in ",
+                   digits(*outcome.validated->validation_loss),
+                   " on the validation data after step ",
+                   outcome.validated->step,
+                   "; the compressor of the lowest is kept in ",
                    (outcome.directory / "best").string());
   }
   return text;
@@ -62,12 +62,12 @@ nlohmann::json in_json(const TrainingOutcome& outcome) {
     result["loss"] = outcome.last->smoothed_loss;
     result["last_loss"] = outcome.last->loss;
   }
-  if (outcome.tested) result["validation_loss"] = *outcome.tested->validation_loss;
+  if (outcome.validated) result["validation_loss"] = *outcome.validated->validation_loss;
   return result;
 }
 
 std::string in_words(const TrainingOutcome& outcome) {
-  std::string text = "precis: " + where_it_ended(outcome) + "\n";
+  std::string text = "precis: " + how_it_ended(outcome) + "\n";
   if (outcome.last) text += "precis: " + losses(outcome) + "\n";
   return text;
 }

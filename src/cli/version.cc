@@ -14,7 +14,7 @@
 namespace precis::cli {
 namespace {
 
-// What our kernels are run with: the best that they were compiled for and the processor has.
+// The instruction set of our kernels: the best that they are compiled for and the processor has.
 std::string instruction_set() {
   if (!__builtin_cpu_supports("avx2")) return "x86-64";
   if (!__builtin_cpu_supports("avx512bw")) return "AVX2";

@@ -5,7 +5,7 @@
 
 namespace precis::cli {
 
-// What was built, of what, and for which processor it computes here: a line each.
+// Version, commit, libtorch and the instruction set in use, a line each.
 std::string version_text();
 
 }  // namespace precis::cli

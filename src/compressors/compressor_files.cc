@@ -46,6 +46,13 @@ CompressorFiles open_compressor(const std::filesystem::path& directory) {
   return files;
 }
 
+CompressorFactory loader(std::unique_ptr<Compressor> (*load)(const CompressorFiles&,
+                                                             const Decoder&)) {
+  return [load](const std::filesystem::path& directory, const Decoder& decoder) {
+    return load(open_compressor(directory), decoder);
+  };
+}
+
 void check_base(const CompressorFiles& files, const Decoder& decoder) {
   const auto base = files.config.find("base");
   PRECIS_CHECK(base != files.config.end() && base->is_object(),

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 
 #include "precis/extend/compressor.h"
+#include "precis/extend/compressor_method.h"
 #include "precis/extend/decoder.h"
 #include "precis/extend/weights.h"
 
@@ -24,6 +26,10 @@ struct CompressorFiles {
 
 // Throws kNotFound or kBadWeights naming the file.
 CompressorFiles open_compressor(const std::filesystem::path& directory);
+
+// The factory of a method whose `load` takes the opened files.
+CompressorFactory loader(std::unique_ptr<Compressor> (*load)(const CompressorFiles& files,
+                                                             const Decoder& decoder));
 
 // Throws kBadWeights unless the compressor was made for these weights: hidden size, layers and,
 // where the file has one, fingerprint.

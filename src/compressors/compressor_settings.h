@@ -10,9 +10,9 @@
 
 namespace precis {
 
-// Values of compressor.json, each of the type that its name wants; null counts as absent. All throw
-// kBadWeights naming the file and the key if the value is of another type, or if it is missing and
-// nothing is said to stand in for it. Borrows the files.
+// Typed values of compressor.json; null counts as absent. All throw kBadWeights naming the file and
+// the key for a value of another type and for one that is missing and has no default. Borrows the
+// files.
 class Settings {
  public:
   explicit Settings(const CompressorFiles& files) : files_(files) {}
@@ -21,9 +21,9 @@ class Settings {
   double number(const char* key) const;
   int64_t integer(const char* key) const;
   bool flag(const char* key, bool otherwise) const;
-  // Whether the text is `yes`; absent or `no`: it is not. All others are refused.
+  // Whether the text is `yes` rather than `no` or absent. All others are refused.
   bool choice(const char* key, const char* yes, const char* no) const;
-  TokenId id(const char* key) const;  // of any model: whether this one has it, others say
+  TokenId id(const char* key) const;                // not checked against the vocabulary
   std::vector<TokenId> ids(const char* key) const;  // none if absent
 
  private:

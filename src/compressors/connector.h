@@ -12,7 +12,7 @@
 
 namespace precis {
 
-// From a compressor's final hidden states h to rows that the frozen model can read:
+// Maps a compressor's final hidden states h to input embeddings of the frozen model:
 //   LayerNorm(W h + b), or W h + b                                    (SelfCP, section 3.3)
 // Parameters have parameter_options().
 struct Connector {
@@ -24,24 +24,24 @@ struct Connector {
 
 enum class ConnectorNorm { kNone, kLayerNorm };
 
-// In the precision of its parameters; h itself where there is no connector.
+// Computes in the dtype of its parameters; returns `hidden` where there is no connector.
 // [..., hidden] -> the same, of the dtype of `hidden`
 at::Tensor connect(const Connector& connector, const at::Tensor& hidden);
 
-// The same with the product by W in the dtype of `weight`, a copy of W that was made ready for it.
+// The same with `weight`, a packed copy of W, in its dtype.
 // REQUIRES: a connector, hidden [n, hidden] of that dtype.
 at::Tensor connect(const Connector& connector,
                    const ops::PackedWeight& weight,
                    const at::Tensor& hidden);
 
-// Adds connector.weight, connector.bias, norm.weight and norm.bias, as far as they are defined.
+// Appends connector.weight, connector.bias, norm.weight and norm.bias, as far as they are defined.
 void add_tensors(const Connector& connector, std::vector<NamedTensor>& tensors);
 
-// The reverse. Throws kBadWeights for tensors that are missing or of another shape.
+// Reads those tensors. Throws kBadWeights for tensors that are missing or of another shape.
 Connector take_connector(const Weights& weights, int64_t hidden, ConnectorNorm norm);
 
-// Starts where the frozen model can read: W the identity, b zero, the LayerNorm's gain a quarter of
-// the embeddings' RMS and its bias their mean.
+// Initial values whose outputs lie among the model's embeddings: W the identity, b zero, the
+// LayerNorm's weight a quarter of the embeddings' RMS and its bias their mean.
 Connector create_connector(const EmbeddingStatistics& embeddings, ConnectorNorm norm);
 
 }  // namespace precis

@@ -6,14 +6,14 @@
 
 namespace precis {
 
-std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_part) {
-  const int64_t count = (num_tokens - 1) / max_part + 1;
+std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_chunk) {
+  const int64_t count = (num_tokens - 1) / max_chunk + 1;
   const int64_t size = (num_tokens - 1) / count + 1;
-  std::vector<TokenRange> parts;
+  std::vector<TokenRange> chunks;
   for (int64_t first = 0; first < num_tokens; first += size) {
-    parts.push_back({first, std::min(size, num_tokens - first)});
+    chunks.push_back({first, std::min(size, num_tokens - first)});
   }
-  return parts;
+  return chunks;
 }
 
 int64_t tokens_at_ratio(int64_t num_tokens, double ratio) {

@@ -11,10 +11,10 @@ struct TokenRange {
   int64_t size;
 };
 
-// Divides `num_tokens` into as few parts of at most `max_part` as possible, all of one size but for
-// the last: 513 tokens in parts of 512 become 257 and 256, not 512 and 1.
-// REQUIRES: both at least 1.
-std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_part);
+// Divides `num_tokens` into as few chunks of at most `max_chunk` as possible, all of one size but
+// for the last: 513 tokens in chunks of 512 become 257 and 256, not 512 and 1. REQUIRES: both at
+// least 1.
+std::vector<TokenRange> divide(int64_t num_tokens, int64_t max_chunk);
 
 // Memory tokens of `num_tokens` text tokens where `ratio` of those become one: rounded down, but at
 // least 1. REQUIRES: both at least 1.

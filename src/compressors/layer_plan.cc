@@ -7,14 +7,20 @@
 
 namespace precis {
 
+LayerPlan plan_layer(int64_t num_tokens, int64_t num_kept, int64_t count, int64_t window) {
+  if (window == 0 || num_tokens < window)
+    return {{0, num_kept}, {num_kept, num_tokens - num_kept}, count - num_kept};
+  const int64_t visible = window - 1;  // to the token that follows the text
+  if (count >= visible) return {{num_tokens - count, count}, {num_tokens, 0}, 0};
+  const int64_t first = num_tokens - visible;
+  return {{first, num_kept}, {first + num_kept, visible - num_kept}, count - num_kept};
+}
+
 LayerPlan plan_layer(const SelectionRequest& request, const DecoderConfig& config, int64_t layer) {
-  const int64_t num_rows = std::ssize(request.ids), kept = request.num_kept;
-  const bool all_seen = !config.windowed[layer] || num_rows < config.window;
-  if (all_seen) return {{0, kept}, {kept, num_rows - kept}, request.count - kept};
-  const int64_t seen = config.window - 1;  // by the row that follows the text
-  if (request.count >= seen) return {{num_rows - request.count, request.count}, {num_rows, 0}, 0};
-  const int64_t first = num_rows - seen;
-  return {{first, kept}, {first + kept, seen - kept}, request.count - kept};
+  return plan_layer(std::ssize(request.ids),
+                    request.num_kept,
+                    request.count,
+                    config.windowed[layer] ? config.window : 0);
 }
 
 at::Tensor rotated_queries(const ObservedLayer& layer,

@@ -11,20 +11,24 @@
 
 namespace precis {
 
-// Which rows of a layer stay as they are and of which some are left.
+// Which cached tokens of a layer stay unchanged, and from which the others are selected.
 struct LayerPlan {
-  TokenRange copied{0, 0};      // stand before the candidates
+  TokenRange copied{0, 0};      // unchanged; before the candidates
   TokenRange candidates{0, 0};  // size 0: none
-  int64_t count = 0;            // rows to be left of the candidates
+  int64_t count = 0;            // tokens to select of the candidates
 };
 
-// A layer with a window keeps what the text that follows can still see: of the rows that the next
-// one sees the first are copied in the place of the sinks, which may be left out later, and the
-// others are candidates. Where more rows are to be left than it sees, those are the last ones.
+// A layer with a window keeps what is visible to the text that follows: of the tokens that the next
+// one attends to, the first are copied in place of the sinks, which may be dropped later, and the
+// others are candidates. If more tokens are to stay than are visible, the last ones stay.
 LayerPlan plan_layer(const SelectionRequest& request, const DecoderConfig& config, int64_t layer);
 
-// The queries of some rows of a pass as they would be at `positions`, rotated and times the
-// attention scale, float32 [kv_heads, heads / kv_heads, n, head_dim]. rows, positions: [n] int64.
+// The same from numbers of tokens: of the text, of those always kept, and of all that are kept.
+// `window`: 0 for a layer without one.
+LayerPlan plan_layer(int64_t num_tokens, int64_t num_kept, int64_t count, int64_t window);
+
+// Queries of some tokens of a pass, rotated to `positions` and times the attention scale, float32
+// [kv_heads, heads / kv_heads, n, head_dim]. rows (tokens of the pass), positions: [n] int64.
 at::Tensor rotated_queries(const ObservedLayer& layer,
                            const at::Tensor& rows,
                            const at::Tensor& positions,

@@ -11,15 +11,15 @@ namespace precis {
 // model) whatever the model's dtype, since steps of training are too small for bfloat16.
 c10::TensorOptions parameter_options(const Decoder& decoder);
 
-// Where the model's own embeddings lie, with parameter_options(): new rows and connectors start
-// among them.
+// Statistics of the model's embedding table, with parameter_options(): initial values of trained
+// embeddings and connectors follow them.
 struct EmbeddingStatistics {
   at::Tensor mean;  // [hidden]
   at::Tensor rms;   // scalar
 };
 EmbeddingStatistics embedding_statistics(const Decoder& decoder);
 
-// A parameter as the decoder reads it: in its dtype.
+// A parameter in the decoder's dtype.
 at::Tensor as_rows(const at::Tensor& parameter, const Decoder& decoder);
 
 }  // namespace precis

@@ -6,11 +6,11 @@
 namespace precis {
 namespace {
 
-// One layer over `rows` rows, each of which sees `keys` keys.
-double layer_flops(const ModelSizes& m, double rows, double keys) {
-  const double projections = 4 * rows * m.hidden * (m.query + m.key);
-  const double attention = 4 * rows * keys * m.query;
-  const double mlp = 6 * rows * m.hidden * m.ffn;
+// One layer for `queries` tokens that attend to `keys` keys each.
+double layer_flops(const ModelSizes& m, double queries, double keys) {
+  const double projections = 4 * queries * m.hidden * (m.query + m.key);
+  const double attention = 4 * queries * keys * m.query;
+  const double mlp = 6 * queries * m.hidden * m.ffn;
   return projections + attention + mlp;
 }
 
@@ -29,12 +29,12 @@ int64_t num_windowed(const DecoderConfig& model) {
   return model.window > 0 ? std::count(model.windowed.begin(), model.windowed.end(), true) : 0;
 }
 
-double pass_flops(const DecoderConfig& model, double rows, double keys) {
+double pass_flops(const DecoderConfig& model, double queries, double keys) {
   const ModelSizes sizes(model);
   const auto windowed = static_cast<double>(num_windowed(model));
-  const double seen = std::min(keys, static_cast<double>(model.window));
-  return (sizes.layers - windowed) * layer_flops(sizes, rows, keys) +
-         windowed * layer_flops(sizes, rows, seen);
+  const double visible = std::min(keys, static_cast<double>(model.window));
+  return (sizes.layers - windowed) * layer_flops(sizes, queries, keys) +
+         windowed * layer_flops(sizes, queries, visible);
 }
 
 }  // namespace precis

@@ -7,9 +7,9 @@
 
 namespace precis {
 
-// Counts as precis/cost.h describes them, in doubles.
+// Counts as precis/extend/cost.h describes them, in doubles.
 
-// A model's sizes, ready to be multiplied.
+// A model's sizes as doubles.
 struct ModelSizes {
   explicit ModelSizes(const DecoderConfig& model);
 
@@ -25,7 +25,7 @@ struct ModelSizes {
 // Layers whose attention has a window.
 int64_t num_windowed(const DecoderConfig& model);
 
-// FLOPs of all layers, without the LM head, over `rows` rows, each of which sees `keys` keys.
-double pass_flops(const DecoderConfig& model, double rows, double keys);
+// FLOPs of all layers, without the LM head, for `queries` tokens that attend to `keys` keys each.
+double pass_flops(const DecoderConfig& model, double queries, double keys);
 
 }  // namespace precis

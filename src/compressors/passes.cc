@@ -9,7 +9,7 @@
 namespace precis {
 namespace {
 
-constexpr int64_t kRowsPerPass = 4096;
+constexpr int64_t kTokensPerPass = 4096;
 
 }  // namespace
 
@@ -18,12 +18,12 @@ void report_progress(const CompressProgress& progress, double done) {
 }
 
 void read_in_passes(int64_t count,
-                    const std::function<int64_t(int64_t input)>& num_rows,
+                    const std::function<int64_t(int64_t input)>& num_tokens,
                     const std::function<void(int64_t first, int64_t last)>& read,
                     const CompressProgress& progress) {
   for (int64_t first = 0, last = 0; first < count; first = last) {
-    for (int64_t rows = 0; last < count && (last == first || rows < kRowsPerPass); ++last)
-      rows += num_rows(last);
+    for (int64_t tokens = 0; last < count && (last == first || tokens < kTokensPerPass); ++last)
+      tokens += num_tokens(last);
     read(first, last);
     report_progress(progress, static_cast<double>(last) / static_cast<double>(count));
   }
@@ -74,7 +74,7 @@ void fill_cache_observed(const Decoder& decoder,
   PRECIS_CHECK(observed == decoder.config().num_layers,
                kUnsupported,
                method,
-               ": the decoder showed the queries of ",
+               ": the decoder reported the queries of ",
                observed,
                " layers of ",
                decoder.config().num_layers,

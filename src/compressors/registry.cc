@@ -2,29 +2,34 @@
 #include "precis/extend/registry.h"
 
 #include <algorithm>
-#include <map>
+#include <deque>
 #include <mutex>
 
 #include "base/check.h"
 #include "base/nearest.h"
+#include "compressors/attention_matching/attention_matching_method.h"
 #include "compressors/compressor_files.h"
-#include "compressors/gisting/gisting.h"
-#include "compressors/ic_former/ic_former.h"
-#include "compressors/icae/icae.h"
-#include "compressors/selecting_compressor.h"
-#include "compressors/selfcp/selfcp.h"
+#include "compressors/gisting/gisting_method.h"
+#include "compressors/ic_former/ic_former_method.h"
+#include "compressors/icae/icae_method.h"
+#include "compressors/kvzip/kvzip_method.h"
+#include "compressors/selfcp/selfcp_method.h"
 
 namespace precis {
 namespace {
 
-template <typename Load>
-CompressorFactory built_in(const Load& load) {
-  return [load](const std::filesystem::path& directory, const Decoder& decoder) {
-    return load(open_compressor(directory), decoder);
-  };
+// One row for each method of the library. Those without weights: the default first.
+std::deque<CompressorMethod> own_methods() {
+  return {selfcp_method(),
+          icae_method(),
+          gisting_method(),
+          ic_former_method(),
+          attention_matching_method(),
+          kvzip_method()};
 }
 
-// The only state of the library: names, never behaviour of a call that is under way.
+// The only state of the library: which methods there are. Methods are added, never changed or
+// removed, and a deque keeps them where they are.
 class Registry {
  public:
   static Registry& instance() {
@@ -32,93 +37,114 @@ class Registry {
     return registry;
   }
 
-  void add(const std::string& method, CompressorFactory factory) {
-    const std::lock_guard lock(mutex_);
-    PRECIS_CHECK(!method.empty() && factory,
+  void add(CompressorMethod method) {
+    PRECIS_CHECK(!method.name.empty() && method.load,
                  kInvalidArgument,
                  "register_compressor: a name and a factory are needed");
-    const bool added = factories_.emplace(method, std::move(factory)).second;
-    PRECIS_CHECK(
-        added, kInvalidArgument, "register_compressor: \"", method, "\" is registered already");
+    const std::lock_guard lock(mutex_);
+    PRECIS_CHECK(find_locked(method.name) == nullptr,
+                 kInvalidArgument,
+                 "register_compressor: \"",
+                 method.name,
+                 "\" is registered already");
+    methods_.push_back(std::move(method));
   }
 
-  // Empty for an unknown method.
-  CompressorFactory find(const std::string& method) const {
+  const CompressorMethod* find(const std::string& name) const {
     const std::lock_guard lock(mutex_);
-    const auto found = factories_.find(method);
-    return found == factories_.end() ? CompressorFactory() : found->second;
+    return find_locked(name);
   }
 
-  std::string known() const {
+  std::vector<const CompressorMethod*> all() const {
     const std::lock_guard lock(mutex_);
-    std::string names;
-    for (const auto& [name, factory] : factories_) names += concat(names.empty() ? "" : ", ", name);
-    return names;
+    std::vector<const CompressorMethod*> all;
+    for (const CompressorMethod& method : methods_) all.push_back(&method);
+    return all;
   }
 
  private:
+  const CompressorMethod* find_locked(const std::string& name) const {
+    const auto found = std::ranges::find(methods_, name, &CompressorMethod::name);
+    return found == methods_.end() ? nullptr : &*found;
+  }
+
   mutable std::mutex mutex_;
-  std::map<std::string, CompressorFactory> factories_{
-      {"selfcp", built_in(load_selfcp)},
-      {"icae", built_in(load_icae)},
-      {"gisting", built_in(load_gisting)},
-      {"ic_former", built_in(load_ic_former)},
-      {kDefaultCompressor, built_in(load_selecting_compressor)},
-      {"kvzip", built_in(load_selecting_compressor)},
-  };
+  std::deque<CompressorMethod> methods_ = own_methods();
 };
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += concat(text.empty() ? "" : ", ", name);
+  return text;
+}
+
+std::string known_methods() {
+  std::vector<std::string> names;
+  for (const CompressorMethod* method : compressor_methods()) names.push_back(method->name);
+  return joined(names);
+}
 
 std::unique_ptr<Compressor> open_directory(const std::filesystem::path& directory,
                                            const Decoder& decoder) {
   const CompressorFiles files = open_compressor(directory);
-  const std::string method = files.config["method"];
-  const CompressorFactory factory = Registry::instance().find(method);
-  PRECIS_CHECK(factory,
+  const std::string name = files.config["method"];
+  const CompressorMethod* method = find_compressor_method(name);
+  PRECIS_CHECK(method != nullptr,
                kUnsupported,
                files.origin(),
                ": method \"",
-               method,
+               name,
                "\" is not supported (known: ",
-               Registry::instance().known(),
+               known_methods(),
                ")");
   if (files.config.contains("base")) check_base(files, decoder);
-  std::unique_ptr<Compressor> compressor = factory(directory, decoder);
+  std::unique_ptr<Compressor> compressor = method->load(directory, decoder);
   PRECIS_CHECK(compressor != nullptr,
                kInvalidArgument,
                files.origin(),
                ": what is registered as \"",
-               method,
+               name,
                "\" made no compressor");
   return compressor;
-}
-
-std::string names_of_built_ins() {
-  std::string names;
-  for (const std::string& one : built_in_compressors())
-    names += concat(names.empty() ? "" : ", ", one);
-  return names;
 }
 
 std::unique_ptr<Compressor> make_built_in(const std::string& name,
                                           const Decoder& decoder,
                                           const Tokenizer* tokenizer) {
-  PRECIS_CHECK(std::ranges::count(built_in_compressors(), name) > 0,
+  const CompressorMethod* method = find_compressor_method(name);
+  PRECIS_CHECK(method != nullptr && method->make_built_in,
                kNotFound,
                name,
                ": no such directory, and no built-in compressor has this name (built in: ",
-               names_of_built_ins(),
+               joined(built_in_compressors()),
                "; a directory with compressor.json works too)",
                did_you_mean(name, built_in_compressors()));
-  return make_selecting_compressor(name, selection_prompts(tokenizer), decoder);
+  return method->make_built_in(decoder, tokenizer);
 }
 
 }  // namespace
 
-void register_compressor(const std::string& method, CompressorFactory factory) {
-  Registry::instance().add(method, std::move(factory));
+void register_compressor(CompressorMethod method) { Registry::instance().add(std::move(method)); }
+
+void register_compressor(const std::string& name, CompressorFactory load) {
+  CompressorMethod method;
+  method.name = name;
+  method.load = std::move(load);
+  register_compressor(std::move(method));
 }
 
-std::vector<std::string> built_in_compressors() { return {kDefaultCompressor, "kvzip"}; }
+std::vector<const CompressorMethod*> compressor_methods() { return Registry::instance().all(); }
+
+const CompressorMethod* find_compressor_method(const std::string& name) {
+  return Registry::instance().find(name);
+}
+
+std::vector<std::string> built_in_compressors() {
+  std::vector<std::string> names;
+  for (const CompressorMethod* method : compressor_methods())
+    if (method->make_built_in) names.push_back(method->name);
+  return names;
+}
 
 std::unique_ptr<Compressor> load_compressor(const std::filesystem::path& directory_or_name,
                                             const Decoder& decoder,

@@ -26,7 +26,7 @@ void check_segment(const Segment& segment, const Decoder& decoder, const char* m
   }
 }
 
-int64_t part_limit(const CompressOptions& options, int64_t max_segment, const char* method) {
+int64_t chunk_limit(const CompressOptions& options, int64_t max_segment, const char* method) {
   const int64_t limit = options.segment.value_or(max_segment);
   PRECIS_CHECK(limit >= 1 && limit <= max_segment,
                kInvalidArgument,
@@ -55,7 +55,7 @@ void refuse_ratio(const CompressOptions& options, int64_t slots, const char* met
                method,
                ": a ratio of ",
                *options.ratio,
-               " was asked for, but the ratio cannot be chosen: every part becomes ",
+               " was asked for, but the ratio cannot be chosen: every chunk becomes ",
                slots,
                " memory tokens");
 }
@@ -64,17 +64,20 @@ void refuse_chaining(const CompressOptions& options, const char* method) {
   PRECIS_CHECK(options.chaining == Chaining::kIndependent,
                kInvalidArgument,
                method,
-               ": chaining can only be independent, no part reads the memory of another");
+               ": chaining can only be independent, no chunk reads the memory of another");
 }
 
-void check_window(int64_t num_rows, const Decoder& decoder, const char* method, const char* rows) {
-  PRECIS_CHECK(num_rows <= decoder.config().context_length,
+void check_window(int64_t num_tokens,
+                  const Decoder& decoder,
+                  const char* method,
+                  const char* what) {
+  PRECIS_CHECK(num_tokens <= decoder.config().context_length,
                kInvalidArgument,
                method,
                ": a pass over ",
-               num_rows,
-               " rows (",
-               rows,
+               num_tokens,
+               " tokens (",
+               what,
                ") does not fit the model's window of ",
                decoder.config().context_length,
                "; use shorter segments");

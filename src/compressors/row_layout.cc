@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "compressors/divide.h"
-#include "memory/turn_keys.h"
+#include "memory/rotate_keys.h"
 
 namespace precis {
 namespace {
 
 constexpr int64_t kBlock = 512;
 
-// For each position of a part the one that it moves to, [num_positions] int64, where the part
+// For each position of a chunk the one that it moves to, [num_positions] int64, where the chunk
 // begins at 0 and takes `count` positions.
 at::Tensor closer_positions(int64_t num_positions, int64_t count) {
   at::Tensor places = at::arange(num_positions, at::kLong);
@@ -33,22 +33,22 @@ SelectedRows without_first(const SelectedRows& all, int64_t count) {
 
 }  // namespace
 
-CachedTokens laid_out(std::span<const PlacedRows> parts,
+CachedTokens laid_out(std::span<const PlacedRows> chunks,
                       MemoryPositions positions,
                       const DecoderConfig& config) {
   std::vector<at::Tensor> keys, values;
   int64_t start = 0;
-  for (const PlacedRows& part : parts) {
+  for (const PlacedRows& chunk : chunks) {
     const SelectedRows own =
-        start == 0 ? part.selected : without_first(part.selected, part.num_sinks);
-    const int64_t count = own.keys.size(2), before = start == 0 ? 0 : part.num_before;
-    const bool closer = positions == MemoryPositions::kRows && count < part.num_positions;
-    const int64_t taken = closer ? count : part.num_positions - before;
-    const at::Tensor places = closer ? closer_positions(part.num_positions, count)
-                                     : at::arange(part.num_positions, at::kLong) - before;
+        start == 0 ? chunk.selected : without_first(chunk.selected, chunk.num_sinks);
+    const int64_t count = own.keys.size(2), before = start == 0 ? 0 : chunk.num_before;
+    const bool closer = positions == MemoryPositions::kRows && count < chunk.num_positions;
+    const int64_t taken = closer ? count : chunk.num_positions - before;
+    const at::Tensor places = closer ? closer_positions(chunk.num_positions, count)
+                                     : at::arange(chunk.num_positions, at::kLong) - before;
     const at::Tensor to = (places + start).to(own.rows.device()).take(own.rows);
     const bool moves = closer || start > 0;
-    keys.push_back(moves ? turned_keys(own.keys, own.rows, to, config) : own.keys);
+    keys.push_back(moves ? rotate_keys(own.keys, own.rows, to, config) : own.keys);
     values.push_back(own.values);
     start += taken;
   }
@@ -56,7 +56,7 @@ CachedTokens laid_out(std::span<const PlacedRows> parts,
           values.size() == 1 ? values[0] : at::cat(values, 2),
           0,
           start,
-          parts.front().num_sinks};
+          chunks.front().num_sinks};
 }
 
 }  // namespace precis

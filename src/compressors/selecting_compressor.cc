@@ -9,11 +9,9 @@
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "compressors/attention_matching/attention_matching.h"
+#include "compressors/chunks.h"
 #include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
-#include "compressors/kvzip/kvzip.h"
-#include "compressors/parts.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
 #include "compressors/row_layout.h"
@@ -22,29 +20,20 @@ namespace precis {
 namespace {
 
 constexpr double kRatio = 4.0;
-constexpr const char* kRepeat = "\n\nRepeat the text above, word for word:\n\n";
-
-std::unique_ptr<RowSelector> make_selector(const std::string& method,
-                                           const SelectionPrompts& prompts,
-                                           const Decoder& decoder) {
-  if (method == "kvzip") return make_kvzip(prompts.repeat, decoder);
-  return make_attention_matching(decoder);
-}
 
 class SelectingCompressor final : public Compressor {
  public:
-  SelectingCompressor(std::string method,
-                      std::unique_ptr<RowSelector> selector,
+  SelectingCompressor(const SelectionMethod& method,
                       SelectionPrompts prompts,
                       const Decoder& decoder)
-      : method_(std::move(method)),
-        selector_(std::move(selector)),
+      : method_(method),
         prompts_(std::move(prompts)),
+        selector_(method.make_selector(prompts_, decoder)),
         decoder_(decoder) {}
 
   CompressorInfo info() const override {
     CompressorInfo info;
-    info.method = method_;
+    info.method = method_.name;
     info.ratio = kRatio;
     info.any_ratio = true;
     info.max_segment = max_segment();
@@ -54,31 +43,31 @@ class SelectingCompressor final : public Compressor {
   }
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
-    check_not_empty(num_tokens, method_.c_str());
+    check_not_empty(num_tokens, method_.name);
     int64_t rows = 0;
-    for (const TokenRange& part : divide(num_tokens, limit_of(options))) {
-      const PartSize size = size_of(part.size, ratio(options), rows == 0);
+    for (const TokenRange& chunk : divide(num_tokens, limit_of(options))) {
+      const ChunkSize size = size_of(chunk.size, ratio(options), rows == 0);
       rows += rows == 0 ? size.count : size.count - size.num_sinks;
     }
     return rows;
   }
 
-  // One part a pass, so that a memory does not depend on what is compressed beside it.
+  // One chunk per pass, so that a memory does not depend on the rest of the batch.
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
     const c10::NoGradGuard no_grad;
-    for (const Segment& segment : segments) check_segment(segment, decoder_, method_.c_str());
-    const Parts divided = divide_segments(segments, limit_of(options));
-    const int64_t num_parts = std::ssize(divided.parts);
+    for (const Segment& segment : segments) check_segment(segment, decoder_, method_.name);
+    const Chunks divided = divide_segments(segments, limit_of(options));
+    const int64_t num_chunks = std::ssize(divided.chunks);
     std::vector<MemoryTensors> memories;
     std::vector<PlacedRows> rows;
-    for (int64_t i = 0; i < num_parts; ++i) {
+    for (int64_t i = 0; i < num_chunks; ++i) {
       const auto report = [&](double done) {
         report_progress(options.progress,
-                        (static_cast<double>(i) + done) / static_cast<double>(num_parts));
+                        (static_cast<double>(i) + done) / static_cast<double>(num_chunks));
         return true;
       };
-      rows.push_back(read(divided.parts[i], ratio(options), rows.empty(), report));
+      rows.push_back(read(divided.chunks[i], ratio(options), rows.empty(), report));
       report(1.0);
       if (i + 1 < divided.ends[memories.size()]) continue;
       memories.emplace_back(laid_out(rows, positions_of(options), decoder_.config()));
@@ -90,7 +79,7 @@ class SelectingCompressor final : public Compressor {
   MemoryTemplate memory_template(MemoryUse use) const override {
     PRECIS_CHECK(use != MemoryUse::kAutoencode,
                  kUnsupported,
-                 method_,
+                 method_.name,
                  ": it is not trained to say a text again; ask for it in the model's chat");
     return {};
   }
@@ -99,7 +88,7 @@ class SelectingCompressor final : public Compressor {
 
   void save(const std::filesystem::path& directory) const override {
     save_compressor(directory,
-                    {{"method", method_},
+                    {{"method", method_.name},
                      {"base", describe_base(decoder_)},
                      {"bos", prompts_.bos},
                      {"repeat", prompts_.repeat}},
@@ -113,7 +102,7 @@ class SelectingCompressor final : public Compressor {
 
   std::string fingerprint() const {
     Hasher hasher;
-    hasher.add(method_);
+    hasher.add(method_.name);
     for (const TokenId id : prompts_.bos) hasher.add(id);
     hasher.add(selector_->settings());
     return hasher.hex();
@@ -122,34 +111,35 @@ class SelectingCompressor final : public Compressor {
   int64_t num_kept() const { return std::max<int64_t>(1, std::ssize(prompts_.bos)); }
 
   int64_t max_segment() const {
-    return selector_->longest_text(decoder_.config().context_length) - std::ssize(prompts_.bos);
+    return method_.longest_text(decoder_.config().context_length, std::ssize(prompts_.repeat)) -
+           std::ssize(prompts_.bos);
   }
 
   double ratio(const CompressOptions& options) const {
-    return ratio_of(options, kRatio, method_.c_str());
+    return ratio_of(options, kRatio, method_.name);
   }
 
   int64_t limit_of(const CompressOptions& options) const {
     ratio(options);
-    refuse_chaining(options, method_.c_str());
+    refuse_chaining(options, method_.name);
     PRECIS_CHECK(max_segment() >= 1,
                  kUnsupported,
-                 method_,
+                 method_.name,
                  ": the model's window of ",
                  decoder_.config().context_length,
                  " tokens has no room for a text and what is read beside it");
-    return part_limit(options, max_segment(), method_.c_str());
+    return chunk_limit(options, max_segment(), method_.name);
   }
 
-  // Rows to be left of a part. Of the first one floor(num_tokens / ratio), the first rows among
-  // them; never fewer than these and one more, if the text has it; all at a ratio of one. Others
-  // are read with first rows of their own, which then go.
-  struct PartSize {
+  // Tokens that stay of a chunk. Of the first one floor(num_tokens / ratio), including the sinks,
+  // but at least the sinks and one more, if the text has it; all at a ratio of one. Later chunks
+  // are read with sinks of their own, which are then dropped.
+  struct ChunkSize {
     int64_t count;      // of the rows that are read
     int64_t num_sinks;  // of those, at the beginning
   };
 
-  PartSize size_of(int64_t num_tokens, double ratio, bool first) const {
+  ChunkSize size_of(int64_t num_tokens, double ratio, bool first) const {
     const int64_t before = std::ssize(prompts_.bos), read = before + num_tokens;
     const int64_t wanted = tokens_at_ratio(num_tokens, ratio);
     if (wanted == num_tokens) return {read, first ? num_kept() : before};
@@ -157,13 +147,13 @@ class SelectingCompressor final : public Compressor {
     return {std::min(read, std::max(wanted, num_kept() + 1)), num_kept()};
   }
 
-  PlacedRows read(const Part& part,
+  PlacedRows read(const Chunk& chunk,
                   double ratio,
                   bool first,
                   const CompressProgress& report) const {
     std::vector<TokenId> ids = prompts_.bos;
-    ids.insert(ids.end(), part.begin(), part.end());
-    const PartSize size = size_of(std::ssize(part), ratio, first);
+    ids.insert(ids.end(), chunk.begin(), chunk.end());
+    const ChunkSize size = size_of(std::ssize(chunk), ratio, first);
     const SelectionRequest request{ids, num_kept(), size.count, report};
     PlacedRows placed{size.count == std::ssize(ids) ? all_rows(ids) : selector_->select(request),
                       std::ssize(ids),
@@ -172,7 +162,7 @@ class SelectingCompressor final : public Compressor {
     PRECIS_CHECK(placed.selected.keys.isfinite().all().item<bool>() &&
                      placed.selected.values.isfinite().all().item<bool>(),
                  kBadWeights,
-                 method_,
+                 method_.name,
                  ": the model's keys or values are not finite; its weights are damaged");
     return placed;
   }
@@ -189,41 +179,32 @@ class SelectingCompressor final : public Compressor {
     return {read.keys, read.values, rows.expand({shape.num_layers, shape.num_kv_heads, n})};
   }
 
-  std::string method_;
-  std::unique_ptr<RowSelector> selector_;
+  SelectionMethod method_;
   SelectionPrompts prompts_;
+  std::unique_ptr<RowSelector> selector_;
   const Decoder& decoder_;
 };
 
 }  // namespace
 
-SelectionPrompts selection_prompts(const Tokenizer* tokenizer) {
-  if (tokenizer == nullptr) return {};
-  SelectionPrompts prompts;
-  const SpecialTokens& special = tokenizer->special_tokens();
-  if (special.add_bos && special.bos) prompts.bos = {*special.bos};
-  prompts.repeat = tokenizer->encode(kRepeat);
-  return prompts;
-}
-
-std::unique_ptr<Compressor> make_selecting_compressor(const std::string& method,
+std::unique_ptr<Compressor> make_selecting_compressor(const SelectionMethod& method,
                                                       SelectionPrompts prompts,
                                                       const Decoder& decoder) {
-  check_template_ids(prompts.bos, decoder, ErrorKind::kInvalidArgument, method + ": bos");
-  check_template_ids(prompts.repeat, decoder, ErrorKind::kInvalidArgument, method + ": repeat");
-  std::unique_ptr<RowSelector> selector = make_selector(method, prompts, decoder);
-  return std::make_unique<SelectingCompressor>(
-      method, std::move(selector), std::move(prompts), decoder);
+  const std::string origin = method.name;
+  check_template_ids(prompts.bos, decoder, ErrorKind::kInvalidArgument, origin + ": bos");
+  check_template_ids(prompts.repeat, decoder, ErrorKind::kInvalidArgument, origin + ": repeat");
+  return std::make_unique<SelectingCompressor>(method, std::move(prompts), decoder);
 }
 
-std::unique_ptr<Compressor> load_selecting_compressor(const CompressorFiles& files,
+std::unique_ptr<Compressor> load_selecting_compressor(const SelectionMethod& method,
+                                                      const CompressorFiles& files,
                                                       const Decoder& decoder) {
   const Settings settings(files);
   SelectionPrompts prompts{settings.ids("bos"), settings.ids("repeat")};
   for (const std::vector<TokenId>* ids : {&prompts.bos, &prompts.repeat})
     check_template_ids(*ids, decoder, ErrorKind::kBadWeights, files.origin());
-  files.weights(decoder.options());  // that the file is there, and whole
-  return make_selecting_compressor(files.config["method"], std::move(prompts), decoder);
+  files.weights(decoder.options());  // throws where the file is missing or damaged
+  return make_selecting_compressor(method, std::move(prompts), decoder);
 }
 
 }  // namespace precis

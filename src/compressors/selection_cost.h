@@ -3,22 +3,17 @@
 
 #include <cstdint>
 
-#include "compressors/layer_plan.h"
-#include "precis/extend/shapes.h"
+#include "compressors/selection_method.h"
 
 namespace precis {
 
-// What a built-in compressor makes of one part of `num_tokens` text tokens.
-// REQUIRES: a shape that check_compressor_shape() accepts.
+// What built-in compressors compute. Sizes: those of SelectionSizes.
+CompressorSizing selection_sizing(const SelectionMethod& selection);
 
-// Rows of the memory, as SelectingCompressor::memory_size() promises them.
-int64_t selected_rows(const SelectionShape& shape, int64_t num_tokens);
-
-// FLOPs: the pass over the text, and the fit or the passes that say the text again.
-double selection_flops(const SelectionShape& shape, const DecoderConfig& model, int64_t num_tokens);
-
-// FLOPs of attention_matching's fit of one layer: the matrix products of fit_layer(). Forward
-// selection and Cholesky factors are none and are not counted.
-double fit_flops(const LayerPlan& plan, const DecoderConfig& model);
+// Text tokens of a chunk: max_segment or, where that is 0, what fits the model's window. Throws
+// kInvalidArgument for a window that holds no text.
+int64_t longest_chunk(const SelectionMethod& selection,
+                      const SelectionSizes& sizes,
+                      const DecoderConfig& model);
 
 }  // namespace precis

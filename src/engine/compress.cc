@@ -4,9 +4,14 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <tuple>
+#include <utility>
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "io/translate_errors.h"
 #include "memory/memory_contents.h"
 
 namespace precis {
@@ -18,45 +23,21 @@ std::string hash_of(std::span<const TokenId> ids) {
   return hasher.hex();
 }
 
-bool to_compress(const PromptPart& part) { return part.treatment == Prompt::Treatment::kCompress; }
-
-bool is_cached(const PromptPart& part) {
-  return part.memory && std::holds_alternative<CachedTokens>(part.memory->contents().tensors);
-}
-
-// Before the work is done, rather than when its result finds no place.
-void check_places(const std::vector<PromptPart>& parts, const CompressorInfo& info) {
-  if (!info.cached) return;
-  const auto is_kept = [](const PromptPart& part) { return !part.memory && !to_compress(part); };
-  const auto becomes_cached = [](const PromptPart& part) {
-    return to_compress(part) || is_cached(part);
-  };
-  const auto first = std::ranges::find_if_not(parts, is_kept);
-  const auto behind = std::find_if_not(first, parts.end(), becomes_cached);
-  PRECIS_CHECK(
-      std::none_of(behind, parts.end(), to_compress),
-      kInvalidArgument,
-      "prompt: ",
-      info.method,
-      " makes cached memories, and these have to stand before everything but kept text and "
-      "each other; text in several places, as in the turns of a chat, needs a compressor "
-      "that makes rows");
-}
-
-// In pieces: what is asked of a large memory at once is larger than the memory.
-at::Tensor are_finite(const at::Tensor& rows) {
-  if (rows.dim() == 0) return rows.isfinite();
-  constexpr int64_t kNumbers = int64_t{1} << 22;
-  const int64_t one = rows.numel() / std::max<int64_t>(1, rows.size(0));
+// Whether all elements are finite, as a tensor. Works in chunks along the first dimension, since
+// isfinite() of a whole memory allocates more than the memory takes.
+at::Tensor are_finite(const at::Tensor& tensor) {
+  if (tensor.dim() == 0) return tensor.isfinite();
+  constexpr int64_t kElementsPerChunk = int64_t{1} << 22;
+  const int64_t stride =
+      std::max<int64_t>(1, tensor.numel() / std::max<int64_t>(1, tensor.size(0)));
   std::vector<at::Tensor> finite;
-  for (const at::Tensor& piece :
-       rows.split(std::max<int64_t>(1, kNumbers / std::max<int64_t>(1, one)), 0))
-    finite.push_back(piece.isfinite().all());
+  for (const at::Tensor& chunk : tensor.split(std::max<int64_t>(1, kElementsPerChunk / stride), 0))
+    finite.push_back(chunk.isfinite().all());
   return at::stack(finite).all();
 }
 
-// Compressors may come from outside the library, and weights from anywhere: neither is to make a
-// memory that no model can read.
+// Checks what a compressor returns: it may come from outside the library, and its weights may be
+// damaged.
 void check_memories(std::span<const MemoryTensors> memories,
                     int64_t num_segments,
                     const CompressionStage& stage) {
@@ -72,32 +53,21 @@ void check_memories(std::span<const MemoryTensors> memories,
   for (const MemoryTensors& memory : memories) {
     const auto* soft = std::get_if<SoftTokens>(&memory);
     const auto* cached = std::get_if<CachedTokens>(&memory);
-    for (const at::Tensor& rows : soft != nullptr ? std::vector{soft->embeddings}
-                                                  : std::vector{cached->keys, cached->values})
-      finite.push_back(are_finite(rows));
+    for (const at::Tensor& tensor : soft != nullptr ? std::vector{soft->embeddings}
+                                                    : std::vector{cached->keys, cached->values})
+      finite.push_back(are_finite(tensor));
     PRECIS_CHECK(
         soft == nullptr || (soft->embeddings.dim() == 2 &&
                             soft->embeddings.size(1) == stage.decoder.config().hidden_size),
         kInternal,
         stage.info.method,
-        ": the memory is no matrix of the model's hidden size");
+        ": the memory is not a matrix [n, hidden_size] of the model");
   }
-  // A GPU is waited for once.
+  // One synchronisation with a GPU for all.
   PRECIS_CHECK(finite.empty() || at::stack(finite).all().item<bool>(),
                kBadWeights,
                stage.info.method,
                ": the memory is not finite; the compressor's weights are damaged");
-}
-
-// The kept tokens that a prompt begins with. Context is no part of it, compressed or not: SelfCP's
-// passes read the instruction and their own segment.
-std::shared_ptr<const SharedPrefix> prefix_of(const std::vector<PromptPart>& parts) {
-  std::vector<TokenId> tokens;
-  for (const PromptPart& part : parts) {
-    if (part.memory || part.treatment != Prompt::Treatment::kKeep) break;
-    tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
-  }
-  return tokens.empty() ? nullptr : std::make_shared<SharedPrefix>(std::move(tokens));
 }
 
 }  // namespace
@@ -122,27 +92,94 @@ std::vector<Memory> make_memories(const CompressionStage& stage,
   return memories;
 }
 
-CompressedPrompt compress(std::vector<PromptPart> parts,
-                          const CompressionStage& stage,
-                          const CompressOptions& options) {
-  if (std::none_of(parts.begin(), parts.end(), to_compress)) return {std::move(parts), nullptr, 0};
-  const CompressorInfo& info = stage.info;
-  check_places(parts, info);
-  CompressedPrompt result;
-  if (info.reads_prefix) result.prefix = prefix_of(parts);
+namespace {
+
+// Compares all options but the progress callback.
+bool have_equal_options(const CompressionJob& a, const CompressionJob& b) {
+  const auto settings = [](const CompressOptions& options) {
+    return std::tie(options.ratio, options.chaining, options.segment, options.positions);
+  };
+  return settings(a.options) == settings(b.options);
+}
+
+using Group = std::vector<size_t>;  // indices of jobs
+
+// Jobs with equal options, without those that have nothing to compress.
+std::vector<Group> groups_of(std::span<const CompressionJob> jobs) {
+  std::vector<Group> groups;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (jobs[i].segments.empty()) continue;
+    const auto equal = std::ranges::find_if(groups, [&](const Group& group) {
+      return have_equal_options(jobs[group.front()], jobs[i]);
+    });
+    (equal != groups.end() ? *equal : groups.emplace_back()).push_back(i);
+  }
+  return groups;
+}
+
+// Reports to every job of a group. Jobs whose callback returns false are added to `cancelled`.
+CompressProgress progress_of(std::span<const CompressionJob> jobs,
+                             const Group& group,
+                             Group& cancelled) {
+  const auto has_callback = [jobs](size_t i) { return bool{jobs[i].options.progress}; };
+  if (std::ranges::none_of(group, has_callback)) return {};
+  return [=, &cancelled](double done) {
+    std::ranges::copy_if(group, std::back_inserter(cancelled), [&](size_t i) {
+      return has_callback(i) && !jobs[i].options.progress(done);
+    });
+    return cancelled.empty();
+  };
+}
+
+std::vector<Memory> compress_together(const CompressionStage& stage,
+                                      std::span<const CompressionJob> jobs,
+                                      const Group& group,
+                                      Group& cancelled) {
   std::vector<Segment> segments;
-  for (const PromptPart& part : parts) {
-    if (!to_compress(part)) continue;
-    segments.push_back({part.tokens, result.prefix});
-    result.compressed_tokens += part.num_tokens();
+  for (const size_t i : group)
+    segments.insert(segments.end(), jobs[i].segments.begin(), jobs[i].segments.end());
+  CompressOptions options = jobs[group.front()].options;
+  options.progress = progress_of(jobs, group, cancelled);
+  return translate_errors([&] { return make_memories(stage, segments, options); });
+}
+
+// Fills the results of a group.
+void compress_group(const CompressionStage& stage,
+                    std::span<const CompressionJob> jobs,
+                    const Group& group,
+                    std::vector<CompressionResult>& results) {
+  Group cancelled, again;
+  try {
+    const std::vector<Memory> memories = compress_together(stage, jobs, group, cancelled);
+    auto next = memories.begin();
+    for (const size_t i : group) {
+      const auto first = std::exchange(next, next + std::ssize(jobs[i].segments));
+      results[i].memories.assign(first, next);
+    }
+  } catch (const Error&) {
+    for (const size_t i : group) {
+      if (group.size() == 1 || std::ranges::count(cancelled, i) > 0)
+        results[i].error = std::current_exception();
+      else
+        again.push_back(i);
+    }
   }
-  const std::vector<Memory> memories = make_memories(stage, segments, options);
-  size_t next = 0;
-  for (PromptPart& part : parts) {
-    if (to_compress(part)) part = {{}, Prompt::Treatment::kKeep, memories[next++]};
+  for (const size_t i : again) compress_group(stage, jobs, {i}, results);
+}
+
+}  // namespace
+
+std::vector<CompressionResult> compress_jobs(const CompressionStage& stage,
+                                             std::span<const CompressionJob> jobs) {
+  std::vector<CompressionResult> results(jobs.size());
+  for (const Group& group : groups_of(jobs)) {
+    const auto start = std::chrono::steady_clock::now();
+    compress_group(stage, jobs, group, results);
+    const std::chrono::duration<double, std::milli> elapsed =
+        std::chrono::steady_clock::now() - start;
+    for (const size_t i : group) results[i].ms = elapsed.count();
   }
-  result.parts = std::move(parts);
-  return result;
+  return results;
 }
 
 void check_memory(const Memory& memory, const Decoder& decoder) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <span>
 #include <vector>
@@ -8,34 +9,40 @@
 #include "precis/extend/compressor.h"
 #include "precis/extend/segment.h"
 #include "precis/memory.h"
-#include "prompt/prompt_part.h"
 
 namespace precis {
 
-// What a memory is made with: the compressor and the model that it belongs to.
+// A compressor and the model that it belongs to.
 struct CompressionStage {
   const Compressor& compressor;
-  const CompressorInfo& info;  // of the compressor: asking hashes its weights, so that it is kept
+  const CompressorInfo& info;  // kept, since Compressor::info() hashes the weights
   const Decoder& decoder;
 };
 
-// Segments as memories with their provenance, one each, in order.
+// Compresses segments in one call of the compressor: one memory with its provenance for each, in
+// order. Throws as Compressor::compress(), kInternal for a compressor that breaks its contract,
+// kBadWeights for memories that are not finite.
 std::vector<Memory> make_memories(const CompressionStage& stage,
                                   std::span<const Segment> segments,
                                   const CompressOptions& options);
 
-struct CompressedPrompt {
-  std::vector<PromptPart> parts;  // kept text and memories
-  std::shared_ptr<const SharedPrefix>
-      prefix;  // read by the compressor and by generation; null: none
-  int64_t compressed_tokens = 0;
+// The segments of one prompt and how they are compressed.
+struct CompressionJob {
+  std::vector<Segment> segments = {};
+  CompressOptions options = {};
 };
 
-// The second stage: every part to be compressed becomes a memory. Where the compressor reads what
-// stands before the first such part, that is computed once for it and for generation.
-CompressedPrompt compress(std::vector<PromptPart> parts,
-                          const CompressionStage& stage,
-                          const CompressOptions& options);
+struct CompressionResult {
+  std::vector<Memory> memories = {};   // one for each segment of the job, in order
+  std::exception_ptr error = nullptr;  // the precis::Error of a job that failed
+  double ms = 0;                       // time until this job and those compressed with it were done
+};
+
+// One result for each job, in order. Jobs with equal options are compressed in one call of the
+// compressor; each of their progress callbacks hears the share of that call that is done. If the
+// call fails, its jobs are compressed one by one, so that only those that fail carry an error.
+std::vector<CompressionResult> compress_jobs(const CompressionStage& stage,
+                                             std::span<const CompressionJob> jobs);
 
 // Throws kInvalidArgument unless a memory was made for this model.
 void check_memory(const Memory& memory, const Decoder& decoder);

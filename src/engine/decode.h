@@ -4,32 +4,15 @@
 #include <span>
 #include <vector>
 
+#include "engine/decode_batch.h"
 #include "precis/completion.h"
-#include "precis/engine.h"
-#include "precis/extend/decoder.h"
-#include "precis/extend/tokenizer.h"
-#include "precis/options.h"
-#include "prompt/splice.h"
 
 namespace precis {
 
-struct DecodeStage {
-  const Decoder& decoder;
-  const Tokenizer* tokenizer;  // null: answers are ids without text
-};
-
-// The last stage: answers spliced prompts in one batch. Fills text, ids, finish, prefill_ms and
-// decode_ms of the completions, one each, in order; an answer that fails carries its error.
-// `on_text`, if any, receives the text of the first prompt.
-std::vector<Completion> decode(const DecodeStage& stage,
-                               std::span<const SplicedPrompt> prompts,
-                               const GenerationOptions& options,
-                               const TextCallback& on_text = {});
-
-// Negative log-likelihood of each of `ids` after the prompt; with no prompt (null), of each but the
-// first.
-std::vector<double> score(const Decoder& decoder,
-                          const SplicedPrompt* prompt,
-                          std::span<const TokenId> ids);
+// The last stage: decodes all requests in one batch until each is finished. One completion for each
+// request, in order; savings and compress_ms are not filled in. A request that fails carries its
+// error.
+// REQUIRES: options that check_options() accepts.
+std::vector<Completion> decode(const DecodeStage& stage, std::span<const DecodeRequest> requests);
 
 }  // namespace precis

@@ -7,7 +7,7 @@
 
 namespace precis {
 
-// Dtype and device that the options ask for. Throws kUnsupported for CUDA where there is none.
+// Dtype and device of the options. Throws kUnsupported for CUDA if there is no CUDA device.
 c10::TensorOptions tensor_options(const EngineOptions& options);
 
 }  // namespace precis

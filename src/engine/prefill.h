@@ -6,9 +6,9 @@
 
 namespace precis {
 
-// The keys and values that the decoder makes of the rows of a memory when it reads them first, from
-// position 0 on. Throws kInvalidArgument for rows of another hidden size and more than the model's
-// window holds.
+// The decoder's keys and values of a memory's embeddings, read from position 0 on with nothing
+// before them. Throws kInvalidArgument for embeddings of another hidden size, and for more than the
+// model's context_length; kBadWeights for keys and values that are not finite.
 CachedTokens prefill(const SoftTokens& memory, const Decoder& decoder);
 
 }  // namespace precis

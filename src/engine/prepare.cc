@@ -2,75 +2,80 @@
 #include "engine/prepare.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
-#include <vector>
 
 #include "base/check.h"
-#include "prompt/overflow.h"
-#include "prompt/template_items.h"
+#include "memory/memory_contents.h"
+#include "prompt/apply_template.h"
+#include "prompt/embeddings.h"
+#include "prompt/fit.h"
+#include "prompt/layout.h"
 
 namespace precis {
 namespace {
 
-int64_t tokens_of(const std::vector<PromptPart>& parts) {
-  int64_t tokens = 0;
-  for (const PromptPart& part : parts)
-    tokens += part.memory ? part.memory->provenance().source_tokens : part.num_tokens();
-  return tokens;
+// Tokens of a prompt's text before compression.
+int64_t num_source_tokens(std::span<const PromptItem> items) {
+  int64_t count = 0;
+  for (const PromptItem& item : items) {
+    if (const TokenSpan* tokens = tokens_of(item)) count += tokens->size();
+    if (const auto* memory = std::get_if<Memory>(&item))
+      count += memory->provenance().source_tokens;
+  }
+  return count;
 }
 
-int64_t kept_tokens_of(const std::vector<PromptPart>& parts) {
-  int64_t tokens = 0;
-  for (const PromptPart& part : parts) tokens += part.num_tokens();
-  return tokens;
+int64_t num_verbatim_tokens(std::span<const PromptItem> items) {
+  int64_t count = 0;
+  for (const PromptItem& item : items) {
+    if (const TokenSpan* tokens = tokens_of(item)) count += tokens->size();
+  }
+  return count;
 }
 
-// Trained rows of a template travel as memories too, and stand for no text.
-bool ends_on_memory(const std::vector<PromptPart>& parts) {
-  if (parts.back().memory) return parts.back().memory->provenance().source_tokens > 0;
-  return parts.back().treatment == Prompt::Treatment::kCompress;
+void add_continuation_mark(const Stages& stages, std::vector<PromptItem>& items) {
+  if (!stages.compression || !ends_on_memory(items)) return;
+  MemoryTemplate mark;
+  mark.after = stages.compression->compressor.memory_template(MemoryUse::kContinue).after;
+  if (mark.after.empty()) return;
+  Prompt prompt;
+  apply_template(mark, {}, {}, stages.decoder, prompt);
+  for (PromptItem& item : tokenize(prompt, {})) items.push_back(std::move(item));
 }
 
-void add_continuation_mark(const Stages& stages, std::vector<PromptPart>& parts) {
-  if (!stages.compression || !ends_on_memory(parts)) return;
-  const MemoryTemplate around =
-      stages.compression->compressor.memory_template(MemoryUse::kContinue);
-  for (PromptPart& mark : template_items(around.after, stages.decoder))
-    parts.push_back(std::move(mark));
-}
-
-// Before context stands a BOS, but not before text that becomes a cached memory, which was read
-// with the BOS that its compressor wants: only now it is known which of the two it is.
-void drop_bos_before_cached(const Stages& stages, std::vector<PromptPart>& parts) {
-  if (stages.tokenizer.cached_memories && parts.size() > 1 && parts[0].implied_bos &&
-      parts[1].treatment == Prompt::Treatment::kCompress)
-    parts.erase(parts.begin());
-}
-
-// Text that is longer than the window, with what is to follow, gets memories that stand closer,
-// where nothing else was asked for.
-CompressOptions compression_for(const std::vector<PromptPart>& parts,
+// Text that does not fit the window, with the tokens that are to follow, is compressed into
+// memories that take fewer positions, unless the caller asks for others.
+CompressOptions compression_for(std::span<const PromptItem> items,
                                 const GenerationOptions& options,
                                 const Stages& stages) {
   CompressOptions compression = options.compression;
   const int64_t window = stages.decoder.config().context_length;
-  if (!compression.positions && tokens_of(parts) > window - options.max_tokens)
+  if (!compression.positions && num_source_tokens(items) > window - options.max_tokens)
     compression.positions = MemoryPositions::kRows;
   return compression;
 }
 
-// Before anything is said of their sizes: those of another model's mean nothing here.
-void check_memories(const std::vector<PromptPart>& parts, const Decoder& decoder) {
-  for (const PromptPart& part : parts) {
-    if (part.memory) check_memory(*part.memory, decoder);
+void check_embeddings(const Embeddings& embeddings, const Decoder& decoder) {
+  const std::string& model = embeddings.contents().model_fingerprint;
+  PRECIS_CHECK(model == decoder.fingerprint(),
+               kInvalidArgument,
+               "prompt: embeddings for model ",
+               model,
+               ", this one is ",
+               model_in_words(decoder.fingerprint(), decoder.config().name));
+}
+
+// Before any check of sizes, which mean nothing for another model's memories.
+void check_models(std::span<const PromptItem> items, const Decoder& decoder) {
+  for (const PromptItem& item : items) {
+    if (const auto* memory = std::get_if<Memory>(&item)) check_memory(*memory, decoder);
+    if (const auto* own = std::get_if<Embeddings>(&item)) check_embeddings(*own, decoder);
   }
 }
 
-std::vector<PromptPart> fit_window(std::vector<PromptPart> parts,
-                                   const GenerationOptions& options,
-                                   const CompressOptions& compression,
-                                   const Stages& stages) {
+OverflowRules rules_for(const GenerationOptions& options,
+                        const CompressOptions& compression,
+                        const Stages& stages) {
   const int64_t model_window = stages.decoder.config().context_length;
   const int64_t window =
       options.context_limit > 0 ? std::min(options.context_limit, model_window) : model_window;
@@ -85,57 +90,93 @@ std::vector<PromptPart> fit_window(std::vector<PromptPart> parts,
     const Compressor& compressor = stages.compression->compressor;
     rules.memory_size = [&](int64_t n) { return compressor.memory_size(n, compression); };
   }
-  std::vector<PromptPart> fitting = fit(std::move(parts), rules);
-  drop_bos_before_cached(stages, fitting);
-  for (const PromptPart& part : fitting) check_ids(part.tokens, stages.decoder, "prompt");
+  return rules;
+}
+
+std::vector<PromptItem> fit_window(std::vector<PromptItem> items,
+                                   const GenerationOptions& options,
+                                   const CompressOptions& compression,
+                                   const Stages& stages) {
+  std::vector<PromptItem> fitting = fit(std::move(items), rules_for(options, compression, stages));
+  remove_bos_before_cached(fitting, stages.tokenizer.cached_memories);
+  for (const PromptItem& item : fitting) {
+    if (const TokenSpan* tokens = tokens_of(item)) check_ids(tokens->ids, stages.decoder, "prompt");
+  }
   return fitting;
 }
 
-Savings savings_of(const CompressedPrompt& compressed,
-                   int64_t prompt_tokens,
-                   int64_t prompt_rows,
-                   const Decoder& decoder) {
+void plan_compression(const CompressorInfo& info, PromptPlan& planned) {
+  if (std::ranges::none_of(planned.items, is_to_be_compressed)) return;
+  check_cached_places(planned.items, info);
+  if (info.reads_prefix) planned.prefix = kept_prefix(planned.items);
+  for (const PromptItem& item : planned.items) {
+    if (is_to_be_compressed(item))
+      planned.job.segments.push_back({tokens_of(item)->ids, planned.prefix});
+  }
+}
+
+Savings savings_of(const PromptPlan& plan, const SplicedPrompt& prompt, const Decoder& decoder) {
   Savings savings;
-  savings.prompt_tokens = prompt_tokens;
-  savings.prompt_rows = prompt_rows;
-  savings.compressed_tokens = compressed.compressed_tokens;
-  savings.memory_rows = prompt_rows - kept_tokens_of(compressed.parts);
+  savings.prompt_tokens = plan.prompt_tokens;
+  savings.prompt_rows = prompt.cache_length();
+  for (const Segment& segment : plan.job.segments)
+    savings.compressed_tokens += std::ssize(segment.tokens);
+  savings.memory_rows = savings.prompt_rows - num_verbatim_tokens(plan.items);
   const auto element = static_cast<int64_t>(decoder.options().dtype().itemsize());
-  savings.kv_bytes_saved =
-      (prompt_tokens - prompt_rows) * decoder.config().kv_shape().bytes_per_token(element);
+  savings.kv_bytes_saved = (savings.prompt_tokens - savings.prompt_rows) *
+                           decoder.config().kv_shape().bytes_per_token(element);
+  savings.rows_read = prompt.num_computed_tokens();
   return savings;
 }
 
 }  // namespace
 
+PromptPlan plan(const Prompt& prompt,
+                const GenerationOptions& options,
+                const Stages& stages,
+                Continuation continuation) {
+  PromptPlan planned;
+  std::vector<PromptItem> items = tokenize(prompt, stages.tokenizer);
+  check_models(items, stages.decoder);
+  planned.prompt_tokens = num_source_tokens(items);
+  planned.max_tokens = options.max_tokens;
+  planned.continuation = continuation;
+  if (continuation == Continuation::kText) add_continuation_mark(stages, items);
+  planned.job.options = compression_for(items, options, stages);
+  planned.items = fit_window(std::move(items), options, planned.job.options, stages);
+  if (stages.compression) plan_compression(stages.compression->info, planned);
+  return planned;
+}
+
+Prepared finish(PromptPlan plan, CompressionResult result, const Stages& stages) {
+  if (result.error) std::rethrow_exception(result.error);
+  auto next = result.memories.begin();
+  for (PromptItem& item : plan.items) {
+    if (is_to_be_compressed(item)) item = std::move(*next++);
+  }
+  const PromptLayout layout =
+      lay_out(plan.items, stages.decoder.config(), plan.prefix, plan.max_tokens);
+  if (plan.continuation == Continuation::kAnswer) check_has_inputs(layout);
+  Prepared prepared;
+  prepared.prompt = splice(layout, stages.decoder);
+  prepared.savings = savings_of(plan, prepared.prompt, stages.decoder);
+  prepared.compress_ms = result.ms;
+  return prepared;
+}
+
 Prepared prepare(const Prompt& prompt,
                  const GenerationOptions& options,
                  const Stages& stages,
                  Continuation continuation) {
-  std::vector<PromptPart> parts = tokenize(prompt, stages.tokenizer);
-  check_memories(parts, stages.decoder);
-  const int64_t prompt_tokens = tokens_of(parts);
-  if (continuation == Continuation::kText) add_continuation_mark(stages, parts);
-  const CompressOptions compression = compression_for(parts, options, stages);
-  CompressedPrompt compressed{
-      fit_window(std::move(parts), options, compression, stages), nullptr, 0};
-  Prepared prepared;
-  if (stages.compression) {
-    const auto start = std::chrono::steady_clock::now();
-    compressed = compress(std::move(compressed.parts), *stages.compression, compression);
-    const std::chrono::duration<double, std::milli> elapsed =
-        std::chrono::steady_clock::now() - start;
-    prepared.compress_ms = compressed.compressed_tokens > 0 ? elapsed.count() : 0;
-  }
-  prepared.prompt = splice(compressed.parts, stages.decoder, compressed.prefix, options.max_tokens);
-  prepared.savings =
-      savings_of(compressed, prompt_tokens, prepared.prompt.num_rows(), stages.decoder);
-  prepared.savings.rows_read = prepared.prompt.num_rows_read();
-  return prepared;
+  PromptPlan planned = plan(prompt, options, stages, continuation);
+  CompressionResult result;
+  if (!planned.job.segments.empty())
+    result = std::move(compress_jobs(*stages.compression, {&planned.job, 1}).front());
+  return finish(std::move(planned), std::move(result), stages);
 }
 
 int64_t count_tokens(const Prompt& prompt, const Stages& stages) {
-  return tokens_of(tokenize(prompt, stages.tokenizer));
+  return num_source_tokens(tokenize(prompt, stages.tokenizer));
 }
 
 void check_ids(std::span<const TokenId> ids, const Decoder& decoder, const char* where) {

@@ -10,9 +10,9 @@
 
 namespace precis {
 
-// An engine over random weights of a shape, without a tokenizer: what it costs is right, what it
-// answers means nothing. Dtype, device and weight format are those of `options`; `make_compressor`,
-// if any, makes a compressor over the decoder. Throws as tensor_options() and random_decoder().
+// An engine with random weights of a shape, without a tokenizer, to measure time and memory. Dtype,
+// device and weight format are those of `options`. `make_compressor`, if any, makes a compressor
+// for the decoder. Throws as tensor_options() and random_decoder().
 Engine random_engine(
     const DecoderConfig& shape,
     const EngineOptions& options,

@@ -6,11 +6,12 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
-#include <optional>
+#include <tuple>
 
 #include "base/check.h"
 #include "ops/copy_to_device.h"
 #include "ops/sample.h"
+#include "precis/error.h"
 #include "tokenizers/utf8.h"
 
 namespace precis {
@@ -18,7 +19,7 @@ namespace {
 
 constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr double kMaxPenalty = 1000.0;
-constexpr double kMaxTemperature = 1e6;  // what is suppressed is still never drawn
+constexpr double kMaxTemperature = 1e6;  // suppressed ids are still never drawn
 
 at::Tensor ids_below(int64_t count, const std::unordered_set<TokenId>& ids) {
   std::vector<TokenId> below;
@@ -59,16 +60,27 @@ void check_sampling(const GenerationOptions& options) {
   demand(options.context_limit >= 0, "context_limit", options.context_limit, "at least 0");
 }
 
-Sampler::Sampler(const GenerationOptions& options, int64_t num_ids, std::span<const TokenId> prompt)
-    : options_(options), num_ids_(num_ids), random_(options.seed) {
+Sampler::Sampler(const GenerationOptions& options,
+                 int64_t vocab_size,
+                 std::span<const TokenId> prompt)
+    : options_(options), vocab_size_(vocab_size), random_(options.seed) {
   if (options.repetition_penalty != 1.0) seen_.insert(prompt.begin(), prompt.end());
 }
 
 TokenId Sampler::sample(const at::Tensor& logits) {
   Sampler* const self[] = {this};
-  const std::optional<TokenId> id = precis::sample(self, logits.unsqueeze(0))[0];
-  if (!id) std::rethrow_exception(not_finite());
-  return *id;
+  const Draw draw = precis::sample(self, logits.unsqueeze(0))[0];
+  if (draw.error) std::rethrow_exception(draw.error);
+  return draw.id;
+}
+
+bool Sampler::has_settings_of(const Sampler& other) const {
+  const auto settings = [](const Sampler& sampler) {
+    const GenerationOptions& o = sampler.options_;
+    return std::tie(
+        sampler.vocab_size_, o.temperature, o.top_k, o.top_p, o.min_p, o.suppressed_ids);
+  };
+  return settings(*this) == settings(other);
 }
 
 void Sampler::penalize(const at::Tensor& values) const {
@@ -80,7 +92,6 @@ void Sampler::penalize(const at::Tensor& values) const {
       0, ids, at::where(own > 0, own / penalty, own * penalty).clamp(-kLargest, kLargest));
 }
 
-// Finite, and too far below all others to be drawn at any temperature that is allowed.
 void Sampler::suppress(const at::Tensor& values) {
   const bool known = suppressed_.defined() && suppressed_.device() == values.device() &&
                      suppressed_below_ == values.size(1);
@@ -93,33 +104,56 @@ void Sampler::suppress(const at::Tensor& values) {
   PRECIS_CHECK(suppressed_.size(0) < values.size(1),
                kInvalidArgument,
                "generation options: suppressed_ids leave nothing to draw");
+  // Finite, and too far below all others to be drawn at any temperature that is allowed.
   values.index_fill_(1, suppressed_, -kLargest);
 }
 
-std::vector<std::optional<TokenId>> sample(std::span<Sampler* const> samplers,
-                                           const at::Tensor& logits) {
-  Sampler& first = *samplers.front();
-  const GenerationOptions& options = first.options_;
-  const int64_t count = std::min(first.num_ids_, logits.size(1));
-  const bool penalized = options.repetition_penalty != 1.0;
-  const bool changed = penalized || !options.suppressed_ids.empty();
+std::vector<std::optional<TokenId>> Sampler::sample_group(std::span<Sampler* const> group,
+                                                          const at::Tensor& logits) {
+  const GenerationOptions& options = group.front()->options_;
+  const int64_t count = std::min(group.front()->vocab_size_, logits.size(1));
+  const auto is_penalized = [](const Sampler* own) {
+    return own->options_.repetition_penalty != 1.0;
+  };
+  const bool changed = std::ranges::any_of(group, is_penalized) || !options.suppressed_ids.empty();
   const at::Tensor values = logits.narrow(1, 0, count).to(at::kFloat, false, /*copy=*/changed);
-  // Numbers that are put over those of the model hide none that is not finite: 0 times it is none.
-  const at::Tensor hidden = changed ? (values * 0).sum(1, /*keepdim=*/true) : at::Tensor();
-  if (penalized) {
-    for (int64_t i = 0; i < std::ssize(samplers); ++i) samplers[i]->penalize(values[i]);
+  // Changed values must not hide a logit that is not finite: 0 times such a one is NaN.
+  const at::Tensor zeros = changed ? (values * 0).sum(1, /*keepdim=*/true) : at::Tensor();
+  for (int64_t i = 0; i < std::ssize(group); ++i) {
+    if (is_penalized(group[i])) group[i]->penalize(values[i]);
   }
-  if (!options.suppressed_ids.empty()) first.suppress(values);
-  if (changed) values.add_(hidden);
+  if (!options.suppressed_ids.empty()) group.front()->suppress(values);
+  if (changed) values.add_(zeros);
   std::vector<uint64_t> random;
-  for (Sampler* own : samplers) random.push_back(options.temperature == 0 ? 0 : own->random_());
+  for (Sampler* own : group) random.push_back(options.temperature == 0 ? 0 : own->random_());
   std::vector<std::optional<TokenId>> ids = ops::sample(
       values, {options.temperature, options.top_k, options.top_p, options.min_p}, random);
-  if (penalized) {
-    for (size_t i = 0; i < ids.size(); ++i)
-      if (ids[i]) samplers[i]->seen_.insert(*ids[i]);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] && is_penalized(group[i])) group[i]->seen_.insert(*ids[i]);
   }
   return ids;
+}
+
+namespace {
+
+using RowsOfLogits = std::vector<int64_t>;  // ascending
+
+// Rows whose samplers have equal settings.
+std::vector<RowsOfLogits> groups_of(std::span<Sampler* const> samplers) {
+  std::vector<RowsOfLogits> groups;
+  for (int64_t row = 0; row < std::ssize(samplers); ++row) {
+    const auto equal = std::ranges::find_if(groups, [&](const RowsOfLogits& rows) {
+      return samplers[rows.front()]->has_settings_of(*samplers[row]);
+    });
+    (equal != groups.end() ? *equal : groups.emplace_back()).push_back(row);
+  }
+  return groups;
+}
+
+at::Tensor select_rows(const at::Tensor& logits, const RowsOfLogits& rows) {
+  if (std::ssize(rows) == logits.size(0)) return logits;
+  return logits.index_select(
+      0, ops::copy_to_device_async(at::tensor(rows, at::kLong), logits.device()));
 }
 
 std::exception_ptr not_finite() {
@@ -127,6 +161,24 @@ std::exception_ptr not_finite() {
       Error(ErrorKind::kBadWeights,
             "generation: the model's logits are not finite; its weights or a memory in the prompt "
             "are damaged"));
+}
+
+}  // namespace
+
+std::vector<Draw> sample(std::span<Sampler* const> samplers, const at::Tensor& logits) {
+  std::vector<Draw> draws(samplers.size());
+  for (const RowsOfLogits& rows : groups_of(samplers)) {
+    std::vector<Sampler*> group;
+    for (const int64_t row : rows) group.push_back(samplers[row]);
+    try {
+      const auto ids = Sampler::sample_group(group, select_rows(logits, rows));
+      for (size_t i = 0; i < rows.size(); ++i)
+        draws[rows[i]] = ids[i] ? Draw{*ids[i], nullptr} : Draw{-1, not_finite()};
+    } catch (const Error&) {
+      for (const int64_t row : rows) draws[row].error = std::current_exception();
+    }
+  }
+  return draws;
 }
 
 }  // namespace precis

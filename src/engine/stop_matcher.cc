@@ -7,7 +7,7 @@
 namespace precis {
 namespace {
 
-// Length of the longest end of `text` that `stop` starts with.
+// Length of the longest suffix of `text` that is a prefix of `stop`.
 size_t overlap(const std::string& text, const std::string& stop) {
   for (size_t length = std::min(text.size(), stop.size()); length > 0; --length) {
     if (text.compare(text.size() - length, length, stop, 0, length) == 0) return length;

@@ -6,15 +6,15 @@
 
 namespace precis {
 
-// Cuts a stream of text before the first stop string: text that may be the start of one is held
-// back until that is known.
+// Ends a stream of text before the first stop text. Holds back text that may be the beginning of
+// one until the text that follows decides.
 class StopMatcher {
  public:
   explicit StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {}
 
-  // The text that is now certain to come before any stop string.
+  // Adds text. Returns the text that is now certain to be before any stop text; may be empty.
   std::string push(const std::string& text);
-  // What was held back, once nothing more comes.
+  // Ends the stream. Returns the text that was held back.
   std::string finish();
   bool stopped() const { return stopped_; }
 

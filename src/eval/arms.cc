@@ -19,14 +19,14 @@ int64_t other_text(int64_t i, std::span<const Text> texts, std::span<const int64
   }
   PRECIS_CHECK(differs,
                kInvalidArgument,
-               "evaluation: two texts that differ are needed, since the control reads the memory "
-               "of another; there are ",
+               "evaluation: at least two different texts are needed, since the control reads the "
+               "memory of another text; there are ",
                n,
                ", all the same");
   fail(ErrorKind::kInvalidArgument,
-       "evaluation: a question has so long a prompt that only ",
+       "evaluation: the prompt of a question leaves room for ",
        room[i],
-       " tokens fit beside it; no other context, which the control needs, is that short");
+       " tokens of context; no other context, which the control needs, is that short");
 }
 
 void add_shares(const ScoresByArm& scores, Arm arm, std::vector<Metric>& metrics) {
@@ -80,7 +80,7 @@ std::vector<int64_t> other_texts(std::span<const Text> texts, std::span<const in
   return others;
 }
 
-Text verbatim_part(Text text, const Memory& memory) {
+Text verbatim_tail(Text text, const Memory& memory) {
   return text.last(std::min<size_t>(memory.num_tokens(), text.size()));
 }
 

@@ -14,9 +14,9 @@ constexpr int64_t kMaxOrder = 4;
 
 // Papineni et al. 2002, section 2.2.2.
 double log_brevity_penalty(const BleuCounts& counts) {
-  const auto said = static_cast<double>(counts.hypothesis_words);
-  const auto wanted = static_cast<double>(counts.reference_words);
-  return said < wanted ? 1 - wanted / said : 0;
+  const auto hypothesis = static_cast<double>(counts.hypothesis_words);
+  const auto reference = static_cast<double>(counts.reference_words);
+  return hypothesis < reference ? 1 - reference / hypothesis : 0;
 }
 
 }  // namespace
@@ -32,14 +32,15 @@ BleuCounts& BleuCounts::operator+=(const BleuCounts& more) {
 }
 
 BleuCounts bleu_counts(const std::string& hypothesis, const std::string& reference) {
-  const Words said = bleu_words(hypothesis);
-  const Words wanted = bleu_words(reference);
+  const Words words = bleu_words(hypothesis);
+  const Words reference_words = bleu_words(reference);
   BleuCounts counts;
-  counts.hypothesis_words = std::ssize(said);
-  counts.reference_words = std::ssize(wanted);
+  counts.hypothesis_words = std::ssize(words);
+  counts.reference_words = std::ssize(reference_words);
   for (int64_t order = 1; order <= kMaxOrder; ++order) {
-    counts.shared[order - 1] = num_shared(count_ngrams(said, order), count_ngrams(wanted, order));
-    counts.total[order - 1] = num_ngrams(said, order);
+    counts.shared[order - 1] =
+        num_shared(count_ngrams(words, order), count_ngrams(reference_words, order));
+    counts.total[order - 1] = num_ngrams(words, order);
   }
   return counts;
 }

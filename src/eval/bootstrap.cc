@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kNumSamples = 2000;
 
-// Not std::uniform_int_distribution, which every standard library writes in its own way. The bias
-// of the remainder is below num_items / 2^64.
+// Not std::uniform_int_distribution, whose results differ between standard libraries. The bias of
+// the remainder is below num_items / 2^64.
 void draw(std::mt19937_64& random, std::vector<int64_t>& drawn) {
   for (int64_t& item : drawn) item = static_cast<int64_t>(random() % drawn.size());
 }

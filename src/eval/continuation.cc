@@ -10,7 +10,7 @@ class Continuation final : public MemoryTask {
       : engine_(engine),
         readings_(readings),
         texts_(texts),
-        others_(other_texts(older_parts(texts))),
+        others_(other_texts(older_texts(texts))),
         bos_(bos_of(engine.tokenizer())) {
     engine.apply_template({}, MemoryUse::kContinue);
   }
@@ -31,7 +31,7 @@ class Continuation final : public MemoryTask {
     ScoresByArm scores = fixed_;
     for (int64_t i = 0; i < std::ssize(texts_); ++i) {
       const Memory &memory = memories[i].memory, &other = memories[others_[i]].memory;
-      score(of_ids(i, verbatim_part(texts_[i].older, memory)), i, scores[Arm::kVerbatim]);
+      score(of_ids(i, verbatim_tail(texts_[i].older, memory)), i, scores[Arm::kVerbatim]);
       score(of_memory(i, memory), i, scores[Arm::kMemory]);
       score(of_memory(i, other), i, scores[Arm::kOther]);
       report(progress, i, std::ssize(texts_));
@@ -47,7 +47,7 @@ class Continuation final : public MemoryTask {
     return prompt.ids(texts_[i].kept);
   }
 
-  // As in training, the mark that asks for a continuation stands before the kept tokens.
+  // As in training, the continuation mark stands before the kept tokens.
   Prompt of_memory(int64_t i, const Memory& memory) const {
     return engine_.apply_template({&memory, 1}, MemoryUse::kContinue).prompt.ids(texts_[i].kept);
   }
@@ -59,9 +59,9 @@ class Continuation final : public MemoryTask {
   const Engine& engine_;
   Readings& readings_;
   std::span<const CutText> texts_;
-  std::vector<int64_t> others_;  // the texts that the controls read
+  std::vector<int64_t> others_;  // for each text, the one that kOther and kOtherFull read
   std::vector<TokenId> bos_;
-  ScoresByArm fixed_;  // the arms that are the same for all memories
+  ScoresByArm fixed_;  // of the arms that do not depend on the memories
 };
 
 }  // namespace

@@ -5,15 +5,14 @@
 #include <span>
 
 #include "eval/arms.h"
-#include "eval/evaluation_rows.h"
+#include "eval/evaluation_items.h"
 
 namespace precis {
 
-// Goes on with texts: the scored tokens after the kept ones, in all arms. The kept ones stand
-// verbatim in every arm, since much of what a text tells about its next words its last words tell.
-// What is passed is borrowed.
-// Throws kUnsupported if the compressor is not made for it, kInvalidArgument if no two texts
-// differ.
+// Scores how well the model predicts each text's scored tokens in all arms. Every arm reads the
+// kept tokens before them verbatim, since the last words of a text predict the next ones better
+// than anything before. Borrows its arguments. Throws kUnsupported if the compressor is not made
+// for it, kInvalidArgument if no two texts differ.
 std::unique_ptr<MemoryTask> make_continuation(const Engine& engine,
                                               Readings& readings,
                                               std::span<const CutText> texts);

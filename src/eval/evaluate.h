@@ -10,28 +10,27 @@
 
 namespace precis {
 
+// Progress callback: the current stage and the share of it that is done, 0 to 1.
 using EvaluationProgress = std::function<void(const std::string& stage, double done)>;
 
 // Throws kInvalidArgument for numbers out of range and tasks without their file, kNotFound for a
-// file that is not there. To be asked before a model is loaded.
+// file that does not exist. Needs no model, so call it before loading one.
 void check(const EvaluationOptions& options);
 
-// The same, and kInvalidArgument for ratios that the compressor does not take, texts too long for
-// it or for the model: what is known before anything is measured.
+// The same, and kInvalidArgument for ratios that the compressor does not support and texts that are
+// too long for it or for the model.
 void check(const EvaluationOptions& options, const Compressor& compressor, const Decoder& decoder);
 
-// What the engine's compressor is worth to its model, task by task and ratio by ratio. A task that
-// the compressor was not made for is left out with a note. Throws as check(); before heavy work
-// kInvalidArgument or kBadWeights naming what is wrong in a file, kInvalidArgument for ratios that
-// the compressor does not take, texts too long for it or the model, and too few texts; kUnsupported
-// if it can do none of the tasks. `progress`, if any, hears the stage at hand and the share of it
-// that is done, 0 to 1.
+// Evaluates the engine's compressor on each task at each ratio. A task that the compressor was not
+// made for is left out with a note. Throws before heavy work: as check(); kInvalidArgument naming
+// the file and line for bad data, and for too few texts; kUnsupported if the compressor can do none
+// of the tasks.
 Evaluation evaluate(const Engine& engine,
                     const EvaluationOptions& options,
                     const EvaluationProgress& progress = {});
 
-// The same; prompts without memories that were read for an earlier evaluation are not read again.
-// Only times may differ from those of an evaluation of its own: they are the earlier ones.
+// The same; results of prompts without memories are taken from `readings` where an earlier
+// evaluation computed them. Their times are then those of the earlier evaluation.
 Evaluation evaluate(const Engine& engine,
                     const EvaluationOptions& options,
                     Readings& readings,

@@ -9,7 +9,7 @@ namespace precis {
 namespace {
 
 // The last folder of a path, whether or not a slash follows it.
-std::string last_part(const std::string& path) {
+std::string last_folder(const std::string& path) {
   const std::filesystem::path whole(path);
   return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
 }
@@ -42,9 +42,9 @@ const Measured* find_metric(const RatioResult& result,
 std::string label_of(const Evaluation& evaluation, std::span<const Evaluation> all) {
   if (std::ranges::count(all, evaluation.method, &Evaluation::method) == 1)
     return evaluation.method;
-  const std::string folder = last_part(evaluation.compressor);
+  const std::string folder = last_folder(evaluation.compressor);
   const auto same = std::ranges::count(
-      all, folder, [](const Evaluation& other) { return last_part(other.compressor); });
+      all, folder, [](const Evaluation& other) { return last_folder(other.compressor); });
   return evaluation.method + " (" + (same == 1 ? folder : evaluation.compressor) + ")";
 }
 

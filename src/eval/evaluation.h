@@ -23,13 +23,13 @@ struct EvaluationOptions {
   std::filesystem::path texts;        // JSON Lines {"text": ..., "summary": optional}; empty: none
   std::filesystem::path questions;    // JSON Lines {"context", "prompt", "answer" or "answers"}
   std::vector<EvaluationTask> tasks;  // empty: all that the files allow
-  int64_t older = 256;                // tokens of every text that are compressed
-  int64_t kept = 32;                  // that stand before the scored ones in every arm
-  int64_t scored = 64;
-  std::vector<double> ratios;                // empty: the compressor's own
+  int64_t older = 256;                // first tokens of every text, which are compressed
+  int64_t kept = 32;                  // tokens after them, uncompressed in every arm
+  int64_t scored = 64;                // tokens after those, whose likelihood is measured
+  std::vector<double> ratios;         // empty: the compressor's own
   std::optional<MemoryPositions> positions;  // of cached memories; none: the compressor's own
-  int64_t limit = 100;                       // texts and questions at most
-  bool templated = false;  // questions in the compressor's template also where there is a chat
+  int64_t limit = 100;                       // of texts, and of questions
+  bool templated = false;  // instructions in the compressor's template even if there is a chat
 };
 
 struct Metric {
@@ -37,7 +37,7 @@ struct Metric {
   Measured measured;
 };
 
-// One way to read the text: none, verbatim, memory, other, other_full or full.
+// The metrics of one arm, named as name_of(Arm).
 struct ArmResult {
   std::string arm;
   std::vector<Metric> metrics;
@@ -45,11 +45,11 @@ struct ArmResult {
 
 struct RatioResult {
   std::optional<double> ratio;  // as asked for; none: the compressor's own
-  double tokens_per_row = 0;    // text tokens for each memory row, over all items
-  Measured memory_rows;         // of an item
-  Measured tokens_saved;        // of an item: its text's tokens less its memory's rows
-  Measured kv_bytes_saved;      // keys and values of those, in the model's dtype
-  Measured compress_ms;         // median
+  double tokens_per_row = 0;    // measured ratio: text tokens per memory token, over all items
+  Measured memory_rows;         // memory tokens of an item
+  Measured tokens_saved;        // text tokens less memory tokens of an item
+  Measured kv_bytes_saved;      // bytes of keys and values of those, in the model's dtype
+  Measured compress_ms;         // median over items
   std::vector<ArmResult> arms;
 };
 
@@ -57,14 +57,14 @@ struct TaskResult {
   EvaluationTask task = EvaluationTask::kContinue;
   int64_t num_items = 0;
   int64_t num_skipped = 0;  // texts that are too short, questions that are too long
-  std::string note;         // why there are no results; empty: there are
+  std::string note;         // why the task was left out; empty: it was not
   std::vector<RatioResult> ratios;
 };
 
 struct Evaluation {
-  std::string model, compressor;  // what the caller calls them; evaluate() leaves them empty
-  std::string weights;            // the format, where it is not the dtype; so too
-  std::string dtype, device;      // that was computed in and on
+  std::string model, compressor;  // paths, set by the caller of evaluate()
+  std::string weights;            // format if it is not the dtype; set by the caller of evaluate()
+  std::string dtype, device;      // of the computation
   std::string model_fingerprint, compressor_fingerprint, method;
   EvaluationOptions options;
   std::optional<bool> chat;  // whether instructions were given in the model's chat template
@@ -76,8 +76,8 @@ const Measured* find_metric(const RatioResult& result,
                             const std::string& arm,
                             const std::string& metric);
 
-// What tells an evaluation from the others beside it: its method, or where that is shared the
-// compressor's folder, or where that is shared too all of its path.
+// A label that is unique among `all`: the method; if others share it with the compressor's folder;
+// if others share that, too, with its path.
 std::string label_of(const Evaluation& evaluation, std::span<const Evaluation> all);
 
 }  // namespace precis

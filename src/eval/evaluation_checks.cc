@@ -16,33 +16,35 @@
 namespace precis {
 namespace {
 
-constexpr int64_t kLongest = int64_t{1} << 24;  // tokens, and texts; far over what can be evaluated
-constexpr int64_t kMarkRoom = 8;                // rows for BOS and the marks around a memory
-constexpr int64_t kFrameRoom = 128;             // tokens for an instruction and what is around it
+constexpr int64_t kMost = int64_t{1} << 24;  // tokens, and texts; far over what can be evaluated
+constexpr int64_t kMarkRoom = 8;             // positions for BOS and the embeddings around a memory
+constexpr int64_t kTemplateRoom = 128;       // tokens for an instruction and its template
 
 void check_number(const char* name, int64_t value) {
-  PRECIS_CHECK(value >= 1 && value <= kLongest,
+  PRECIS_CHECK(value >= 1 && value <= kMost,
                kInvalidArgument,
                "evaluation: ",
                name,
                " is ",
                value,
                ", expected 1 to ",
-               kLongest);
+               kMost);
 }
 
 bool reads_texts(EvaluationTask task) { return task != EvaluationTask::kQuestions; }
 
-// Rows and tokens of the longest prompt with what follows it. rows: of a text's memory.
-int64_t needed_window(EvaluationTask task, const EvaluationOptions& options, int64_t rows) {
-  const int64_t read = std::max(options.older, rows);
+// Positions that the longest prompt and its continuation take.
+int64_t needed_context(EvaluationTask task,
+                       const EvaluationOptions& options,
+                       int64_t memory_tokens) {
+  const int64_t read = std::max(options.older, memory_tokens);
   switch (task) {
     case EvaluationTask::kContinue:
       return read + options.kept + options.scored + kMarkRoom;
     case EvaluationTask::kReconstruct:
-      return rows + options.older + kMarkRoom;
+      return memory_tokens + options.older + kMarkRoom;
     case EvaluationTask::kSummaries:
-      return read + kFrameRoom + kMaxSummaryTokens;
+      return read + kTemplateRoom + kMaxSummaryTokens;
     case EvaluationTask::kQuestions:
       return 0;  // questions that are too long are left out one by one
   }
@@ -54,7 +56,7 @@ int64_t needed_window(EvaluationTask task, const EvaluationOptions& options, int
 void check(const EvaluationOptions& options) {
   PRECIS_CHECK(!options.texts.empty() || !options.questions.empty(),
                kInvalidArgument,
-               "evaluation: there are neither texts nor questions");
+               "evaluation: neither texts nor questions are given");
   check_number("older", options.older);
   check_number("kept", options.kept);
   check_number("scored", options.scored);
@@ -95,7 +97,7 @@ std::vector<std::optional<double>> ratios_of(const EvaluationOptions& options,
                kInvalidArgument,
                "evaluation: ",
                info.method,
-               " has one ratio; none can be asked for");
+               " has a fixed ratio, so that ratios cannot be given");
   const std::set<double> ratios(options.ratios.begin(), options.ratios.end());
   return {ratios.begin(), ratios.end()};
 }
@@ -117,14 +119,14 @@ void check_lengths(const EvaluationOptions& options,
   for (const std::optional<double> ratio : ratios_of(options, compressor)) {
     CompressOptions compression;
     compression.ratio = ratio;
-    const int64_t rows = compressor.memory_size(options.older, compression);
+    const int64_t memory_tokens = compressor.memory_size(options.older, compression);
     for (const EvaluationTask task : tasks_of(options)) {
-      const int64_t needed = needed_window(task, options, rows);
+      const int64_t needed = needed_context(task, options, memory_tokens);
       PRECIS_CHECK(needed <= window,
                    kInvalidArgument,
                    "evaluation: ",
                    name_of(task),
-                   " needs a window of ",
+                   " needs a context of ",
                    needed,
                    " tokens, the model's is ",
                    window);
@@ -135,7 +137,7 @@ void check_lengths(const EvaluationOptions& options,
 QuestionLengths longest_questions(const Engine& engine) {
   const CompressorInfo info = engine.compressor()->info();
   const int64_t window = engine.decoder().config().context_length;
-  const int64_t room = kFrameRoom + kMaxAnswerTokens + info.slots;
+  const int64_t room = kTemplateRoom + kMaxAnswerTokens + info.slots;
   return {info.divides ? window : info.max_segment, window - room};
 }
 

@@ -5,7 +5,7 @@
 
 #include "eval/measured.h"
 
-// Numbers as tables and sentences show them.
+// Numbers as text, for tables and sentences.
 namespace precis {
 
 std::string number(double value);                          // four digits, "12.5"

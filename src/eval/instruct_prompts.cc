@@ -5,23 +5,34 @@
 
 #include "precis/error.h"
 #include "precis/extend/tokenizer.h"
+#include "prompt/apply_template.h"
 
 namespace precis {
 namespace {
 
 constexpr const char* kEmptyLine = "\n\n";
 
-bool has_ids(const std::vector<TemplateItem>& parts) {
-  for (const TemplateItem& part : parts)
-    if (std::holds_alternative<std::vector<TokenId>>(part)) return true;
-  return false;
+bool holds_ids(const TemplateItem& item) {
+  return std::holds_alternative<std::vector<TokenId>>(item);
 }
 
 bool is_empty(const MemoryTemplate& around) {
   return around.before.empty() && around.after.empty() && around.end.empty();
 }
 
-// Whether ids can stand in a user's turn, as memories do: tried, since templates are programs.
+MemoryTemplate without_embeddings(MemoryTemplate around) {
+  for (auto* items : {&around.before, &around.after, &around.end})
+    std::erase_if(*items, [](const TemplateItem& item) { return !holds_ids(item); });
+  return around;
+}
+
+bool starts_with(const std::vector<TemplateItem>& items, const std::vector<TokenId>& ids) {
+  if (items.empty() || !holds_ids(items.front()) || ids.empty()) return false;
+  const auto& first = std::get<std::vector<TokenId>>(items.front());
+  return !first.empty() && first.front() == ids.front();
+}
+
+// Whether ids, and so memories, can stand in a user's turn. Templates are programs: it is tried.
 bool reads_chats(const Engine& engine) {
   const std::vector<TokenId> some = engine.tokenizer().encode("a");
   try {
@@ -43,51 +54,41 @@ Prompt user_turn(const std::string& instruction) { return Prompt().turn("user").
 InstructPrompts::InstructPrompts(const Engine& engine, bool templated)
     : engine_(engine), chat_(!templated && reads_chats(engine)) {
   if (chat_) return;
-  template_ = engine.compressor()->memory_template(MemoryUse::kInstruct);
-  untrained_frame_ = is_empty(template_) && engine.compressor()->info().num_parameters == 0;
+  const MemoryTemplate around = engine.compressor()->memory_template(MemoryUse::kInstruct);
+  text_template_ = without_embeddings(around);
+  starts_with_bos_ = starts_with(around.before, bos_of(engine.tokenizer()));
+  untrained_ = is_empty(around) && engine.compressor()->info().num_parameters == 0;
 }
 
 TemplatedPrompt InstructPrompts::without_text(const std::string& instruction) const {
   if (chat_) return {user_turn(instruction), {}};
-  return frame_text({}, instruction);
+  return templated_text({}, instruction);
 }
 
 TemplatedPrompt InstructPrompts::of_text(Text text, const std::string& instruction) const {
   if (text.empty()) return without_text(instruction);
-  if (!chat_) return frame_text(text, instruction);
+  if (!chat_) return templated_text(text, instruction);
   return {Prompt().turn("user").ids({text.begin(), text.end()}).keep(kEmptyLine + instruction), {}};
 }
 
 TemplatedPrompt InstructPrompts::of_memory(const Memory& memory,
                                            const std::string& instruction) const {
   if (chat_) return {Prompt().turn("user").memory(memory).keep(kEmptyLine + instruction), {}};
-  if (untrained_frame_)
-    return {Prompt().memory(memory).keep(kEmptyLine + instruction), template_.answer_ends};
-  // As in training: the template alone stands between them.
-  return engine_.apply_template({&memory, 1}, MemoryUse::kInstruct, instruction);
+  // A trained compressor has seen nothing but its template between memory and instruction.
+  return engine_.apply_template(
+      {&memory, 1}, MemoryUse::kInstruct, untrained_ ? kEmptyLine + instruction : instruction);
 }
 
-TemplatedPrompt InstructPrompts::frame_text(Text text, const std::string& instruction) const {
-  Prompt prompt;
+TemplatedPrompt InstructPrompts::templated_text(Text text, const std::string& instruction) const {
+  const bool gap = !text.empty() && text_template_.after.empty();
+  std::vector<Prompt::Piece> in_place;
+  if (!text.empty()) in_place.emplace_back(Prompt::Ids{{text.begin(), text.end()}});
+  const Prompt::Piece about = Prompt::Text{gap ? kEmptyLine + instruction : instruction};
+  TemplatedPrompt templated{{}, text_template_.answer_ends};
   const std::vector<TokenId> bos = bos_of(engine_.tokenizer());
-  const auto* first = template_.before.empty()
-                          ? nullptr
-                          : std::get_if<std::vector<TokenId>>(&template_.before.front());
-  const bool has_bos =
-      first != nullptr && !first->empty() && !bos.empty() && first->front() == bos.front();
-  if (!bos.empty() && !has_bos) prompt.ids(bos);
-  add_ids(template_.before, prompt);
-  if (!text.empty()) prompt.ids({text.begin(), text.end()});
-  add_ids(template_.after, prompt);
-  const bool gap = !text.empty() && !has_ids(template_.after);
-  prompt.keep(gap ? kEmptyLine + instruction : instruction);
-  add_ids(template_.end, prompt);
-  return {std::move(prompt), template_.answer_ends};
-}
-
-void InstructPrompts::add_ids(const std::vector<TemplateItem>& parts, Prompt& prompt) const {
-  for (const TemplateItem& part : parts)
-    if (const auto* ids = std::get_if<std::vector<TokenId>>(&part)) prompt.ids(*ids);
+  if (!bos.empty() && !starts_with_bos_) templated.prompt.ids(bos);
+  apply_template(text_template_, in_place, {&about, 1}, engine_.decoder(), templated.prompt);
+  return templated;
 }
 
 void add_answer(Readings::Answered answered, ArmAnswers& answers) {

@@ -10,16 +10,16 @@
 
 namespace precis {
 
-// Instructions about a text that the model reads in different ways. Where the model has a chat
-// template and memories can stand in it, a user's turn: the text (or its memory), an empty line and
-// the instruction. Otherwise what the compressor was trained to see, MemoryUse::kInstruct; text in
-// place of a memory stands between the same ids, without the trained rows that belong to memories.
-// A memory of a compressor without weights, which was trained to see nothing, is followed by an
-// empty line, as text is. Borrows the engine.
+// Prompts of an instruction about a text, or about its memory. If the model has a chat template and
+// memories can stand in it: a turn of the user with the text (or its memory), an empty line and the
+// instruction. Otherwise the compressor's own template, MemoryUse::kInstruct; a text in place of a
+// memory stands between the template's ids, without its trained embeddings, which belong to
+// memories. The memory of a compressor without weights and with an empty template is followed by an
+// empty line, as a text is. Borrows the engine.
 class InstructPrompts {
  public:
-  // templated: what the compressor was trained to see, chat or no chat. Throws kUnsupported if
-  // there is no chat and the compressor is not made for instructions.
+  // templated: use the compressor's template even if there is a chat template. Throws kUnsupported
+  // if the compressor's template is needed and it has none for instructions.
   explicit InstructPrompts(const Engine& engine, bool templated = false);
 
   bool chat() const { return chat_; }
@@ -28,13 +28,14 @@ class InstructPrompts {
   TemplatedPrompt of_memory(const Memory& memory, const std::string& instruction) const;
 
  private:
-  TemplatedPrompt frame_text(Text text, const std::string& instruction) const;
-  void add_ids(const std::vector<TemplateItem>& parts, Prompt& prompt) const;
+  TemplatedPrompt templated_text(Text text, const std::string& instruction) const;
 
   const Engine& engine_;
   bool chat_;
-  MemoryTemplate template_;       // of kInstruct, where there is no chat
-  bool untrained_frame_ = false;  // it has no parts, and nothing was trained to see that
+  // Without a chat template:
+  MemoryTemplate text_template_;  // of kInstruct, its ids alone
+  bool starts_with_bos_ = false;  // the text template does
+  bool untrained_ = false;        // the template is empty, and no weights were trained without one
 };
 
 // Answers, one for each item.

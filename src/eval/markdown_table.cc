@@ -6,7 +6,7 @@
 namespace precis {
 namespace {
 
-// Characters of UTF-8.
+// Number of code points.
 size_t width_of(const std::string& text) {
   return std::ranges::count_if(text, [](unsigned char c) { return (c & 0xC0) != 0x80; });
 }

@@ -7,19 +7,19 @@
 
 namespace precis {
 
-// A table in Markdown, its cells padded so that it reads well as plain text too.
+// A table in Markdown, with padded cells, so that it can be read as plain text.
 class MarkdownTable {
  public:
-  explicit MarkdownTable(std::vector<std::string> names) : rows_{std::move(names)} {}
+  explicit MarkdownTable(std::vector<std::string> header) : rows_{std::move(header)} {}
 
-  // REQUIRES: as many cells as names.
+  // Adds a row. REQUIRES: as many cells as the header has.
   void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   void write(std::ostream& out) const;
 
  private:
   std::vector<size_t> widths() const;
 
-  std::vector<std::vector<std::string>> rows_;  // the names first
+  std::vector<std::vector<std::string>> rows_;  // the header first
 };
 
 }  // namespace precis

@@ -19,7 +19,7 @@ double ratio_over(std::span<const double> above,
     sum_above += above[i];
     sum_below += below[i];
   }
-  // A drawn sample with nothing to gain says nothing.
+  // bootstrap_interval() leaves out samples that are not finite.
   return sum_below > 0 ? sum_above / sum_below : std::numeric_limits<double>::quiet_NaN();
 }
 

@@ -10,21 +10,21 @@
 
 namespace precis {
 
-// A value over items, with its 95 % bootstrap interval (items drawn again, with replacement).
+// A statistic over items with its 95 % bootstrap interval.
 struct Measured {
   double value = 0;
   Interval interval{};
 };
 
-// statistic(items): the value over the items of these indices. REQUIRES: num_items >= 1.
+// statistic(items): the value over the items with these indices. REQUIRES: num_items >= 1.
 Measured measure(int64_t num_items,
                  const std::function<double(std::span<const int64_t> items)>& statistic);
 
-// Over one value for each item. REQUIRES: at least one.
+// Of one value per item. REQUIRES: at least one.
 Measured mean_of(std::span<const double> values);
 Measured median_of(std::span<const double> values);
 
-// The mean of left - right, item by item: paired, so that what items share cancels.
+// The mean of left - right, paired by item.
 // REQUIRES: equal sizes, at least one item.
 Measured mean_difference(std::span<const double> left, std::span<const double> right);
 
@@ -32,9 +32,9 @@ Measured mean_difference(std::span<const double> left, std::span<const double> r
 // at least one item.
 std::optional<Measured> ratio_of_sums(std::span<const double> above, std::span<const double> below);
 
-// How much of what the full text gains over the losses `from` an arm gains:
-// (from - arm) / (from - full), a ratio of sums. None where the full text gains nothing. REQUIRES:
-// equal sizes, at least one item.
+// The share of the full text's gain over the losses `from` that an arm has: (from - arm) / (from -
+// full), a ratio of sums. None if the full text gains nothing. REQUIRES: equal sizes, at least one
+// item.
 std::optional<Measured> gained_share(std::span<const double> from,
                                      std::span<const double> arm,
                                      std::span<const double> full);

@@ -9,15 +9,15 @@
 
 #include "precis/extend/tokenizer.h"
 
-// How close a text is to the one that was wanted. Numbers are those of the tools that papers
-// report, so that they can be compared: tests/golden/make_metrics_golden.py.
+// Metrics of a text against references. They equal those of the tools that papers use
+// (tests/golden/make_metrics_golden.py), so that figures can be compared.
 //
-// Texts are UTF-8; a broken sequence is read as U+FFFD. Space, letter and case are Unicode's, as in
-// Python, with one exception: a capital sigma becomes a small one in its middle form also at the
+// Texts are UTF-8; an invalid sequence is read as U+FFFD. Space, letter and case are Unicode's, as
+// in Python, with one exception: a capital sigma becomes a small one in its middle form also at the
 // end of a word. Characters newer than Unicode 15 have no case.
 namespace precis {
 
-// What BLEU-4 needs to know of texts; counts of several texts add up.
+// The counts of BLEU-4; those of several texts add up.
 struct BleuCounts {
   int64_t hypothesis_words = 0;
   int64_t reference_words = 0;
@@ -34,7 +34,7 @@ BleuCounts bleu_counts(const std::string& hypothesis, const std::string& referen
 // of texts differ or are 0.
 double corpus_bleu(std::span<const std::string> hypotheses,
                    std::span<const std::string> references);
-double bleu(const BleuCounts& counts);  // the same of texts that are counted already
+double bleu(const BleuCounts& counts);
 
 // F-measures, 0..1.
 struct Rouge {
@@ -60,8 +60,8 @@ bool squad_exact_match(std::string_view answer, std::span<const std::string> ref
 // SQuAD: for models that answer in sentences. A reference with no word left is in no answer.
 bool contains_answer(std::string_view answer, std::span<const std::string> references);
 
-// Tokens until the first difference, as a share of the reference, 0..1: what "exact match" means
-// for a text said again. Throws kInvalidArgument for an empty reference.
+// Tokens before the first difference, as a share of the reference, 0..1: the exact match of a
+// reconstruction. Throws kInvalidArgument for an empty reference.
 double exact_prefix_share(std::span<const TokenId> hypothesis, std::span<const TokenId> reference);
 
 }  // namespace precis

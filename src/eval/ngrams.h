@@ -9,14 +9,14 @@
 
 namespace precis {
 
-// How often each run of `order` words occurs. REQUIRES: no word holds a space.
+// Counts of n-grams of `order` words. REQUIRES: no word holds a space.
 using NgramCounts = std::unordered_map<std::string, int64_t>;
 NgramCounts count_ngrams(const Words& words, int64_t order);
 
-// Runs of `order` words, repeated ones included.
+// Number of n-grams of `order` words, repeated ones included.
 int64_t num_ngrams(const Words& words, int64_t order);
 
-// Each n-gram as often as both have it.
+// Number of shared n-grams: the sum of the smaller counts.
 int64_t num_shared(const NgramCounts& left, const NgramCounts& right);
 
 // Harmonic mean of shared / left and shared / right, which is 2 shared / (left + right); 0 if

@@ -22,26 +22,26 @@ std::vector<int64_t> room_of(std::span<const Question> questions) {
   return room;
 }
 
-// How good answers are, one value for each question.
-struct Marks {
+// Scores of answers, one value for each question.
+struct AnswerScores {
   std::vector<double> contained, f1, exact;
 };
-using MarksByArm = std::map<Arm, Marks>;
+using AnswerScoresByArm = std::map<Arm, AnswerScores>;
 
-Marks marks_of(const ArmAnswers& answers, std::span<const Question> questions) {
-  Marks marks;
+AnswerScores answer_scores(const ArmAnswers& answers, std::span<const Question> questions) {
+  AnswerScores scores;
   for (size_t i = 0; i < questions.size(); ++i) {
     const std::string& answer = answers.texts[i];
-    const std::vector<std::string>& right = questions[i].answers;
-    marks.contained.push_back(contains_answer(answer, right) ? 1 : 0);
-    marks.f1.push_back(squad_f1(answer, right));
-    marks.exact.push_back(squad_exact_match(answer, right) ? 1 : 0);
+    const std::vector<std::string>& references = questions[i].answers;
+    scores.contained.push_back(contains_answer(answer, references) ? 1 : 0);
+    scores.f1.push_back(squad_f1(answer, references));
+    scores.exact.push_back(squad_exact_match(answer, references) ? 1 : 0);
   }
-  return marks;
+  return scores;
 }
 
-void add_marks(const MarksByArm& marks, Arm arm, std::vector<Metric>& metrics) {
-  const Marks &own = marks.at(arm), &full = marks.at(Arm::kFull);
+void add_answer_metrics(const AnswerScoresByArm& scores, Arm arm, std::vector<Metric>& metrics) {
+  const AnswerScores &own = scores.at(arm), &full = scores.at(Arm::kFull);
   add_metric("contained", mean_of(own.contained), metrics);
   add_metric("f1", mean_of(own.f1), metrics);
   add_metric("exact_match", mean_of(own.exact), metrics);
@@ -49,12 +49,11 @@ void add_marks(const MarksByArm& marks, Arm arm, std::vector<Metric>& metrics) {
   add_metric("contained_share", ratio_of_sums(own.contained, full.contained), metrics);
   add_metric("f1_share", ratio_of_sums(own.f1, full.f1), metrics);
   if (arm != Arm::kMemory) return;
-  const auto over = [&](Arm other) { return mean_difference(own.f1, marks.at(other).f1); };
+  const auto over = [&](Arm other) { return mean_difference(own.f1, scores.at(other).f1); };
   add_metric("f1_over_verbatim", over(Arm::kVerbatim), metrics);
   add_metric("f1_over_other", over(Arm::kOther), metrics);
 }
 
-// What was read, by arm.
 struct AllArms {
   ScoresByArm scores;
   AnswersByArm answers;
@@ -76,11 +75,11 @@ class Questions final : public MemoryTask {
 
   void prepare(const TaskProgress& progress) override {
     for (int64_t i = 0; i < std::ssize(questions_); ++i) {
-      const std::string asked = with_answer_line(questions_[i].prompt);
+      const std::string question = with_answer_line(questions_[i].prompt);
       const Text other = questions_[others_[i]].context;
-      read(Arm::kNone, prompts_.without_text(asked), i, fixed_);
-      read(Arm::kOtherFull, prompts_.of_text(other, asked), i, fixed_);
-      read(Arm::kFull, prompts_.of_text(questions_[i].context, asked), i, fixed_);
+      read(Arm::kNone, prompts_.without_text(question), i, fixed_);
+      read(Arm::kOtherFull, prompts_.of_text(other, question), i, fixed_);
+      read(Arm::kFull, prompts_.of_text(questions_[i].context, question), i, fixed_);
       report(progress, i, std::ssize(questions_));
     }
   }
@@ -89,12 +88,12 @@ class Questions final : public MemoryTask {
                              const TaskProgress& progress) override {
     AllArms all = fixed_;
     for (int64_t i = 0; i < std::ssize(questions_); ++i) {
-      const std::string asked = with_answer_line(questions_[i].prompt);
+      const std::string question = with_answer_line(questions_[i].prompt);
       const Memory &memory = memories[i].memory, &other = memories[others_[i]].memory;
-      const Text last = verbatim_part(questions_[i].context, memory);
-      read(Arm::kVerbatim, prompts_.of_text(last, asked), i, all);
-      read(Arm::kMemory, prompts_.of_memory(memory, asked), i, all);
-      read(Arm::kOther, prompts_.of_memory(other, asked), i, all);
+      const Text last = verbatim_tail(questions_[i].context, memory);
+      read(Arm::kVerbatim, prompts_.of_text(last, question), i, all);
+      read(Arm::kMemory, prompts_.of_memory(memory, question), i, all);
+      read(Arm::kOther, prompts_.of_memory(other, question), i, all);
       report(progress, i, std::ssize(questions_));
     }
     return with_answers(results_of(all.scores), all.answers);
@@ -109,11 +108,12 @@ class Questions final : public MemoryTask {
 
   std::vector<ArmResult> with_answers(std::vector<ArmResult> results,
                                       const AnswersByArm& answers) const {
-    MarksByArm marks;
-    for (const auto& [arm, of_arm] : answers) marks.emplace(arm, marks_of(of_arm, questions_));
+    AnswerScoresByArm scores;
+    for (const auto& [arm, of_arm] : answers)
+      scores.emplace(arm, answer_scores(of_arm, questions_));
     for (const auto& [arm, of_arm] : answers) {
       const auto result = std::ranges::find(results, name_of(arm), &ArmResult::arm);
-      add_marks(marks, arm, result->metrics);
+      add_answer_metrics(scores, arm, result->metrics);
       add_metric("generate_ms", median_of(of_arm.ms), result->metrics);
     }
     return results;
@@ -123,8 +123,8 @@ class Questions final : public MemoryTask {
   Readings& readings_;
   const InstructPrompts& prompts_;
   std::span<const Question> questions_;
-  std::vector<int64_t> others_;  // the contexts that the controls read
-  AllArms fixed_;                // the arms that are the same for all memories
+  std::vector<int64_t> others_;  // indices of the contexts that the controls read
+  AllArms fixed_;                // the arms that do not depend on memories
 };
 
 }  // namespace

@@ -24,16 +24,28 @@ void add(const Prompt::Piece& piece, Hasher& hash) {
   hash.add(static_cast<int64_t>(text.trusted));
 }
 
+void add(const ChatOptions& options, Hasher& hash) {
+  hash.add(options.tools);
+  hash.add(static_cast<int64_t>(options.variables.size()));
+  for (const auto& [name, value] : options.variables) {
+    hash.add(name);
+    hash.add(value);
+  }
+  hash.add(static_cast<int64_t>(options.add_generation_prompt));
+}
+
 void add(const Prompt& prompt, Hasher& hash) {
   hash.add(static_cast<int64_t>(prompt.turns().size()));
   for (const Prompt::Turn& turn : prompt.turns()) {
     hash.add(turn.role);
+    hash.add(turn.fields);
     hash.add(static_cast<int64_t>(turn.pieces.size()));
     for (const Prompt::Piece& piece : turn.pieces) add(piece, hash);
   }
+  add(prompt.chat_options(), hash);
 }
 
-// Whether the compressor has no part in what the model reads.
+// Whether the compressor does not change what the model reads.
 bool is_plain(const Prompt::Piece& piece) {
   const auto* text = std::get_if<Prompt::Text>(&piece);
   if (text != nullptr) return text->treatment == Prompt::Treatment::kKeep;
@@ -61,7 +73,7 @@ std::string key_of(const Engine& engine, const Prompt& prompt, std::span<const T
   return hash.hex();
 }
 
-// A compressor's reserved ids are never drawn, so that they are a setting of the answer.
+// A compressor's reserved ids are never sampled, so that answers depend on them.
 std::string key_of(const Engine& engine, const TemplatedPrompt& templated, int64_t max_tokens) {
   Hasher hash;
   hash.add(engine.decoder().fingerprint());

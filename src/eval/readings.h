@@ -10,15 +10,14 @@
 
 namespace precis {
 
-// Scores and answers of prompts. A prompt without memories is read once and its result kept, since
-// the ratios and compressors of one run share such prompts: a number or an answer for each, found
-// by a hash of the prompt and of what is asked. For one thread at a time.
-// REQUIRES: all engines have the same model, dtype and device.
+// Scores and answers of prompts. Results of prompts without memories are kept, since the ratios and
+// compressors of one run share such prompts; the key is a hash of the prompt and of what is scored
+// or asked. For one thread at a time. REQUIRES: all engines have the same model, dtype and device.
 class Readings {
  public:
   struct Scored {
     double nll = 0;  // mean over the ids, in nats
-    double ms = 0;   // when it was read
+    double ms = 0;   // to compute
   };
   struct Answered {
     std::string text;
@@ -29,7 +28,7 @@ class Readings {
   // Greedily, with at most `max_tokens` tokens.
   Answered answer(const Engine& engine, const TemplatedPrompt& templated, int64_t max_tokens);
 
-  int64_t size() const { return std::ssize(scores_) + std::ssize(answers_); }  // results kept
+  int64_t size() const { return std::ssize(scores_) + std::ssize(answers_); }  // kept results
 
  private:
   std::map<std::string, Scored> scores_;

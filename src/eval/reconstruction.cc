@@ -23,7 +23,7 @@ class Reconstruction final : public MemoryTask {
 
   EvaluationTask task() const override { return EvaluationTask::kReconstruct; }
 
-  std::string obstacle() const override {
+  std::string unsupported_reason() const override {
     try {
       engine_.apply_template({}, MemoryUse::kAutoencode);
       return {};
@@ -42,8 +42,8 @@ class Reconstruction final : public MemoryTask {
     for (int64_t i = 0; i < std::ssize(texts_); ++i) {
       const std::vector<TokenId>& older = texts_[i].older;
       const std::vector<TokenId> ids =
-          timed(ms.emplace_back(), [&] { return say_again(memories[i].memory, older.size()); });
-      // Both through the same door, so that neither loses a space that the other keeps.
+          timed(ms.emplace_back(), [&] { return reconstruct(memories[i].memory, older.size()); });
+      // Both are decoded from ids, so that neither loses a space that the other keeps.
       counts.push_back(
           bleu_counts(engine_.tokenizer().decode(ids), engine_.tokenizer().decode(older)));
       prefixes.push_back(exact_prefix_share(ids, older));
@@ -56,7 +56,7 @@ class Reconstruction final : public MemoryTask {
   }
 
  private:
-  std::vector<TokenId> say_again(const Memory& memory, size_t num_tokens) const {
+  std::vector<TokenId> reconstruct(const Memory& memory, size_t num_tokens) const {
     const TemplatedPrompt templated = engine_.apply_template({&memory, 1}, MemoryUse::kAutoencode);
     GenerationOptions options;
     options.max_tokens = static_cast<int64_t>(num_tokens);

@@ -5,12 +5,13 @@
 #include <span>
 
 #include "eval/arms.h"
-#include "eval/evaluation_rows.h"
+#include "eval/evaluation_items.h"
 
 namespace precis {
 
-// Says texts again from their memories, greedily: BLEU-4 of the text, and the share of its tokens
-// before the first wrong one. Its obstacle() is a compressor that is not made for it.
+// Reconstructs texts from their memories by greedy decoding: BLEU-4, and the share of a text's
+// tokens before the first wrong one. unsupported_reason() names a compressor that was not made for
+// it. Borrows its arguments.
 std::unique_ptr<MemoryTask> make_reconstruction(const Engine& engine,
                                                 std::span<const CutText> texts);
 

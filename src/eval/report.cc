@@ -66,7 +66,7 @@ json settings_of(const Evaluation& evaluation) {
   return settings;
 }
 
-// Of all arms, in the order in which they first come.
+// Metrics of all arms, in order of first appearance.
 std::vector<std::string> metrics_of(const TaskResult& task) {
   std::vector<std::string> names;
   for (const RatioResult& result : task.ratios) {
@@ -79,8 +79,7 @@ std::vector<std::string> metrics_of(const TaskResult& task) {
 }
 
 void add_costs(std::ostream& out, const TaskResult& task) {
-  MarkdownTable table(
-      {"tokens per row", "memory rows", "tokens saved", "KV bytes saved", "compress ms"});
+  MarkdownTable table({"ratio", "memory tokens", "tokens saved", "KV bytes saved", "compress ms"});
   for (const RatioResult& result : task.ratios) {
     table.add({number(result.tokens_per_row),
                with_interval(result.memory_rows),
@@ -93,7 +92,7 @@ void add_costs(std::ostream& out, const TaskResult& task) {
 
 void add_arms(std::ostream& out, const TaskResult& task) {
   const std::vector<std::string> names = metrics_of(task);
-  std::vector<std::string> header{"tokens per row", "arm"};
+  std::vector<std::string> header{"ratio", "arm"};
   header.insert(header.end(), names.begin(), names.end());
   MarkdownTable table(header);
   for (const RatioResult& result : task.ratios) {

@@ -9,12 +9,12 @@
 
 namespace precis {
 
-// All of it, with the verdicts; a measured value is {"value", "low", "high"}, ends of its 95 %
-// interval. What is not finite becomes null.
+// An evaluation as JSON, with verdicts. A measured value is {"value", "low", "high"}, with the ends
+// of its 95 % interval. Values that are not finite are null.
 nlohmann::json to_json(const Evaluation& evaluation);
 
-// Evaluations of one or several compressors as Markdown: what they come to (summarise()), then all
-// arms and costs of each. REQUIRES: at least one.
+// Evaluations of one or several compressors as Markdown: summarise(), then all arms and costs of
+// each. REQUIRES: at least one.
 std::string to_markdown(std::span<const Evaluation> evaluations);
 
 }  // namespace precis

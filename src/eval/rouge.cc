@@ -15,7 +15,7 @@ double rouge_n(const Words& reference, const Words& hypothesis, int64_t order) {
                    num_ngrams(hypothesis, order));
 }
 
-// The table of the textbook, of which only the row above is ever read again.
+// The dynamic programming table, of which two rows are kept.
 int64_t longest_common_subsequence(const Words& left, const Words& right) {
   std::vector<int64_t> above(right.size() + 1);
   std::vector<int64_t> row(right.size() + 1);
@@ -31,12 +31,11 @@ int64_t longest_common_subsequence(const Words& left, const Words& right) {
 }  // namespace
 
 Rouge rouge(std::string_view reference, std::string_view hypothesis) {
-  const Words wanted = rouge_words(reference);
-  const Words said = rouge_words(hypothesis);
-  return {
-      rouge_n(wanted, said, 1),
-      rouge_n(wanted, said, 2),
-      f_measure(longest_common_subsequence(wanted, said), std::ssize(wanted), std::ssize(said))};
+  const Words left = rouge_words(reference);
+  const Words right = rouge_words(hypothesis);
+  return {rouge_n(left, right, 1),
+          rouge_n(left, right, 2),
+          f_measure(longest_common_subsequence(left, right), std::ssize(left), std::ssize(right))};
 }
 
 }  // namespace precis

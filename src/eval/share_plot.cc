@@ -21,19 +21,19 @@ void add_points(PlotLine& line, const TaskResult& task, Arm arm) {
   }
 }
 
-// Whether all asked the same of the same items, so that arms without memories are the same arms:
-// which questions fit, and whether they are put in a chat, is the compressor's.
+// Whether the arms without memories are the same for all evaluations. Which questions fit, and
+// whether they are in a chat, depends on the compressor.
 bool measured_alike(EvaluationTask task, std::span<const Evaluation> evaluations) {
-  std::set<std::pair<int64_t, bool>> ways;
+  std::set<std::pair<int64_t, bool>> settings;
   for (const Evaluation& evaluation : evaluations) {
     const bool in_chat = task >= EvaluationTask::kSummaries && evaluation.chat.value_or(false);
     for (const TaskResult& result : evaluation.tasks)
-      if (result.task == task && result.note.empty()) ways.emplace(result.num_items, in_chat);
+      if (result.task == task && result.note.empty()) settings.emplace(result.num_items, in_chat);
   }
-  return ways.size() <= 1;
+  return settings.size() <= 1;
 }
 
-// By x, each x once: what several evaluations measured alike is drawn once.
+// Sorts by x and keeps one point for each x: several evaluations have the same verbatim arm.
 void sort_points(PlotLine& line) {
   std::ranges::stable_sort(line.points, {}, &PlotPoint::x);
   const auto same = std::ranges::unique(line.points, {}, &PlotPoint::x);
@@ -57,9 +57,9 @@ PlotLine share_line(const std::string& name,
 }  // namespace
 
 std::string recovered_share_plot(std::span<const Evaluation> evaluations) {
-  LinePlot plot{"What a memory recovers of its text",
-                "text tokens per memory row",
-                "recovered share of the full text's gain",
+  LinePlot plot{"Recovered share",
+                "text tokens per memory token",
+                "(none - arm) / (none - full) of the losses",
                 {},
                 /*log_x=*/true};
   const auto add = [&](PlotLine line) {

@@ -8,8 +8,8 @@
 
 namespace precis {
 
-// Recovered share against text tokens per memory row, of every compressor's memories and of
-// verbatim text, as SVG; empty if no task has a share.
+// A chart of the recovered share over the ratio, with a line for each compressor and for truncation
+// (verbatim), as SVG. Empty if no task has such a share.
 std::string recovered_share_plot(std::span<const Evaluation> evaluations);
 
 }  // namespace precis

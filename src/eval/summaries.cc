@@ -22,7 +22,7 @@ class Summaries final : public MemoryTask {
         readings_(readings),
         prompts_(prompts),
         texts_(texts),
-        others_(other_texts(older_parts(texts))) {}
+        others_(other_texts(older_texts(texts))) {}
 
   EvaluationTask task() const override { return EvaluationTask::kSummaries; }
 
@@ -46,7 +46,7 @@ class Summaries final : public MemoryTask {
     AnswersByArm answers = fixed_;
     for (int64_t i = 0; i < std::ssize(texts_); ++i) {
       const Memory &memory = memories[i].memory, &other = memories[others_[i]].memory;
-      answer(of_text(verbatim_part(texts_[i].older, memory)), answers[Arm::kVerbatim]);
+      answer(of_text(verbatim_tail(texts_[i].older, memory)), answers[Arm::kVerbatim]);
       answer(prompts_.of_memory(memory, kSummaryInstruction), answers[Arm::kMemory]);
       answer(prompts_.of_memory(other, kSummaryInstruction), answers[Arm::kOther]);
       report(progress, i, std::ssize(texts_));
@@ -101,9 +101,9 @@ class Summaries final : public MemoryTask {
   Readings& readings_;
   const InstructPrompts& prompts_;
   std::span<const CutText> texts_;
-  std::vector<int64_t> others_;  // the texts that the controls read
+  std::vector<int64_t> others_;  // indices of the texts that the controls read
   std::vector<std::string> references_;
-  AnswersByArm fixed_;  // the arms that are the same for all memories
+  AnswersByArm fixed_;  // the arms that do not depend on memories
 };
 
 }  // namespace

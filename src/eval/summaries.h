@@ -4,7 +4,7 @@
 #include <memory>
 #include <span>
 
-#include "eval/evaluation_rows.h"
+#include "eval/evaluation_items.h"
 #include "eval/instruct_prompts.h"
 
 namespace precis {
@@ -12,10 +12,10 @@ namespace precis {
 inline constexpr const char* kSummaryInstruction = "Summarise the text above in two sentences.";
 inline constexpr int64_t kMaxSummaryTokens = 96;
 
-// Summarises the older parts of texts, greedily: ROUGE of what the model says in all arms but that
-// of the full text, and of the memory "rouge_l_over_verbatim" and "rouge_l_over_other". The
-// reference is the file's summary, else what the same model says of the full text. Where the file
-// has all summaries, the full text is an arm too. What is passed is borrowed.
+// Greedy summaries of the older texts. Metrics: ROUGE of each arm, and of memory
+// "rouge_l_over_verbatim" and "rouge_l_over_other", means of paired differences. The reference is
+// the file's summary, else the model's own summary of the full text; kFull is an arm only where the
+// file has all summaries. Borrows all arguments. Throws as other_texts().
 std::unique_ptr<MemoryTask> make_summaries(const Engine& engine,
                                            Readings& readings,
                                            const InstructPrompts& prompts,

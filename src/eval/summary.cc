@@ -14,9 +14,9 @@ namespace precis {
 namespace {
 
 constexpr const char* kLegend =
-    "Recovered: (none - memory) / (none - full), of losses. Specific: the same with another text\n"
-    "in full in place of none. In brackets: 95 % bootstrap intervals over items. Better or worse\n"
-    "is said where the interval of the paired difference excludes 0.\n";
+    "Ratio: text tokens per memory token. Recovered: (none - memory) / (none - full), of losses.\n"
+    "Specific: the same with another text in full in place of none. In brackets: 95 % bootstrap\n"
+    "intervals over items. Better or worse: the interval of the paired difference excludes 0.\n";
 
 // One row of a task's table.
 struct Row {
@@ -42,7 +42,7 @@ std::vector<Row> rows_of(EvaluationTask task, std::span<const Evaluation> evalua
   return rows;
 }
 
-// Its cell is empty where there is no such metric.
+// The cell is empty if there is no such metric.
 Column column(std::string name,
               Arm arm,
               const std::string& metric,
@@ -61,7 +61,7 @@ Column mean(std::string name, Arm arm, const std::string& metric) {
   return column(std::move(name), arm, metric, with_interval);
 }
 
-// What the columns of each task's table say of its arms.
+// The columns of arms in a task's table.
 std::vector<Column> arm_columns(EvaluationTask task) {
   switch (task) {
     case EvaluationTask::kContinue:
@@ -87,23 +87,23 @@ std::vector<Column> columns_of(EvaluationTask task) {
   std::vector<Column> columns{
       {"compressor", [](const Row& row) { return row.compressor; }},
       {"items", [](const Row& row) { return std::to_string(row.task.num_items); }},
-      {"tokens per row", [](const Row& row) { return number(row.result.tokens_per_row); }}};
+      {"ratio", [](const Row& row) { return number(row.result.tokens_per_row); }}};
   for (Column& column : arm_columns(task)) columns.push_back(std::move(column));
   columns.push_back(
       {"compress ms", [](const Row& row) { return number(row.result.compress_ms.value); }});
   return columns;
 }
 
-// A mark of answers, and what it is of the full text's.
-std::vector<Column> answer_columns(const std::string& name, const std::string& mark) {
+// A metric of answers, and its ratio to the full text's.
+std::vector<Column> answer_columns(const std::string& name, const std::string& metric) {
   return {{"compressor", [](const Row& row) { return row.compressor; }},
-          {"tokens per row", [](const Row& row) { return number(row.result.tokens_per_row); }},
+          {"ratio", [](const Row& row) { return number(row.result.tokens_per_row); }},
           {"answers", [name](const Row&) { return name; }},
-          share("full text", Arm::kFull, mark),
-          share("memory", Arm::kMemory, mark),
-          share("of the full text's", Arm::kMemory, mark + "_share"),
-          share("as many last tokens", Arm::kVerbatim, mark),
-          share("of the full text's", Arm::kVerbatim, mark + "_share")};
+          share("full text", Arm::kFull, metric),
+          share("memory", Arm::kMemory, metric),
+          share("of the full text's", Arm::kMemory, metric + "_share"),
+          share("as many last tokens", Arm::kVerbatim, metric),
+          share("of the full text's", Arm::kVerbatim, metric + "_share")};
 }
 
 MarkdownTable table_of(const std::vector<Column>& columns) {
@@ -143,7 +143,7 @@ void write_rows(EvaluationTask task, const std::vector<Row>& rows, std::ostream&
         << "x: " << verdict(task, row.result) << "\n";
 }
 
-// What could not be done, and why.
+// Tasks that were left out, and why.
 void write_notes(EvaluationTask task, std::span<const Evaluation> evaluations, std::ostream& out) {
   for (const Evaluation& evaluation : evaluations) {
     for (const TaskResult& result : evaluation.tasks)

@@ -8,8 +8,8 @@
 
 namespace precis {
 
-// What evaluations of one or several compressors come to, in Markdown that reads well as text: for
-// each task a table with a row for each compressor and ratio, and below it their verdicts.
+// A summary of evaluations in Markdown: for each task a table with a row for each compressor and
+// ratio, and below it their verdicts.
 std::string summarise(std::span<const Evaluation> evaluations);
 
 }  // namespace precis

@@ -5,7 +5,7 @@
 
 namespace precis {
 
-// Runs `work` and adds to `ms` how long it took.
+// Runs `work` and adds its duration to `ms`.
 template <typename Work>
 auto timed(double& ms, const Work& work) -> decltype(work()) {
   const auto start = std::chrono::steady_clock::now();

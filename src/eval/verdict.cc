@@ -12,7 +12,7 @@ const Measured* find(const RatioResult& result, Arm arm, const std::string& metr
   return find_metric(result, name_of(arm), metric);
 }
 
-// Empty where there is no such metric; so below.
+// Empty if there is no such metric, as the functions below.
 std::string clause(const std::string& before, const Measured* share, const char* after = "") {
   return share != nullptr ? before + percent(share->value) + after : "";
 }
@@ -26,8 +26,8 @@ const char* compared(const Measured& difference) {
   return difference.interval.high < 0 ? "worse than" : "no better than";
 }
 
-// difference: the metric of the memory's arm, without the name of the other arm. That a memory is
-// better than another text's goes without saying.
+// difference: the metric of the memory's arm, without the name of the other arm. A memory is
+// expected to be better than another text's, so that only the opposite is reported.
 std::string judgement(const std::string& it_is,
                       const std::string& difference,
                       const RatioResult& result) {
@@ -44,18 +44,18 @@ std::string judgement(const std::string& it_is,
 std::string of_losses(const RatioResult& result) {
   const auto share = [&](Arm arm) { return find(result, arm, "recovered_share"); };
   if (share(Arm::kMemory) == nullptr)
-    return "the full text is no better than no text here, so that there is nothing to recover.";
+    return "the full text is no better than no text here: there is nothing to recover.";
   return clause("recovers ", share(Arm::kMemory), " of what the full text gives") +
          clause("; keeping as many last tokens gives ", share(Arm::kVerbatim)) +
          clause(", another text's memory ", share(Arm::kOther)) + "." +
          clause(" Specific to the text: ", find(result, Arm::kMemory, "specific_share"), ".");
 }
 
-// How a mark of answers compares with that of the full text's.
-std::string of_marks(const char* before,
-                     const std::string& metric,
-                     const char* after,
-                     const RatioResult& result) {
+// A metric of answers as a share of the full text's.
+std::string of_answer_metric(const char* before,
+                             const std::string& metric,
+                             const char* after,
+                             const RatioResult& result) {
   const auto share = [&](Arm arm) { return find(result, arm, metric); };
   if (share(Arm::kMemory) == nullptr) return "";
   return clause(before, share(Arm::kMemory), after) +
@@ -65,16 +65,17 @@ std::string of_marks(const char* before,
 
 std::string of_answers(const RatioResult& result) {
   if (find(result, Arm::kMemory, "contained_share") == nullptr)
-    return " No answer from the full text contains the right one.";
-  return of_marks(" Its answers contain the right one ",
-                  "contained_share",
-                  " as often as the full text's",
-                  result);
+    return " No answer from the full text contains the correct one.";
+  return of_answer_metric(" Its answers contain the correct one ",
+                          "contained_share",
+                          " as often as the full text's",
+                          result);
 }
 
 std::string of_questions(const RatioResult& result) {
   return of_losses(result) + judgement("By likelihood it is", "nll_below_", result) +
-         of_answers(result) + of_marks(" Their F1 is ", "f1_share", " of the full text's", result) +
+         of_answers(result) +
+         of_answer_metric(" Their F1 is ", "f1_share", " of the full text's", result) +
          judgement("By F1 it is", "f1_over_", result);
 }
 
@@ -89,10 +90,10 @@ std::string of_summaries(const RatioResult& result) {
 }
 
 std::string of_reconstruction(const RatioResult& result) {
-  return number_clause("says texts again with a BLEU of ", find(result, Arm::kMemory, "bleu")) +
+  return number_clause("reconstructs texts with a BLEU of ", find(result, Arm::kMemory, "bleu")) +
          clause(", ",
                 find(result, Arm::kMemory, "exact_prefix_share"),
-                " of the tokens before the first wrong one") +
+                " of the tokens before the first error") +
          ".";
 }
 

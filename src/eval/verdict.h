@@ -7,10 +7,9 @@
 
 namespace precis {
 
-// What a result says, in words, to follow the compressor's name: "recovers 88 % of what the full
-// text gives; keeping as many last tokens gives 59 %. ... It is better than truncating."
-// "Better" and "worse" are said where the 95 % interval of the paired difference excludes 0, "no
-// better" where it does not.
+// A result as sentences whose subject is the compressor: "recovers 88 % of what the full text
+// gives; keeping as many last tokens gives 59 %. ... It is better than truncating." "Better" and
+// "worse": the 95 % interval of the paired difference excludes 0; "no better": it includes 0.
 std::string verdict(EvaluationTask task, const RatioResult& result);
 
 }  // namespace precis

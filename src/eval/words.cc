@@ -23,7 +23,7 @@ bool is_space(char32_t c) {
   return character_class(c) == CharacterClass::kSpace || (c >= 0x1C && c <= 0x1F);
 }
 
-// Python's \w knows no marks. Its underscore is punctuation and gone before this is asked.
+// Python's \w without the underscore, which is removed as punctuation before. \w has no marks.
 bool is_letter_or_number(char32_t c) {
   const CharacterClass found = character_class(c);
   return found == CharacterClass::kLetter || found == CharacterClass::kNumber;
@@ -91,7 +91,8 @@ std::string without_markup(std::string_view text) {
 
 bool is_period_or_comma(char c) { return c == '.' || c == ','; }
 
-// Apostrophes never stand alone; hyphens, periods and commas do next to what is no number.
+// Puts spaces around symbols but for apostrophes, hyphens, periods and commas, which depend on
+// their neighbours (split_pairs).
 std::string set_symbols_apart(std::string_view text) {
   std::string apart;
   for (const char c : text) {
@@ -102,9 +103,9 @@ std::string set_symbols_apart(std::string_view text) {
   return apart;
 }
 
-// Puts a space between the two characters of every pair and writes `before` and `after` around it.
-// Pairs do not overlap: in "a.,b" the period is taken with the a, and the comma begins anew. Bytes
-// will do for characters, since all that is looked for is ASCII.
+// Puts a space between the two characters of every pair, `before` in front of it and `after` behind
+// it. Pairs do not overlap: in "a.,b" the period belongs to the pair of the a. Works on bytes,
+// since pairs are ASCII.
 std::string split_pairs(std::string_view text,
                         bool (*is_pair)(char, char),
                         std::string_view before,

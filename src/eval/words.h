@@ -5,12 +5,12 @@
 #include <string_view>
 #include <vector>
 
-// The words that each family of metrics counts.
+// Word rules of the metrics.
 namespace precis {
 
 using Words = std::vector<std::string>;
 
-// By the rules of mteval-v13a as sacrebleu has them: symbols stand alone, case is kept.
+// The rules of mteval-v13a as in sacrebleu: symbols are words, case is kept.
 Words bleu_words(std::string_view text);
 
 // Runs of a-z and 0-9, after lower-casing.

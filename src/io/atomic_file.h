@@ -12,11 +12,11 @@
 
 namespace precis {
 
-// A file that appears whole under its name or not at all: it is written beside its place under
-// another name, flushed to the disk, then renamed. Without commit() nothing remains. Links are
-// followed and stay; a file that is replaced hands on its mode, and its owner as far as the system
-// lets it. What is there and no regular file (a pipe, a device) is written to as it is, at once.
-// All methods throw kInvalidArgument if the system refuses.
+// Writes a file atomically: to a draft in the same directory, which is flushed to the disk and
+// renamed by commit(). Without commit() nothing remains. Symbolic links are followed and kept. A
+// replaced file passes on its mode and, where the system permits, its owner. A path that exists and
+// is no regular file (a pipe, a device) is written to directly. All methods throw kInvalidArgument
+// if a system call fails.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -34,8 +34,8 @@ class AtomicFile {
   Draft draft_;  // its path is empty once renamed, and where there is nothing to rename
 };
 
-// To be asked before long work. Throws kInvalidArgument, naming the file, if AtomicFile would, as
-// far as can be told without writing.
+// A check before long work: throws kInvalidArgument, naming the file, if AtomicFile would, as far
+// as that shows without writing.
 void check_writable(const std::filesystem::path& path);
 
 }  // namespace precis

@@ -7,16 +7,14 @@
 
 namespace precis {
 
-// A directory that appears whole under its name or not at all: it is filled beside its place under
-// another name, then renamed. Without commit() nothing remains. For what is too large to be thought
-// of as one AtomicFile; a process that is killed leaves a ".precis-*.part" behind, which the next
-// draft that is made beside it removes.
+// Writes a directory atomically: it is filled under another name beside its place and renamed by
+// commit(). Without commit() nothing remains. A process that is killed leaves a ".precis-*.part"
+// behind, which the next draft in the same parent directory removes.
 class DraftDirectory {
  public:
-  // Follows links: one that leads to an empty directory stays, and what it leads to is replaced.
-  // Throws kInvalidArgument if `path` is empty, if anything but an empty directory is there
-  // already, if that one cannot be replaced, as mount points cannot, or if the system refuses.
-  // Directories above it are made, and stay.
+  // Follows symbolic links: the link stays and its target is replaced. Parent directories are
+  // created, and stay. Throws kInvalidArgument if `path` is empty or names anything but an empty
+  // directory, if that cannot be replaced (a mount point), or if a system call fails.
   explicit DraftDirectory(const std::filesystem::path& path);
   DraftDirectory(const DraftDirectory&) = delete;
   DraftDirectory& operator=(const DraftDirectory&) = delete;

@@ -9,22 +9,22 @@
 
 namespace precis {
 
-// A file or directory under another name, ".precis-*.part", until it is whole and renamed.
+// A file or directory that is being written under a temporary name, ".precis-*.part".
 struct Draft {
   std::filesystem::path path;
   FileDescriptor open;  // as long as it is, remove_drafts() keeps away
 };
 
-// A new one beside `path`; a directory may be listed, a file written to. `open` is not if the
-// system refuses; errno says why.
+// Creates a draft in the directory of `path`: a directory open for listing, or a file open for
+// writing. On failure `open` is closed and errno is set.
 Draft make_draft_file(const std::filesystem::path& path, mode_t mode);
 Draft make_draft_directory(const std::filesystem::path& path);
 
-// A name beside `path` that no draft has.
+// An unused draft name in the directory of `path`.
 std::filesystem::path free_name_beside(const std::filesystem::path& path);
 
-// Removes what processes that were killed while they wrote left in `directory`, if there is one.
-// Drafts that are being written stay.
+// Removes the drafts of killed processes from `directory`, if it exists. Drafts that are being
+// written stay.
 void remove_drafts(const std::filesystem::path& directory);
 
 }  // namespace precis

@@ -53,8 +53,8 @@ using GgufValue = std::variant<uint64_t,
                                std::vector<double>,
                                std::vector<std::string_view>>;
 
-// A GGUF file (versions 2 and 3, little-endian), memory-mapped and fully validated when opened. Of
-// a model that is split over several files, the first one, with the tensors of all.
+// A GGUF file (versions 2 and 3, little-endian), memory-mapped and fully validated when opened. For
+// a model that is split over several files: the first file, with the tensors of all of them.
 class GgufFile {
  public:
   // Opens the other files of a split model too (names as in io/gguf_split.h). Throws kNotFound,
@@ -63,7 +63,7 @@ class GgufFile {
   static GgufFile open(const std::filesystem::path& path);
 
   // Values by key; nullopt if the key is absent. Throws kBadWeights if the value has another type
-  // or does not fit into the result. Text is as the file has it, perhaps not UTF-8.
+  // or does not fit into the result. Strings are not checked to be UTF-8.
   std::optional<int64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;  // integers too
   std::optional<bool> boolean(std::string_view key) const;

@@ -9,15 +9,16 @@
 
 namespace precis {
 
-// A GGUF model in the terms of Hugging Face: everything above io knows those only.
+// A GGUF model translated to Hugging Face's names and layouts, which are all that the other folders
+// know.
 
 // config.json as transformers would have written it. Throws kUnsupported for an unknown
 // architecture, kBadWeights for missing metadata.
 nlohmann::json gguf_config(const GgufFile& file);
 
 // Tensors under their Hugging Face names, dequantised when loaded, with GGUF's conventions undone:
-// rows of Llama's Q and K permuted for interleaved rotary pairs, Gemma's norm gains stored as 1 +
-// w. Tensors without a Hugging Face name keep theirs, so that the loader reports them as left over.
+// rows of Llama's Q and K permuted for interleaved rotary pairs, Gemma's norm weights stored as 1 +
+// w. Tensors without a Hugging Face name keep their own, so that the loader reports them as unused.
 std::shared_ptr<const WeightSource> gguf_weights(std::shared_ptr<const GgufFile> file);
 
 }  // namespace precis

@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// How a type lies in the file, one row of a table each.
+// The storage of a tensor type: a row of a table.
 struct GgufStorage {
   GgufType type;
   std::string_view name;

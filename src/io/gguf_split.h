@@ -8,7 +8,7 @@
 
 namespace precis {
 
-// Where a file stands among those over which a model is split.
+// The place of a file among the files of a split model.
 struct GgufSplit {
   int64_t index = 0;  // from 0; 0 has the metadata
   int64_t count = 1;

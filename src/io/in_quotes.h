@@ -6,8 +6,7 @@
 
 namespace precis {
 
-// Text from a file between quotes, for a message: on one line, printable and of bounded length
-// whatever the file says.
+// Quotes untrusted text for a message: one line of printable ASCII, of bounded length.
 std::string in_quotes(std::string_view text);
 
 }  // namespace precis

@@ -8,10 +8,10 @@
 
 namespace precis {
 
-// Reads a JSON Lines file, plain or compressed by Zstandard (told by its first bytes, not by its
-// name), and calls `visit` with the object of each line and the line's number, from 1, in order.
-// Blank lines count but are not visited. `progress`, if any, hears from time to time the share of
-// the file that is read, 0 to 1, and 1 at the end. Only the line at hand is in memory.
+// Reads a JSON Lines file, plain or compressed by Zstandard (detected by its first bytes), and
+// calls `visit` with the object of each line and the line's number, from 1, in order. Blank lines
+// count but are not visited. `progress`, if any, is called with the share of the file that has been
+// read, 0 to 1, and with 1 at the end. Only one line is held in memory.
 //
 // Throws kNotFound if there is no such file, kInvalidArgument naming the file and the line that is
 // no JSON object in UTF-8, kBadWeights naming the file if its compressed data is damaged or cut

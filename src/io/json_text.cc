@@ -37,7 +37,7 @@ constexpr std::array<Spelling, 3> kSpellings{{
     {"NaN", std::numeric_limits<double>::quiet_NaN()},
 }};
 
-// The first place behind the string that begins at `quote`.
+// The position behind the string that begins at `quote`.
 size_t skip_string(std::string_view text, size_t quote) {
   size_t i = quote + 1;
   while (i < text.size() && text[i] != '"') i += text[i] == '\\' ? 2 : 1;
@@ -73,7 +73,7 @@ std::vector<Constant> take_constants(std::string& text) {
   return constants;
 }
 
-// Where the first object or array begins that is too deep.
+// The position of the first object or array that is nested too deeply.
 size_t find_depth(std::string_view text) {
   size_t depth = 0;
   for (size_t i = 0; i < text.size();) {
@@ -97,8 +97,8 @@ JsonFault fault_at(std::string_view text, size_t place, std::string reason) {
           std::move(reason)};
 }
 
-// What the parser says, without its own prefix and without what it read, which may be of any length
-// and of any bytes.
+// The parser's message without its prefix and without the text that it quotes, which may be of any
+// length and hold any bytes.
 std::string reason_of(std::string_view said) {
   const size_t column = said.find("column "), colon = said.find(": ", column);
   const size_t prefix = column != kNowhere ? colon : said.find("] ");

@@ -8,8 +8,8 @@
 
 namespace precis {
 
-// Beyond these a text is refused: a few bytes a level would overflow the stack of whoever walks
-// through the values.
+// Limits of a text. Without a limit of depth, recursion over a deeply nested value would overflow
+// the stack.
 inline constexpr size_t kMaxJsonDepth = 200;  // objects and arrays within each other
 inline constexpr size_t kMaxJsonBytes = size_t{1} << 28;
 
@@ -18,15 +18,15 @@ enum class JsonNumbers {
   kPython,  // Infinity, -Infinity and NaN too, which Python's json module writes and reads
 };
 
-// Why a text is no JSON, and where: counted from 1, columns in bytes.
+// A syntax error and its place: line and column from 1, columns in bytes.
 struct JsonFault {
   size_t line = 1;
   size_t column = 1;
   std::string reason;
 };
 
-// The value of a JSON text in UTF-8; of keys that stand twice, the last. A text that is no JSON or
-// beyond the limits gives a value that is_discarded(), and its fault where one is asked for.
+// Parses a JSON text in UTF-8; of duplicate keys the last one counts. A text that is not JSON or
+// exceeds the limits gives a value that is_discarded(), and its fault if `fault` is not null.
 nlohmann::json parse_json(std::string_view text,
                           JsonNumbers numbers = JsonNumbers::kFinite,
                           JsonFault* fault = nullptr);

@@ -29,7 +29,7 @@ fs::path lock_of(const fs::path& what) {
 
 FileDescriptor open_lock(const fs::path& path) {
   FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
-  // One of another user's can be locked, too.
+  // The lock file of another user can be locked, too.
   if (!file.is_open() && errno == EACCES)
     file = FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   PRECIS_CHECK(file.is_open(),
@@ -40,7 +40,8 @@ FileDescriptor open_lock(const fs::path& path) {
   return file;
 }
 
-// Its last owner removes it: whoever opened it before that locks a file that no one else will find.
+// Whether the path still names this file. Its last owner removes it: a process that opened it
+// before that would hold a lock that no other process sees.
 bool is_still_there(const FileDescriptor& file, const fs::path& path) {
   struct stat own = {}, there = {};
   return ::fstat(file.number(), &own) == 0 && ::lstat(path.c_str(), &there) == 0 &&
@@ -55,9 +56,9 @@ std::string owner_of(const fs::path& path) {
 
 FileDescriptor acquire(const fs::path& path,
                        const fs::path& what,
-                       std::chrono::milliseconds patience) {
+                       std::chrono::milliseconds timeout) {
   constexpr std::chrono::milliseconds kPause(10);
-  const Clock::time_point end = Clock::now() + patience;
+  const Clock::time_point end = Clock::now() + timeout;
   for (;;) {
     FileDescriptor file = open_lock(path);
     if (::flock(file.number(), LOCK_EX | LOCK_NB) == 0) {
@@ -81,17 +82,25 @@ FileDescriptor acquire(const fs::path& path,
 
 }  // namespace
 
-LockFile::LockFile(const fs::path& what, std::chrono::milliseconds patience)
-    : path_(lock_of(what)), file_(acquire(path_, what, patience)) {
+LockFile::LockFile(const fs::path& what, std::chrono::milliseconds timeout)
+    : path_(lock_of(what)), file_(acquire(path_, what, timeout)) {
   std::ofstream(path_) << ::getpid() << "\n";
 }
 
-// Before it is unlocked, so that no one else's is removed.
+// Removed before it is unlocked, so that the lock file of the next owner stays.
 LockFile::~LockFile() { ::unlink(path_.c_str()); }
 
-void check_unlocked(const fs::path& what, std::chrono::milliseconds patience) {
+LockFile lock_directory(const fs::path& directory, std::chrono::milliseconds timeout) {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  PRECIS_CHECK(
+      !error, kInvalidArgument, directory.string(), ": cannot be created: ", error.message());
+  return LockFile(directory, timeout);
+}
+
+void check_unlocked(const fs::path& what, std::chrono::milliseconds timeout) {
   std::error_code ignored;
-  if (fs::exists(lock_of(what), ignored)) LockFile(what, patience);
+  if (fs::exists(lock_of(what), ignored)) LockFile(what, timeout);
 }
 
 }  // namespace precis

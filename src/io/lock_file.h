@@ -8,14 +8,15 @@
 
 namespace precis {
 
-// Keeps others from changing a file or a directory as long as it lives, if they ask for one too:
-// a file in the directory, or beside the file, that the system locks. It names its owner's process
-// and goes with the owner; what a process that was killed leaves of it locks nothing.
+// An advisory lock of a file or directory, held for the lifetime of the object: a lock file in the
+// directory, or beside the file, on which the system holds a lock (flock). It contains its owner's
+// process id. The system releases the lock however the process ends; a lock file that remains of a
+// killed process locks nothing.
 class LockFile {
  public:
-  // Waits for another owner, `patience` at most. Throws kInvalidArgument, naming the owner's
-  // process, if that was not enough, or if the system refuses.
-  LockFile(const std::filesystem::path& what, std::chrono::milliseconds patience);
+  // Waits for another owner, `timeout` at most. Throws kInvalidArgument, naming the owner's
+  // process, after that time, or if the lock file cannot be opened.
+  LockFile(const std::filesystem::path& what, std::chrono::milliseconds timeout);
   LockFile(const LockFile&) = delete;
   LockFile& operator=(const LockFile&) = delete;
   ~LockFile();
@@ -25,7 +26,12 @@ class LockFile {
   FileDescriptor file_;
 };
 
-// To be asked before long work. Throws as LockFile does.
-void check_unlocked(const std::filesystem::path& what, std::chrono::milliseconds patience);
+// Makes the directory, unless it is there, and locks it; waits only for an owner that is about to
+// end. Throws as LockFile, and kInvalidArgument if it cannot be created.
+[[nodiscard]] LockFile lock_directory(const std::filesystem::path& directory,
+                                      std::chrono::milliseconds timeout = std::chrono::seconds(1));
+
+// Throws as LockFile does where another process holds the lock: a check before long work.
+void check_unlocked(const std::filesystem::path& what, std::chrono::milliseconds timeout);
 
 }  // namespace precis

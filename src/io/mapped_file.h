@@ -9,8 +9,8 @@
 namespace precis {
 
 // A file mapped read-only into memory. Copies share the mapping, which lives as long as the last of
-// them. Whoever replaces the file must do so by renaming a new one over it (as Precis does): bytes
-// cut off a mapped file are lost to its readers too.
+// them. A mapped file must be replaced by renaming a new one over it, as Precis does: truncating it
+// would make reads of the mapping fail.
 class MappedFile {
  public:
   // Throws kNotFound if there is no such file, kInvalidArgument if it cannot be read or is not a
@@ -28,9 +28,8 @@ class MappedFile {
   std::shared_ptr<const Mapping> mapping_;
 };
 
-// Gives the memory of a mapped file's bytes back, as far as they fill pages. They can be read as
-// before: the system then maps them anew. REQUIRES: bytes of a MappedFile; other memory would lose
-// its contents.
+// Releases the memory of a mapped file's bytes, in whole pages. They can still be read: the system
+// loads them again. REQUIRES: bytes of a MappedFile; other memory would lose its contents.
 void release_pages(std::span<const std::byte> mapped);
 
 }  // namespace precis

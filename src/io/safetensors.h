@@ -14,7 +14,7 @@
 
 namespace precis {
 
-// One tensor as it lies in a file: row-major, little-endian.
+// A tensor as it is stored in a file: row-major, little-endian.
 struct StoredTensor {
   std::string name;
   std::string dtype;  // as safetensors spells it: "F32", "BF16", "I64", ...

@@ -40,8 +40,8 @@ constexpr ElementSize kElementSizes[] = {
     {"F64", 8},
 };
 
-// Takes the JSON as a stream of events and refuses at the first one that does not belong: no tree
-// is built of a hostile header, and keys that stand twice are seen.
+// Reads the JSON as a stream of events and refuses at the first one that a header cannot have: no
+// tree is built of a hostile header, and duplicate keys are found.
 class HeaderReader final : public Json::json_sax_t {
  public:
   explicit HeaderReader(const std::string& source) : source_(source) {}

@@ -22,11 +22,11 @@ std::shared_ptr<const WeightSource> safetensors_weights(const std::filesystem::p
 // The weights of one file.
 std::shared_ptr<const WeightSource> safetensors_file_weights(const std::filesystem::path& file);
 
-// A fresh CPU tensor with the values of a stored one, in its own dtype. Throws kUnsupported for
-// dtypes that ATen lacks.
+// A new CPU tensor with the values and dtype of a stored one. Throws kUnsupported for dtypes that
+// ATen lacks.
 at::Tensor to_tensor(const StoredTensor& stored);
 
-// A tensor as it is to be written: keep `tensor` (contiguous, on the CPU) alive until then.
+// Describes a tensor for writing. `tensor` (contiguous, on the CPU) must live until it is written.
 StoredTensor to_stored(std::string name, const at::Tensor& tensor);
 
 }  // namespace precis

@@ -33,8 +33,8 @@ inline Error out_of_memory(std::string_view reason) {
 
 }  // namespace detail
 
-// Runs `work` so that nothing but precis::Error comes out: the doors of the library go through
-// here.
+// Runs `work` and turns every exception into precis::Error. All public functions of the library use
+// it.
 template <typename Work>
 auto translate_errors(const Work& work) -> decltype(work()) {
   try {

@@ -202,13 +202,14 @@ struct AddRmsNormArguments {
   float epsilon;
 };
 
-// Rows of `width` elements from two places into one: row i is first[sources[i]], or, where that is
-// negative, second[-1 - sources[i]].
+// Rows of `width` elements of two matrices as if one followed the other: row i is
+// first[indices[i]] for indices below num_first, else second[indices[i] - num_first].
 struct GatherRowsArguments {
   const void* first;
   const void* second;
-  const int64_t* sources;
+  const int64_t* indices;
   void* out;
+  int64_t num_first;
   int64_t width;
 };
 

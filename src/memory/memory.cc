@@ -13,9 +13,9 @@
 namespace precis {
 namespace {
 
-// What becomes one memory: the rows of each, and where they come from together.
+// Memories that become one: the embeddings of each on the CPU, and their common provenance.
 struct Joined {
-  std::vector<at::Tensor> rows;
+  std::vector<at::Tensor> embeddings;
   Provenance provenance;
 };
 
@@ -50,7 +50,7 @@ Joined join(std::span<const Memory> memories) {
       joined.provenance.compressor_fingerprint = "mixed";
     joined.provenance.source_tokens += own.source_tokens;
     hasher.add(own.source_hash);
-    joined.rows.push_back(soft->embeddings.cpu());
+    joined.embeddings.push_back(soft->embeddings.cpu());
   }
   joined.provenance.source_hash = hasher.hex();
   return joined;
@@ -137,7 +137,7 @@ std::string rows_hash(const MemoryTensors& memory) {
   if (const auto* cached = std::get_if<CachedTokens>(&memory)) {
     hasher.add(cached->first_position);
     hasher.add(cached->next_position);
-    // Memories of before there were sinks keep their hash.
+    // Without sinks the hash is that of versions that knew none.
     if (cached->num_sinks > 0) hasher.add(precis::concat("sinks ", cached->num_sinks));
   }
   return hasher.hex();
@@ -158,7 +158,7 @@ std::string Memory::content_hash() const {
 Memory Memory::concat(std::span<const Memory> memories) {
   return translate_errors([&] {
     const Joined joined = join(memories);
-    return memory_of(at::cat(joined.rows, 0), joined.provenance);
+    return memory_of(at::cat(joined.embeddings, 0), joined.provenance);
   });
 }
 
@@ -166,7 +166,7 @@ Memory Memory::sum(std::span<const Memory> memories) {
   return translate_errors([&] {
     const Joined joined = join(memories);
     if (memories.size() == 1) return memories.front();
-    return memory_of(sum_of(joined.rows), joined.provenance);
+    return memory_of(sum_of(joined.embeddings), joined.provenance);
   });
 }
 

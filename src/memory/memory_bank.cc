@@ -25,14 +25,15 @@ const at::Tensor& embeddings_of(const Memory& memory) {
   return std::get<SoftTokens>(memory.contents().tensors).embeddings;
 }
 
-// The sum of its first rows, by which a memory is found: [hidden], float32.
+// The search key of a memory: the sum of its first `slots` embeddings, [hidden] float32.
 at::Tensor key_of(const Memory& memory, int64_t slots) {
   const at::Tensor& rows = embeddings_of(memory);
   const at::Tensor first = rows.narrow(0, 0, std::min(slots, rows.size(0)));
   return first.detach().cpu().to(at::kFloat).sum(0);
 }
 
-// With rows like these no key is infinite, however many rows are summed, and so no score is NaN.
+// Whether no key is infinite, however many embeddings are summed; infinite keys could have NaN as
+// their score.
 bool has_finite_keys(const Memory& memory) {
   constexpr double kLimit = std::numeric_limits<float>::max() / 2;  // leaves room for rounding
   const at::Tensor sizes = embeddings_of(memory).detach().cpu().to(at::kDouble).abs().sum(0);
@@ -110,7 +111,7 @@ std::vector<double> scores_of(const at::Tensor& keys, const at::Tensor& query) {
   return scores;
 }
 
-// The places of the `count` highest scores, the highest first, equal ones in order.
+// The indices of the `count` highest scores, highest first, equal ones in order.
 std::vector<size_t> best_of(const std::vector<double>& scores, int64_t count) {
   std::vector<size_t> places(scores.size());
   std::iota(places.begin(), places.end(), size_t{0});
@@ -139,7 +140,8 @@ struct MemoryBank::Contents {
     return found->second;
   }
 
-  // One row for each memory: [n, hidden], float32. Memories added since the last call are appended.
+  // The search keys of all memories: [n, hidden] float32. Those of memories that were added since
+  // the last call are appended.
   at::Tensor keys(int64_t slots) {
     slots = std::min(slots, longest);  // more would give the same sums
     const std::lock_guard lock(keys_mutex);
@@ -154,8 +156,8 @@ struct MemoryBank::Contents {
   }
 
   std::vector<Entry> entries;                      // in the order in which they were added
-  std::unordered_map<std::string, size_t> places;  // of names among the entries
-  int64_t longest = 0;                             // rows that any memory had so far, at most
+  std::unordered_map<std::string, size_t> places;  // name -> index into entries
+  int64_t longest = 0;  // most memory tokens that a memory has had so far
   std::mutex keys_mutex;
   std::map<int64_t, at::Tensor> keys_by_slots;
 };

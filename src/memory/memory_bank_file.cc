@@ -23,15 +23,15 @@ namespace fs = std::filesystem;
 constexpr std::string_view kIndex = "bank.json";
 constexpr std::string_view kFormat = "precis.memory_bank.1";
 constexpr std::string_view kFileStart = "memory-", kFileEnd = ".safetensors";
-constexpr std::chrono::minutes kPatience(1);  // for others that change the bank
+constexpr std::chrono::minutes kLockTimeout(1);
 
 struct IndexRow {
   std::string name;
   std::string file;
 };
 
-// By all that the file says, so that a file is never overwritten by another memory while an index
-// names it. As earlier versions named theirs.
+// A hash of all that the file holds, so that a file is never overwritten by another memory while an
+// index names it. Unchanged since the first version.
 std::string file_name_of(const Memory& memory) {
   Hasher hasher;
   hasher.add(rows_hash(memory.contents().tensors));
@@ -44,7 +44,7 @@ std::string file_name_of(const Memory& memory) {
   return concat(kFileStart, hasher.hex(), kFileEnd);
 }
 
-// Nothing else is opened, wherever an index may point.
+// Files with other names are not opened, so that an index cannot point out of its directory.
 bool is_file_name(std::string_view name) {
   if (!name.starts_with(kFileStart) || !name.ends_with(kFileEnd)) return false;
   if (name.size() != kFileStart.size() + 32 + kFileEnd.size()) return false;
@@ -86,7 +86,8 @@ std::vector<IndexRow> read_index(const fs::path& index) {
   return rows;
 }
 
-// The files of a bank that is to be replaced: none where there is no bank, or nothing to trust.
+// The entries of a bank that is to be replaced: none where there is no bank or its index is
+// damaged.
 std::vector<IndexRow> rows_to_replace(const fs::path& index) {
   try {
     return read_index(index);
@@ -117,7 +118,7 @@ Memory load_named(const fs::path& path) {
   return memory;
 }
 
-// Whether it was not there.
+// Returns whether the directory is new.
 bool make_directory(const fs::path& directory) {
   std::error_code error;
   const bool is_new = fs::create_directories(directory, error);
@@ -136,7 +137,7 @@ MemoryBank load_or_make(const fs::path& directory) {
 }
 
 void update_locked(const fs::path& directory, const std::function<void(MemoryBank&)>& change) {
-  const LockFile lock(directory, kPatience);
+  const LockFile lock(directory, kLockTimeout);
   remove_drafts(directory);
   MemoryBank bank = load_or_make(directory);
   change(bank);
@@ -194,7 +195,7 @@ void MemoryBank::update(const fs::path& directory, const std::function<void(Memo
       update_locked(directory, change);
     } catch (...) {
       std::error_code ignored;
-      if (is_new) fs::remove(directory, ignored);  // which others that fill it keep
+      if (is_new) fs::remove(directory, ignored);  // fails where another process has written to it
       throw;
     }
   });

@@ -9,13 +9,13 @@
 
 namespace precis {
 
-// What a Memory holds.
+// The data of a Memory.
 struct MemoryContents {
   MemoryTensors tensors;
   Provenance provenance;
 };
 
-// A tensor of a memory under the name that its file gives it: on the CPU, contiguous, no gradient.
+// A tensor of a memory under its name in the file: on the CPU, contiguous, without gradients.
 struct NamedRows {
   std::string name;
   at::Tensor tensor;
@@ -23,10 +23,11 @@ struct NamedRows {
 
 std::vector<NamedRows> named_rows(const MemoryTensors& memory);
 
-// Of the rows and their positions, without the provenance: the content_hash of earlier versions.
+// Hash of the tensors and their positions, without the provenance: what earlier versions wrote as
+// content_hash.
 std::string rows_hash(const MemoryTensors& memory);
 
-// For messages: the model's fingerprint and, where it is known, its name.
+// The model's fingerprint and, where it is known, its name, for messages.
 std::string model_in_words(const std::string& fingerprint, const std::string& name);
 
 }  // namespace precis

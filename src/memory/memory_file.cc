@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kFormat = "precis.memory.1";
 constexpr const char* kLengths = "lengths";
 
-// Of tokens and positions: far above what there is, far below where sums overflow.
+// Limit of tokens and positions: above any real one, and sums of them do not overflow.
 constexpr int64_t kLargestCount = int64_t{1} << 40;
 
 class MemoryReader {
@@ -66,7 +66,7 @@ class MemoryReader {
                  "], expected ",
                  dimensions,
                  " dimensions, none of them 0");
-    if (name == kLengths) return whole_numbers(*stored);
+    if (name == kLengths) return integers(*stored);
     constexpr std::array<std::string_view, 4> kFloating{"F16", "BF16", "F32", "F64"};
     PRECIS_CHECK(std::ranges::find(kFloating, stored->dtype) != kFloating.end(),
                  kBadWeights,
@@ -86,7 +86,7 @@ class MemoryReader {
     return values;
   }
 
-  at::Tensor whole_numbers(const StoredTensor& stored) const {
+  at::Tensor integers(const StoredTensor& stored) const {
     PRECIS_CHECK(stored.dtype == "I64",
                  kBadWeights,
                  origin(),
@@ -98,7 +98,7 @@ class MemoryReader {
     return to_tensor(stored);
   }
 
-  void refuse_others(const std::vector<std::string_view>& names) const {
+  void refuse_unused(const std::vector<std::string_view>& names) const {
     for (const StoredTensor& stored : file_.tensors()) {
       PRECIS_CHECK(std::ranges::find(names, stored.name) != names.end(),
                    kBadWeights,
@@ -164,7 +164,8 @@ CachedTokens read_cached(const MemoryReader& reader) {
   return cached;
 }
 
-// Rows of each layer and head of keys [layers, kv_heads, rows, head_dim].
+// The number of memory tokens of each layer and head, [layers, kv_heads] int64.
+// keys: [layers, kv_heads, tokens, head_dim].
 at::Tensor lengths_of(const at::Tensor& keys) {
   return at::full(keys.sizes().slice(0, 2), keys.size(2), at::kLong);
 }
@@ -210,10 +211,10 @@ Memory Memory::load(const std::filesystem::path& path) {
                             reader.text("model_name")};
     if (reader.holds("keys")) {
       contents->tensors = read_cached(reader);
-      reader.refuse_others({"keys", "values", kLengths});
+      reader.refuse_unused({"keys", "values", kLengths});
     } else {
       contents->tensors = SoftTokens{reader.tensor("embeddings", 2)};
-      reader.refuse_others({"embeddings"});
+      reader.refuse_unused({"embeddings"});
     }
     Memory memory(std::move(contents));
     const std::string hash = reader.text("content_hash");

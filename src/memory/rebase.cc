@@ -2,7 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
-#include "memory/turn_keys.h"
+#include "memory/rotate_keys.h"
 #include "precis/extend/decoder.h"
 #include "precis/extend/memory_tensors.h"
 
@@ -41,10 +41,10 @@ CachedTokens rebase(const CachedTokens& memory,
                new_first_position,
                " on are outside the model's window of ",
                config.context_length);
-  const at::Tensor rows =
+  const at::Tensor offsets =
       at::arange(size, at::TensorOptions(at::kLong).device(memory.keys.device()));
-  const at::Tensor keys =
-      turned_keys(memory.keys, rows + memory.first_position, rows + new_first_position, config);
+  const at::Tensor keys = rotate_keys(
+      memory.keys, offsets + memory.first_position, offsets + new_first_position, config);
   return {keys, memory.values, new_first_position, new_first_position + covered, memory.num_sinks};
 }
 

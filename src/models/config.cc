@@ -30,7 +30,7 @@ DecoderConfig::Activation activation(const ConfigReader& reader,
        "\" is not supported (known: silu, gelu_pytorch_tanh)");
 }
 
-// What the class of an architecture in transformers takes where config.json has no such key.
+// Defaults of an architecture's configuration class in transformers.
 struct Defaults {
   int64_t num_kv_heads = 0;  // 0: as many as attention heads
   int64_t head_dim = 0;      // 0: hidden_size over attention heads
@@ -93,7 +93,7 @@ DecoderConfig common(const ConfigReader& reader, const Defaults& defaults) {
   return config;
 }
 
-// Which layers see a window only: as layer_types lists them, where it is there.
+// Sets which layers have a sliding window from layer_types. Returns whether there is such a list.
 bool read_layer_types(const ConfigReader& reader, DecoderConfig& config) {
   if (!reader.has("layer_types")) return false;
   const json& types = reader.at("layer_types");
@@ -129,19 +129,20 @@ void refuse_windows(const ConfigReader& reader, const DecoderConfig& config, con
                because);
 }
 
-// How far layers with a window see, once it is known which those are.
+// Reads the size of the sliding window. REQUIRES: config.windowed is set.
 void read_window(const ConfigReader& reader, DecoderConfig& config) {
   if (!has_windows(config)) return;
   if (reader.is_null("sliding_window")) refuse_windows(reader, config, "sliding_window is null");
   config.window = reader.size("sliding_window", kDefaultWindow);
 }
 
-// Rotary positions of all layers, or of those without a window, and how far they reach.
+// Reads the rotary embedding of all layers, or of those without a window, and extends the context
+// length by its scaling.
 void read_rope(const ConfigReader& reader, DecoderConfig& config, bool by_layer_type = false) {
   config.rope = by_layer_type ? global_rope_config(reader.all(), config, reader.origin())
                               : rope_config(reader.all(), config, reader.origin());
   if (config.rope.scaling != RopeConfig::Scaling::kYarn) return;
-  // max_position_embeddings may be the window before YaRN, as in Qwen's instructions.
+  // max_position_embeddings may be the context length before YaRN, as in Qwen's instructions.
   const double stretched = std::floor(config.rope.original_context * config.rope.factor);
   const double limit = static_cast<double>(ConfigReader::kLargestSize);
   config.context_length =
@@ -266,7 +267,7 @@ DecoderConfig decoder_config(const json& config, const std::string& origin) {
   PRECIS_CHECK(config.is_object(), kBadWeights, origin, ": not a JSON object");
   try {
     return read_config(config, origin);
-  } catch (const json::exception& error) {  // a value of another type than its name wants
+  } catch (const json::exception& error) {  // a value of the wrong type
     fail(ErrorKind::kBadWeights, origin, ": ", error.what());
   }
 }

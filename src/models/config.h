@@ -7,11 +7,10 @@
 
 namespace precis {
 
-// Reads a Hugging Face config.json, in the spelling of old checkpoints (rope_theta, rope_scaling)
-// or of new ones (rope_parameters, layer_types), with the defaults of transformers for absent keys.
-// `origin` names the file in messages. Throws kUnsupported for an unknown architecture or a feature
-// that a known one does not have here (io/model_keys.cc), kBadWeights for missing or impossible
-// values.
+// Reads a Hugging Face config.json, with the keys of old checkpoints (rope_theta, rope_scaling) or
+// of new ones (rope_parameters, layer_types), and the defaults of transformers for absent keys.
+// `origin` names the file in messages. Throws kUnsupported for an unknown architecture or a setting
+// that is not implemented (io/model_keys.cc), kBadWeights for missing or invalid values.
 DecoderConfig decoder_config(const nlohmann::json& config, const std::string& origin);
 
 }  // namespace precis

@@ -10,8 +10,8 @@
 
 namespace precis {
 
-// Values of a config.json. null is as good as an absent key, unless is_null() is asked; a value of
-// another type throws kBadWeights with the key's name.
+// Values of a config.json. null counts as absent, but for is_null(). A value of the wrong type
+// throws kBadWeights with the key's name.
 class ConfigReader {
  public:
   ConfigReader(const nlohmann::json& config, const std::string& origin)
@@ -67,7 +67,7 @@ class ConfigReader {
   const nlohmann::json& all() const { return config_; }
   const std::string& origin() const { return origin_; }
 
-  // Above any model, low enough that products do not overflow.
+  // Larger than in any model, small enough that products of sizes do not overflow.
   static constexpr int64_t kLargestSize = int64_t{1} << 24;
 
  private:

@@ -3,12 +3,13 @@
 
 #include <ATen/ATen.h>
 
-#include "ops/gather_rows.h"
-
 namespace precis {
 
-at::Tensor Decoder::embed_spliced(const at::Tensor& ids, const at::Tensor& rows) const {
-  return rows.size(0) == 0 ? embed(ids) : ops::with_rows(embed(ids.clamp_min(0)), rows, ids);
+at::Tensor Decoder::embed_spliced(const at::Tensor& ids,
+                                  const at::Tensor& embeddings,
+                                  const at::Tensor& source_indices) const {
+  const at::Tensor sources = ids.size(0) == 0 ? embeddings : at::cat({embed(ids), embeddings}, 0);
+  return sources.index_select(0, source_indices);
 }
 
 }  // namespace precis

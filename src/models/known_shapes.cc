@@ -10,7 +10,7 @@
 namespace precis {
 namespace {
 
-// What the config.json of a published model says.
+// Sizes of a published model, from its config.json.
 struct KnownShape {
   const char* name;
   const char* model_type;

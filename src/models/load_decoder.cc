@@ -13,7 +13,7 @@
 namespace precis {
 namespace {
 
-// What the directory or file is called, in UTF-8.
+// The name of the directory or file, as valid UTF-8.
 std::string name_of(const std::filesystem::path& model) {
   std::error_code ignored;
   std::filesystem::path whole = std::filesystem::absolute(model, ignored).lexically_normal();

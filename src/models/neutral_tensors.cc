@@ -15,9 +15,9 @@ namespace {
 // Modules of which every tensor is computed from the configuration.
 constexpr std::array<std::string_view, 2> kComputedModules{"rotary_emb", "rotary_emb_local"};
 
-// Tensors by the last part of their names.
+// Tensors by the last component of their names.
 constexpr std::array<std::string_view, 8> kNeutralNames{
-    // rotary tables that stand in a module of another name
+    // rotary tables in modules of other names
     "inv_freq",
     "cos_cached",
     "sin_cached",
@@ -29,23 +29,23 @@ constexpr std::array<std::string_view, 8> kNeutralNames{
     "kv_scale",
 };
 
-std::vector<std::string_view> parts_of(std::string_view name) {
-  std::vector<std::string_view> parts;
+std::vector<std::string_view> components_of(std::string_view name) {
+  std::vector<std::string_view> components;
   for (size_t dot = 0; (dot = name.find('.')) != std::string_view::npos;) {
-    parts.push_back(name.substr(0, dot));
+    components.push_back(name.substr(0, dot));
     name.remove_prefix(dot + 1);
   }
-  parts.push_back(name);
-  return parts;
+  components.push_back(name);
+  return components;
 }
 
 bool is_neutral(const std::string& name) {
-  const std::vector<std::string_view> parts = parts_of(name);
-  const auto is_computed = [](std::string_view part) {
-    return std::ranges::find(kComputedModules, part) != kComputedModules.end();
+  const std::vector<std::string_view> components = components_of(name);
+  const auto is_computed = [](std::string_view component) {
+    return std::ranges::find(kComputedModules, component) != kComputedModules.end();
   };
-  return std::ranges::any_of(parts, is_computed) ||
-         std::ranges::find(kNeutralNames, parts.back()) != kNeutralNames.end();
+  return std::ranges::any_of(components, is_computed) ||
+         std::ranges::find(kNeutralNames, components.back()) != kNeutralNames.end();
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ void refuse_leftovers(const Weights& weights) {
        weights.source().origin(),
        ": ",
        unread.size(),
-       " tensors that the architecture has no use for: ",
+       " tensors that the architecture does not use: ",
        names,
        unread.size() > kMostNamed ? ", ..." : "");
 }

@@ -5,11 +5,11 @@
 
 namespace precis {
 
-// Counts tensors as taken that checkpoints hold beside their weights and that change nothing here:
-// what the configuration implies (rotary tables, positions) and scales of caches in FP8.
+// Skips tensors of checkpoints that do not affect results here: those computed from the
+// configuration (rotary tables, positions) and scales of FP8 caches.
 void skip_neutral_tensors(const Weights& weights);
 
-// Throws kBadWeights naming tensors that the model did not use.
+// Throws kBadWeights naming the tensors that the model did not use, if there are any.
 void refuse_leftovers(const Weights& weights);
 
 }  // namespace precis

@@ -19,7 +19,7 @@ namespace {
 
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-constexpr int64_t kDrawn = (int64_t{1} << 22) - 3;  // prime: no width divides it
+constexpr int64_t kDrawn = (int64_t{1} << 22) - 3;  // prime, so that no width divides it
 constexpr double kDeviation = 0.02;
 
 void add_layer(Shapes& shapes, const std::string& layer, const DecoderConfig& config) {
@@ -30,7 +30,7 @@ void add_layer(Shapes& shapes, const std::string& layer, const DecoderConfig& co
     shapes[concat(layer, name, ".weight")] = {out, in};
     if (bias) shapes[concat(layer, name, ".bias")] = {out};
   };
-  const auto add_gain = [&](const std::string& name, int64_t size) {
+  const auto add_norm = [&](const std::string& name, int64_t size) {
     shapes[concat(layer, name, ".weight")] = {size};
   };
   add("self_attn.q_proj", query, hidden, config.qkv_bias);
@@ -40,19 +40,19 @@ void add_layer(Shapes& shapes, const std::string& layer, const DecoderConfig& co
   add("mlp.gate_proj", ffn, hidden, config.mlp_bias);
   add("mlp.up_proj", ffn, hidden, config.mlp_bias);
   add("mlp.down_proj", hidden, ffn, config.mlp_bias);
-  add_gain("input_layernorm", hidden);
-  add_gain("post_attention_layernorm", hidden);
+  add_norm("input_layernorm", hidden);
+  add_norm("post_attention_layernorm", hidden);
   if (config.sandwich_norms) {
-    add_gain("pre_feedforward_layernorm", hidden);
-    add_gain("post_feedforward_layernorm", hidden);
+    add_norm("pre_feedforward_layernorm", hidden);
+    add_norm("post_feedforward_layernorm", hidden);
   }
   if (config.qk_norm) {
-    add_gain("self_attn.q_norm", config.head_dim);
-    add_gain("self_attn.k_norm", config.head_dim);
+    add_norm("self_attn.q_norm", config.head_dim);
+    add_norm("self_attn.k_norm", config.head_dim);
   }
 }
 
-// Names and shapes of the tensors that load_transformer() wants.
+// Names and shapes of the tensors that load_transformer() reads.
 Shapes tensor_shapes(const DecoderConfig& config) {
   Shapes shapes{{"model.embed_tokens.weight", {config.vocab_size, config.hidden_size}},
                 {"model.norm.weight", {config.hidden_size}}};
@@ -67,7 +67,7 @@ class RandomWeights final : public WeightSource {
   RandomWeights(const DecoderConfig& config, uint64_t seed)
       : origin_(concat("random ", config.architecture)),
         shapes_(tensor_shapes(config)),
-        gain_(config.norm_weight_is_offset ? 0.0 : 1.0),
+        norm_weight_(config.norm_weight_is_offset ? 0.0 : 1.0),
         drawn_(at::randn({kDrawn}, at::make_generator<at::CPUGeneratorImpl>(seed), at::kFloat)
                    .mul_(kDeviation)) {
     Hasher hasher;
@@ -102,10 +102,10 @@ class RandomWeights final : public WeightSource {
     std::vector<int64_t> shape = shapes_.at(name);
     shape[0] = count;
     if (name.ends_with(".bias")) return at::zeros(shape, dtype);
-    if (shape.size() == 1) return at::full(shape, gain_, dtype);
+    if (shape.size() == 1) return at::full(shape, norm_weight_, dtype);
     at::Tensor weight = at::empty(shape, dtype);
     const at::Tensor flat = weight.flatten(), drawn = drawn_.to(dtype);
-    // Tensors begin at different places of what was drawn.
+    // Tensors start at different offsets of the drawn numbers.
     Hasher hasher;
     hasher.add(name);
     const int64_t begin = std::stoll(hasher.hex().substr(0, 8), nullptr, 16) % kDrawn;
@@ -121,7 +121,7 @@ class RandomWeights final : public WeightSource {
  private:
   std::string origin_;
   Shapes shapes_;
-  double gain_;
+  double norm_weight_;
   at::Tensor drawn_;  // [kDrawn] float32
   std::string fingerprint_;
 };

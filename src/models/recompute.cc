@@ -5,20 +5,8 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "ops/custom_backward.h"
-#include "precis/extend/decoder.h"
 
-namespace precis {
-namespace {
-
-thread_local int depth = 0;
-
-}  // namespace
-
-RecomputeActivations::RecomputeActivations() { ++depth; }
-RecomputeActivations::~RecomputeActivations() { --depth; }
-bool RecomputeActivations::is_wanted() { return depth > 0; }
-
-namespace models {
+namespace precis::models {
 
 at::Tensor recomputed(std::function<at::Tensor(const at::Tensor&)> block, const at::Tensor& x) {
   return ops::with_backward(x, block, [block](const at::Tensor& input, const at::Tensor& gradient) {
@@ -28,5 +16,4 @@ at::Tensor recomputed(std::function<at::Tensor(const at::Tensor&)> block, const 
   });
 }
 
-}  // namespace models
-}  // namespace precis
+}  // namespace precis::models

@@ -7,9 +7,9 @@
 
 namespace precis::models {
 
-// block(x), where of all that lies between only x is kept for the backward pass: the block is
-// computed once more there. As block(x) alone where x takes no gradients. Tensors that the block
-// captures take none.
+// block(x), of which only x is kept for the backward pass, which computes the block once more
+// (activation checkpointing, Chen et al. 2016, arXiv 1604.06174). Just block(x) where x requires no
+// gradient. Tensors that the block captures get no gradients.
 at::Tensor recomputed(std::function<at::Tensor(const at::Tensor&)> block, const at::Tensor& x);
 
 }  // namespace precis::models

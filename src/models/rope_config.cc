@@ -16,7 +16,7 @@ bool is_present(const json& object, const std::string& key) {
   return object.contains(key) && !object.at(key).is_null();
 }
 
-// What Python takes for false, which transformers reads as not given.
+// Whether Python treats the value as false: transformers then ignores it.
 bool is_false(const json& value) {
   return value.is_null() || value == false || value == 0 || value == "" ||
          (value.is_structured() && value.empty());
@@ -26,7 +26,7 @@ bool is_given(const json& object, const std::string& key) {
   return object.contains(key) && !is_false(object.at(key));
 }
 
-// Null where the key is not given.
+// Null if the key is not given.
 json object_at(const json& owner, const std::string& key, const std::string& origin) {
   if (!is_given(owner, key)) return nullptr;
   PRECIS_CHECK(owner.at(key).is_object(), kBadWeights, origin, ": ", key, " is not an object");
@@ -42,20 +42,20 @@ double number(const json& object, const char* key, double otherwise, const std::
   return value;
 }
 
-// 0 is no value either.
+// Here 0 counts as not given.
 double number_or(const json& object, const char* key, double otherwise, const std::string& origin) {
   return is_given(object, key) ? number(object, key, otherwise, origin) : otherwise;
 }
 
-// Above 1, so that frequencies fall from one pair to the next and stay finite.
+// A base above 1, with which frequencies decrease and stay finite.
 double base(const json& object, const char* key, double otherwise, const std::string& origin) {
   const double value = number(object, key, otherwise, origin);
   PRECIS_CHECK(value > 1, kBadWeights, origin, ": rope ", key, " is ", value, ", expected above 1");
   return value;
 }
 
-// arXiv 2309.00071, 3.4: attention is warmed by 0.1 ln(factor) + 1; DeepSeek's files give a ratio
-// of two of those.
+// arXiv 2309.00071, 3.4: cos and sin are scaled by 0.1 ln(factor) + 1; DeepSeek's files give a
+// ratio of two such factors.
 double yarn_attention_factor(const json& scaling, double factor, const std::string& origin) {
   const auto mscale = [&](double weight) {
     return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
@@ -139,7 +139,7 @@ void read_scaling(RopeConfig& rope,
     check_divisors(rope.divisors, decoder.head_dim, origin);
     return;
   }
-  // YaRN's factor may be left to the two windows, but only by a null.
+  // YaRN's factor may be null: then it is the ratio of the two context lengths.
   const bool implied = rope.scaling == Scaling::kYarn && settings.contains("factor");
   PRECIS_CHECK(
       implied || is_present(settings, "factor"), kBadWeights, origin, ": rope factor is missing");
@@ -148,7 +148,7 @@ void read_scaling(RopeConfig& rope,
   if (rope.scaling == Scaling::kYarn) read_yarn(rope, settings, origin);
 }
 
-// Of settings that are one object; their missing base stands at `base_key` of config.json.
+// Reads one object of settings. If it has no base, the base is `base_key` of config.json.
 RopeConfig read_rope(const json& settings,
                      const json& config,
                      const char* base_key,

@@ -8,15 +8,15 @@
 
 namespace precis {
 
-// The rotary embedding that a Hugging Face config.json describes, found as transformers finds it:
-// rope_scaling, else rope_parameters, whose missing base is rope_theta beside them. Throws
-// kUnsupported for an unknown scaling, kBadWeights for impossible values.
+// The rotary embedding of a Hugging Face config.json, with the precedence of transformers:
+// rope_scaling, else rope_parameters; the base, if they have none, is rope_theta of config.json.
+// Throws kUnsupported for an unknown scaling, kBadWeights for invalid values.
 RopeConfig rope_config(const nlohmann::json& config,
                        const DecoderConfig& decoder,
                        const std::string& origin);
 
-// Gemma 3, whose rope_parameters hold an entry for each type of layer: of layers that see
-// everything, which rope_scaling is about too, and of those with a window.
+// The same for Gemma 3, whose rope_parameters have an entry for each type of layer: of layers with
+// full attention, to which rope_scaling applies, too, and of layers with a sliding window.
 RopeConfig global_rope_config(const nlohmann::json& config,
                               const DecoderConfig& decoder,
                               const std::string& origin);

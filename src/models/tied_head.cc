@@ -8,16 +8,16 @@
 namespace precis {
 namespace {
 
-// A part at a time: the two are the largest tensors of a model.
+// Compares blocks of rows, since the two are the largest tensors of a model.
 bool have_equal_rows(const Weights& weights, int64_t rows, int64_t width) {
-  constexpr int64_t kNumbersAtOnce = int64_t{1} << 22;
-  const int64_t step = std::max<int64_t>(1, kNumbersAtOnce / std::max<int64_t>(1, width));
+  constexpr int64_t kBlockSize = int64_t{1} << 22;  // elements
+  const int64_t step = std::max<int64_t>(1, kBlockSize / std::max<int64_t>(1, width));
   for (int64_t first = 0; first < rows; first += step) {
     const int64_t count = std::min(step, rows - first);
-    const auto part = [&](const char* name) {
+    const auto block = [&](const char* name) {
       return weights.take_rows(name, {rows, width}, first, count);
     };
-    if (!at::equal(part(kEmbeddingName), part(kHeadName))) return false;
+    if (!at::equal(block(kEmbeddingName), block(kHeadName))) return false;
   }
   return true;
 }

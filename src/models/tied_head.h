@@ -9,11 +9,12 @@ namespace precis {
 inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 inline constexpr const char* kHeadName = "lm_head.weight";
 
-// Whether logits come from the embedding, as transformers decides it: where the configuration says
-// so, unless there is a head with other numbers. Throws as Weights::take_rows().
+// Whether logits are computed with the embedding, by the rule of transformers: if the configuration
+// says so and the checkpoint has no head with other values. Throws as Weights::take_rows().
 bool has_tied_head(const DecoderConfig& config, const Weights& weights);
 
-// The tensor that is the embedding: of a tied one, the head where it alone is there.
+// The name of the embedding tensor: with a tied head that of the head if the checkpoint has it
+// alone.
 const char* embedding_name(bool tied_head, const Weights& weights);
 
 }  // namespace precis

@@ -136,10 +136,16 @@ class Transformer final : public Decoder {
     return stack_.config.embedding_scale == 1.0 ? rows : rows * stack_.config.embedding_scale;
   }
 
-  at::Tensor embed_spliced(const at::Tensor& ids, const at::Tensor& rows) const override {
+  at::Tensor embed_spliced(const at::Tensor& ids,
+                           const at::Tensor& embeddings,
+                           const at::Tensor& source_indices) const override {
     const bool as_stored = !embedding_.quantized.defined() && stack_.config.embedding_scale == 1.0;
-    return as_stored ? ops::gather_rows(embedding_.weight, rows, ids)
-                     : Decoder::embed_spliced(ids, rows);
+    if (!as_stored) return Decoder::embed_spliced(ids, embeddings, source_indices);
+    // Of the whole table followed by the embeddings: ids are indices of its rows.
+    const int64_t first = embedding_.weight.size(0);
+    const at::Tensor rows =
+        at::cat({ids, at::arange(first, first + embeddings.size(0), ids.options())});
+    return ops::gather_rows(embedding_.weight, embeddings, rows.index_select(0, source_indices));
   }
 
   at::Tensor forward(const DecoderInput& input,

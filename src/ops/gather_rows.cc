@@ -8,43 +8,43 @@
 
 namespace precis::ops {
 
-at::Tensor with_rows(const at::Tensor& rows, const at::Tensor& others, const at::Tensor& sources) {
-  return at::where(
-      (sources < 0).unsqueeze(1), others.index_select(0, (-1 - sources).clamp_min(0)), rows);
+// Without a copy of `first`, which may be a model's whole embedding table.
+at::Tensor reference::gather_rows(const at::Tensor& first,
+                                  const at::Tensor& second,
+                                  const at::Tensor& indices) {
+  const int64_t num_first = first.size(0);
+  if (second.size(0) == 0) return first.index_select(0, indices);
+  if (num_first == 0) return second.index_select(0, indices);
+  return at::where((indices < num_first).unsqueeze(1),
+                   first.index_select(0, indices.clamp_max(num_first - 1)),
+                   second.index_select(0, (indices - num_first).clamp_min(0)));
 }
 
-at::Tensor reference::gather_rows(const at::Tensor& table,
-                                  const at::Tensor& others,
-                                  const at::Tensor& sources) {
-  if (others.size(0) == 0) return table.index_select(0, sources);
-  return with_rows(table.index_select(0, sources.clamp_min(0)), others, sources);
-}
-
-at::Tensor gather_rows(const at::Tensor& table,
-                       const at::Tensor& others,
-                       const at::Tensor& sources) {
-  PRECIS_CHECK(table.dim() == 2 && others.dim() == 2 && table.size(1) == others.size(1) &&
-                   table.scalar_type() == others.scalar_type() && sources.dim() == 1 &&
-                   sources.scalar_type() == at::kLong,
+at::Tensor gather_rows(const at::Tensor& first,
+                       const at::Tensor& second,
+                       const at::Tensor& indices) {
+  PRECIS_CHECK(first.dim() == 2 && second.dim() == 2 && first.size(1) == second.size(1) &&
+                   first.scalar_type() == second.scalar_type() && indices.dim() == 1 &&
+                   indices.scalar_type() == at::kLong,
                kInvalidArgument,
                "gather_rows: ",
-               sources.sizes(),
+               indices.sizes(),
                " of rows ",
-               table.sizes(),
+               first.sizes(),
                " and ",
-               others.sizes());
-  if (!gpu_kernel_applies(table, {others}) || sources.device() != table.device())
-    return reference::gather_rows(table, others, sources);
-  const at::Tensor first = table.contiguous(), second = others.contiguous();
-  const at::Tensor rows = sources.contiguous();
-  at::Tensor out = at::empty({rows.size(0), first.size(1)}, first.options());
-  const kernels::GatherRowsArguments arguments{first.const_data_ptr(),
-                                               second.const_data_ptr(),
+               second.sizes());
+  if (!gpu_kernel_applies(first, {second}) || indices.device() != first.device())
+    return reference::gather_rows(first, second, indices);
+  const at::Tensor a = first.contiguous(), b = second.contiguous(), rows = indices.contiguous();
+  at::Tensor out = at::empty({rows.size(0), a.size(1)}, a.options());
+  const kernels::GatherRowsArguments arguments{a.const_data_ptr(),
+                                               b.const_data_ptr(),
                                                rows.const_data_ptr<int64_t>(),
                                                out.mutable_data_ptr(),
-                                               first.size(1)};
-  on_gpu(first, "gather_rows", [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
-    gpu.gather_rows(element_of(first), arguments, rows.size(0), stream);
+                                               a.size(0),
+                                               a.size(1)};
+  on_gpu(a, "gather_rows", [&](const kernels::CudaKernelTable& gpu, kernels::Stream stream) {
+    gpu.gather_rows(element_of(a), arguments, rows.size(0), stream);
   });
   return out;
 }

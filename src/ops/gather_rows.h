@@ -5,21 +5,18 @@
 
 namespace precis::ops {
 
-// Rows of two matrices of one width, dtype and device: row i is table[sources[i]] or, where that is
-// negative, others[-1 - sources[i]]. sources: [n] int64. REQUIRES: rows that are there; on a GPU
-// nothing asks.
-at::Tensor gather_rows(const at::Tensor& table,
-                       const at::Tensor& others,
-                       const at::Tensor& sources);
-
-// `rows`, [n, width], of which those whose source is negative are others[-1 - source] instead.
-// REQUIRES: others that is not empty.
-at::Tensor with_rows(const at::Tensor& rows, const at::Tensor& others, const at::Tensor& sources);
+// Rows of two matrices as if one followed the other: row i is first[indices[i]] for indices below
+// num_first, else second[indices[i] - num_first]. first: [num_first, width]; second: [num_second,
+// width], of the same dtype and device; indices: [n] int64. -> [n, width]. Differentiable with
+// respect to both. REQUIRES: indices 0 to num_first + num_second - 1 (not checked on a GPU).
+at::Tensor gather_rows(const at::Tensor& first,
+                       const at::Tensor& second,
+                       const at::Tensor& indices);
 
 namespace reference {
-at::Tensor gather_rows(const at::Tensor& table,
-                       const at::Tensor& others,
-                       const at::Tensor& sources);
+at::Tensor gather_rows(const at::Tensor& first,
+                       const at::Tensor& second,
+                       const at::Tensor& indices);
 }
 
 }  // namespace precis::ops

@@ -7,13 +7,14 @@
 #include <optional>
 
 #include "base/processor.h"
+#include "ops/kernel_arguments.h"
 #include "ops/linear.h"
 
 namespace precis::ops {
 namespace {
 
-// torch.compile's own operators: in every build with oneDNN, but in no C++ header.
-// What takes other arguments than these is another operator.
+// torch.compile's own operators: in every build with oneDNN, but in no C++ header. One with
+// another number of arguments, of some other version of libtorch, is not used.
 std::optional<c10::OperatorHandle> find(const char* name, size_t num_arguments) {
   const auto found = c10::Dispatcher::singleton().findSchema({name, ""});
   if (!found || found->schema().arguments().size() != num_arguments) return std::nullopt;
@@ -31,24 +32,27 @@ const Operators& operators() {
 }
 
 bool can_be_packed(const at::Tensor& weight) {
-  return weight.is_cpu() && weight.scalar_type() == at::kBFloat16 && processor_has_bfloat16() &&
-         at::globalContext().userEnabledMkldnn() && operators().pack && operators().multiply;
+  return kernel_applies(weight) && weight.scalar_type() == at::kBFloat16 &&
+         processor_has_bfloat16() && at::globalContext().userEnabledMkldnn() && operators().pack &&
+         operators().multiply;
 }
 
 }  // namespace
 
 PackedWeight::PackedWeight(const at::Tensor& weight) : plain_(weight) {
   if (!can_be_packed(weight)) return;
-  // Arguments: the weight, for how many rows (any).
+  // Arguments: the weight, the number of rows (any).
   c10::Stack stack{weight.contiguous(), c10::IValue()};
   operators().pack->callBoxed(stack);
   packed_ = stack.front().toTensor();
 }
 
 at::Tensor PackedWeight::operator()(const at::Tensor& x) const {
-  if (!packed_.defined() || x.scalar_type() != at::kBFloat16 || linear_by_kernel(x, plain_))
-    return ops::linear(x, plain_);
-  // Arguments: rows, weight, no bias, and no function of the result with its parameters.
+  // The operator has no backward pass.
+  const bool applies = packed_.defined() && x.scalar_type() == at::kBFloat16 &&
+                       kernel_applies(x, {plain_}) && !linear_by_kernel(x, plain_);
+  if (!applies) return ops::linear(x, plain_);
+  // Arguments: x, weight, no bias, no activation and none of its parameters.
   c10::Stack stack{x.contiguous(),
                    packed_,
                    c10::IValue(),

@@ -5,20 +5,20 @@
 
 namespace precis::ops {
 
-// A weight that is multiplied often by tens to thousands of rows. In bfloat16, where the processor
-// multiplies it, a copy lies in the order in which oneDNN's products read it, which is otherwise
-// made anew in every product (a fifth to a third of its time at 128 rows of width 576). Elsewhere,
-// and for other dtypes, there is no copy.
+// A weight that is multiplied by tens to thousands of rows, often. In bfloat16, on processors that
+// multiply it, it keeps a copy in the layout of oneDNN's products, which every product would make
+// anew otherwise (a fifth to a third of its time at 128 rows of width 576). Elsewhere, for other
+// dtypes, and for a weight that wants a gradient, there is no copy.
 class PackedWeight {
  public:
   PackedWeight() = default;
-  // weight: [out, in]. REQUIRES: gradients off.
+  // weight: [out, in]
   explicit PackedWeight(const at::Tensor& weight);
 
   const at::Tensor& plain() const { return plain_; }  // [out, in]
   bool is_packed() const { return packed_.defined(); }
 
-  // What linear(x, plain()) gives, up to the order of sums.
+  // linear(x, plain()), up to the order of sums; differentiable. x: [n, in] -> [n, out]
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:

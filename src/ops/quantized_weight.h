@@ -6,14 +6,17 @@
 #include <cstdint>
 #include <functional>
 
-#include "kernels/kernels.h"
+namespace precis::kernels {
+struct QuantizedMatrix;
+}
 
 namespace precis::ops {
 
 // A matrix in few bits, [outputs, width].
-//   bits 8: number = scale of its output * code, codes -127 .. 127
-//   bits 4: number = scale of its group * code + minimum of its group, codes 0 .. 15, groups of 32
-//           neighbours in an output; byte i of a group holds code i below and code i + 16 above
+//   bits 8: weight = scale of its output * code, codes -127 .. 127
+//   bits 4: weight = scale of its group * code + minimum of its group, codes 0 .. 15, groups of 32
+//           neighbours in an output; byte i of a group holds code i in its low half and code i + 16
+//           in its high half
 struct QuantizedWeight {
   int64_t bits = 0;
   at::Tensor codes;   // int8 [outputs, width], or uint8 [outputs, width / 2]
@@ -37,7 +40,7 @@ bool can_be_quantized(int64_t width);
 // finite or, for bits 4, too large for float16 scales.
 QuantizedWeight quantize(const at::Tensor& weight, int64_t bits);
 
-// A weight [outputs, width] that is read a part at a time, so that it never is in memory as a
+// A weight [outputs, width] that is read some rows at a time, so that it is never in memory as a
 // whole.
 struct WeightRows {
   int64_t outputs = 0;
@@ -50,7 +53,8 @@ QuantizedWeight quantize(const WeightRows& weight, int64_t bits);
 // The numbers that stand for the weight, [outputs, width].
 at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype);
 
-// As kernels read it. REQUIRES: contiguous tensors of one device, which outlive the result.
+// As kernels read it (kernels/kernels.h). REQUIRES: contiguous tensors of one device, which outlive
+// the result.
 kernels::QuantizedMatrix kernel_matrix(const QuantizedWeight& weight);
 
 // The rows at `index` [n] int64 of them, [n, width].

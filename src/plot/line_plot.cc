@@ -17,8 +17,8 @@ namespace {
 
 constexpr size_t kMaxPoints = 2000;
 
-// Told apart with any colour vision: Okabe and Ito, "Color Universal Design" (2008), without the
-// yellow, which does not show on white.
+// Colours for any colour vision: Okabe and Ito, "Color Universal Design" (2008), without yellow,
+// which is hard to see on white.
 constexpr std::array<std::string_view, 7> kPalette = {
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"};
 constexpr std::array<std::string_view, 3> kDashes = {"", "8 4", "2 4"};  // beyond the palette
@@ -92,7 +92,7 @@ struct LegendEntry {
   size_t row;
 };
 
-// From left to right, in as many rows as it takes.
+// Places entries from left to right, in as many rows as needed.
 std::vector<LegendEntry> place_legend(const std::vector<DrawnLine>& lines) {
   std::vector<LegendEntry> entries;
   double left = kPlotMargin;
@@ -119,7 +119,7 @@ std::string draw_legend(const std::vector<LegendEntry>& entries, double top, dou
   return svg;
 }
 
-// What title, legend, labels and ticks leave.
+// The panel in the space that title, legend, labels and ticks leave.
 PlotPanel panel_below(double top, const LinePlot& plot, const std::vector<DrawnLine>& lines) {
   PlotPanel panel{.left = kPlotMargin + (plot.y_label.empty() ? 0 : kLabelSize + 10),
                   .top = top,

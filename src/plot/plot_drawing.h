@@ -10,11 +10,11 @@
 
 namespace precis {
 
-// The parts of a line plot as SVG elements, one a line; lengths are in units of the document.
+// SVG elements of a line plot, one per line of text; lengths are in units of the document.
 
 constexpr double kPlotWidth = 720, kPlotHeight = 420, kPlotMargin = 20;
 constexpr double kTitleSize = 16, kLabelSize = 13, kTickSize = 12;
-constexpr double kSwatchWidth = 24;  // of a line's sample in the legend
+constexpr double kSwatchWidth = 24;  // of a line in the legend
 
 struct DrawnLine {
   std::string name;
@@ -29,7 +29,7 @@ struct PlotPanel {
   PlotAxis x, y;
 };
 
-// Whether the numbers are neither NaN nor so large that a difference could be infinite.
+// Whether the numbers are finite and small enough that differences are finite.
 bool is_drawable(const PlotPoint& point);
 bool has_drawable_interval(const PlotPoint& point);
 
@@ -40,7 +40,7 @@ std::string draw_line(const DrawnLine& line, const PlotPanel& panel);
 std::string draw_legend_entry(const DrawnLine& line, double left, double middle);
 std::string draw_no_data(const PlotPanel& panel);
 
-// The document around the elements, on a white background. The title is what screen readers say.
+// The document around the elements, on a white background. The title is for screen readers.
 std::string svg_document(const std::string& title, const std::string& elements);
 
 }  // namespace precis

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
 #include "precis/extend/decoder.h"
@@ -11,25 +12,38 @@
 
 namespace precis {
 
-// Spliced prompts of any lengths that the decoder reads in one pass without padding, each into a
-// sequence of the cache. Differentiable. Borrows decoder and cache.
+// One pass of the decoder over spliced prompts of any lengths, packed without padding, each into a
+// sequence of the cache. Without gradients, prompts that begin with the same prefix and memories
+// share the blocks of these. Differentiable. Borrows decoder and cache.
 class PackedPass {
  public:
-  PackedPass(const Decoder& decoder, KvCache& cache) : decoder_(decoder), cache_(cache) {
+  // recompute_activations: of its DecoderInput.
+  PackedPass(const Decoder& decoder, KvCache& cache, bool recompute_activations = false)
+      : decoder_(decoder), cache_(cache) {
     input_.cu_seqlens.push_back(0);
+    input_.recompute_activations = recompute_activations;
   }
 
-  // Of the prompt's last `num_outputs` rows, final hidden states are asked for.
+  // num_outputs: of how many of the prompt's last inputs read() returns the hidden states.
   void add(const SplicedPrompt& prompt, int64_t sequence, int64_t num_outputs);
 
-  // The hidden states asked for, [n, hidden], in the order of the prompts.
+  // Runs the pass. Final hidden states, [n, hidden], in the order of the prompts.
   at::Tensor read();
 
  private:
+  struct Beginning {
+    std::shared_ptr<const SharedPrefix> prefix;
+    std::vector<CachedTokens> cached;
+    int64_t sequence;
+  };
+
+  void preload_or_share(const SplicedPrompt& prompt, int64_t sequence);
+
   const Decoder& decoder_;
   KvCache& cache_;
   DecoderInput input_;
-  std::vector<at::Tensor> rows_, positions_, wanted_;
+  std::vector<at::Tensor> embeddings_, positions_, output_indices_;
+  std::vector<Beginning> beginnings_;  // of sequences that hold nothing else yet
 };
 
 }  // namespace precis

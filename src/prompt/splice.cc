@@ -3,57 +3,18 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "base/check.h"
-#include "memory/memory_contents.h"
 
 namespace precis {
 namespace {
 
-const CachedTokens* cached_of(const PromptPart& part) {
-  return part.memory ? std::get_if<CachedTokens>(&part.memory->contents().tensors) : nullptr;
-}
-
-// What the decoder reads, in the terms of Decoder::embed_spliced().
-class Rows {
- public:
-  bool empty() const { return ids_.empty(); }
-
-  void add(std::span<const TokenId> tokens) {
-    ids_.insert(ids_.end(), tokens.begin(), tokens.end());
-  }
-
-  void add(const at::Tensor& memory) {
-    for (int64_t i = 0; i < memory.size(0); ++i) ids_.push_back(-1 - of_memories_++);
-    memories_.push_back(memory);
-  }
-
-  at::Tensor embedded(const Decoder& decoder) const {
-    const at::Tensor ids = at::tensor(ids_, at::kLong).to(decoder.options().device());
-    if (memories_.empty()) return decoder.embed(ids);
-    return decoder.embed_spliced(ids, memories_.size() == 1 ? memories_[0] : at::cat(memories_, 0));
-  }
-
- private:
-  std::vector<int64_t> ids_;
-  std::vector<at::Tensor> memories_;
-  int64_t of_memories_ = 0;
-};
-
-at::Tensor memory_rows(const Memory& memory, const Decoder& decoder) {
-  const auto* soft = std::get_if<SoftTokens>(&memory.contents().tensors);
-  PRECIS_CHECK(soft != nullptr,
-               kInvalidArgument,
-               "prompt: behind other memories, and behind text that follows a memory, no cached "
-               "memory can stand");
-  PRECIS_CHECK(soft->embeddings.size(1) == decoder.config().hidden_size,
+void check_hidden_size(const at::Tensor& embeddings, const DecoderConfig& config) {
+  PRECIS_CHECK(embeddings.size(1) == config.hidden_size,
                kInvalidArgument,
                "prompt: a memory has rows of ",
-               soft->embeddings.size(1),
+               embeddings.size(1),
                ", the model ",
-               decoder.config().hidden_size);
-  return soft->embeddings.to(decoder.options());
+               config.hidden_size);
 }
 
 void check_cached(const CachedTokens& cached, const DecoderConfig& config) {
@@ -72,116 +33,74 @@ void check_cached(const CachedTokens& cached, const DecoderConfig& config) {
                shape.head_dim);
 }
 
-// The tokens in front of a cached memory, as a prefix; null: there is no cached memory, or nothing
-// in front of it.
-std::shared_ptr<const SharedPrefix> prefix_of_cached(std::span<const PromptPart> parts) {
-  std::vector<TokenId> tokens;
-  for (const PromptPart& part : parts) {
-    if (part.memory) {
-      if (tokens.empty() || cached_of(part) == nullptr) return nullptr;
-      return std::make_shared<SharedPrefix>(std::move(tokens));
-    }
-    tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
-  }
-  return nullptr;
-}
-
-// Whether a memory takes more positions than it has rows.
-bool is_spread(const CachedTokens& memory) {
-  return memory.next_position - memory.first_position > memory.keys.size(2);
-}
-
-const char* what_helps(std::span<const CachedTokens> memories) {
-  if (std::ranges::any_of(memories, is_spread))
-    return "; a memory in it keeps the positions of its text: made with those of its rows "
-           "(CompressOptions::positions, --positions rows) it takes fewer";
-  return memories.empty() ? "" : "; a memory with a higher ratio takes fewer";
-}
-
-// A memory behind other rows.
-CachedTokens placed_behind(const CachedTokens& memory, const DecoderConfig& config, int64_t start) {
-  const int64_t covered = memory.next_position - memory.first_position;
-  PRECIS_CHECK(covered <= config.context_length - start,
-               kInvalidArgument,
-               "prompt: a memory of ",
-               covered,
-               " positions behind ",
-               start,
-               " others does not fit the model's window of ",
-               config.context_length,
-               what_helps({&memory, 1}));
-  CachedTokens moved = rebase(memory, config, start);
-  const int64_t sinks = memory.num_sinks, rows = memory.keys.size(2) - sinks;
-  if (sinks == 0 || rows == 0) return moved;
-  moved.keys = moved.keys.narrow(2, sinks, rows);
-  moved.values = moved.values.narrow(2, sinks, rows);
+CachedTokens cached_tokens(const PlacedMemory& placed, const DecoderConfig& config) {
+  check_cached(placed.memory, config);
+  if (!placed.rebased) return placed.memory;
+  CachedTokens moved = rebase(placed.memory, config, placed.first_position);
+  if (placed.num_left_out == 0) return moved;
+  const int64_t size = moved.keys.size(2) - placed.num_left_out;
+  moved.keys = moved.keys.narrow(2, placed.num_left_out, size);
+  moved.values = moved.values.narrow(2, placed.num_left_out, size);
   moved.num_sinks = 0;
   return moved;
 }
 
+// [num_inputs, hidden]
+at::Tensor input_embeddings(const PromptLayout& layout, const Decoder& decoder) {
+  if (layout.num_inputs() == 0)
+    return at::empty({0, decoder.config().hidden_size}, decoder.options());
+  const c10::Device device = decoder.options().device();
+  const at::Tensor ids = at::tensor(layout.input_ids, at::kLong).to(device);
+  if (layout.input_embeddings.empty()) return decoder.embed(ids);
+  std::vector<at::Tensor> embeddings;
+  for (const at::Tensor& own : layout.input_embeddings) {
+    check_hidden_size(own, decoder.config());
+    embeddings.push_back(own.to(decoder.options()));
+  }
+  return decoder.embed_spliced(ids,
+                               embeddings.size() == 1 ? embeddings[0] : at::cat(embeddings, 0),
+                               at::tensor(layout.source_indices, at::kLong).to(device));
+}
+
 }  // namespace
 
-int64_t SplicedPrompt::num_rows_read() const {
+int64_t SplicedPrompt::num_computed_tokens() const {
   return embeddings.size(0) + (prefix ? prefix->size() : 0);
 }
 
-int64_t SplicedPrompt::num_rows() const {
-  int64_t rows = num_rows_read();
-  for (const CachedTokens& memory : cached) rows += memory.keys.size(2);
-  return rows;
+int64_t SplicedPrompt::cache_length() const {
+  int64_t length = num_computed_tokens();
+  for (const CachedTokens& memory : cached) length += memory.keys.size(2);
+  return length;
 }
 
-SplicedPrompt splice(std::span<const PromptPart> parts,
+SplicedPrompt splice(const PromptLayout& layout, const Decoder& decoder) {
+  SplicedPrompt spliced;
+  for (const PlacedMemory& placed : layout.cached)
+    spliced.cached.push_back(cached_tokens(placed, decoder.config()));
+  spliced.embeddings = input_embeddings(layout, decoder);
+  spliced.positions = at::arange(layout.start,
+                                 layout.start + layout.num_inputs(),
+                                 at::TensorOptions(at::kLong).device(decoder.options().device()));
+  spliced.start = layout.start;
+  spliced.prefix = layout.prefix;
+  spliced.tokens = layout.ids;
+  return spliced;
+}
+
+void check_has_inputs(const PromptLayout& layout) {
+  PRECIS_CHECK(layout.num_inputs() > 0,
+               kInvalidArgument,
+               "prompt: nothing follows the memory, so that there is nothing to answer");
+}
+
+SplicedPrompt splice(std::span<const PromptItem> items,
                      const Decoder& decoder,
                      std::shared_ptr<const SharedPrefix> prefix,
                      int64_t to_follow) {
-  SplicedPrompt spliced;
-  Rows rows;
-  int64_t start = 0;  // position of the first row
-  spliced.prefix = std::move(prefix);
-  if (auto longer = prefix_of_cached(parts);
-      longer && (!spliced.prefix || spliced.prefix->size() < longer->size()))
-    spliced.prefix = std::move(longer);
-  int64_t covered = spliced.prefix ? spliced.prefix->size() : 0;
-  if (spliced.prefix) start = covered;
-  for (const PromptPart& part : parts) {
-    const CachedTokens* cached = rows.empty() ? cached_of(part) : nullptr;
-    if (cached != nullptr) {
-      check_cached(*cached, decoder.config());
-      const bool stands_first = !spliced.prefix && spliced.cached.empty();
-      spliced.cached.push_back(stands_first ? *cached
-                                            : placed_behind(*cached, decoder.config(), start));
-      start = spliced.cached.back().next_position;
-    } else if (part.memory) {
-      rows.add(memory_rows(*part.memory, decoder));
-    } else {
-      const std::vector<TokenId>& ids = part.tokens;
-      spliced.tokens.insert(spliced.tokens.end(), ids.begin(), ids.end());
-      const int64_t skipped = std::min<int64_t>(covered, std::ssize(ids));
-      covered -= skipped;
-      rows.add(std::span(ids).subspan(skipped));
-    }
-  }
-  PRECIS_CHECK(!rows.empty(),
-               kInvalidArgument,
-               "prompt: nothing follows the memory, so that there is nothing to answer");
-  spliced.embeddings = rows.embedded(decoder);
-  const int64_t window = decoder.config().context_length;
-  const int64_t needed = spliced.embeddings.size(0) + to_follow;
-  PRECIS_CHECK(start >= 0 && start <= window && needed <= window - start,
-               kInvalidArgument,
-               "prompt: ",
-               needed,
-               " rows (with those to be generated) from position ",
-               start,
-               " on do not fit the model's window of ",
-               window,
-               what_helps(spliced.cached));
-  spliced.start = start;
-  spliced.positions = at::arange(start,
-                                 start + spliced.embeddings.size(0),
-                                 at::TensorOptions(at::kLong).device(decoder.options().device()));
-  return spliced;
+  const PromptLayout layout = lay_out(items, decoder.config(), std::move(prefix), to_follow);
+  check_has_inputs(layout);
+  return splice(layout, decoder);
 }
 
 void preload(const SplicedPrompt& prompt,
@@ -190,7 +109,7 @@ void preload(const SplicedPrompt& prompt,
              int64_t sequence) {
   if (prompt.prefix) cache.copy_sequence(prompt.prefix->keys_and_values(decoder), 0, sequence);
   for (const CachedTokens& memory : prompt.cached) {
-    // Taken apart at once, so that the backward pass is one stack.
+    // Unbound once, so that the backward pass is one stack.
     const auto keys = memory.keys.to(decoder.options()).unbind(0);
     const auto values = memory.values.to(decoder.options()).unbind(0);
     for (size_t layer = 0; layer < keys.size(); ++layer)

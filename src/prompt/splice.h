@@ -10,36 +10,42 @@
 #include "precis/extend/decoder.h"
 #include "precis/extend/memory_tensors.h"
 #include "precis/extend/segment.h"
-#include "prompt/prompt_part.h"
+#include "prompt/layout.h"
+#include "prompt/prompt_item.h"
 
 namespace precis {
 
-// A prompt as the decoder reads it: rows after what its cache starts with.
+// A prompt as the decoder reads it: input embeddings, and what its cache sequence starts with.
 struct SplicedPrompt {
-  at::Tensor embeddings;  // [n, hidden]
-  at::Tensor positions;   // [n] int64
-  int64_t start = 0;      // the first of them
-  std::shared_ptr<const SharedPrefix>
-      prefix;                        // tokens whose keys and values are there already; null: none
-  std::vector<CachedTokens> cached;  // memories behind the prefix, in front of everything else
-  std::vector<TokenId> tokens;       // all token ids of the prompt, for the repetition penalty
+  at::Tensor embeddings;                       // [n, hidden]
+  at::Tensor positions;                        // [n] int64
+  int64_t start = 0;                           // the first position
+  std::shared_ptr<const SharedPrefix> prefix;  // tokens that are in the cache first; null: none
+  std::vector<CachedTokens> cached;            // memories that follow the prefix in the cache
+  std::vector<TokenId> tokens;                 // all ids of the prompt, for the repetition penalty
 
-  int64_t num_rows() const;       // that attention sees: prefix and cached memories too
-  int64_t num_rows_read() const;  // by the model: all but cached memories
+  // Of ids that follow the prompt, the first that the model predicts: 1 if there are no inputs,
+  // since a cached memory holds no hidden state to predict the first one from.
+  int64_t first_scored() const { return embeddings.size(0) == 0 ? 1 : 0; }
+  int64_t cache_length() const;         // of its sequence when the prompt has been read
+  int64_t num_computed_tokens() const;  // of them, those that the model computes: no cached memory
 };
 
-// The third stage: token rows and memory rows in one sequence. Every part is kept text or a memory
-// by now. `prefix`, if any, is what the first parts start with; its tokens are left out of the
-// rows. Cached memories keep their positions where they stand first; behind tokens, which then
-// become the prefix, and behind each other they are moved. Throws kInvalidArgument for a cached
-// memory behind anything else, for rows of another hidden size, and for positions, with `to_follow`
-// more, that go beyond the model's window: after a cached memory they go on where its text ended.
-SplicedPrompt splice(std::span<const PromptPart> parts,
+// The third stage: builds the tensors of a layout. Throws kInvalidArgument for memories and
+// embeddings of another model's shape.
+SplicedPrompt splice(const PromptLayout& layout, const Decoder& decoder);
+
+// Throws kInvalidArgument if a prompt has no inputs: a cached memory has no hidden state from which
+// the next token could be drawn.
+void check_has_inputs(const PromptLayout& layout);
+
+// lay_out(), check_has_inputs() and splice() in one.
+SplicedPrompt splice(std::span<const PromptItem> items,
                      const Decoder& decoder,
                      std::shared_ptr<const SharedPrefix> prefix = nullptr,
                      int64_t to_follow = 0);
 
-// Starts a cache sequence with what the prompt takes as read.
+// Starts a cache sequence with the prefix and the cached memories of a prompt.
 void preload(const SplicedPrompt& prompt, const Decoder& decoder, KvCache& cache, int64_t sequence);
 
 }  // namespace precis

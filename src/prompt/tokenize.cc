@@ -3,61 +3,58 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "base/check.h"
+#include "prompt/layout.h"
 
 namespace precis {
 namespace {
 
-// Stands for a memory or for ids inside a message while the template is rendered: OBJECT
-// REPLACEMENT CHARACTER.
+// Placeholder of a memory, ids or embeddings inside a message while the template is rendered:
+// OBJECT REPLACEMENT CHARACTER.
 constexpr const char* kPlaceholder = "\xEF\xBF\xBC";
 
 // Collects pieces in order; runs of kept text are tokenized when something else follows.
-class PartBuilder {
+class ItemBuilder {
  public:
-  explicit PartBuilder(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {}
+  explicit ItemBuilder(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {}
 
   void add_text(std::string text, bool trusted) { runs_.push_back({std::move(text), trusted}); }
 
   void add(const Prompt::Piece& piece, const std::string* rendered = nullptr) {
-    if (const auto* memory = std::get_if<Memory>(&piece)) {
+    if (const auto* text = std::get_if<Prompt::Text>(&piece)) {
+      const std::string& content = rendered ? *rendered : text->text;
+      if (text->treatment == Prompt::Treatment::kKeep) return add_text(content, text->trusted);
       flush();
-      parts_.push_back({{}, Prompt::Treatment::kKeep, *memory});
-      return;
+      return add_alone(content, text->treatment);
     }
-    if (const auto* ids = std::get_if<Prompt::Ids>(&piece)) {
-      flush();
-      return add_tokens(ids->ids, Prompt::Treatment::kKeep);
-    }
-    const auto& text = std::get<Prompt::Text>(piece);
-    const std::string& content = rendered ? *rendered : text.text;
-    if (text.treatment == Prompt::Treatment::kKeep) return add_text(content, text.trusted);
     flush();
-    std::vector<TokenId> ids = tokenizer().encode(content);
-    PRECIS_CHECK(!ids.empty() || text.treatment != Prompt::Treatment::kCompress,
-                 kInvalidArgument,
-                 "prompt: the text to be compressed is empty");
-    add_tokens(std::move(ids), text.treatment);
+    if (const auto* ids = std::get_if<Prompt::Ids>(&piece)) return add_tokens({ids->ids});
+    if (const auto* memory = std::get_if<Memory>(&piece)) return items_.push_back(*memory);
+    items_.push_back(std::get<Embeddings>(piece));
   }
 
-  void add_tokens(std::vector<TokenId> ids, Prompt::Treatment treatment) {
-    if (!ids.empty()) parts_.push_back({std::move(ids), treatment, std::nullopt});
+  void add_tokens(TokenSpan tokens) {
+    if (!tokens.ids.empty()) items_.push_back(std::move(tokens));
   }
 
-  void add_implied_bos(TokenId bos) {
-    add_tokens({bos}, Prompt::Treatment::kKeep);
-    parts_.back().implied_bos = true;
-  }
-
-  std::vector<PromptPart> finish() {
+  std::vector<PromptItem> finish() {
     flush();
-    return std::move(parts_);
+    return std::move(items_);
   }
 
  private:
+  void add_alone(const std::string& text, Prompt::Treatment treatment) {
+    std::vector<TokenId> ids = tokenizer().encode(text);
+    PRECIS_CHECK(!ids.empty() || treatment != Prompt::Treatment::kCompress,
+                 kInvalidArgument,
+                 "prompt: the text to be compressed is empty");
+    add_tokens({std::move(ids), treatment});
+  }
+
   void flush() {
-    if (!runs_.empty()) add_tokens(tokenizer().encode_runs(runs_), Prompt::Treatment::kKeep);
+    if (!runs_.empty()) add_tokens({tokenizer().encode_runs(runs_)});
     runs_.clear();
   }
 
@@ -70,26 +67,23 @@ class PartBuilder {
 
   const Tokenizer* tokenizer_;
   std::vector<TextRun> runs_;
-  std::vector<PromptPart> parts_;
+  std::vector<PromptItem> items_;
 };
 
 bool is_chat(const Prompt& prompt) { return !prompt.turns().front().role.empty(); }
 
-// Memories and ids are read as they are, without a BOS.
-bool begins_with_bos(const std::vector<Prompt::Piece>& pieces, const PromptTokenizer& with) {
-  const auto* text = pieces.empty() ? nullptr : std::get_if<Prompt::Text>(&pieces.front());
-  if (text == nullptr) return false;
-  return !with.cached_memories || text->treatment != Prompt::Treatment::kCompress;
+bool has_chat_options(const Prompt& prompt) {
+  return !prompt.chat_options().tools.empty() || !prompt.chat_options().variables.empty();
 }
 
-std::vector<PromptPart> tokenize_plain(const Prompt& prompt, const PromptTokenizer& with) {
+std::vector<PromptItem> tokenize_plain(const Prompt& prompt, const PromptTokenizer& with) {
   const auto& pieces = prompt.turns().front().pieces;
   const Tokenizer* tokenizer = with.tokenizer;
-  PartBuilder builder(tokenizer);
+  ItemBuilder builder(tokenizer);
   const SpecialTokens special = tokenizer ? tokenizer->special_tokens() : SpecialTokens{};
-  if (special.add_bos && special.bos && begins_with_bos(pieces, with)) {
-    builder.add_implied_bos(*special.bos);
-  }
+  if (special.add_bos && special.bos && !pieces.empty() &&
+      takes_bos(pieces.front(), with.cached_memories))
+    builder.add_tokens({{*special.bos}, Prompt::Treatment::kKeep, /*implied_bos=*/true});
   for (const Prompt::Piece& piece : pieces) builder.add(piece);
   return builder.finish();
 }
@@ -107,16 +101,16 @@ std::string name_of(const Tokenizer& tokenizer, std::optional<TokenId> id) {
   return id ? tokenizer.decode(std::array<TokenId, 1>{*id}) : "";
 }
 
-std::vector<PromptPart> tokenize_chat(const Prompt& prompt, const PromptTokenizer& with) {
+std::vector<PromptItem> tokenize_chat(const Prompt& prompt, const PromptTokenizer& with) {
   PRECIS_CHECK(with.chat != nullptr && with.tokenizer != nullptr,
                kInvalidArgument,
                "prompt: it has chat turns, but ",
                with.chat_problem);
-  std::vector<ChatMessage> messages;
+  std::vector<MarkedMessage> messages;
   std::vector<const Prompt::Piece*> pieces;
   for (const Prompt::Turn& turn : prompt.turns()) {
     check_role(turn.role);
-    messages.push_back({turn.role, {}, {}});
+    messages.push_back({turn.role, {}, turn.fields});
     for (const Prompt::Piece& piece : turn.pieces) {
       const auto* text = std::get_if<Prompt::Text>(&piece);
       messages.back().content.push_back(
@@ -126,9 +120,10 @@ std::vector<PromptPart> tokenize_chat(const Prompt& prompt, const PromptTokenize
   }
   const SpecialTokens& special = with.tokenizer->special_tokens();
   ChatTemplateContext context;
+  context.options = prompt.chat_options();
   context.bos_token = name_of(*with.tokenizer, special.bos);
   context.eos_token = name_of(*with.tokenizer, special.eos);
-  PartBuilder builder(with.tokenizer);
+  ItemBuilder builder(with.tokenizer);
   std::vector<int> seen(pieces.size(), 0);
   for (const MarkedText& run : with.chat->render(messages, context)) {
     if (run.source < 0) {
@@ -142,7 +137,7 @@ std::vector<PromptPart> tokenize_chat(const Prompt& prompt, const PromptTokenize
     if (std::holds_alternative<Prompt::Text>(*pieces[i])) continue;
     PRECIS_CHECK(seen[i] == 1,
                  kInvalidArgument,
-                 "prompt: the chat template shows a memory (or ids) ",
+                 "prompt: the chat template shows a memory (or ids, or embeddings) ",
                  seen[i],
                  " times, expected once");
   }
@@ -151,7 +146,7 @@ std::vector<PromptPart> tokenize_chat(const Prompt& prompt, const PromptTokenize
 
 }  // namespace
 
-std::vector<PromptPart> tokenize(const Prompt& prompt, const PromptTokenizer& with) {
+std::vector<PromptItem> tokenize(const Prompt& prompt, const PromptTokenizer& with) {
   PRECIS_CHECK(!prompt.turns().empty(), kInvalidArgument, "prompt: it is empty");
   for (const Prompt::Turn& turn : prompt.turns()) {
     PRECIS_CHECK(turn.role.empty() == !is_chat(prompt),
@@ -161,10 +156,13 @@ std::vector<PromptPart> tokenize(const Prompt& prompt, const PromptTokenizer& wi
   PRECIS_CHECK(is_chat(prompt) || prompt.turns().size() == 1,
                kInvalidArgument,
                "prompt: a turn() without a role");
-  std::vector<PromptPart> parts =
+  PRECIS_CHECK(is_chat(prompt) || !has_chat_options(prompt),
+               kInvalidArgument,
+               "prompt: chat options (tools or template variables), but no turn()");
+  std::vector<PromptItem> items =
       is_chat(prompt) ? tokenize_chat(prompt, with) : tokenize_plain(prompt, with);
-  PRECIS_CHECK(!parts.empty(), kInvalidArgument, "prompt: it is empty");
-  return parts;
+  PRECIS_CHECK(!items.empty(), kInvalidArgument, "prompt: it is empty");
+  return items;
 }
 
 }  // namespace precis

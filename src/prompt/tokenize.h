@@ -7,24 +7,22 @@
 #include "chat/chat_template.h"
 #include "precis/extend/tokenizer.h"
 #include "precis/prompt.h"
-#include "prompt/prompt_part.h"
+#include "prompt/prompt_item.h"
 
 namespace precis {
 
-// What a prompt is tokenized with; both are null for models that come without.
+// What a prompt is tokenized with. Null: the model has none.
 struct PromptTokenizer {
-  const Tokenizer* tokenizer;
-  const ChatTemplate* chat;
-  std::string chat_problem = "the model has no chat template";  // what to say where chat is null
-  // Text to be compressed becomes a cached memory, read with the BOS that its compressor wants.
-  bool cached_memories = false;
+  const Tokenizer* tokenizer = nullptr;
+  const ChatTemplate* chat = nullptr;
+  std::string chat_problem = "the model has no chat template";  // the error where chat is null
+  bool cached_memories = false;  // text to be compressed becomes cached memories
 };
 
-// The first stage: text to ids. Texts that are kept and stand next to each other are tokenized as
-// one; those that may be compressed on their own. A prompt that is no chat and starts with text
-// gets the model's BOS, if it wants one; a text that becomes a cached memory does not, for its
-// compressor knows what to read before it. Throws kInvalidArgument for an empty prompt, for chat
-// turns without a template, and for invalid UTF-8.
-std::vector<PromptPart> tokenize(const Prompt& prompt, const PromptTokenizer& with);
+// The first stage: text to ids. Adjacent texts that are kept are tokenized as one; each text that
+// may be compressed is tokenized alone. Where a BOS goes is said in layout.h; in a chat the
+// template puts it. Throws kInvalidArgument for an empty prompt, for chat turns without a template,
+// for chat options without a turn, and for invalid UTF-8.
+std::vector<PromptItem> tokenize(const Prompt& prompt, const PromptTokenizer& with);
 
 }  // namespace precis

@@ -45,7 +45,7 @@ size_t strip_right(std::string_view text, size_t end, size_t limit) {
   return end;
 }
 
-// The trusted ranges of a text, asked for from left to right.
+// The trusted ranges of a text, looked up from left to right.
 class TrustedRanges {
  public:
   explicit TrustedRanges(std::span<const ByteRange> ranges) : rest_(ranges) {}
@@ -87,7 +87,7 @@ void find_tokens(const TokenMatcher& matcher,
   }
 }
 
-// What of a text lies between pieces of it.
+// The stretches of a text between the given pieces.
 std::vector<ByteRange> gaps(std::span<const TextPiece> pieces, size_t size) {
   std::vector<ByteRange> left;
   size_t position = 0;

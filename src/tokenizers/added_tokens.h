@@ -10,11 +10,12 @@
 #include <vector>
 
 #include "precis/extend/tokenizer.h"
+#include "tokenizers/byte_range.h"
 
 namespace precis {
 
-// A token that is cut out of the text before anything else happens to it: a special one out of
-// trusted text only, another one out of any.
+// A token that is matched in the text before normalisation and splitting: a special one in trusted
+// text only, others in any text.
 struct AddedToken {
   TokenId id = 0;
   std::string text;
@@ -25,18 +26,13 @@ struct AddedToken {
   bool late = false;         // looked for only where the others have left text
 };
 
-struct ByteRange {
-  size_t begin;
-  size_t end;
-};
-
 // A stretch of text, or an added token in its place.
 struct TextPiece {
   ByteRange range;
   std::optional<TokenId> token;
 };
 
-// Finds the longest of many tokens that stands at a place.
+// Finds the longest token that begins at a position of a text.
 class TokenMatcher {
  public:
   explicit TokenMatcher(std::vector<AddedToken> tokens);
@@ -54,8 +50,9 @@ class AddedTokens {
  public:
   explicit AddedTokens(std::vector<AddedToken> tokens);
 
-  // Cuts the text at its added tokens. Special ones are found where they lie wholly inside one of
-  // the `trusted` ranges, which are in order and do not overlap; they strip no white space outside.
+  // Cuts the text at its added tokens. Special ones are found only where they lie wholly inside one
+  // of the `trusted` ranges, which are in order and do not overlap; they strip no white space
+  // outside.
   std::vector<TextPiece> split(std::string_view text, std::span<const ByteRange> trusted) const;
 
  private:

@@ -53,11 +53,12 @@ std::vector<SplitRule> read_split_rules(const GgufFile& file) {
 
 BpeRules rules_of(const std::vector<SplitRule>& split_rules) {
   BpeRules rules;
-  rules.pre_tokenizer = PreTokenizer(split_rules);
+  rules.pre_tokenizer =
+      PreTokenizer(std::vector<SplitStep>(split_rules.begin(), split_rules.end()));
   // GGUF files do not say what the tokenizers of these families do beside cutting words.
   rules.ignore_merges = split_rules.back() == SplitRule::kLlama3;
   if (split_rules.back() == SplitRule::kQwen2) {
-    rules.normalizer = Normalizer({NormalizerStep::kNfc});
+    rules.normalizer = Normalizer({TextRule::kNfc});
   }
   return rules;
 }

@@ -21,8 +21,8 @@ enum class GgufTokenType : int64_t {
   kByte = 6,
 };
 
-// The tokens as they stand in a GGUF file, checked: as many types as names, known types, and no
-// more tokens than Vocabulary::kMaxSize. Their bytes are left empty.
+// The tokens of a GGUF file, checked: as many types as names, known types, and at most
+// Vocabulary::kMaxSize tokens. Their bytes are left empty.
 struct GgufTokens {
   std::vector<Token> tokens;
   std::vector<GgufTokenType> types;

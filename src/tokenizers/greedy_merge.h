@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// A part of a text on its way to become a token.
+// A stretch of a text that is merged with its neighbours into a token.
 struct Symbol {
   static constexpr TokenId kUnknown = -1;
 

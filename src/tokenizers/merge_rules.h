@@ -13,9 +13,8 @@ namespace precis {
 
 using NamedMerge = std::pair<std::string_view, std::string_view>;
 
-// The merges of a file by the ids of their tokens. Merges that would build a special token out of
-// plain text are left out. Throws kBadWeights, naming `origin`, if a merge
-// speaks of a token that does not exist.
+// The merges of a file, by the ids of their tokens. Merges that would build a special token from
+// plain text are left out. Throws kBadWeights, naming `origin`, if a merge names an unknown token.
 std::vector<MergeRule> resolve_merges(const Vocabulary& vocabulary,
                                       const std::vector<NamedMerge>& merges,
                                       const std::string& origin);

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tokenizers/normalizer.h"
 
+#include "base/check.h"
+#include "io/in_quotes.h"
 #include "tokenizers/unicode.h"
 
 namespace precis {
 namespace {
+
+// Limits of a text's length. Without them a few replacements that double it would exhaust the
+// memory.
+constexpr size_t kMaxGrowth = 64;
+constexpr size_t kMaxExtraBytes = 65536;
 
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string replaced;
@@ -22,29 +29,54 @@ std::string ensure_front(std::string_view front, std::string_view text) {
   return text.starts_with(front) ? std::string(text) : std::string(front).append(text);
 }
 
-std::string apply_step(NormalizerStep step, std::string_view text, bool at_start) {
-  switch (step) {
-    case NormalizerStep::kNfc:
+std::string apply_rule(TextRule rule, std::string_view text, bool at_start) {
+  switch (rule) {
+    case TextRule::kNfc:
       return to_nfc(text);
-    case NormalizerStep::kEscapeSpaces:
+    case TextRule::kEscapeSpaces:
       return escape_spaces(text);
-    case NormalizerStep::kPrependMark:
+    case TextRule::kPrependMark:
       return std::string(kSpaceMark).append(text);
-    case NormalizerStep::kEnsureMark:
+    case TextRule::kEnsureMark:
       return ensure_front(kSpaceMark, text);
-    case NormalizerStep::kEnsureMarkAtStart:
+    case TextRule::kEnsureMarkAtStart:
       return at_start ? ensure_front(kSpaceMark, text) : std::string(text);
-    case NormalizerStep::kEnsureSpace:
+    case TextRule::kEnsureSpace:
       return ensure_front(" ", text);
   }
   return std::string(text);
 }
 
+std::string replace_matches(const Replacement& step, std::string_view text, size_t max_bytes) {
+  std::string replaced;
+  size_t end = 0;
+  for (const ByteRange match : step.regex.find_all(text)) {
+    replaced.append(text.substr(end, match.begin - end)).append(step.content);
+    PRECIS_CHECK(replaced.size() <= max_bytes,
+                 kUnsupported,
+                 "normalizer: replacing ",
+                 in_quotes(step.regex.pattern()),
+                 " makes a text of more than ",
+                 max_bytes,
+                 " bytes");
+    end = match.end;
+  }
+  return replaced.append(text.substr(end));
+}
+
 }  // namespace
 
 std::string Normalizer::apply(std::string_view text, bool at_start) const {
+  const size_t max_bytes = kMaxGrowth * text.size() + kMaxExtraBytes;
   std::string normal(text);
-  for (const NormalizerStep step : steps_) normal = apply_step(step, normal, at_start);
+  for (const NormalizerStep& step : steps_) {
+    if (normal.empty()) break;  // a front goes before a text only, as in tokenizers
+    if (const auto* rule = std::get_if<TextRule>(&step)) {
+      normal = apply_rule(*rule, normal, at_start);
+    } else {
+      normal = replace_matches(std::get<Replacement>(step), normal, max_bytes);
+    }
+  }
   return normal;
 }
 

@@ -2,9 +2,9 @@
 #include "tokenizers/pre_tokenizer.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 
+#include "tokenizers/byte_alphabet.h"
 #include "tokenizers/normalizer.h"
 #include "tokenizers/unicode.h"
 #include "tokenizers/utf8.h"
@@ -150,14 +150,50 @@ void append_words(SplitRule rule, std::string_view text, std::vector<std::string
   }
 }
 
+void append_words(const SplitStep& step,
+                  std::string_view text,
+                  std::vector<std::string_view>& words) {
+  if (const auto* rule = std::get_if<SplitRule>(&step)) {
+    append_words(*rule, text, words);
+  } else {
+    std::get<RegexSplit>(step).append_words(text, words);
+  }
+}
+
+// Splits `bytes` where the step splits their spelling in the byte alphabet, which has one character
+// for each byte.
+void append_byte_words(const SplitStep& step,
+                       std::string_view bytes,
+                       std::vector<std::string_view>& words) {
+  const std::string spelling = to_byte_alphabet(bytes);
+  std::vector<std::string_view> pieces;
+  append_words(step, spelling, pieces);
+  size_t place = 0;  // in the spelling
+  size_t byte = 0;   // that is spelt there
+  const auto advance = [&](const char* end) {
+    for (; spelling.data() + place < end; ++byte) place += code_point_at(spelling, place).size;
+    return byte;
+  };
+  for (const std::string_view piece : pieces) {
+    const size_t begin = advance(piece.data());
+    const size_t end = advance(piece.data() + piece.size());
+    words.push_back(bytes.substr(begin, end - begin));
+  }
+}
+
 }  // namespace
 
 std::vector<std::string_view> PreTokenizer::split(std::string_view text) const {
   std::vector<std::string_view> words;
   if (!text.empty()) words.push_back(text);
-  for (const SplitRule rule : rules_) {
+  for (const SplitStep& step : steps_) {
     std::vector<std::string_view> finer;
-    for (const std::string_view word : words) append_words(rule, word, finer);
+    for (const std::string_view word : words) append_words(step, word, finer);
+    words = std::move(finer);
+  }
+  for (const SplitStep& step : byte_steps_) {
+    std::vector<std::string_view> finer;
+    for (const std::string_view word : words) append_byte_words(step, word, finer);
     words = std::move(finer);
   }
   return words;

@@ -8,7 +8,8 @@
 
 namespace precis {
 
-// A tokenizer.model made safe to hand to the SentencePiece library, which trusts its files.
+// A tokenizer.model after the checks that the SentencePiece library, which trusts its files, does
+// not make.
 struct SentencePieceModel {
   std::string serialized;
   std::string serialized_without_space;  // the same, but no space goes in front

@@ -36,7 +36,7 @@ std::unique_ptr<const Processor> load_processor(const std::string& serialized,
     status = processor->LoadFromSerializedProto(serialized);
   } catch (const std::bad_alloc&) {
     throw;
-  } catch (const std::exception& error) {  // of its table of user-defined pieces
+  } catch (const std::exception& error) {  // from its table of pieces, of one with a zero byte
     fail(ErrorKind::kBadWeights, origin, ": SentencePiece refuses the pieces: ", error.what());
   }
   PRECIS_CHECK(status.ok(), kBadWeights, origin, ": ", status.message());

@@ -109,7 +109,7 @@ BpeAlphabet alphabet_of(const json& model, const TextSteps& steps, const std::st
 
 BpeRules read_rules(const json& file, const Vocabulary& vocabulary, const std::string& origin) {
   const json& model = file.at("model");
-  const TextSteps steps = read_text_steps(file, origin);
+  TextSteps steps = read_text_steps(file, origin);
   BpeRules rules;
   rules.alphabet = alphabet_of(model, steps, origin);
   rules.ignore_merges = model.value("ignore_merges", false);
@@ -119,8 +119,8 @@ BpeRules read_rules(const json& file, const Vocabulary& vocabulary, const std::s
     rules.unknown = vocabulary.find(unknown->get_ref<const std::string&>());
     PRECIS_CHECK(rules.unknown, kBadWeights, origin, ": unk_token is not in the vocabulary");
   }
-  rules.normalizer = Normalizer(steps.normalizer);
-  rules.pre_tokenizer = PreTokenizer(steps.splits);
+  rules.normalizer = Normalizer(std::move(steps.normalizer));
+  rules.pre_tokenizer = PreTokenizer(std::move(steps.splits), std::move(steps.byte_splits));
   return rules;
 }
 

@@ -13,11 +13,13 @@
 namespace precis {
 
 // What "normalizer" and "pre_tokenizer" of a tokenizer.json do before merging. All functions throw
-// kUnsupported naming a part that Precis lacks, or nlohmann::json::exception.
+// kUnsupported naming a step that Precis lacks, kBadWeights for a malformed regular expression, or
+// nlohmann::json::exception.
 struct TextSteps {
   std::vector<NormalizerStep> normalizer;
-  std::vector<SplitRule> splits;
-  bool byte_level = false;  // ends with the ByteLevel step
+  std::vector<SplitStep> splits;
+  bool byte_level = false;             // has the ByteLevel step
+  std::vector<SplitStep> byte_splits;  // after it
 };
 TextSteps read_text_steps(const nlohmann::json& file, const std::string& origin);
 

@@ -18,18 +18,19 @@ ChatTemplate template_of(const std::filesystem::path& model) {
   return ChatTemplate(*source);
 }
 
-// Ids before and behind a text, which the model's tokenizer never joins with what is around it.
+// Ids before and behind a text that is to be compressed, which is tokenized on its own.
 std::pair<std::vector<TokenId>, std::vector<TokenId>> around_text(const std::string& prompt,
                                                                   const PromptTokenizer& with) {
-  const std::vector<PromptPart> parts =
+  const std::vector<PromptItem> items =
       tokenize(Prompt().turn("user").compress("text").keep("\n\n" + prompt), with);
   std::pair<std::vector<TokenId>, std::vector<TokenId>> around;
   auto* side = &around.first;
-  for (const PromptPart& part : parts) {
-    if (part.treatment == Prompt::Treatment::kCompress)
+  for (const PromptItem& item : items) {
+    const std::vector<TokenId>& ids = tokens_of(item)->ids;
+    if (is_to_be_compressed(item))
       side = &around.second;
     else
-      side->insert(side->end(), part.tokens.begin(), part.tokens.end());
+      side->insert(side->end(), ids.begin(), ids.end());
   }
   return around;
 }

@@ -11,8 +11,8 @@
 
 namespace precis {
 
-// How a model's chat puts a text and a prompt about it into one turn of the user:
-//   before, text, after("\n\n" + prompt) -> answer.
+// The ids that a model's chat template puts around a text and a prompt about it, in one turn of the
+// user: before(), text, after(prompt), answer. An empty line separates text and prompt.
 class ChatForm {
  public:
   // Throws kInvalidArgument if the model has no chat template. Borrows the tokenizer.
@@ -20,8 +20,7 @@ class ChatForm {
 
   std::vector<TokenId> before() const;
   std::vector<TokenId> after(const std::string& prompt) const;
-  // What ends a turn, and so the answer; none if the template has nothing that the decoder stops
-  // at.
+  // The id that ends a turn, and so the answer; none if the template ends turns with no stop id.
   std::optional<TokenId> end() const;
 
  private:

@@ -43,20 +43,20 @@ CheckpointState state_of(const SafetensorsFile& file) {
   return state;
 }
 
-// What two descriptions of runs say differently, as far as they can be read.
+// The keys and values in which two descriptions of runs differ; empty if they are not JSON.
 std::string differences(const std::string& before, const std::string& now) {
   const nlohmann::json old_run = parse_json(before), new_run = parse_json(now);
   if (!old_run.is_object() || !new_run.is_object()) return {};
   nlohmann::json all = old_run;
   all.update(new_run);
-  std::string said;
+  std::string text;
   for (const auto& [key, ignored] : all.items()) {
     const nlohmann::json was = old_run.value(key, nlohmann::json()),
                          is = new_run.value(key, nlohmann::json());
     if (was == is) continue;
-    said += concat(said.empty() ? " (" : "; ", key, " ", was.dump(), ", now ", is.dump());
+    text += concat(text.empty() ? " (" : "; ", key, " ", was.dump(), ", now ", is.dump());
   }
-  return said.empty() ? said : said + ")";
+  return text.empty() ? text : text + ")";
 }
 
 at::Tensor read(const SafetensorsFile& file, const std::string& name, const at::Tensor& like) {
@@ -96,8 +96,8 @@ void save_checkpoint(const std::filesystem::path& directory,
     const auto& values = static_cast<const AdamWState&>(*moments->second);
     add(named.name + ".first_moment", values.exp_avg());
     add(named.name + ".second_moment", values.exp_avg_sq());
-    // Not of all the same: what a step does not touch, such as AE where no text is said again, does
-    // not move.
+    // Parameters differ in it: AdamW skips those without a gradient, such as ICAE's AE token in
+    // steps without autoencoding.
     add(named.name + ".updates", at::tensor(values.step(), at::kLong));
   }
   std::map<std::string, std::string> metadata{{"step", std::to_string(state.step)},
@@ -120,7 +120,7 @@ CheckpointState load_checkpoint(const std::filesystem::path& directory,
                file.path().string(),
                ": made with other options",
                differences(state.recipe, recipe),
-               "; use the same ones to go on, or another directory to start anew");
+               "; use the same options to resume, or another directory for a new run");
   const c10::NoGradGuard no_grad;
   for (const NamedTensor& named : compressor.parameters()) {
     at::Tensor parameter = named.tensor;

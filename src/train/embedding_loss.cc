@@ -12,10 +12,10 @@
 namespace precis {
 namespace {
 
-// Ids of the tokens in the middle of the shares of `count` rows.
+// Appends the tokens in the middle of `count` equal shares of the text.
 void add_middles(std::span<const TokenId> text, int64_t count, std::vector<TokenId>& middles) {
-  for (int64_t row = 0; row < count; ++row)
-    middles.push_back(text[spread_position(row, count, std::ssize(text))]);
+  for (int64_t i = 0; i < count; ++i)
+    middles.push_back(text[spread_position(i, count, std::ssize(text))]);
 }
 
 }  // namespace
@@ -33,18 +33,18 @@ double embedding_loss(const Decoder& decoder,
     std::vector<TokenId>& ids = segments.back().tokens;
     ids.resize(std::min<int64_t>(std::ssize(ids), limit));
   }
-  std::vector<at::Tensor> rows;
+  std::vector<at::Tensor> embeddings;
   std::vector<TokenId> middles;
   const std::vector<MemoryTensors> memories = compressor.compress(segments, options);
   for (size_t i = 0; i < segments.size(); ++i) {
-    rows.push_back(std::get<SoftTokens>(memories[i]).embeddings);
-    add_middles(segments[i].tokens, rows.back().size(0), middles);
+    embeddings.push_back(std::get<SoftTokens>(memories[i]).embeddings);
+    add_middles(segments[i].tokens, embeddings.back().size(0), middles);
   }
   const at::Tensor index = at::tensor(middles, at::kLong).to(decoder.options().device());
-  const at::Tensor read = at::cat(rows, 0);
-  const auto wide = read.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor memory = at::cat(embeddings, 0);
+  const auto wide = memory.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor wanted = decoder.embed(index).to(wide);
-  const at::Tensor loss = (read.to(wide) - wanted).square().mean();
+  const at::Tensor loss = (memory.to(wide) - wanted).square().mean();
   if (backward) (loss * scale).backward();
   return loss.item<double>();
 }

@@ -9,12 +9,11 @@
 
 namespace precis {
 
-// A start that the frozen model can read, learnt without its reading the memory: each row becomes
-// the embedding of the token in the middle of its share of the text. Of each text no more than the
-// compressor reads at once.
-// The mean squared distance. With `backward`, gradients are accumulated into the compressor's
-// parameters, multiplied by `scale`. Throws as compress() does. REQUIRES: a compressor that makes
-// SoftTokens.
+// A first objective that needs no pass of the decoder over the memory: memory embedding i of n is
+// to be the embedding of the token in the middle of the i-th n-th of the text. Texts are cut to the
+// compressor's max_segment. Returns the mean squared distance. With `backward`, gradients are
+// accumulated into the compressor's parameters, multiplied by `scale`. Throws as compress() does.
+// REQUIRES: a compressor that makes SoftTokens.
 double embedding_loss(const Decoder& decoder,
                       const Compressor& compressor,
                       std::span<const TrainingExample> examples,
@@ -22,7 +21,8 @@ double embedding_loss(const Decoder& decoder,
                       bool backward,
                       double scale = 1.0);
 
-// The mean squared distance of the vocabulary's embeddings from their mean.
+// The mean squared distance of the vocabulary's embeddings from their mean: the loss of a memory
+// that is this mean.
 double embedding_variance(const Decoder& decoder);
 
 }  // namespace precis

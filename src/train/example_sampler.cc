@@ -14,8 +14,8 @@ constexpr int64_t kMaxLength = int64_t{1} << 24;  // tokens; far over any model'
 
 enum class Purpose : uint32_t { kOlder = 1, kPlace, kObjective, kKept };
 
-// A generator for one draw: seeded by all three, so that neighbouring indices have nothing in
-// common.
+// A generator for one draw: seeded by all three, so that the draws of neighbouring indices are
+// independent.
 std::mt19937_64 generator(uint64_t seed, uint64_t index, Purpose purpose) {
   std::seed_seq sequence{static_cast<uint32_t>(seed),
                          static_cast<uint32_t>(seed >> 32),
@@ -49,7 +49,7 @@ void check(const ExampleLengths& lengths) {
                lengths.max_kept,
                " kept and ",
                lengths.target,
-               " target tokens make no sense");
+               " target tokens are out of range");
 }
 
 void check(const ObjectiveWeights& weights) {
@@ -78,8 +78,8 @@ void ExampleSampler::find_texts() {
   const ExampleLengths& lengths = options_.lengths;
   const int64_t least = lengths.min_older + lengths.min_kept + lengths.target;
   int64_t sum = 0;
-  for (int64_t i = 0; i < dataset_.num_rows(); ++i) {
-    const int64_t size = std::ssize(dataset_.row(i).text);
+  for (int64_t i = 0; i < dataset_.num_records(); ++i) {
+    const int64_t size = std::ssize(dataset_.record(i).text);
     if (size < least) continue;
     texts_.push_back(i);
     cumulative_.push_back(sum += size - least + 1);
@@ -88,14 +88,14 @@ void ExampleSampler::find_texts() {
 }
 
 void ExampleSampler::find_answers() {
-  for (int64_t i = 0; i < dataset_.num_rows(); ++i) {
-    const TrainingRow row = dataset_.row(i);
-    const bool fits = !row.text.empty() && std::ssize(row.text) <= options_.lengths.max_older;
-    if (fits && !row.answer.empty()) answered_.push_back(i);
+  for (int64_t i = 0; i < dataset_.num_records(); ++i) {
+    const TrainingRecord record = dataset_.record(i);
+    const bool fits = !record.text.empty() && std::ssize(record.text) <= options_.lengths.max_older;
+    if (fits && !record.answer.empty()) answered_.push_back(i);
   }
   PRECIS_CHECK(!answered_.empty(),
                kInvalidArgument,
-               "training: no row has an answer and a context of at most ",
+               "training: no record has an answer and a context of at most ",
                options_.lengths.max_older,
                " tokens");
 }
@@ -114,67 +114,79 @@ StepLengths ExampleSampler::lengths(int64_t step) const {
           between(keeper, lengths.min_kept, lengths.max_kept)};
 }
 
-TrainingExample ExampleSampler::draw(uint64_t index, const StepLengths& drawn) const {
+TrainingExample ExampleSampler::draw(uint64_t index, const StepLengths& lengths) const {
   const ObjectiveWeights& weights = options_.objectives;
   auto chooser = generator(options_.seed, index, Purpose::kObjective);
   const double chosen = share(chooser) * weights.sum();
   auto random = generator(options_.seed, index, Purpose::kPlace);
   if (!answered_.empty() && (texts_.empty() || chosen < weights.instruct))
-    return of_row(dataset_.row(answered_[between(random, 0, std::ssize(answered_) - 1)]));
-  const int64_t place = between(random, 0, cumulative_.back() - 1);
-  const auto found =
-      std::upper_bound(cumulative_.begin(), cumulative_.end(), place) - cumulative_.begin();
-  const Range text = dataset_.row(texts_[found]).text;
-  const ExampleLengths& lengths = options_.lengths;
-  const int64_t room = std::ssize(text) - lengths.min_older - lengths.target;
-  const int64_t kept = std::min(room, drawn.kept);
-  const int64_t fitting = std::min(drawn.older, std::ssize(text) - kept - lengths.target);
-  const int64_t size = fitting + kept + lengths.target;
-  const Range piece = text.subspan(between(random, 0, std::ssize(text) - size), size);
+    return instruct_example(
+        dataset_.record(answered_[between(random, 0, std::ssize(answered_) - 1)]));
+  const DrawnText drawn = draw_text(random, lengths);
   if (chosen < weights.instruct + weights.autoencode)
-    return autoencode_example(piece.first(fitting));
-  TrainingExample example = of_text(piece, fitting, kept);
+    return autoencode_example(drawn.text.first(drawn.older));
+  TrainingExample example = continuation_example(drawn);
   example.distils = chosen >= weights.instruct + weights.autoencode + weights.continuation;
   return example;
 }
 
+ExampleSampler::DrawnText ExampleSampler::draw_text(std::mt19937_64& random,
+                                                    const StepLengths& wanted) const {
+  const ExampleLengths& lengths = options_.lengths;
+  const int64_t place = between(random, 0, cumulative_.back() - 1);
+  const auto found =
+      std::upper_bound(cumulative_.begin(), cumulative_.end(), place) - cumulative_.begin();
+  const Range text = dataset_.record(texts_[found]).text;
+  const int64_t kept = std::min(std::ssize(text) - lengths.min_older - lengths.target, wanted.kept);
+  const int64_t older = std::min(wanted.older, std::ssize(text) - kept - lengths.target);
+  const int64_t size = older + kept + lengths.target;
+  return {text.subspan(between(random, 0, std::ssize(text) - size), size), older, kept};
+}
+
 std::vector<TrainingExample> ExampleSampler::longest() const {
   std::vector<TrainingExample> examples;
-  const ExampleLengths& lengths = options_.lengths;
-  if (!texts_.empty()) {
-    int64_t size = 0;
-    for (const int64_t text : texts_) size = std::max(size, std::ssize(dataset_.row(text).text));
-    const int64_t kept = std::min(lengths.max_kept, size - lengths.min_older - lengths.target);
-    const int64_t older = std::min(lengths.max_older, size - kept - lengths.target);
-    const std::vector<int32_t> ids(size, 0);
-    const ObjectiveWeights& weights = options_.objectives;
-    const int64_t said = std::min(lengths.max_older, size - lengths.min_kept - lengths.target);
-    if (weights.autoencode > 0) examples.push_back(autoencode_example(Range(ids).first(said)));
-    if (weights.continuation > 0 || weights.distil > 0) {
-      examples.push_back(of_text(Range(ids).first(older + kept + lengths.target), older, kept));
-      examples.back().distils = weights.distil > 0;
-    }
-  }
-  if (answered_.empty()) return examples;
-  const auto rest = [&](int64_t row) {
-    return dataset_.row(row).prompt.size() + dataset_.row(row).answer.size();
-  };
-  const auto text = [&](int64_t row) { return dataset_.row(row).text.size(); };
-  const auto all = [&](int64_t row) { return text(row) + rest(row); };
-  for (const int64_t row : {*std::ranges::max_element(answered_, {}, text),
-                            *std::ranges::max_element(answered_, {}, rest),
-                            *std::ranges::max_element(answered_, {}, all)}) {
-    examples.push_back(of_row(dataset_.row(row)));
-  }
+  if (!texts_.empty()) add_longest_of_texts(examples);
+  if (!answered_.empty()) add_longest_answered(examples);
   return examples;
 }
 
-TrainingExample ExampleSampler::of_text(Range text, int64_t older, int64_t kept) const {
+void ExampleSampler::add_longest_of_texts(std::vector<TrainingExample>& examples) const {
+  const ExampleLengths& lengths = options_.lengths;
+  const ObjectiveWeights& weights = options_.objectives;
+  int64_t size = 0;
+  for (const int64_t i : texts_) size = std::max(size, std::ssize(dataset_.record(i).text));
+  const std::vector<int32_t> ids(size, 0);
+  if (weights.autoencode > 0) {
+    const int64_t alone = std::min(lengths.max_older, size - lengths.min_kept - lengths.target);
+    examples.push_back(autoencode_example(Range(ids).first(alone)));
+  }
+  if (weights.continuation == 0 && weights.distil == 0) return;
+  const int64_t kept = std::min(lengths.max_kept, size - lengths.min_older - lengths.target);
+  const int64_t older = std::min(lengths.max_older, size - kept - lengths.target);
+  const Range text = Range(ids).first(older + kept + lengths.target);
+  examples.push_back(continuation_example({text, older, kept}));
+  examples.back().distils = weights.distil > 0;
+}
+
+void ExampleSampler::add_longest_answered(std::vector<TrainingExample>& examples) const {
+  const auto rest = [&](int64_t i) {
+    return dataset_.record(i).prompt.size() + dataset_.record(i).answer.size();
+  };
+  const auto text = [&](int64_t i) { return dataset_.record(i).text.size(); };
+  const auto all = [&](int64_t i) { return text(i) + rest(i); };
+  for (const int64_t i : {*std::ranges::max_element(answered_, {}, text),
+                          *std::ranges::max_element(answered_, {}, rest),
+                          *std::ranges::max_element(answered_, {}, all)}) {
+    examples.push_back(instruct_example(dataset_.record(i)));
+  }
+}
+
+TrainingExample ExampleSampler::continuation_example(const DrawnText& drawn) const {
   TrainingExample example;
   example.use = MemoryUse::kContinue;
-  example.segment.tokens = ids_of(text.first(older));
-  example.prompt = ids_of(text.subspan(older, kept));
-  example.targets = ids_of(text.subspan(older + kept));
+  example.segment.tokens = ids_of(drawn.text.first(drawn.older));
+  example.prompt = ids_of(drawn.text.subspan(drawn.older, drawn.kept));
+  example.targets = ids_of(drawn.text.subspan(drawn.older + drawn.kept));
   if (options_.bos_id) example.before_text = {*options_.bos_id};
   return example;
 }
@@ -188,13 +200,13 @@ TrainingExample ExampleSampler::autoencode_example(Range text) const {
   return example;
 }
 
-TrainingExample ExampleSampler::of_row(const TrainingRow& row) const {
+TrainingExample ExampleSampler::instruct_example(const TrainingRecord& record) const {
   TrainingExample example;
   example.use = MemoryUse::kInstruct;
   example.chat = options_.chat;
-  example.segment.tokens = ids_of(row.text);
-  example.prompt = ids_of(row.prompt);
-  example.targets = ids_of(row.answer);
+  example.segment.tokens = ids_of(record.text);
+  example.prompt = ids_of(record.prompt);
+  example.targets = ids_of(record.answer);
   const auto end = options_.answer_end_id ? options_.answer_end_id : options_.end_id;
   if (end) example.targets.push_back(*end);
   return example;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <random>
+#include <span>
 #include <vector>
 
 #include "train/language_model_loss.h"
@@ -10,79 +12,85 @@
 
 namespace precis {
 
-// How often an example is of which kind; in proportion.
+// Relative frequencies of the training objectives.
 struct ObjectiveWeights {
-  double autoencode = 0;    // the text is said again
-  double continuation = 1;  // what follows the text is predicted ("continue")
-  double instruct = 0;      // a prompt about the text is answered
-  double distil =
-      0;  // as continuation, but learning from what the model predicts that reads it all
+  double autoencode = 0;    // predict the text itself
+  double continuation = 1;  // predict the text that follows ("continue")
+  double instruct = 0;      // predict the answer to a prompt about the text
+  double distil = 0;        // as continuation, towards the model's predictions from the full text
 
   double sum() const { return autoencode + continuation + instruct + distil; }
 };
 
-// Tokens of an example.
+// Lengths of an example's texts, in tokens: the older text is compressed, the kept text follows its
+// memory uncompressed, then come the targets.
 struct ExampleLengths {
-  int64_t min_older = 64;  // that are compressed
+  int64_t min_older = 64;
   int64_t max_older = 256;
-  int64_t target = 96;   // that are predicted from the memory
-  int64_t min_kept = 0;  // that stand as they are between memory and target
+  int64_t target = 96;
+  int64_t min_kept = 0;
   int64_t max_kept = 0;
-  int64_t grow_steps =
-      0;  // steps in which the longest older part grows from min_older to max_older
+  int64_t grow_steps = 0;  // steps in which the longest older text grows from min_ to max_older
 };
 
 struct ExampleOptions {
   ExampleLengths lengths;
   ObjectiveWeights objectives;
-  std::optional<TokenId>
-      end_id;  // ends a text that is said again and an answer; none: nothing does
-  std::optional<TokenId> bos_id;  // that the model wants before a text; none: nothing
-  // What a chat begins with, before the text of rows with an answer; none: there is no chat, but
-  // the compressor's template.
+  std::optional<TokenId> end_id;  // last target of autoencoded texts and of answers; none: nothing
+  std::optional<TokenId> bos_id;  // before a text that the model reads in full; none: nothing
+  // Beginning of a chat, before the text of records with an answer; none: examples are in the
+  // compressor's own template.
   std::optional<std::vector<TokenId>> chat;
   std::optional<TokenId> answer_end_id;  // in place of end_id for answers
   uint64_t seed = 1;
 };
 
-// What the examples of a step have in common, in tokens: equal lengths are one product in
-// attention.
+// Lengths that the examples of a step share, in tokens: attention over sequences of equal lengths
+// is one batched product.
 struct StepLengths {
-  int64_t older = 0;  // that are compressed
-  int64_t kept = 0;   // between memory and target
+  int64_t older = 0;
+  int64_t kept = 0;
 };
 
 // Draws examples: the same seed and index give the same example, whatever was drawn before, so that
-// a resumed run sees what the interrupted one would have seen. Longer texts are drawn more often,
-// in proportion to where a target can lie; rows with an answer are drawn evenly.
+// a resumed run sees what the interrupted one would have seen. A text is drawn in proportion to the
+// number of places where an example can start in it; records with an answer are drawn evenly.
 class ExampleSampler {
  public:
-  // Throws kInvalidArgument for lengths and weights that make no sense, if no text is long enough,
-  // or if no row has an answer where answers are to be learnt. Borrows the dataset.
+  // Borrows the dataset. Throws kInvalidArgument for lengths and weights out of range, if no text
+  // is long enough, or if no record has an answer and objectives.instruct is above 0.
   ExampleSampler(const TokenDataset& dataset, const ExampleOptions& options);
 
-  // Of these lengths, or shorter where the text is.
+  // An example of these lengths, or shorter where the text is.
   TrainingExample draw(uint64_t index, const StepLengths& lengths) const;
   StepLengths lengths(int64_t step) const;  // drawn for a step, from 1
 
-  // Examples of each kind that may be drawn, as long as any can be: of rows with an answer the one
-  // with the longest text, the longest rest and the most in all.
+  // The longest examples of each objective: of records with an answer those with the longest text,
+  // the longest prompt and answer, and the longest sum.
   std::vector<TrainingExample> longest() const;
 
  private:
   using Range = std::span<const int32_t>;
 
-  TrainingExample of_text(Range text, int64_t older, int64_t kept) const;
+  struct DrawnText {
+    Range text;  // older, kept and target tokens
+    int64_t older, kept;
+  };
+
+  DrawnText draw_text(std::mt19937_64& random, const StepLengths& wanted) const;
+  void add_longest_of_texts(std::vector<TrainingExample>& examples) const;
+  void add_longest_answered(std::vector<TrainingExample>& examples) const;
+  TrainingExample continuation_example(const DrawnText& drawn) const;
   TrainingExample autoencode_example(Range text) const;
-  TrainingExample of_row(const TrainingRow& row) const;
+  TrainingExample instruct_example(const TrainingRecord& record) const;
   void find_texts();
   void find_answers();
 
   const TokenDataset& dataset_;
   ExampleOptions options_;
-  std::vector<int64_t> texts_;       // rows that are long enough
-  std::vector<int64_t> cumulative_;  // places where an example can start, summed up
-  std::vector<int64_t> answered_;    // rows with an answer whose text is short enough
+  std::vector<int64_t> texts_;       // records whose text is long enough
+  std::vector<int64_t> cumulative_;  // running sum over texts_ of places where an example can start
+  std::vector<int64_t> answered_;    // records with an answer whose text is short enough
 };
 
 }  // namespace precis

@@ -10,47 +10,42 @@
 #include "base/check.h"
 #include "memory/memory_contents.h"
 #include "ops/vocabulary_loss.h"
+#include "prompt/apply_template.h"
 #include "prompt/packed_pass.h"
 #include "prompt/splice.h"
-#include "prompt/template_items.h"
+#include "prompt/tokenize.h"
 
 namespace precis {
 namespace {
 
-constexpr int64_t kRowsPerChunk = 256;  // of [rows, vocab] logits
+constexpr int64_t kTokensPerChunk = 256;  // of [tokens, vocab] logits
 
-void append(std::vector<PromptPart>& parts, std::vector<PromptPart> more) {
-  for (PromptPart& part : more) parts.push_back(std::move(part));
+// Targets that are read: the last one is only predicted.
+std::vector<TokenId> read_targets(const TrainingExample& example) {
+  return {example.targets.begin(), example.targets.end() - 1};
 }
 
-void append(std::vector<PromptPart>& parts, std::span<const TokenId> ids) {
-  if (!ids.empty()) parts.emplace_back().tokens.assign(ids.begin(), ids.end());
+// Everything that is read for an example. `around` is empty in a chat.
+Prompt prompt_of(const TrainingExample& example,
+                 MemoryTensors tensors,
+                 const MemoryTemplate& around,
+                 const Decoder& decoder) {
+  const Prompt::Piece memory =
+      Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(tensors), {}}));
+  const Prompt::Piece question = Prompt::Ids{example.prompt};
+  Prompt prompt;
+  if (example.chat) prompt.ids(*example.chat);
+  apply_template(around, {&memory, 1}, {&question, 1}, decoder, prompt);
+  return prompt.ids(read_targets(example));
 }
 
-// All that is read for an example. The last target is predicted, never read.
-std::vector<PromptPart> parts_of(const TrainingExample& example,
-                                 MemoryTensors memory,
-                                 const MemoryTemplate& around,
-                                 const Decoder& decoder) {
-  std::vector<PromptPart> parts;
-  if (example.chat) append(parts, *example.chat);
-  append(parts, template_items(around.before, decoder));
-  parts.emplace_back().memory =
-      Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(memory), {}}));
-  append(parts, template_items(around.after, decoder));
-  append(parts, example.prompt);
-  append(parts, template_items(around.end, decoder));
-  append(parts, std::span(example.targets).first(example.targets.size() - 1));
-  return parts;
-}
-
-// The targets of an example that a row predicts: one each, from the end.
-std::span<const TokenId> predicted_targets(const TrainingExample& example, int64_t num_rows) {
-  const int64_t count = std::min(std::ssize(example.targets), num_rows);
+// The targets that the model predicts: the last ones, as many as there are inputs to predict from.
+std::span<const TokenId> predicted_targets(const TrainingExample& example, int64_t num_inputs) {
+  const int64_t count = std::min(std::ssize(example.targets), num_inputs);
   return std::span(example.targets).last(count);
 }
 
-// `prefix`: what is read already of the example's chat; null: nothing.
+// prefix: the chat's first ids, if their keys and values are shared; null: they are not.
 SplicedPrompt splice_example(const TrainingExample& example,
                              MemoryTensors memory,
                              const Compressor& compressor,
@@ -59,12 +54,12 @@ SplicedPrompt splice_example(const TrainingExample& example,
   PRECIS_CHECK(!example.targets.empty(), kInvalidArgument, "training: an example has no targets");
   const MemoryTemplate around =
       example.chat ? MemoryTemplate{} : compressor.memory_template(example.use);
-  return splice(
-      parts_of(example, std::move(memory), around, decoder), decoder, std::move(prefix));
+  const Prompt prompt = prompt_of(example, std::move(memory), around, decoder);
+  return splice(tokenize(prompt, {}), decoder, std::move(prefix));
 }
 
-// What a chat begins with, read once for examples of one chat that follow each other: cached
-// memories stand behind what is read already.
+// The first ids of a chat as a prefix of cached memories, computed once for consecutive examples of
+// the same chat.
 class ChatPrefixes {
  public:
   std::shared_ptr<const SharedPrefix> operator()(const TrainingExample& example,
@@ -80,18 +75,15 @@ class ChatPrefixes {
   std::shared_ptr<const SharedPrefix> prefix_;
 };
 
-// What the teacher reads: all text, none of it compressed.
+// The teacher's prompt: the uncompressed text.
 SplicedPrompt splice_in_full(const TrainingExample& example, const Decoder& decoder) {
-  std::vector<PromptPart> parts;
-  if (example.chat) append(parts, *example.chat);
-  append(parts, example.before_text);
-  append(parts, example.segment.tokens);
-  append(parts, example.prompt);
-  append(parts, std::span(example.targets).first(example.targets.size() - 1));
-  return splice(parts, decoder);
+  Prompt prompt;
+  if (example.chat) prompt.ids(*example.chat);
+  prompt.ids(example.before_text).ids(example.segment.tokens).ids(example.prompt);
+  return splice(tokenize(prompt.ids(read_targets(example)), {}), decoder);
 }
 
-// Fills in the teacher's part. counts: how many rows of each example predict.
+// Adds the teacher's hidden states. counts: predicted targets of each example.
 void add_teacher(const Decoder& decoder,
                  std::span<const TrainingExample> examples,
                  const std::vector<int64_t>& counts,
@@ -111,14 +103,14 @@ void add_teacher(const Decoder& decoder,
     }
     first += counts[i];
   }
-  batch.taught_rows = at::cat(taught, 0);
+  batch.taught_indices = at::cat(taught, 0);
   batch.teacher = pass.read();
 }
 
-// Rows that a batch learns from its targets: all that have no teacher.
-at::Tensor labelled_rows(const PredictedBatch& batch) {
+// Indices of the hidden states that learn from targets: all without a teacher. [m] int64
+at::Tensor labelled_indices(const PredictedBatch& batch) {
   at::Tensor labelled = at::ones({batch.hidden.size(0)}, batch.targets.options().dtype(at::kBool));
-  if (batch.taught_rows.defined()) labelled.index_fill_(0, batch.taught_rows, false);
+  if (batch.taught_indices.defined()) labelled.index_fill_(0, batch.taught_indices, false);
   return labelled.nonzero().squeeze(1);
 }
 
@@ -132,7 +124,8 @@ PredictedBatch predict(const Decoder& decoder,
   for (const TrainingExample& example : examples) segments.push_back(example.segment);
   std::vector<MemoryTensors> memories = compressor.compress(segments, options);
   KvCache cache(decoder.config().kv_shape(), decoder.options(), std::ssize(examples));
-  PackedPass pass(decoder, cache);
+  const bool recompute = std::ranges::any_of(segments, &Segment::recompute_activations);
+  PackedPass pass(decoder, cache, recompute);
   ChatPrefixes chat_prefix;
   std::vector<TokenId> targets;
   std::vector<int64_t> counts;
@@ -159,23 +152,24 @@ double cross_entropy(const Decoder& decoder,
   const at::Tensor hidden = batch.hidden.detach().requires_grad_(backward);
   const auto count = static_cast<double>(hidden.size(0));
   at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kDouble));
-  // Logits of all rows at once would be the largest tensor of a training step by far.
-  const auto add = [&](const at::Tensor& rows, const auto& loss_of) {
-    for (int64_t first = 0; first < rows.size(0); first += kRowsPerChunk) {
-      const at::Tensor chunk = rows.narrow(0, first, std::min(kRowsPerChunk, rows.size(0) - first));
+  // Logits of a whole batch would be the largest tensor of a training step by far.
+  const auto add = [&](const at::Tensor& indices, const auto& loss_of) {
+    for (int64_t first = 0; first < indices.size(0); first += kTokensPerChunk) {
+      const at::Tensor chunk =
+          indices.narrow(0, first, std::min(kTokensPerChunk, indices.size(0) - first));
       const at::Tensor logits = decoder.logits(hidden.index_select(0, chunk));
       const at::Tensor gradient = backward ? at::empty_like(logits) : at::Tensor();
       sum += loss_of(logits.detach(), chunk, first, gradient);
       if (backward) logits.backward(gradient);
     }
   };
-  add(labelled_rows(batch),
+  add(labelled_indices(batch),
       [&](const at::Tensor& logits, const at::Tensor& chunk, int64_t, const at::Tensor& gradient) {
         return ops::cross_entropy_sum(
             logits, batch.targets.index_select(0, chunk), scale / count, gradient);
       });
-  if (batch.taught_rows.defined()) {
-    add(batch.taught_rows,
+  if (batch.taught_indices.defined()) {
+    add(batch.taught_indices,
         [&](const at::Tensor& logits,
             const at::Tensor&,
             int64_t first,

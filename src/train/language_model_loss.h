@@ -13,35 +13,35 @@
 
 namespace precis {
 
-// A segment and what is to be predicted from its memory: the segment itself (autoencode), what
-// follows it (continue) or the answer to `prompt` (instruct). Of the losses of all methods only the
-// uses differ: AE, LM and FT of ICAE, AE and FT of IC-Former, targets of SelfCP, completions of
+// A segment, and targets to be predicted from its memory: the segment itself (autoencode), the text
+// that follows it (continue) or the answer to `prompt` (instruct). The methods' losses differ in
+// their uses only: AE, LM and FT of ICAE, AE and FT of IC-Former, targets of SelfCP, completions of
 // Gisting.
-// Distilled examples learn what the frozen model predicts that reads the segment itself, which says
-// more than the one token that did follow: the KL divergence of IC-Former's instruction tuning
-// (section 3.3), for any method.
+// Distilled examples learn the distribution that the frozen model predicts when it reads the
+// segment itself, which holds more than the one token that followed: the KL divergence of
+// IC-Former's instruction tuning (section 3.3), for any method.
 struct TrainingExample {
   Segment segment;
   std::vector<TokenId> targets;
   MemoryUse use = MemoryUse::kContinue;
   std::vector<TokenId> prompt = {};  // read after the memory; instruct: the question
   bool distils = false;
-  std::vector<TokenId> before_text = {};  // BOS, read before the segment by the model that reads it
-  // Ids read before memory and segment alike. With them there is no template: it is a chat's
-  // beginning, and all that a chat puts behind the memory is in the prompt.
+  std::vector<TokenId> before_text = {};  // the BOS that the teacher reads before the segment
+  // The first ids of a chat, read before the memory, and by the teacher before the segment. There
+  // is then no template: everything that the chat puts behind the memory is in `prompt`.
   std::optional<std::vector<TokenId>> chat = {};
 };
 
-// The batch as one graph: segments compressed, memories spliced in the template of their use before
-// their targets, one pass of the decoder. Nothing may be drawn from a sequence that ends on a
-// cached memory: where neither template nor prompt stands between, the first target is read, not
-// predicted.
+// A batch as one graph: segments are compressed, their memories spliced into the template of their
+// use before their targets, and the decoder reads everything in one pass (with
+// recompute_activations, if a segment has it). A cached memory has no hidden state to predict from:
+// if neither template nor prompt follows it, the first target is read, not predicted.
 struct PredictedBatch {
-  at::Tensor hidden;   // [n, hidden] final hidden states that predict
+  at::Tensor hidden;   // [n, hidden] final hidden states, one for each target
   at::Tensor targets;  // [n] int64
   // Of distilled examples:
-  at::Tensor taught_rows = {};  // [m] int64, which of the n; undefined: none
-  at::Tensor teacher = {};      // [m, hidden] the model's final hidden states over the text in full
+  at::Tensor taught_indices = {};  // [m] int64, indices into `hidden`; undefined: none
+  at::Tensor teacher = {};         // [m, hidden] final hidden states of the teacher
 };
 // Throws kUnsupported for a use that the compressor was not made for, kInvalidArgument as
 // compress() does and for examples with nothing to predict.
@@ -50,10 +50,10 @@ PredictedBatch predict(const Decoder& decoder,
                        std::span<const TrainingExample> examples,
                        const CompressOptions& options);
 
-// Mean loss in nats: the cross entropy of the targets, in taught rows the KL divergence of the
-// model's own prediction from the teacher's. With `backward`, gradients are accumulated into the
-// compressor's parameters, multiplied by `scale`; the logits only ever exist for a few rows at a
-// time.
+// Mean loss in nats: the cross entropy of the targets, or, in taught_indices, the KL divergence of
+// the prediction from the teacher's. With `backward`, gradients are accumulated into the
+// compressor's parameters, multiplied by `scale`. Logits are computed in chunks, since those of a
+// whole batch would be the largest tensor of a training step.
 double cross_entropy(const Decoder& decoder,
                      const PredictedBatch& batch,
                      bool backward,

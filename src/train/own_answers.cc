@@ -15,13 +15,13 @@
 namespace precis {
 namespace {
 
-constexpr std::chrono::seconds kPatience(1);  // for a run that is about to end
+constexpr std::chrono::seconds kPatience(1);  // for another run that is about to end
 
 void check(const OwnAnswersOptions& options, int64_t window) {
   const auto demand = [](bool good, const char* name, int64_t value) {
     PRECIS_CHECK(good, kInvalidArgument, "own answers: ", name, " is ", value);
   };
-  demand(options.rows >= 1, "rows", options.rows);
+  demand(options.num_questions >= 1, "rows", options.num_questions);
   demand(options.batch >= 1, "batch", options.batch);
   demand(options.max_tokens >= 1 && options.max_tokens < window, "max_tokens", options.max_tokens);
   demand(options.max_context < window - options.max_tokens,
@@ -29,7 +29,7 @@ void check(const OwnAnswersOptions& options, int64_t window) {
          options.max_context);
 }
 
-// Draws pieces of text; the one token of target is not used.
+// Draws contexts; the target of one token is not used.
 ExampleSampler sampler_of(const TokenDataset& texts, const OwnAnswersOptions& options) {
   ExampleOptions examples;
   examples.lengths.min_older = options.min_context;
@@ -39,8 +39,8 @@ ExampleSampler sampler_of(const TokenDataset& texts, const OwnAnswersOptions& op
   return ExampleSampler(texts, examples);
 }
 
-// The first index that no line speaks of. Half a line at the end, which a killed run may leave, is
-// cut off.
+// The index after the last one in the file. An incomplete line at the end, as a killed run leaves
+// it, is cut off.
 int64_t next_index(const std::filesystem::path& out) {
   std::ifstream in(out);
   int64_t next = 0, number = 0;
@@ -55,7 +55,7 @@ int64_t next_index(const std::filesystem::path& out) {
                  out.string(),
                  ": line ",
                  number + 1,
-                 " is not of such a run; use another file");
+                 " is not an answer of such a run; use another file");
     if (half) {
       std::filesystem::resize_file(out, whole);
       break;
@@ -67,13 +67,54 @@ int64_t next_index(const std::filesystem::path& out) {
   return next;
 }
 
-// A prompt that does not fit the window leaves no line, as an answer that is too long.
+// Whether the prompt did not fit the model's context: left out, as answers that are too long.
 bool is_refused(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const Error& refused) {
     return refused.kind() == ErrorKind::kInvalidArgument;
   }
+}
+
+// The lines of questions first .. last - 1, without answers. Lengths depend on the index alone, so
+// that an interrupted run asks what an uninterrupted one would ask.
+std::vector<nlohmann::json> questions(const Engine& engine,
+                                      const ExampleSampler& sampler,
+                                      const OwnAnswersOptions& options,
+                                      int64_t first,
+                                      int64_t last) {
+  const std::vector<std::string>& prompts =
+      options.prompts.empty() ? default_prompts() : options.prompts;
+  std::vector<nlohmann::json> lines;
+  for (int64_t index = first; index < last; ++index) {
+    const TrainingExample example = sampler.draw(index, sampler.lengths(index + 1));
+    lines.push_back({{"index", index},
+                     {"context", engine.tokenizer().decode(example.segment.tokens)},
+                     {"prompt", prompts[index % std::ssize(prompts)]}});
+  }
+  return lines;
+}
+
+// The lines with answers; those that are too long or empty are left out.
+std::vector<nlohmann::json> answer(const Engine& engine,
+                                   const std::vector<nlohmann::json>& lines,
+                                   const OwnAnswersOptions& options) {
+  GenerationOptions generation;
+  generation.max_tokens = options.max_tokens;
+  std::vector<Prompt> prompts;
+  for (const nlohmann::json& line : lines) {
+    const auto context = line.at("context").get<std::string>();
+    prompts.push_back(
+        Prompt().turn("user").keep(context + "\n\n" + line.at("prompt").get<std::string>()));
+  }
+  const std::vector<Completion> answers = engine.generate_batch(prompts, generation);
+  std::vector<nlohmann::json> answered;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i].error && !is_refused(answers[i].error)) std::rethrow_exception(answers[i].error);
+    if (answers[i].finish != Completion::Finish::kStop || answers[i].text.empty()) continue;
+    answered.emplace_back(lines[i])["answer"] = answers[i].text;
+  }
+  return answered;
 }
 
 }  // namespace
@@ -97,39 +138,21 @@ int64_t write_own_answers(const Engine& engine,
                           const std::filesystem::path& out,
                           const std::function<bool(double)>& progress) {
   check(options, engine.decoder().config().context_length);
-  const std::vector<std::string>& asked =
-      options.prompts.empty() ? default_prompts() : options.prompts;
   const ExampleSampler sampler = sampler_of(texts, options);
-  GenerationOptions generation;
-  generation.max_tokens = options.max_tokens;
   const LockFile lock(out, kPatience);
-  const int64_t done = next_index(out);
+  const int64_t done = next_index(out), end = options.num_questions;
   std::ofstream file(out, std::ios::app);
   int64_t written = 0;
-  for (int64_t first = done; first < options.rows; first += options.batch) {
-    const int64_t last = std::min(first + options.batch, options.rows);
-    std::vector<nlohmann::json> rows;
-    std::vector<Prompt> prompts;
-    for (int64_t index = first; index < last; ++index) {
-      // Lengths by the index alone, so that an interrupted run asks what a whole one would ask.
-      const TrainingExample example = sampler.draw(index, sampler.lengths(index + 1));
-      const std::string context = engine.tokenizer().decode(example.segment.tokens);
-      const std::string& prompt = asked[index % std::ssize(asked)];
-      rows.push_back({{"index", index}, {"context", context}, {"prompt", prompt}});
-      prompts.push_back(Prompt().turn("user").keep(context + "\n\n" + prompt));
-    }
-    const std::vector<Completion> answers = engine.generate_batch(prompts, generation);
-    for (size_t i = 0; i < answers.size(); ++i) {
-      if (answers[i].error && !is_refused(answers[i].error))
-        std::rethrow_exception(answers[i].error);
-      if (answers[i].finish != Completion::Finish::kStop || answers[i].text.empty()) continue;
-      rows[i]["answer"] = answers[i].text;
-      file << rows[i].dump() << "\n";
+  for (int64_t first = done; first < end; first += options.batch) {
+    const int64_t last = std::min(first + options.batch, end);
+    for (const nlohmann::json& line :
+         answer(engine, questions(engine, sampler, options, first, last), options)) {
+      file << line.dump() << "\n";
       ++written;
     }
     file.flush();
     PRECIS_CHECK(file.good(), kInvalidArgument, out.string(), ": cannot be written");
-    if (progress && !progress(static_cast<double>(last) / static_cast<double>(options.rows))) break;
+    if (progress && !progress(static_cast<double>(last) / static_cast<double>(end))) break;
   }
   return written;
 }

@@ -17,8 +17,8 @@ struct TokenDataset::Held {
   std::vector<int32_t> ids;
   std::vector<int64_t> ends;
 
-  void add(const std::vector<TokenId>& piece) {
-    ids.insert(ids.end(), piece.begin(), piece.end());
+  void add(const std::vector<TokenId>& field) {
+    ids.insert(ids.end(), field.begin(), field.end());
     ends.push_back(std::ssize(ids));
   }
 };
@@ -27,8 +27,8 @@ namespace {
 
 constexpr const char* kFormat = "precis token dataset 1";
 
-// Of the file and of what it is tokenised with: the tokenizer is known by all that its tokens say
-// and by how it divides a text that has something of everything.
+// A hash of the file and of what it is tokenised with: the bytes of all tokens, and the ids of a
+// text with letters, digits, spaces and scripts, which differ where the rules differ.
 std::string source_hash(const std::filesystem::path& path,
                         const Tokenizer& tokenizer,
                         const PromptEncoder& encode_prompt) {
@@ -42,7 +42,7 @@ std::string source_hash(const std::filesystem::path& path,
   return hasher.hex();
 }
 
-// The strings of a line: one, or three.
+// The strings of a line: the text, or context, prompt and answer.
 std::vector<std::string> texts_of(const nlohmann::json& line,
                                   const std::filesystem::path& path,
                                   int64_t number) {
@@ -83,7 +83,7 @@ std::span<const T> values_of(const SafetensorsFile& file, const char* name, cons
   return {reinterpret_cast<const T*>(stored->bytes.data()), stored->bytes.size() / sizeof(T)};
 }
 
-// The cache, if there is one of this source.
+// The cache, if there is one and it was made from this source.
 std::optional<SafetensorsFile> open_cache(const std::filesystem::path& cache,
                                           const std::string& source) {
   std::error_code ignored;
@@ -96,7 +96,7 @@ std::optional<SafetensorsFile> open_cache(const std::filesystem::path& cache,
   PRECIS_CHECK(value("format") == kFormat,
                kInvalidArgument,
                cache.string(),
-               ": is there already, and no cache of training data");
+               ": exists and is not a cache of training data");
   if (value("source") != source) return std::nullopt;
   return file;
 }
@@ -142,7 +142,7 @@ TokenDataset TokenDataset::tokenize(const std::filesystem::path& path,
       path,
       [&](const nlohmann::json& line, int64_t number) {
         const std::vector<std::string> texts = texts_of(line, path, number);
-        const bool answered = std::ssize(texts) == kPieces;
+        const bool answered = std::ssize(texts) == kFields;
         held->add(tokenizer.encode(texts[0]));
         held->add(answered ? encode_prompt(texts[1]) : std::vector<TokenId>());
         held->add(answered ? tokenizer.encode(texts[2]) : std::vector<TokenId>());
@@ -159,7 +159,7 @@ TokenDataset TokenDataset::map(SafetensorsFile file, int64_t vocab_size) {
   const auto ids = values_of<int32_t>(*owner, "ids", "I32");
   const auto ends = values_of<int64_t>(*owner, "ends", "I64");
   int64_t last = 0;
-  bool ordered = !ends.empty() && std::ssize(ends) % kPieces == 0;
+  bool ordered = !ends.empty() && std::ssize(ends) % kFields == 0;
   for (const int64_t end : ends) {
     ordered = ordered && end >= last;
     last = end;
@@ -169,18 +169,18 @@ TokenDataset TokenDataset::map(SafetensorsFile file, int64_t vocab_size) {
   PRECIS_CHECK(ordered && known && last == std::ssize(ids),
                kBadWeights,
                owner->path().string(),
-               ": damaged (its rows or its ids cannot be)");
+               ": damaged (its records or its ids are out of range)");
   return TokenDataset(owner, ids, ends);
 }
 
-TrainingRow TokenDataset::row(int64_t index) const {
-  PRECIS_CHECK(index >= 0 && index < num_rows(), kInvalidArgument, "dataset: no row ", index);
-  const auto piece = [&](int64_t number) {
-    const int64_t at = index * kPieces + number;
+TrainingRecord TokenDataset::record(int64_t index) const {
+  PRECIS_CHECK(index >= 0 && index < num_records(), kInvalidArgument, "dataset: no record ", index);
+  const auto field = [&](int64_t number) {
+    const int64_t at = index * kFields + number;
     const int64_t first = at == 0 ? 0 : ends_[at - 1];
     return ids_.subspan(first, ends_[at] - first);
   };
-  return {piece(0), piece(1), piece(2)};
+  return {field(0), field(1), field(2)};
 }
 
 std::string TokenDataset::fingerprint() const {

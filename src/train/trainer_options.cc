@@ -11,7 +11,7 @@
 namespace precis {
 namespace {
 
-constexpr double kFinalRate = 0.1;  // share of the learning rate that the cosine ends at
+constexpr double kFinalRate = 0.1;  // of the learning rate, where the cosine ends
 
 void check_numbers(const TrainerOptions& options) {
   const auto demand = [](bool good, const char* name, auto value) {
@@ -21,11 +21,11 @@ void check_numbers(const TrainerOptions& options) {
                  name,
                  " is ",
                  value,
-                 ", which makes no sense");
+                 ", which is out of range");
   };
   demand(options.steps >= 1, "steps", options.steps);
   demand(options.stop_after >= 0 && options.stop_after <= options.steps,
-         "stop_after (of at most as many as steps)",
+         "stop_after (0 to steps)",
          options.stop_after);
   demand(options.batch >= 1, "batch", options.batch);
   demand(options.accumulate >= 1 && options.batch % options.accumulate == 0,
@@ -56,23 +56,23 @@ void check_options(const TrainerOptions& options, const Compressor& compressor) 
   const auto demand = [&](bool good, const auto&... parts) {
     PRECIS_CHECK(good, kInvalidArgument, "training options: ", parts...);
   };
-  demand(info.num_parameters > 0, "this ", info.method, " has nothing to be trained");
+  demand(info.num_parameters > 0, info.method, " has no parameters to train");
   demand(options.ratios.empty() || info.any_ratio,
          "ratios were given, but ",
          info.method,
-         " has one ratio only");
+         " has a fixed ratio");
   demand(options.embedding_steps == 0 || !info.cached,
          "embedding_steps is ",
          options.embedding_steps,
          ", but memories of ",
          info.method,
-         " are no rows");
+         " are keys and values, not embeddings");
   demand(options.chained_share == 0 || info.any_chaining,
          "chained_share is ",
          options.chained_share,
          ", but ",
          info.method,
-         " does not chain parts");
+         " does not chain segments");
   demand(info.divides || options.examples.lengths.max_older <= info.max_segment,
          "max_older is ",
          options.examples.lengths.max_older,
@@ -142,7 +142,7 @@ std::string describe_run(const TrainerOptions& options,
       {"clip_norm", options.clip_norm},
       {"validate_every", options.validate_every},
       {"validation_examples", options.validation_examples}};
-  // Nothing where there are none, as in checkpoints from before there were any.
+  // Left out where 0: older checkpoints do not have it.
   if (options.embedding_steps > 0) run["embedding_steps"] = options.embedding_steps;
   return run.dump();
 }

@@ -8,15 +8,15 @@
 
 namespace precis {
 
-// Throws kInvalidArgument for numbers out of range and for what the compressor cannot obey,
-// kUnsupported for an objective that it was not made for: found out before hours are spent.
+// Throws kInvalidArgument for options out of range and for those that the compressor does not
+// support, kUnsupported for an objective that it was not made for.
 void check_options(const TrainerOptions& options, const Compressor& compressor);
 
-// Of a step, from 1: a linear warm-up, then a cosine.
+// The learning rate of a step, from 1: a linear warm-up, then a cosine.
 double learning_rate(const TrainerOptions& options, int64_t step);
 
-// What a checkpoint has to agree with, so that going on gives the losses of a run that was never
-// interrupted, as JSON. The compressor as it is before its first step.
+// Describes a run as JSON: everything that must be equal for a checkpoint to be resumed with the
+// losses of an uninterrupted run. `compressor`: before its first step.
 std::string describe_run(const TrainerOptions& options,
                          const Compressor& compressor,
                          const Decoder& decoder,

@@ -16,9 +16,9 @@
 namespace precis {
 namespace {
 
-constexpr double kSmoothing = 0.95;  // share of the past in the smoothed loss
+constexpr double kSmoothing = 0.95;  // weight of the previous value in the smoothed loss
 
-// The lines that are whole: a killed run may leave half of one at the end.
+// All complete lines: a killed run may leave an incomplete one at the end.
 std::vector<nlohmann::json> lines_of(const std::filesystem::path& path) {
   std::vector<nlohmann::json> lines;
   std::ifstream in(path);
@@ -35,7 +35,7 @@ std::vector<nlohmann::json> lines_of(const std::filesystem::path& path) {
   return lines;
 }
 
-// Not a number where the line has none.
+// NaN where the line has no such number.
 double number_of(const nlohmann::json& line, const char* key) {
   const auto found = line.find(key);
   return found != line.end() && found->is_number() ? found->get<double>()
@@ -76,18 +76,18 @@ void TrainingLog::append(TrainingStep& step) {
 }
 
 void TrainingLog::plot() const {
-  PlotLine raw{"loss of a step", {}, /*faint=*/true}, even{"smoothed", {}};
+  PlotLine raw{"loss of a step", {}, /*faint=*/true}, mean{"smoothed", {}};
   PlotLine validation{"validation", {}, /*faint=*/false, /*markers=*/true};
   std::optional<double> smoothed;
   for (const nlohmann::json& line : lines_of(path_)) {
     const double step = number_of(line, "step"), loss = number_of(line, "loss");
     smoothed = smooth(smoothed, loss);
     raw.points.push_back({step, loss});
-    even.points.push_back({step, *smoothed});
+    mean.points.push_back({step, *smoothed});
     if (line.contains("validation_loss"))
       validation.points.push_back({step, number_of(line, "validation_loss")});
   }
-  LinePlot plot{"Training loss", "step", "nats per token", {raw, even}};
+  LinePlot plot{"Training loss", "step", "nats per token", {raw, mean}};
   if (!validation.points.empty()) plot.lines.push_back(validation);
   write_text_file(std::filesystem::path(path_).replace_extension(".svg"), to_svg(plot));
 }

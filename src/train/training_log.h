@@ -9,23 +9,23 @@
 
 namespace precis {
 
-// log.jsonl: a line for each step, of which a later run of the same training can go on.
+// log.jsonl: a line for each step. A resumed run appends to it.
 class TrainingLog {
  public:
   explicit TrainingLog(std::filesystem::path path) : path_(std::move(path)) {}
 
-  // Forgets the steps that a killed run logged after its last checkpoint: they are taken again.
-  // Throws kInvalidArgument if the file is something else.
+  // Removes the steps that a killed run logged after its last checkpoint, which are taken again.
+  // Throws kInvalidArgument if the file is not a training log.
   void cut(int64_t steps_done);
-  // Fills in the step's smoothed loss, too.
+  // Also sets step.smoothed_loss.
   void append(TrainingStep& step);
 
-  // The losses over the steps as an SVG picture beside the log, named as it is.
+  // Writes the losses over the steps as an SVG chart beside the log: log.svg.
   void plot() const;
 
  private:
   std::filesystem::path path_;
-  std::optional<double> smoothed_;  // none: before the first step
+  std::optional<double> smoothed_;  // none before the first step
 };
 
 }  // namespace precis

@@ -3,7 +3,7 @@
 
 # Of a program, those that no machine has by itself. Those of torch and CUDA are there.
 own_libraries() {
-  ldd "$1" | awk '/sentencepiece|utf8proc|xxhash|zstd|spdlog|libfmt|protobuf|libhwy|tcmalloc|gtest|gmock/ {print $3}'
+  ldd "$1" | awk '/sentencepiece|utf8proc|pcre2|xxhash|zstd|spdlog|libfmt|protobuf|libhwy|tcmalloc|gtest|gmock/ {print $3}'
 }
 
 # Of torch's wheel and of the CUDA wheels beside it.

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 version=0.3.36 peers=.deps/peers model=.deps/models/smollm2-135m-instruct.gguf
 openvino_pins=(openvino==2026.4.1 openvino-genai==2026.4.1.0 openvino-tokenizers==2026.4.1.0 numpy==2.4.6)
 source=$peers/llama_cpp_python-$version/vendor/llama.cpp
-[ -x build/precis ] || { echo "build Precis first: README.md, \"Start\"" >&2; exit 1; }
+[ -x build/precis ] || { echo "build Precis first: README.md, \"Quick start\"" >&2; exit 1; }
 third_party/install.sh --oracles
 
 build_llama() {  # folder, more options of cmake...

@@ -8,11 +8,11 @@
 #include "chat/chat_template.h"
 #include "precis/error.h"
 
-// Templates that would run for hours, or for ever, if any loop were free.
+// Templates that would run for hours if a loop were not charged.
 namespace precis {
 namespace {
 
-// Of the processor, so that what else runs on the machine does not count.
+// CPU time, so that other processes do not count.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr double kMaxSeconds = 40;
 #else
@@ -82,7 +82,7 @@ std::string for_ever(const std::string& statement) {
          "{% endfor %}{% endfor %}";
 }
 
-// `expression` is computed again and again, over texts of 60 MB: k ("aaa..."), and n ("111...").
+// `expression` is evaluated in a loop, over texts of 60 MB: k ("aaa...") and n ("111...").
 Attack by_long_text(const std::string& name, const std::string& expression) {
   return {name,
           "{% set k = 'a' * 60000000 %}{% set n = '1' * 60000000 %}{% set d = {'a': 1} %}" +
@@ -206,7 +206,7 @@ std::vector<Attack> attacks_by_plain_loops() {
   };
 }
 
-// And does not fail for another reason.
+// The expression itself has to be valid.
 bool exceeds_the_budget(const std::string& source) {
   try {
     ChatTemplate(source).render({}, {});
@@ -225,7 +225,7 @@ void expect_soon_an_error(const std::vector<Attack>& attacks) {
   }
 }
 
-TEST(ChatTemplateBudget, SharedPartsAreChargedWhereverTheyAreReached) {
+TEST(ChatTemplateBudget, SharedItemsAreChargedAtEveryVisit) {
   expect_soon_an_error(attacks_by_shared_parts());
 }
 
@@ -235,11 +235,11 @@ TEST(ChatTemplateBudget, ManyItemsAreCharged) { expect_soon_an_error(attacks_by_
 
 TEST(ChatTemplateBudget, LoopsAreCharged) { expect_soon_an_error(attacks_by_plain_loops()); }
 
-// What ordinary prompts need fits: five megabytes in ten messages, taken apart as templates do.
+// Ordinary prompts fit: five megabytes in ten messages, split as templates do.
 TEST(ChatTemplateBudget, LongPromptsFit) {
   std::string words;
   while (words.size() < 500'000) words += "some \"words\" of a user\n";
-  const std::vector<ChatMessage> messages(10, ChatMessage{"user", {{words, 0}}, ""});
+  const std::vector<MarkedMessage> messages(10, MarkedMessage{"user", {{words, 0}}, ""});
   const ChatTemplate chat(
       "{% for m in messages %}{% set c = m.content.split('</think>')[-1].lstrip('\\n') %}"
       "{% if 'tool' in c or c.startswith('<') or m.role == messages[-1].role %}"

@@ -12,8 +12,8 @@
 #include "chat/jinja/callables.h"
 #include "precis/error.h"
 
-// What reads a long value charges the budget for it: every filter, method and test, by the
-// interpreter's own tables.
+// Every filter, method and test in the interpreter's tables charges the budget for a long value
+// that it reads.
 namespace precis {
 namespace {
 
@@ -89,7 +89,7 @@ size_t least_charge(const std::vector<Value>& inputs, const Call& call) {
   return least;
 }
 
-// `brief`: those that for some long value look at no more than a little of it, or refuse them all.
+// `brief`: callables that read only a little of some long value, or refuse all of them.
 template <typename Row, typename Apply>
 void expect_charges(std::span<const Row> rows,
                     Apply Row::*apply,
@@ -105,7 +105,7 @@ void expect_charges(std::span<const Row> rows,
 }
 
 TEST(CallableCharges, Filters) {
-  // int and float take a list or a dict for nothing; abs and round take numbers only.
+  // int and float accept a list or a dict without reading it; abs and round accept numbers only.
   expect_charges(jinja::value_filters(),
                  &jinja::Transform::apply,
                  long_values(),
@@ -149,8 +149,8 @@ TEST(CallableCharges, Methods) {
   expect_charges(jinja::list_methods(), &jinja::Transform::apply, long_lists(), {"index", "copy"});
 }
 
-// Comparisons of kinds that differ, or whose beginnings do, are brief, and most tests look at the
-// kind alone.
+// Comparisons of different types, or of values that differ at the beginning, are brief; most tests
+// read the type only.
 TEST(CallableCharges, Tests) {
   Exceptions brief;
   for (const jinja::Test& test : jinja::tests()) brief.insert(test.name);

@@ -11,7 +11,7 @@
 #include "chat/chat_template.h"
 #include "precis/error.h"
 
-// What jinja2 renders; see golden/make_chat_template_golden.py.
+// The reference is jinja2; see golden/make_chat_template_golden.py.
 namespace precis {
 namespace {
 
@@ -23,8 +23,8 @@ std::string read(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-ChatMessage make_message(const Json& json, int source) {
-  ChatMessage message{json.at("role"), {}, ""};
+MarkedMessage make_message(const Json& json, int source) {
+  MarkedMessage message{json.at("role"), {}, ""};
   Json fields = Json::object();
   for (const auto& [name, value] : json.items()) {
     if (name == "content" && value.is_string()) {
@@ -33,12 +33,12 @@ ChatMessage make_message(const Json& json, int source) {
       fields[name] = value;
     }
   }
-  if (!fields.empty()) message.fields_json = fields.dump();
+  if (!fields.empty()) message.fields = fields.dump();
   return message;
 }
 
-std::vector<ChatMessage> make_messages(const Json& json) {
-  std::vector<ChatMessage> messages;
+std::vector<MarkedMessage> make_messages(const Json& json) {
+  std::vector<MarkedMessage> messages;
   for (const Json& message : json) {
     messages.push_back(make_message(message, static_cast<int>(messages.size())));
   }
@@ -50,17 +50,19 @@ ChatTemplateContext make_context(const Json& conversation, const Json& now) {
   context.bos_token = "<s>";
   context.eos_token = "</s>";
   context.now = std::chrono::sys_seconds(std::chrono::seconds(now.get<int64_t>()));
-  context.add_generation_prompt = conversation.value("add_generation_prompt", true);
-  if (conversation.contains("tools")) context.tools_json = conversation.at("tools").dump();
+  context.options.add_generation_prompt = conversation.value("add_generation_prompt", true);
+  if (conversation.contains("tools")) context.options.tools = conversation.at("tools").dump();
   if (conversation.contains("variables")) {
-    context.variables_json = conversation.at("variables").dump();
+    for (const auto& [name, value] : conversation.at("variables").items()) {
+      context.options.variables[name] = value.dump();
+    }
   }
   return context;
 }
 
-// Nothing if an Error was thrown.
+// std::nullopt if an Error is thrown.
 std::optional<std::vector<MarkedText>> render(const std::string& source,
-                                              const std::vector<ChatMessage>& messages,
+                                              const std::vector<MarkedMessage>& messages,
                                               const ChatTemplateContext& context) {
   try {
     return ChatTemplate(source).render(messages, context);
@@ -103,15 +105,15 @@ TEST(ChatTemplateGolden, SnippetsRenderAsJinjaDoes) {
   }
 }
 
-// No part of the template's own text may come from a message: the look-alike of a special token,
-// wherever a template puts it, is never marked as the template's.
+// A message that looks like a special token is never marked as the template's own text, wherever
+// the template puts it.
 TEST(ChatTemplateGolden, LookAlikesOfSpecialTokensNeverBecomeTheTemplates) {
   const Json golden = Json::parse(read("rendered.json"));
   const std::string kLookAlike = "<|special|>";
   for (const Json& expected : golden.at("rendered")) {
     const Json& conversation = golden.at("conversations").at(expected.at("conversation"));
     auto messages = make_messages(conversation.at("messages"));
-    for (ChatMessage& message : messages) {
+    for (MarkedMessage& message : messages) {
       for (MarkedText& part : message.content) part.text += kLookAlike;
     }
     const auto rendered = render(

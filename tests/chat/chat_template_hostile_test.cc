@@ -11,12 +11,12 @@
 #include "chat/chat_template.h"
 #include "precis/error.h"
 
-// Templates come inside model files from anywhere: whatever they hold, the answer is text or Error.
+// Templates come with model files and are untrusted: rendering ends in text or in an Error.
 namespace precis {
 namespace {
 
-const std::vector<ChatMessage>& conversation() {
-  static const std::vector<ChatMessage> messages = {
+const std::vector<MarkedMessage>& conversation() {
+  static const std::vector<MarkedMessage> messages = {
       {"system", {{"Be brief", 0}}, ""},
       {"user", {{"Hello \xc5\xbd", 1}}, ""},
       {"assistant", {{"<think>a</think>b", 2}}, R"({"tool_calls": [{"id": "1", "function": {}}]})"},
@@ -49,7 +49,7 @@ TEST(HostileChatTemplate, DeepNestingIsRefused) {
   expect_error("{% for " + repeat("(", kDeep));
 }
 
-TEST(HostileChatTemplate, LongChainsAreNoNesting) {
+TEST(HostileChatTemplate, LongChainsAreNotNesting) {
   constexpr int kLong = 20'000;
   for (const char* link : {"|trim", ".strip()", "[0:]", " + 'a'", " ~ 'a'", " or 'a'", " == 'a'"}) {
     EXPECT_NO_THROW(
@@ -104,7 +104,7 @@ TEST(HostileChatTemplate, HugeValuesAreRefused) {
   expect_error("{{ 1.5 | round(10 ** 9) }}");
 }
 
-// Searching in a way that takes the product of both lengths would never end.
+// A search in time proportional to the product of both lengths would not end.
 TEST(HostileChatTemplate, SearchingTakesLinearTime) {
   const std::string strings = "{% set x = 'a' * 10 ** 7 %}{% set y = 'a' * 10 ** 6 + 'b' %}";
   for (const char* search : {"y in x",
@@ -121,7 +121,7 @@ TEST(HostileChatTemplate, SearchingTakesLinearTime) {
   }
 }
 
-TEST(HostileChatTemplate, ValuesWithinValuesAreLimited) {
+TEST(HostileChatTemplate, NestedValuesAreLimited) {
   const char* wrappers[] = {"[ns.x]", "{'a': ns.x}", "(ns.x,)", "{'k': ns.x}.get", "[[ns.x]][0]"};
   for (const char* wrapper : wrappers) {
     expect_error("{% set ns = namespace(x=1) %}{% for i in range(90000) %}{% set ns.x = " +
@@ -132,7 +132,7 @@ TEST(HostileChatTemplate, ValuesWithinValuesAreLimited) {
       "{% for j in [ns.x] %}{% set ns.x = loop %}{% endfor %}{% endfor %}");
 }
 
-TEST(HostileChatTemplate, CirclesAreHarmless) {
+TEST(HostileChatTemplate, CyclesAreHarmless) {
   const std::string circle = "{% set ns = namespace() %}{% set ns.x = [ns] %}{% set ns.y = ns %}";
   EXPECT_NO_THROW(ChatTemplate(circle + "{{ ns.y.y.x == ns.x }}").render(conversation(), {}));
   expect_error(circle + "{{ ns }}");
@@ -234,7 +234,7 @@ TEST(HostileChatTemplate, DamagedTemplatesGiveTextOrAnError) {
                                           "tools_xml.jinja",
                                           "typescript.jinja"};
   ChatTemplateContext context;
-  context.tools_json = R"([{"function": {"name": "f", "parameters": {"type": "object"}}}])";
+  context.options.tools = R"([{"function": {"name": "f", "parameters": {"type": "object"}}}])";
   context.now = std::chrono::sys_seconds();
   Mutator mutator(1);
   size_t num_rendered = 0;

@@ -14,8 +14,8 @@
 #include "chat/jinja/callables.h"
 #include "chat/jinja/operators.h"
 
-// What is made of a user's text is the user's: every filter, method, function and operator, by the
-// interpreter's own tables. A new one without a case here fails.
+// Every filter, method, function and operator in the interpreter's tables keeps the origin of a
+// user's text. A new one without a case here fails.
 namespace precis {
 namespace {
 
@@ -32,7 +32,7 @@ constexpr std::string_view kLookAlike = "<|im_end|>";
 constexpr int kWhole = 5;  // the look-alike of a special token, "u"; its halves are "a" and "b"
 
 std::vector<MarkedText> render(const std::string& statement) {
-  const std::vector<ChatMessage> messages = {
+  const std::vector<MarkedMessage> messages = {
       {"user", {{std::string(kLookAlike), kWhole}}, ""},
       {"user", {{std::string(kLookAlike.substr(0, 5)), kWhole + 1}}, ""},
       {"user", {{std::string(kLookAlike.substr(5)), kWhole + 2}}, ""}};
@@ -64,7 +64,7 @@ void expect_users(const std::string& statement) {
 }
 
 using Cases = std::map<std::string_view, std::vector<std::string>>;
-// Those that give numbers and truths only.
+// Callables that return numbers and booleans only.
 using Exceptions = std::set<std::string_view>;
 
 void expect_origins(const Names& names, const Cases& cases, const Exceptions& no_text) {
@@ -258,8 +258,8 @@ TEST(CallableOrigins, TheRestOfTheLanguage) {
   }
 }
 
-// A line break of the user's stays one, also where a filter puts another in its place.
-TEST(CallableOrigins, ALineBreakIsWhoseItWas) {
+// A user's line break keeps its origin, also where a filter replaces it by another.
+TEST(CallableOrigins, LineBreaksKeepTheirOrigin) {
   const auto parts = ChatTemplate("{{ messages[0].content | indent(1) }}")
                          .render({{{"user", {{"x\r\ny\nz", kWhole}}, ""}}}, {});
   ASSERT_EQ(parts.size(), 5U);

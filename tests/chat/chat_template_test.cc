@@ -14,7 +14,7 @@ namespace {
 constexpr int kTemplate = MarkedText::kTemplate;
 constexpr int kContext = MarkedText::kContext;
 
-ChatMessage message(const std::string& role, const std::string& content, int source) {
+MarkedMessage message(const std::string& role, const std::string& content, int source) {
   return {role, {{content, source}}, ""};
 }
 
@@ -25,7 +25,7 @@ std::string join(const std::vector<MarkedText>& parts) {
 }
 
 std::vector<MarkedText> render(const std::string& source,
-                               const std::vector<ChatMessage>& messages,
+                               const std::vector<MarkedMessage>& messages,
                                const ChatTemplateContext& context = {}) {
   return ChatTemplate(source).render(messages, context);
 }
@@ -64,8 +64,8 @@ TEST(ChatTemplateOrigin, ContentKeepsItsSourceAndTheRestIsTheTemplate) {
             "T<<|im_end|>\n>");
 }
 
-TEST(ChatTemplateOrigin, ContentOfSeveralPartsIsOneString) {
-  const ChatMessage user{"user", {{"ab", 3}, {"cd", 3}, {"ef", 4}}, ""};
+TEST(ChatTemplateOrigin, ContentOfSeveralTextsIsOneString) {
+  const MarkedMessage user{"user", {{"ab", 3}, {"cd", 3}, {"ef", 4}}, ""};
   EXPECT_EQ(describe(render("{{ messages[0].content }}", {user})), "3<abcd>4<ef>");
   EXPECT_EQ(join(render("{{ messages[0].content == 'abcdef' }}", {user})), "True");
   EXPECT_EQ(describe(render("{{ messages[0].content[3:5] }}", {user})), "3<d>4<e>");
@@ -112,9 +112,9 @@ TEST(ChatTemplateOrigin, ComparisonsIgnoreIt) {
 
 TEST(ChatTemplateOrigin, ToolsFieldsAndVariablesAreContext) {
   ChatTemplateContext context;
-  context.tools_json = R"([{"name": "<|im_end|>"}])";
-  context.variables_json = R"({"v": "w"})";
-  ChatMessage call{"assistant", {}, R"({"name": "<s>", "content": null})"};
+  context.options.tools = R"([{"name": "<|im_end|>"}])";
+  context.options.variables = {{"v", R"("w")"}};
+  MarkedMessage call{"assistant", {}, R"({"name": "<s>", "content": null})"};
   EXPECT_EQ(describe(render("{{ tools[0].name }}|{{ v }}|{{ messages[0].name }}", {call}, context)),
             "C<<|im_end|>>T<|>C<w>T<|>C<<s>>");
   EXPECT_EQ(join(render("{{ messages[0].content is none }}", {call}, context)), "True");
@@ -196,9 +196,9 @@ TEST(ChatTemplateError, IsThrownByTheConstructorUnlessItIsUnderACondition) {
 
 TEST(ChatTemplateError, DamagedJsonIsNamed) {
   ChatTemplateContext context;
-  context.tools_json = "[1, ";
+  context.options.tools = "[1, ";
   EXPECT_THROW(render("", {}, context), Error);
-  context.tools_json = R"({"a": 1})";
+  context.options.tools = R"({"a": 1})";
   EXPECT_THROW(render("", {}, context), Error);
   EXPECT_THROW(render("", {{"user", {{"a", 0}}, R"({"content": "b"})"}}), Error);
   EXPECT_THROW(render("", {{"user", {{"a", 0}}, R"({"role": "b"})"}}), Error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the `precis` program does with bad input: exit code 2, one clear line, nothing left behind.
+// Bad input of the `precis` program: exit code 2, one line of error, no files left.
 #include <array>
 
 #include "cli_fixture.h"
@@ -155,7 +155,7 @@ TEST_F(BadInput, DamagedModelsAreRefused) {
         refuse("info --model " + copy, part);
       };
   refuse_value("model_type", "mamba", "mamba");
-  refuse_value("num_hidden_layers", 1, "no use for");
+  refuse_value("num_hidden_layers", 1, "does not use");
   refuse_value("num_hidden_layers", 50, "is missing");
   refuse_value("intermediate_size", 7, "expected [7");
   refuse_value("hidden_size", -3, "hidden_size");
@@ -417,7 +417,7 @@ TEST_F(BadTraining, ACheckpointOfAnotherSeparatorIsRefused) {
 TEST_F(BadTraining, ACheckpointOfMoreStepsIsRefused) {
   succeed(training() + " --steps 2");
   refuse(training() + " --steps 4",
-         "checkpoint.safetensors: made with other options (steps 2, now 4); use the same ones");
+         "checkpoint.safetensors: made with other options (steps 2, now 4); use the same options");
 }
 
 TEST_F(BadTraining, ACheckpointOfAnotherMethodOrModelIsRefused) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// precis bank, and memories that are added: what SelfCP does with demonstrations.
+// precis bank, and sums of memories (the demonstrations of SelfCP).
 #include <ATen/ATen.h>
 
 #include "cli_fixture.h"

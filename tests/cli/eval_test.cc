@@ -44,7 +44,7 @@ TEST_F(Eval, WritesTableJsonAndPlot) {
   const Result said =
       run(command("--task continue --ratios 2,4 --limit 3 --out " + path("out/new") + texts()));
   EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_THAT(said.out, HasSubstr("| compressor | items | tokens per row |"));
+  EXPECT_THAT(said.out, HasSubstr("| compressor | items | ratio |"));
   EXPECT_THAT(said.err, HasSubstr(path("out/new/results.md")));
   EXPECT_EQ(std::count(said.err.begin(), said.err.end(), '\n'), 1) << said.err;
   const json results = read_json(path("out/new/results.json"));
@@ -68,7 +68,7 @@ TEST_F(Eval, WritesTableJsonAndPlot) {
 TEST_F(Eval, WithoutADirectoryTheTableIsPrinted) {
   const Result result = run(command("--task continue" + texts()));
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("## continue\n\n| compressor | items | tokens per row |"));
+  EXPECT_THAT(result.out, HasSubstr("## continue\n\n| compressor | items | ratio |"));
   EXPECT_EQ(result.err, "");
   const json printed = succeed(command("--json --task continue" + texts()));
   EXPECT_EQ(printed.at("method"), "selfcp");
@@ -91,7 +91,7 @@ TEST_F(Eval, QuestionsHaveAnswersAndAVerdict) {
   EXPECT_THAT(result.out, HasSubstr("- selfcp at 4x: "));
 }
 
-TEST_F(Eval, TheDefaultIsTheBuiltInThatNeedsNoTraining) {
+TEST_F(Eval, TheDefaultIsAttentionMatching) {
   const json printed = succeed(eval("", "--json --task continue --ratios 2,4" + texts()));
   EXPECT_EQ(printed.at("method"), "attention_matching");
   EXPECT_EQ(printed.at("compressor"), "attention_matching");
@@ -141,13 +141,13 @@ TEST_F(Eval, SetsSeveralCompressorsSideBySide) {
   EXPECT_THAT(read_file(path("both/results.md")), HasSubstr("Evaluation of 2 compressors"));
   std::string longer = two;
   longer.replace(longer.find("--older 24"), 10, "--older 600");
-  refuse(longer + "--task continue --out " + path("none") + texts(), "a window of 620");
+  refuse(longer + "--task continue --out " + path("none") + texts(), "a context of 620");
   std::filesystem::remove(path("second/compressor.safetensors"));
   refuse(two + "--task continue --out " + path("none") + texts(), "second");
   EXPECT_FALSE(std::filesystem::exists(path("none/results.json")));
 }
 
-TEST_F(Eval, SayingTextsAgainIsLeftOutWithANote) {
+TEST_F(Eval, ReconstructionIsLeftOutWithANote) {
   const json printed = succeed(command("--json --task continue,reconstruct" + texts()));
   EXPECT_THAT(printed.at("tasks").at("reconstruct").at("note"), HasSubstr("selfcp"));
 }
@@ -159,7 +159,7 @@ TEST_F(Eval, BadInputIsNamed) {
   refuse(command("--task magic" + texts()), "magic");
   refuse(command("--ratios 0.5" + texts()), "a ratio is 0.5");
   refuse(command("--limit 0" + texts()), "limit is 0");
-  refuse(command("--out " + texts().substr(9) + texts()), "cannot be made");
+  refuse(command("--out " + texts().substr(9) + texts()), "cannot be created");
   refuse(command("--texts " + write("bad.jsonl", "{\"text\": \"a\"}\nno\n")),
          "bad.jsonl: line 2 is not a JSON object");
   refuse(command("--texts " + write("short.jsonl", "{\"text\": \"a\"}\n")),

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the `precis` program says to those who do not know it: lists, suggestions, its version and
-// what a shell completes.
+// Help of the `precis` program: lists, suggestions, version and shell completion.
 #include <regex>
 #include <set>
 
@@ -17,7 +16,7 @@ const std::string kLlama = " --model " + kModels + "llama ";
 
 class Help : public CliTest {
  protected:
-  // The commands, as the list of them has them.
+  // The commands, as listed.
   std::vector<std::string> commands() const {
     const std::string list = run("help").out;
     std::vector<std::string> names;
@@ -38,7 +37,7 @@ class Help : public CliTest {
     return names;
   }
 
-  // What bash makes of the words up to the cursor, the last of which is being written.
+  // Completions by bash of the last of these words.
   std::set<std::string> completed(const std::vector<std::string>& words) const {
     std::string script = "source <(" + program + " completion bash)\nCOMP_WORDS=(precis";
     for (const std::string& word : words) script += " '" + word + "'";
@@ -87,13 +86,13 @@ TEST_F(Help, AMisspeltFlagSuggestsTheNearest) {
   refuse("train --nonsense 3", "precis train has no flag --nonsense; precis train --help");
 }
 
-// A value may look like a command.
+// Values may look like commands.
 TEST_F(Help, ValuesAreNotTakenForCommands) {
   refuse("bank --bank ad add --nam x", "no flag --nam; did you mean --name?");
   refuse("generate --prompt genrate", "--model is required");
 }
 
-TEST_F(Help, AMisspeltValueListsThoseThereAre) {
+TEST_F(Help, AMisspeltValueListsTheChoices) {
   const std::string generate = "generate" + kLlama + "--prompt x --raw --max-tokens 1 ";
   refuse(
       generate + "--overflow compres",
@@ -117,7 +116,7 @@ TEST_F(Help, AMisspeltMethodSuggestsTheNearest) {
   refuse(train, "did you mean gisting?");
 }
 
-TEST_F(Help, TheVersionSaysWhatWasBuiltAndWhatItRunsOn) {
+TEST_F(Help, TheVersionNamesCommitLibtorchAndInstructionSet) {
   const Result result = run("--version");
   EXPECT_EQ(result.code, 0);
   EXPECT_THAT(result.out, ContainsRegex("^precis [0-9]+\\.[0-9]+\\.[0-9]+\n"));
@@ -151,7 +150,7 @@ TEST_F(Help, EveryCommandAndFlagIsCompleted) {
   }
 }
 
-TEST_F(Help, TheOtherShellsAreToldTheSame) {
+TEST_F(Help, TheOtherShellsCompleteTheSame) {
   const std::string zsh = run("completion zsh").out, fish = run("completion fish").out;
   EXPECT_THAT(zsh, testing::StartsWith("#compdef precis\n"));
   for (const std::string& command : commands()) {
@@ -167,7 +166,7 @@ TEST_F(Help, TheOtherShellsAreToldTheSame) {
 
 // Standard input and files
 
-TEST_F(Help, StandardInputStandsInForAFile) {
+TEST_F(Help, StandardInputReplacesAFile) {
   const std::string text = write("text.txt", "the town and its water"),
                     ids = write("ids.json", "[20,21,22,23,24,25]");
   EXPECT_EQ(succeed("tokenize" + kLlama + "--file - <" + text),
@@ -186,7 +185,7 @@ TEST_F(Help, StandardInputStandsInForAFile) {
   refuse("detokenize" + kLlama + "--ids - </dev/null", "standard input: not valid JSON");
 }
 
-TEST_F(Help, APromptMayStandInAFile) {
+TEST_F(Help, APromptMayBeInAFile) {
   const std::string generate = "generate" + kLlama + "--raw --max-tokens 3 --dtype float32 --json ";
   const std::string prompt = write("prompt.txt", "the town and");
   const json said = succeed(generate + "--prompt 'the town and'").at("ids");
@@ -199,6 +198,12 @@ TEST_F(Help, APromptMayStandInAFile) {
 TEST_F(Help, NoIdsAreTheEmptyText) {
   EXPECT_EQ(succeed("detokenize" + kLlama + "--ids " + write("ids.json", "[]")),
             json({{"text", ""}}));
+}
+
+// In scripts that people have.
+TEST(Help, FormerNamesOfFlagsAreAcceptedAndNotShown) {
+  EXPECT_THAT(run("eval --framed").err, testing::Not(testing::HasSubstr("framed")));
+  EXPECT_THAT(run("eval --help").out, testing::Not(testing::HasSubstr("--framed")));
 }
 
 }  // namespace

@@ -161,6 +161,25 @@ TEST_F(Output, TrainingIsRefusedWhereAnotherRunIs) {
   EXPECT_FALSE(fs::exists(path("trained/.precis-lock")));
 }
 
+TEST_F(Output, AResultIsRefusedWhereAnotherProcessWrites) {
+  const std::string compressor = import_selfcp();
+  const std::vector<std::string> commands = {
+      "import --from selfcp --source " + kSelfCp + " --base " + kModels + "llama --ratio 8",
+      "convert --compressor " + compressor,
+      "eval" + kLlama + "--compressor " + compressor +
+          " --task continue --older 24 --kept 5 --scored 7 --texts " +
+          write("texts.jsonl", "{\"text\": \"the town\"}\n")};
+  const std::string out = path("out");
+  fs::create_directory(out);
+  for (const std::string& command : commands) {
+    const LockFile lock(out, std::chrono::milliseconds(0));
+    refuse(command + " --out " + out, concat("out: is being changed by process ", ::getpid()));
+  }
+  EXPECT_TRUE(fs::is_empty(out));
+  succeed(commands.front() + " --out " + out);
+  EXPECT_FALSE(fs::exists(out + "/.precis-lock"));
+}
+
 // Recipes
 
 TEST_F(Output, ARecipeNamesNoFiles) {

@@ -10,7 +10,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-// A document of 1,324 tokens as 333 rows of memory in a prompt of 2,431 tokens.
+// A document of 1,324 tokens as 333 memory tokens in a prompt of 2,431 tokens.
 Completion some_completion() {
   Completion completion;
   completion.ids = std::vector<TokenId>(13, 7);
@@ -27,26 +27,26 @@ Completion some_completion() {
 TEST(SavingsInWords, AreOneLine) {
   EXPECT_EQ(savings_in_words(some_completion(), {}),
             "2,431 -> 1,440 tokens (41 % fewer), 23 MB of cache saved; compressed 1,324 tokens in "
-            "686 ms; read in 540 ms in place of about 912; 13 tokens in 168 ms");
+            "686 ms; prefill 540 ms instead of about 912; 13 tokens in 168 ms");
 }
 
-TEST(SavingsInWords, WhereNothingWasCompressedNothingIsSaidOfIt) {
+TEST(SavingsInWords, LeaveOutCompressionWhereThereWasNone) {
   Completion completion = some_completion();
   completion.savings = {.prompt_tokens = 1440, .prompt_rows = 1440, .rows_read = 1440};
   completion.timings.compress_ms = 0;
-  EXPECT_EQ(savings_in_words(completion, {}), "1,440 tokens; read in 540 ms; 13 tokens in 168 ms");
+  EXPECT_EQ(savings_in_words(completion, {}), "1,440 tokens; prefill 540 ms; 13 tokens in 168 ms");
 }
 
-TEST(SavingsInWords, OfAStoredMemoryNothingWasCompressed) {
+TEST(SavingsInWords, AStoredMemoryHasNoCompressionTime) {
   Completion completion = some_completion();
   completion.savings.compressed_tokens = 0;
   completion.timings.compress_ms = 0;
   EXPECT_EQ(savings_in_words(completion, {}),
-            "2,431 -> 1,440 tokens (41 % fewer), 23 MB of cache saved; read in 540 ms in place of "
+            "2,431 -> 1,440 tokens (41 % fewer), 23 MB of cache saved; prefill 540 ms instead of "
             "about 912; 13 tokens in 168 ms");
 }
 
-TEST(SavingsInWords, WhatWasCompressedBeforeCounts) {
+TEST(SavingsInWords, IncludeTextCompressedBeforeTheRequest) {
   Completion completion = some_completion();
   EXPECT_THAT(savings_in_words(completion, {.tokens = 1000, .ms = 300}),
               HasSubstr("; compressed 2,324 tokens in 986 ms; "));
@@ -56,21 +56,21 @@ TEST(SavingsInWords, WhatWasCompressedBeforeCounts) {
               HasSubstr("; compressed 1,324 tokens in 1,686 ms; "));
 }
 
-// A few rows are read at another rate than a long text, and all of a text saves no reading.
-TEST(SavingsInWords, ReadingTheWholeTextIsToldOfWhereThereIsARate) {
+// Short prompts have another rate than long ones; a prompt without compression has no estimate.
+TEST(SavingsInWords, EstimateTheFullPrefillWhereThereIsARate) {
   Completion completion = some_completion();
   const auto say = [&](int64_t rows_read) {
     completion.savings.rows_read = rows_read;
     return savings_in_words(completion, {});
   };
-  EXPECT_THAT(say(128), HasSubstr("read in 540 ms in place of about 10,258; "));
-  EXPECT_THAT(say(127), HasSubstr("read in 540 ms; "));
-  EXPECT_THAT(say(2430), HasSubstr("in place of about 540; "));
-  EXPECT_THAT(say(2431), HasSubstr("read in 540 ms; "));
+  EXPECT_THAT(say(128), HasSubstr("prefill 540 ms instead of about 10,258; "));
+  EXPECT_THAT(say(127), HasSubstr("prefill 540 ms; "));
+  EXPECT_THAT(say(2430), HasSubstr("instead of about 540; "));
+  EXPECT_THAT(say(2431), HasSubstr("prefill 540 ms; "));
 }
 
-// The memory of a word or two may be longer than they are.
-TEST(SavingsInWords, AMemoryThatSavesNothingIsNoSaving) {
+// The memory of a word or two may be longer than the text.
+TEST(SavingsInWords, AMemoryLongerThanItsTextIsNoSaving) {
   Completion completion = some_completion();
   completion.savings = {.prompt_tokens = 9,
                         .prompt_rows = 9,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `precis train` from outside: runs that are killed, recipes, what is left behind.
+// The `precis train` program: killed runs, recipes, and files it leaves.
 #include <fstream>
 
 #include "base/check.h"
@@ -11,7 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// The tiny model's products only wait for each other on several threads.
+// Products of the tiny model are too small for several threads.
 constexpr const char* kOneThread = "OMP_NUM_THREADS=1 ";
 
 class Train : public CliTest {
@@ -29,7 +29,7 @@ class Train : public CliTest {
     return all;
   }
 
-  // A run that is killed again and again, wherever it is, beside one that is left alone.
+  // Compares a run that is killed at many points with an uninterrupted one.
   void expect_same_when_killed(const std::string& arguments) const {
     const Result whole = run(moved(arguments, "whole"), kOneThread);
     ASSERT_EQ(whole.code, 0) << whole.err;
@@ -58,7 +58,7 @@ class Train : public CliTest {
       EXPECT_NE(entry.path().extension(), ".part") << entry.path();
   }
 
-  // One that often says the token that ends an answer.
+  // A model that often generates the end token.
   std::string chatting_model() const {
     fs::copy(kModels + "llama", directory / "chats");
     json config = json::parse(read_file(path("chats/tokenizer_config.json")));
@@ -76,12 +76,12 @@ class Train : public CliTest {
   }
 };
 
-TEST_F(Train, ARunThatIsKilledGoesOnToTheSameLosses) {
+TEST_F(Train, AKilledRunResumesWithTheSameLosses) {
   expect_same_when_killed(training() + " --steps 60 --checkpoint-every 2 --learning-rate 0.01");
 }
 
-// With all that a run can do: its state is more than its step.
-TEST_F(Train, ARunOfEverythingThatIsKilledGoesOnToTheSameLosses) {
+// The same with every feature that has state.
+TEST_F(Train, AKilledRunWithEveryFeatureResumesWithTheSameLosses) {
   std::string arguments = training() +
                           " --slots 2 --rank 4 --dtype bfloat16 --embedding-steps 10 --steps 40 "
                           "--objectives distil,autoencode,continue --grow-steps 20 --max-kept 3 "
@@ -94,9 +94,9 @@ TEST_F(Train, ARunOfEverythingThatIsKilledGoesOnToTheSameLosses) {
   EXPECT_TRUE(fs::exists(path("trained") + "/best/compressor.safetensors"));
 }
 
-// A disk that is full while a checkpoint is written: the one before stays, and the run goes on from
-// there once there is room.
-TEST_F(Train, AFullDiskLeavesTheCheckpointBefore) {
+// If the disk is full while a checkpoint is written, the one before stays, and the run resumes from
+// it once there is room.
+TEST_F(Train, AFullDiskLeavesThePreviousCheckpoint) {
   const std::string arguments = training() + " --steps 4 --checkpoint-every 1 ";
   ASSERT_EQ(run(moved(arguments, "whole"), kOneThread).code, 0);
   ASSERT_EQ(run(arguments + "--minutes 1e-9", kOneThread).code, 0);
@@ -118,8 +118,8 @@ TEST_F(Train, ALogThatCannotBeWrittenStopsTheRun) {
          std::string("trap '' XFSZ; ulimit -f 1; ") + kOneThread);
 }
 
-// Stages that follow each other are what runs that follow each other are.
-TEST_F(Train, ARecipeOfStagesIsOneRunAfterTheOther) {
+// Stages equal separate runs with --start-from.
+TEST_F(Train, ARecipeOfStagesEqualsSeparateRuns) {
   const std::string rest = training() + " ";
   const std::string first = "--steps 6 --stop-after 3 --ratio 2 --learning-rate 0.02",
                     second = "--steps 4 --objectives distil --learning-rate 0.01";
@@ -143,7 +143,7 @@ TEST_F(Train, ARecipeOfStagesIsOneRunAfterTheOther) {
     EXPECT_EQ(read_file(path(made) + "/compressor.safetensors"),
               read_file(path(wanted) + "/compressor.safetensors"));
   }
-  // In legs of a step each, and from the recipe that the run wrote.
+  // One step per call, and from the recipe that the run wrote.
   std::string again = moved(staged, "again");
   again.replace(again.find(recipe), recipe.size(), path("trained/recipe.json"));
   for (int stage : {1, 1, 1, 2, 2, 2, 2}) {
@@ -152,14 +152,14 @@ TEST_F(Train, ARecipeOfStagesIsOneRunAfterTheOther) {
     EXPECT_EQ(json::parse(leg.out).at("stage"), stage);
   }
   expect_same_files("again", "trained");
-  // What is given beside the recipe goes first in every stage.
+  // Flags of the command line override the recipe in every stage.
   const Result brief = run(moved(staged, "brief") + " --steps 2 --stop-after 1", kOneThread);
   ASSERT_EQ(brief.code, 0) << brief.err;
   EXPECT_EQ(log(path("brief/stage-1")).size(), 1u);
   EXPECT_EQ(log(path("brief")).size(), 1u);
 }
 
-// All that they say is known: what is missing then is the data.
+// All of their keys are known: the only error is the missing data.
 TEST_F(Train, RecipesOfShippedCompressorsAreUnderstood) {
   const std::string model = chatting_model();
   int64_t recipes = 0;
@@ -174,7 +174,7 @@ TEST_F(Train, RecipesOfShippedCompressorsAreUnderstood) {
   EXPECT_EQ(recipes, 6);
 }
 
-TEST_F(Train, AStageThatIsWrongIsFoundBeforeTheFirst) {
+TEST_F(Train, AMistakeInAStageIsFoundBeforeTheFirst) {
   const auto refuse_recipe = [&](const std::string& text, const std::string& part) {
     refuse(training() + " --recipe " + write("recipe.json", text), part);
     expect_nothing_at(path("trained"));
@@ -194,8 +194,8 @@ TEST_F(Train, AStageThatIsWrongIsFoundBeforeTheFirst) {
   refuse_recipe(R"({"stages": {"steps": 2}})", "stages: not an array of JSON objects");
 }
 
-// Legs of a run, each as long as a machine is lent for.
-TEST_F(Train, ARunInLegsTakesTheSameSteps) {
+// A run in several calls with --minutes.
+TEST_F(Train, ARunInSeveralCallsTakesTheSameSteps) {
   const std::string arguments = training() + " --steps 4 --checkpoint-every 100 ";
   const Result whole = run(moved(arguments, "whole"), kOneThread);
   ASSERT_EQ(whole.code, 0) << whole.err;
@@ -203,7 +203,7 @@ TEST_F(Train, ARunInLegsTakesTheSameSteps) {
     const Result leg = run(arguments + "--minutes 1e-9", kOneThread);
     ASSERT_EQ(leg.code, 0) << leg.err;
     EXPECT_EQ(json::parse(leg.out).at("steps"), step);
-    // The smoothed loss goes on from leg to leg.
+    // The smoothed loss continues from call to call.
     if (step == 4) {
       EXPECT_EQ(json::parse(leg.out).at("loss"), json::parse(whole.out).at("loss"));
     }
@@ -234,7 +234,7 @@ TEST_F(Train, ARecipeMakesTheSameCompressorAgain) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(losses(log(path("again"))), losses(log(path("trained"))));
   EXPECT_EQ(json::parse(read_file(path("again") + "/recipe.json")), recipe);
-  // What is given beside a recipe goes first.
+  // Flags of the command line override the recipe.
   ASSERT_EQ(run("train --recipe " + path("trained") + "/recipe.json --steps 2 --model " + kModels +
                     "llama --data " + path("data.jsonl") + " --out " + path("short"),
                 kOneThread)
@@ -243,8 +243,8 @@ TEST_F(Train, ARecipeMakesTheSameCompressorAgain) {
   EXPECT_EQ(log(path("short")).size(), 2u);
 }
 
-// The flags of a new compressor mean nothing to one that is there.
-TEST_F(Train, ARecipeCanGoOnFromACompressor) {
+// Flags for a new compressor are ignored with --start-from.
+TEST_F(Train, ARecipeCanStartFromACompressor) {
   const std::string arguments = training() + " --steps 2 --ratio 2";
   ASSERT_EQ(run(arguments, kOneThread).code, 0);
   EXPECT_EQ(json::parse(read_file(path("trained") + "/recipe.json")).at("objectives"), "continue");
@@ -255,7 +255,7 @@ TEST_F(Train, ARecipeCanGoOnFromACompressor) {
   EXPECT_EQ(result.code, 0) << result.err;
 }
 
-TEST_F(Train, ARecipeWithAFlagThatIsNoneIsRefused) {
+TEST_F(Train, ARecipeWithAnUnknownFlagIsRefused) {
   const std::string recipe = write("recipe.json", R"({"stepps": 3})");
   refuse(training() + " --recipe " + recipe, "no flag --stepps");
   refuse(training() + " --recipe " + write("recipe.json", R"({"steps": "many"})"), "steps");
@@ -281,7 +281,7 @@ TEST_F(Train, ValidatesAndKeepsTheBest) {
   EXPECT_THAT(read_file(path("trained") + "/log.svg"), testing::HasSubstr("validation"));
 }
 
-TEST_F(Train, AnObjectiveThatIsNoneIsRefused) {
+TEST_F(Train, AnUnknownObjectiveIsRefused) {
   for (const char* bad : {"magic", "continue=", "continue=x", "=1"})
     refuse(training() + " --objectives " + bad, "objective");
 }
@@ -291,7 +291,7 @@ TEST_F(Train, QuantizedWeightsAreRefused) {
     refuse(training() + " --weights " + format, std::string("not ") + format);
 }
 
-TEST_F(Train, ACacheSpeaksForTheData) {
+TEST_F(Train, ACacheReplacesTokenizing) {
   const std::string arguments = training() + " --steps 1 --cache " + path("tokens.safetensors");
   ASSERT_EQ(run(arguments, kOneThread).code, 0);
   EXPECT_TRUE(fs::exists(path("tokens.safetensors")));
@@ -299,7 +299,7 @@ TEST_F(Train, ACacheSpeaksForTheData) {
   EXPECT_EQ(losses(log(path("again"))), losses(log(path("trained"))));
 }
 
-// What the model says itself becomes data that a run can learn from.
+// The model's own answers as training data.
 TEST_F(Train, OwnAnswersAreTrainedWithInsideAChat) {
   const std::string model = " --model " + chatting_model();
   training();
@@ -309,7 +309,7 @@ TEST_F(Train, OwnAnswersAreTrainedWithInsideAChat) {
                           answers + " --rows ";
   ASSERT_EQ(run(ask + "4", kOneThread).code, 0);
   const std::string first = read_file(answers);
-  // Half a line, as a killed run leaves it.
+  // An incomplete line, as a killed run leaves it.
   overwrite(answers, first + "{\"index\": 3, \"con");
   const Result result = run(ask + "8", kOneThread);
   ASSERT_EQ(result.code, 0) << result.err;
@@ -327,7 +327,7 @@ TEST_F(Train, OwnAnswersAreTrainedWithInsideAChat) {
   }
 }
 
-TEST_F(Train, AnswersAreNotWrittenBehindSomethingElse) {
+TEST_F(Train, AnswersAreNotAppendedToOtherFiles) {
   training();
   const std::string out = write("notes.txt", "my notes\n");
   refuse("distil-answers --model " + kModels + "llama --min-context 8 --max-context 12 --data " +

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `precis train` says of a run: while it goes, where there is no terminal, and at its end.
+// The messages of `precis train`: progress without a terminal, and the summary at the end.
 #include "cli_fixture.h"
 
 namespace precis {
@@ -19,7 +19,7 @@ class TrainingSummary : public CliTest {
   }
 };
 
-TEST_F(TrainingSummary, AFinishedRunSaysSoAndWhatItsLossesAre) {
+TEST_F(TrainingSummary, AFinishedRunReportsItsLosses) {
   const Result result = train(" --steps 4");
   const json out = json::parse(result.out);
   EXPECT_EQ(out.at("steps"), 4);
@@ -31,30 +31,30 @@ TEST_F(TrainingSummary, AFinishedRunSaysSoAndWhatItsLossesAre) {
               HasSubstr("precis: training ended with step 4 of 4: finished; --start-from " +
                         path("trained") + " trains its compressor further\n"));
   EXPECT_THAT(result.err,
-              ContainsRegex("precis: loss [0-9.]+ in the last step, [0-9.]+ on average"));
+              ContainsRegex("precis: loss [0-9.]+ in the last step, [0-9.]+ as a running average"));
   EXPECT_THAT(result.err, HasSubstr("nats per predicted token"));
 }
 
-TEST_F(TrainingSummary, TheTimeThatIsLeftIsEstimatedAfterTheFirstStep) {
+TEST_F(TrainingSummary, RemainingTimeIsEstimatedAfterTheFirstStep) {
   EXPECT_THAT(train(" --steps 4").err,
               ContainsRegex("precis: training 25% [0-9]+:[0-9:]+ left step 1 loss [0-9.]+, "));
 }
 
-TEST_F(TrainingSummary, AnUnfinishedRunSaysHowToGoOn) {
+TEST_F(TrainingSummary, AnUnfinishedRunSaysHowToResume) {
   const Result first = train(" --steps 3 --minutes 1e-9");
   EXPECT_EQ(json::parse(first.out).at("steps"), 1);
   EXPECT_EQ(json::parse(first.out).at("finished"), false);
   EXPECT_THAT(first.err,
-              HasSubstr("ended with step 1 of 3: unfinished; the same command goes on from the "
+              HasSubstr("ended with step 1 of 3: unfinished; the same command resumes from the "
                         "checkpoint in " +
                         path("trained")));
   const Result rest = train(" --steps 3");
   EXPECT_EQ(json::parse(rest.out).at("finished"), true);
-  // Two of three steps were left: the first of them is two thirds of the way.
+  // Step 2 of 3 is 66 %.
   EXPECT_THAT(rest.err, ContainsRegex("precis: training 66% [0-9:]+ left step 2 loss "));
 }
 
-TEST_F(TrainingSummary, ARunThatWasFinishedHasNoLosses) {
+TEST_F(TrainingSummary, ARunWithNoStepsLeftHasNoLosses) {
   train(" --steps 2");
   const Result again = train(" --steps 2");
   EXPECT_EQ(json::parse(again.out).at("finished"), true);
@@ -63,29 +63,31 @@ TEST_F(TrainingSummary, ARunThatWasFinishedHasNoLosses) {
   EXPECT_THAT(again.err, Not(HasSubstr("loss")));
 }
 
-TEST_F(TrainingSummary, ARunThatWasToStopSaysSo) {
+TEST_F(TrainingSummary, ARunEndedByStopAfterSaysSo) {
   const Result result = train(" --steps 4 --stop-after 2");
   EXPECT_EQ(json::parse(result.out).at("finished"), true);
-  EXPECT_THAT(result.err, HasSubstr("ended with step 2 of 4, as --stop-after says"));
+  EXPECT_THAT(result.err, HasSubstr("ended with step 2 of 4, as set by --stop-after"));
 }
 
-TEST_F(TrainingSummary, ValidationIsTold) {
+TEST_F(TrainingSummary, ValidationIsReported) {
   const std::string texts =
       write("held_out.jsonl",
             R"({"text": "the town and its water and more of the same kind and yet more of it"})");
   const Result result = train(" --steps 4 --validation " + texts);
   EXPECT_GT(json::parse(result.out).at("validation_loss"), 0);
   EXPECT_THAT(result.err,
-              HasSubstr(" on the validation texts at step 4; the lowest of these is kept in " +
+              HasSubstr(" on the validation data after step 4; the compressor of the lowest is "
+                        "kept in " +
                         path("trained/best")));
 }
 
-TEST_F(TrainingSummary, RowsThatLearnToBeEmbeddingsHaveLossesOfTheirOwn) {
-  EXPECT_THAT(train(" --steps 2 --embedding-steps 2").err, HasSubstr("variances of the model's"));
+TEST_F(TrainingSummary, EmbeddingStepsHaveAUnitOfTheirOwn) {
+  EXPECT_THAT(train(" --steps 2 --embedding-steps 2").err,
+              HasSubstr("in units of the variance of the model's embeddings"));
 }
 
-// The checkpoint remembers: a batch of 10 is read in 5 passes of 2 where nobody says otherwise.
-TEST_F(TrainingSummary, AWholeBatchIsNotReadAtOnce) {
+// By default a batch of 10 is read in 5 passes, as its checkpoint records.
+TEST_F(TrainingSummary, ALargeBatchIsReadInSeveralPasses) {
   std::string command = training() + " --steps 2";
   command.replace(command.find("--batch 2"), 9, "--batch 10");
   ASSERT_EQ(run(command).code, 0);

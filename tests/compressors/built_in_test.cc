@@ -2,6 +2,8 @@
 // Compressors without weights, made by their names: how large their memories are, which rows they
 // hold, and what they refuse. Which rows are chosen, and how they are fitted, is told by
 // selection_golden_test.cc.
+#include "support/built_in.h"
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
@@ -14,7 +16,6 @@
 #include <utility>
 #include <vector>
 
-#include "compressors/selecting_compressor.h"
 #include "gisting_fixture.h"
 #include "precis/extend/registry.h"
 #include "support/damage.h"
@@ -63,7 +64,7 @@ void expect_same_rows(const CachedTokens& actual, const CachedTokens& expected) 
 at::Tensor read_behind(const CachedTokens& memory,
                        const std::vector<TokenId>& ids,
                        const Decoder& decoder) {
-  return read(splice(std::vector{memory_part(memory), text_part(ids)}, decoder), decoder);
+  return read(splice(std::vector{memory_item(memory), text_item(ids)}, decoder), decoder);
 }
 
 // While it is alive, at::get_num_threads() is another.
@@ -243,7 +244,7 @@ TEST_P(BuiltIn, AtARatioOfOneALongTextHasARowForEachToken) {
 }
 
 TEST_P(BuiltIn, ABosIsReadBeforeEveryPartAndKeptOnce) {
-  const auto with_bos = make_selecting_compressor(GetParam(), {{1}, {}}, *decoder);
+  const auto with_bos = make_built_in(GetParam(), {{1}, {}}, *decoder);
   CompressOptions options = at_ratio(2);
   options.segment = 4;
   const CachedTokens memory = memory_of(segment_of(8), *with_bos, options);
@@ -282,7 +283,7 @@ TEST_P(BuiltIn, WhereOnlyAWindowIsSeenNothingIsLost) {
   std::vector<TokenId> whole = segment.tokens;
   const std::vector<TokenId> rest{21, 22, 23, 24, 25, 26};
   whole.insert(whole.end(), rest.begin(), rest.end());
-  const at::Tensor expected = read(splice(std::vector{text_part(whole)}, *windowed), *windowed);
+  const at::Tensor expected = read(splice(std::vector{text_item(whole)}, *windowed), *windowed);
   for (const MemoryPositions positions : {MemoryPositions::kText, MemoryPositions::kRows}) {
     const CachedTokens memory = memory_of(segment, *built_in, at_ratio(4, positions));
     ASSERT_EQ(memory.keys.size(2), 15);
@@ -447,7 +448,7 @@ TEST_P(BuiltIn, IdsOfItsDirectoryOutsideTheVocabularyAreRefused) {
 
 TEST_P(BuiltIn, WhatItReadsBesideTheTextIsInItsFingerprint) {
   const auto fingerprint = [&](SelectionPrompts prompts) {
-    return make_selecting_compressor(GetParam(), std::move(prompts), *decoder)->info().fingerprint;
+    return make_built_in(GetParam(), std::move(prompts), *decoder)->info().fingerprint;
   };
   EXPECT_EQ(fingerprint({}), compressor->info().fingerprint);
   EXPECT_NE(fingerprint({{1}, {}}), fingerprint({}));

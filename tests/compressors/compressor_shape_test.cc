@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the accounting says of compressors that exist, as their files tell it.
+// Costs of compressors that exist, from their files.
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
 #include <c10/core/GradMode.h>
@@ -13,13 +13,13 @@
 #include "compressors/kvzip/kvzip.h"
 #include "compressors/pass_flops.h"
 #include "compressors/passes.h"
-#include "compressors/selecting_compressor.h"
 #include "mean_pooling.h"
 #include "memory/memory_contents.h"
 #include "models/load_decoder.h"
 #include "precis/extend/cost.h"
 #include "precis/extend/registry.h"
 #include "precis/memory.h"
+#include "support/built_in.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"
@@ -103,15 +103,15 @@ std::unique_ptr<Compressor> make_tuned_gisting(const Decoder& decoder) {
 }
 
 std::unique_ptr<Compressor> make_attention_matching_without_bos(const Decoder& decoder) {
-  return make_selecting_compressor("attention_matching", {}, decoder);
+  return make_built_in("attention_matching", {}, decoder);
 }
 
 std::unique_ptr<Compressor> make_attention_matching_behind_bos(const Decoder& decoder) {
-  return make_selecting_compressor("attention_matching", {{1}, {2, 3}}, decoder);
+  return make_built_in("attention_matching", {{1}, {2, 3}}, decoder);
 }
 
 std::unique_ptr<Compressor> make_kvzip_behind_bos(const Decoder& decoder) {
-  return make_selecting_compressor("kvzip", {{1}, {2, 3}}, decoder);
+  return make_built_in("kvzip", {{1}, {2, 3}}, decoder);
 }
 
 const RealCase kReal[] = {{"selfcp_without_norm", make_selfcp_without_norm},
@@ -173,7 +173,7 @@ INSTANTIATE_TEST_SUITE_P(Compressors, RealCost, testing::ValuesIn(kReal), [](con
   return std::string(test.param.name);
 });
 
-// Compressors without weights: what is counted follows what they do.
+// Compressors without weights: what is counted follows what they compute.
 
 // FLOPs of the batched products that ATen is asked for while it lives, in all threads.
 class Products {
@@ -219,10 +219,10 @@ struct SelectedText {
         request{ids, 1, count, [](double) { return true; }} {}
 
   // FLOPs that compressing takes beside the first pass over the text.
-  double counted(SelectionShape shape) const {
+  double counted(CompressorShape shape) const {
     const int64_t n = std::ssize(ids);
-    shape.ratio = static_cast<double>(n) / static_cast<double>(request.count);
-    shape.max_segment = n;
+    shape.sizes["ratio"] = static_cast<double>(n) / static_cast<double>(request.count);
+    shape.sizes["max_segment"] = n;
     return compression_cost(decoder->config(), shape, n, 4).compress_flops -
            context_cost(decoder->config(), n, 4).prefill_flops;
   }
@@ -249,7 +249,8 @@ TEST(SelectionCost, OfAttentionMatchingIsThatOfItsProducts) {
       });
       const double all =
           products_of([&] { make_attention_matching(*text.decoder)->select(text.request); });
-      EXPECT_EQ(text.counted({}), all - pass) << model << " " << length << " " << count;
+      EXPECT_EQ(text.counted({"attention_matching"}), all - pass)
+          << model << " " << length << " " << count;
     }
   }
 }
@@ -267,14 +268,13 @@ TEST(SelectionCost, OfKvzipIsThatOfItsPassesAndScores) {
     });
     const double all =
         products_of([&] { make_kvzip(repeat, *text.decoder)->select(text.request); });
-    SelectionShape shape{SelectionShape::Method::kKvZip};
-    shape.repeat_rows = 2;
+    const CompressorShape shape{"kvzip", {{"repeat_rows", 2}}};
     const double second_pass = pass_flops(text.decoder->config(), 42, 82);
     EXPECT_EQ(text.counted(shape) - second_pass, all - passes) << model;
   }
 }
 
-TEST(SelectionShape, LongestPartIsThatOfTheCompressor) {
+TEST(SelectionShape, LongestChunkIsThatOfTheCompressor) {
   const TemporaryDirectory directory;
   const std::filesystem::path model = directory / "model";
   std::filesystem::copy(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "qwen2", model);
@@ -288,8 +288,10 @@ TEST(SelectionShape, LongestPartIsThatOfTheCompressor) {
       const TemporaryDirectory saved;
       const auto compressor = make(*decoder);
       compressor->save(saved.path());
-      const auto shape = std::get<SelectionShape>(read_compressor_shape(saved.path()));
-      EXPECT_EQ(longest_part(shape, decoder->config()), compressor->info().max_segment)
+      const CompressorShape shape = read_compressor_shape(saved.path());
+      const CompressorSizing& sizing = *find_compressor_method(shape.method)->sizing;
+      EXPECT_EQ(sizing.plan(shape.sizes, decoder->config(), nullptr).max_segment,
+                compressor->info().max_segment)
           << compressor->info().method << " " << window;
     }
   }
@@ -301,24 +303,23 @@ TEST(SelectionShape, OfABuiltInIsThatOfItsFiles) {
     const TemporaryDirectory directory;
     const auto compressor = load_compressor(name, *decoder);
     compressor->save(directory.path());
-    const SelectionShape shape = built_in_shape(name);
-    const auto saved = std::get<SelectionShape>(read_compressor_shape(directory.path()));
-    EXPECT_EQ(shape.method, saved.method);
-    EXPECT_EQ(shape.rows_before, saved.rows_before);
-    EXPECT_EQ(shape.repeat_rows, saved.repeat_rows);
-    EXPECT_EQ(shape.ratio, compressor->info().ratio);
+    const auto plan = find_compressor_method(name)->sizing->plan({}, decoder->config(), nullptr);
+    const CompressorShape saved = read_compressor_shape(directory.path());
+    EXPECT_EQ(saved.method, name);
+    for (const auto& [size, value] : saved.sizes) EXPECT_EQ(plan.sizes.at(size), value) << size;
+    EXPECT_EQ(std::get<double>(plan.description.at("ratio")), compressor->info().ratio);
+    EXPECT_EQ(plan.max_segment, compressor->info().max_segment);
   }
-  expect_error(ErrorKind::kNotFound, "magic", [] { built_in_shape("magic"); });
 }
 
 TEST(SelectionShape, KnowsTheTokensThatAreReadBesideTheText) {
   const auto decoder = small_decoder(at::kFloat);
   const TemporaryDirectory directory;
   make_kvzip_behind_bos(*decoder)->save(directory.path());
-  const auto shape = std::get<SelectionShape>(read_compressor_shape(directory.path()));
-  EXPECT_EQ(shape.method, SelectionShape::Method::kKvZip);
-  EXPECT_EQ(shape.rows_before, 1);
-  EXPECT_EQ(shape.repeat_rows, 2);
+  const CompressorShape shape = read_compressor_shape(directory.path());
+  EXPECT_EQ(shape.method, "kvzip");
+  EXPECT_EQ(shape.sizes.at("rows_before"), SettingValue(int64_t{1}));
+  EXPECT_EQ(shape.sizes.at("repeat_rows"), SettingValue(int64_t{2}));
 }
 
 TEST(Cost, OfAContextIsWhatTheCacheHolds) {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the accounting says against published figures and counts by hand.
+// Costs against published figures and counts by hand.
 #include "precis/extend/cost.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <string>
+#include <utility>
 
+#include "precis/extend/registry.h"
 #include "support/expect_error.h"
 
 namespace precis {
@@ -23,11 +26,14 @@ CompressionCost cost_of(const char* model, const CompressorShape& compressor, in
   return compression_cost(model_shape(model), compressor, length, kBFloat16Bytes);
 }
 
+// The published compressors.
+const CompressorShape kSelfCp{"selfcp"}, kIcae{"icae"}, kGisting{"gisting"}, kIcFormer{"ic_former"};
+
 // Published figures
 
 TEST(PublishedCost, IcaeAndIcFormerReadAsManyFlopsAsThePaperSays) {
-  const double icae = cost_of("llama-2-7b", IcaeShape{}, 512).compress_flops,
-               ic_former = cost_of("llama-2-7b", IcFormerShape{}, 512).compress_flops;
+  const double icae = cost_of("llama-2-7b", kIcae, 512).compress_flops,
+               ic_former = cost_of("llama-2-7b", kIcFormer, 512).compress_flops;
   EXPECT_EQ(icae, 8504035246080);
   EXPECT_EQ(three_digits(icae), 850);
   EXPECT_EQ(ic_former, 262529875968);
@@ -36,17 +42,14 @@ TEST(PublishedCost, IcaeAndIcFormerReadAsManyFlopsAsThePaperSays) {
 }
 
 TEST(PublishedCost, ParametersAreThePublishedOnes) {
-  EXPECT_EQ(cost_of("llama-2-7b", IcFormerShape{}, 512).parameters, 607690752);
-  EXPECT_EQ(cost_of("llama-2-7b", IcaeShape{}, 512).parameters, 67645440);
-  IcaeShape second;
-  second.rank = 512;
-  EXPECT_EQ(cost_of("mistral-7b", second, 512).parameters, 218640384);
-  EXPECT_EQ(cost_of("llama-2-7b", SelfCpShape{}, 512).parameters,
-            4096 * 4096 + 4096 + 2 * 4096 + 4096);
+  EXPECT_EQ(cost_of("llama-2-7b", kIcFormer, 512).parameters, 607690752);
+  EXPECT_EQ(cost_of("llama-2-7b", kIcae, 512).parameters, 67645440);
+  EXPECT_EQ(cost_of("mistral-7b", {"icae", {{"rank", 512}}}, 512).parameters, 218640384);
+  EXPECT_EQ(cost_of("llama-2-7b", kSelfCp, 512).parameters, 4096 * 4096 + 4096 + 2 * 4096 + 4096);
 }
 
 TEST(PublishedCost, AMemoryOf128TokensTakesAQuarterOfTheCacheOf512) {
-  const CompressionCost cost = cost_of("llama-2-7b", IcaeShape{}, 512);
+  const CompressionCost cost = cost_of("llama-2-7b", kIcae, 512);
   EXPECT_EQ(cost.memory_tokens, 128);
   EXPECT_EQ(cost.memory_bytes, 128 * 4096 * 2);
   EXPECT_EQ(cost.full.kv_bytes, 512 * 524288);  // half a MiB a token, in bfloat16
@@ -77,14 +80,14 @@ TEST(CountedCost, ALayerWithFewerKeysThanQueries) {
   EXPECT_EQ(cost.kv_bytes, 7 * (8 + 8) * 2);
 }
 
-TEST(CountedCost, ATokenBehindAContextSeesThatAndItself) {
+TEST(CountedCost, ATokenAfterAContextAttendsToThatAndItself) {
   const double projections = 10 * 24 + 10 * 8 + 10 * 8 + 24 * 10;
   const double attention = 6 * (8 * 4) + 6 * (8 * 4), mlp = 3 * 10 * 14, head = 10 * 50;
   EXPECT_EQ(context_cost(odd_model(), 7, kBFloat16Bytes).decode_flops,
             2 * (projections + attention + mlp + head));
 }
 
-TEST(CountedCost, LayersWithAWindowSeeNoMoreThanThat) {
+TEST(CountedCost, LayersWithAWindowAttendToNoMoreThanThat) {
   DecoderConfig model = odd_model();
   model.num_layers = 2;
   const double full = context_cost(model, 7, kBFloat16Bytes).prefill_flops;
@@ -97,8 +100,7 @@ TEST(CountedCost, LayersWithAWindowSeeNoMoreThanThat) {
 }
 
 TEST(CountedCost, SelfCpReadsSeparatorTextAndTags) {
-  SelfCpShape shape;
-  shape.ratio = 4;
+  const CompressorShape shape{"selfcp", {{"ratio", 4.0}}};
   const CompressionCost cost = compression_cost(odd_model(), shape, 9, kBFloat16Bytes);
   const ContextCost pass = context_cost(odd_model(), 1 + 9 + 2, kBFloat16Bytes);
   EXPECT_EQ(cost.memory_tokens, 2);
@@ -108,22 +110,19 @@ TEST(CountedCost, SelfCpReadsSeparatorTextAndTags) {
 }
 
 TEST(CountedCost, IcaeReadsTextAndMemoryTokensThroughItsLora) {
-  IcaeShape shape;
-  shape.slots = 3;
-  shape.rank = 2;
+  CompressorShape shape{"icae", {{"slots", 3}, {"rank", 2}}};
   const CompressionCost cost = compression_cost(odd_model(), shape, 5, kBFloat16Bytes);
   EXPECT_EQ(cost.compress_flops, context_cost(odd_model(), 8, kBFloat16Bytes).prefill_flops);
   const double query = 8 * 10 * 2 + 8 * 2 * 24, value = 8 * 10 * 2 + 8 * 2 * 8;
   EXPECT_EQ(cost.adapter_flops, 2 * (query + value));
-  shape.connector = true;
+  shape.sizes["connector"] = true;
   EXPECT_EQ(compression_cost(odd_model(), shape, 5, kBFloat16Bytes).compress_flops,
             cost.compress_flops + 2 * (3 * 10 * 10));
 }
 
 TEST(CountedCost, GistingByRatioHasMoreGistsForLongerTexts) {
-  GistingShape counted, by_ratio;
-  counted.num_gists = 3;
-  by_ratio.ratio = 4;
+  const CompressorShape counted{"gisting", {{"num_gists", 3}}};
+  const CompressorShape by_ratio{"gisting", {{"ratio", 4.0}}};
   const CompressionCost cost = compression_cost(odd_model(), by_ratio, 13, kBFloat16Bytes);
   EXPECT_EQ(cost.memory_tokens, 3);
   EXPECT_EQ(cost.compress_flops,
@@ -133,51 +132,45 @@ TEST(CountedCost, GistingByRatioHasMoreGistsForLongerTexts) {
 TEST(CountedCost, GistingsLoraActsOnTheGistsAlone) {
   DecoderConfig model = odd_model();
   model.num_layers = 2;
-  GistingShape shape;
-  shape.rank = 2;
-  shape.rows_before = 2;
+  CompressorShape shape{"gisting", {{"rank", 2}, {"rows_before", 2}}};
   const CompressionCost cost = compression_cost(model, shape, 5, kBFloat16Bytes);
   EXPECT_EQ(cost.compress_flops, context_cost(model, 8, kBFloat16Bytes).prefill_flops);
   const double query = 10 * 2 + 2 * 24, key = 10 * 2 + 2 * 8;
   EXPECT_EQ(cost.adapter_flops, 2 * ((query + 2 * key) + 2 * key));
   EXPECT_EQ(cost.memory.prefill_flops, 0);
   EXPECT_EQ(cost.memory_bytes, cost.memory.kv_bytes);
-  shape.tuned = true;
+  shape.sizes["form"] = "tuned";
   EXPECT_EQ(compression_cost(model, shape, 5, kBFloat16Bytes).adapter_flops, 0);
 }
 
 TEST(CountedCost, IcFormersDigestsReadTextAndDigests) {
-  IcFormerShape shape;
-  shape.slots = 3;
-  shape.num_layers = 2;
-  shape.ffn_size = 13;
+  CompressorShape shape{"ic_former", {{"slots", 3}, {"num_layers", 2}, {"ffn_size", 13}}};
   const double projections = 3 * 10 * 10 + 8 * 10 * 10 + 8 * 10 * 10 + 3 * 10 * 10;
   const double attention = 3 * 8 * 10 + 3 * 8 * 10, mlp = 3 * (3 * 10 * 13);
   const CompressionCost cost = compression_cost(odd_model(), shape, 5, kBFloat16Bytes);
   EXPECT_EQ(cost.compress_flops, 2 * 2 * (projections + attention + mlp));
   EXPECT_EQ(cost.adapter_flops, 0);
-  shape.query_heads_per_key = 2;  // keys and values of 8 rows, 5 wide in place of 10
+  shape.sizes["query_heads_per_key"] = 2;  // 8 keys and values, 5 wide in place of 10
   EXPECT_EQ(compression_cost(odd_model(), shape, 5, kBFloat16Bytes).compress_flops,
             2 * 2 * (projections - 2 * 8 * 10 * 5 + attention + mlp));
 }
 
 // Compressors without weights
 
-SelectionShape selection(SelectionShape::Method method, double ratio) {
-  SelectionShape shape;
-  shape.method = method;
-  shape.ratio = ratio;
-  shape.max_segment = 4096;
-  return shape;
+CompressorShape attention_matching(double ratio, int64_t rows_before = 0) {
+  return {"attention_matching",
+          {{"ratio", ratio}, {"max_segment", 4096}, {"rows_before", rows_before}}};
 }
 
-SelectionShape attention_matching(double ratio) {
-  return selection(SelectionShape::Method::kAttentionMatching, ratio);
+CompressorShape kvzip(double ratio, int64_t rows_before = 0, int64_t repeat_rows = 0) {
+  return {"kvzip",
+          {{"ratio", ratio},
+           {"max_segment", 4096},
+           {"rows_before", rows_before},
+           {"repeat_rows", repeat_rows}}};
 }
 
-SelectionShape kvzip(double ratio) { return selection(SelectionShape::Method::kKvZip, ratio); }
-
-double flops_of(const DecoderConfig& model, const SelectionShape& shape, int64_t num_tokens) {
+double flops_of(const DecoderConfig& model, const CompressorShape& shape, int64_t num_tokens) {
   return compression_cost(model, shape, num_tokens, kBFloat16Bytes).compress_flops;
 }
 
@@ -185,11 +178,10 @@ double pass_of(const DecoderConfig& model, int64_t num_rows) {
   return context_cost(model, num_rows, kBFloat16Bytes).prefill_flops;
 }
 
-// Ten rows become three: BOS and two of nine others, at which three heads of nine queries look. Six
-// rows are candidates for the two.
-TEST(CountedCost, AttentionMatchingReadsTheTextAndFitsRowsOfIt) {
-  SelectionShape shape = attention_matching(3);
-  shape.rows_before = 1;
+// Ten tokens become three: BOS and two of nine others, to which three heads of nine queries attend.
+// Six tokens are candidates for the two.
+TEST(CountedCost, AttentionMatchingReadsTheTextAndFitsKeysAndValues) {
+  const CompressorShape shape = attention_matching(3, 1);
   const double bos = 27 * 4 * 1, whole = 27 * 4 * 9 + 27 * 9 * 4 + 1 * 27 * 9;
   const double candidates = 27 * 4 * 6, gram = 6 * 27 * 6, targets = (4 + 1) * 27 * 6;
   const double bias = 27 * 4 * 2 + 2 * 27 * 2 + 2 * 27 * 1, direction = 4 * 27 * 4 + 4 * 27 * 1;
@@ -198,11 +190,9 @@ TEST(CountedCost, AttentionMatchingReadsTheTextAndFitsRowsOfIt) {
   EXPECT_EQ(flops_of(odd_model(), shape, 9), pass_of(odd_model(), 10) + 2 * 2 * head);
 }
 
-// Two prompt tokens and ten rows said again see these twelve and the ten of the text.
-TEST(CountedCost, KvzipSaysTheTextAgainOverItsCache) {
-  SelectionShape shape = kvzip(3);
-  shape.rows_before = 1;
-  shape.repeat_rows = 2;
+// Two prompt tokens and ten repeated ones attend to these twelve and to the ten of the text.
+TEST(CountedCost, KvzipRepeatsTheTextOverItsCache) {
+  const CompressorShape shape = kvzip(3, 1, 2);
   const double projections = 12 * 10 * 24 + 12 * 10 * 8 + 12 * 10 * 8 + 12 * 24 * 10;
   const double attention = 6 * (12 * 22 * 4) + 6 * (12 * 22 * 4), mlp = 3 * (12 * 10 * 14);
   const double scores = 6 * (12 * 22 * 4);
@@ -210,9 +200,8 @@ TEST(CountedCost, KvzipSaysTheTextAgainOverItsCache) {
             pass_of(odd_model(), 10) + 2 * (projections + attention + mlp + scores));
 }
 
-TEST(CountedCost, KvzipSaysLongTextsAgainInChunks) {
-  SelectionShape shape = kvzip(3);
-  shape.repeat_rows = 5;
+TEST(CountedCost, KvzipRepeatsLongTextsInChunks) {
+  const CompressorShape shape = kvzip(3, 0, 5);
   const auto chunk = [](double rows) {
     const double keys = 2049 + rows;
     return 2 * rows * (2 * 10 * 24 + 2 * 10 * 8 + 3 * 10 * 14) + 2 * (3 * 6 * (rows * keys * 4));
@@ -221,9 +210,8 @@ TEST(CountedCost, KvzipSaysLongTextsAgainInChunks) {
             pass_of(odd_model(), 2049) + chunk(5 + 2048) + chunk(5 + 1));
 }
 
-TEST(CountedCost, SelectedRowsAreKeysAndValuesAtHand) {
-  for (SelectionShape shape : {attention_matching(3), kvzip(3)}) {
-    shape.rows_before = 1;
+TEST(CountedCost, SelectedTokensNeedNoPrefill) {
+  for (const CompressorShape& shape : {attention_matching(3, 1), kvzip(3, 1)}) {
     const CompressionCost cost = compression_cost(odd_model(), shape, 9, kBFloat16Bytes);
     EXPECT_EQ(cost.parameters, 0);
     EXPECT_EQ(cost.adapter_flops, 0);
@@ -235,7 +223,8 @@ TEST(CountedCost, SelectedRowsAreKeysAndValuesAtHand) {
   }
 }
 
-// One head of a block: t of n rows for m queries, out of c candidates and by `some` of the queries.
+// One head of a block: t of n tokens for m queries, out of c candidates and by `some` of the
+// queries.
 double fitted_block(double m, double n, double t, double c, double some) {
   const double whole = 2 * (m * 4 * n) + m * n;
   const double selection = some * 4 * c + some * c * c + some * c * 5;
@@ -244,8 +233,8 @@ double fitted_block(double m, double n, double t, double c, double some) {
   return whole + selection + bias + direction + values;
 }
 
-// 2049 rows are fitted in three blocks, 511 of them are left: 170, 170 and 171. Three heads have
-// 682 queries each, which is as many as 2048 holds; every third of all is used to select.
+// 2049 tokens are fitted in three blocks, which keep 170, 170 and 171. Three heads have 682 queries
+// each, as many as 2048 holds; every third of all is used to select.
 TEST(CountedCost, LongTextsAreFittedInBlocks) {
   const double m = 3 * 682, first = m * 4 * 1, masses = m * 4 * 2049;
   const double head = first + masses + 2 * fitted_block(m, 683, 170, 3 * 170, 682) +
@@ -254,7 +243,7 @@ TEST(CountedCost, LongTextsAreFittedInBlocks) {
             pass_of(odd_model(), 2050) + 2 * 2 * head);
 }
 
-// At a ratio of two all 800 rows behind the first are candidates, and every second query is used.
+// At a ratio of two all 800 tokens after the first are candidates, and every second query is used.
 TEST(CountedCost, ManyCandidatesAreSelectedByAsManyQueries) {
   const double m = 3 * 682, first = m * 4 * 1;
   const double head = first + fitted_block(m, 800, 399, 800, 1023);
@@ -262,46 +251,46 @@ TEST(CountedCost, ManyCandidatesAreSelectedByAsManyQueries) {
             pass_of(odd_model(), 801) + 2 * 2 * head);
 }
 
-// Of a layer with a window of six, five rows are seen by what follows: the first of them stays, and
-// two of the other four are left.
-TEST(CountedCost, LayersWithAWindowFitWhatIsStillSeen) {
+// In a layer with a window of six, what follows attends to five tokens: the first of them stays,
+// and two of the other four.
+TEST(CountedCost, LayersWithAWindowFitWhatIsStillVisible) {
   DecoderConfig model = odd_model();
   model.window = 6;
   model.windowed = {true};
   const double m = 3 * 4, first = m * 4 * 1;
   const double head = first + fitted_block(m, 4, 2, 4, m);
   EXPECT_EQ(flops_of(model, attention_matching(3), 9), pass_of(model, 9) + 2 * 2 * head);
-  model.window = 4;  // all three that are seen are left
+  model.window = 4;  // all three that are visible stay
   EXPECT_EQ(flops_of(model, attention_matching(3), 9), pass_of(model, 9));
 }
 
-TEST(CountedCost, AtARatioOfOneAllRowsAreLeftAsTheyAre) {
-  for (SelectionShape shape : {attention_matching(1), kvzip(1)}) {
-    shape.rows_before = 1;
+TEST(CountedCost, AtARatioOfOneAllTokensStayUnchanged) {
+  for (const CompressorShape& shape : {attention_matching(1, 1), kvzip(1, 1)}) {
     const CompressionCost cost = compression_cost(odd_model(), shape, 9, kBFloat16Bytes);
     EXPECT_EQ(cost.memory_tokens, 10);
     EXPECT_EQ(cost.compress_flops, pass_of(odd_model(), 10));
   }
 }
 
-TEST(LongestPart, IsWhatTheWindowHolds) {
+TEST(LongestChunk, IsWhatTheWindowHolds) {
   DecoderConfig model = odd_model();
-  SelectionShape matching, zip = {SelectionShape::Method::kKvZip};
-  zip.repeat_rows = 10;
-  zip.rows_before = matching.rows_before = 1;
+  const auto longest = [&](const std::string& method, const CompressorSettings& settings) {
+    return find_compressor_method(method)->sizing->plan(settings, model, nullptr).max_segment;
+  };
+  const CompressorSettings bos{{"rows_before", 1}},
+      prompted{{"rows_before", 1}, {"repeat_rows", 10}};
   model.context_length = 8192;
-  EXPECT_EQ(longest_part(matching, model), 8191);
-  EXPECT_EQ(longest_part(zip, model), 8192 - 10 - 2048 - 1);
-  model.context_length = 512;  // half of it for the text, half to say it again
-  EXPECT_EQ(longest_part(zip, model), (512 - 10) / 2 - 1);
-  EXPECT_EQ(longest_part(kvzip(3), model), 4096);
+  EXPECT_EQ(longest("attention_matching", bos), 8191);
+  EXPECT_EQ(longest("kvzip", prompted), 8192 - 10 - 2048 - 1);
+  model.context_length = 512;  // half of it for the text, half to repeat it
+  EXPECT_EQ(longest("kvzip", prompted), (512 - 10) / 2 - 1);
+  EXPECT_EQ(longest("kvzip", kvzip(3).sizes), 4096);
 }
 
 // Long texts
 
-TEST(DividedCost, IsThatOfTheParts) {
-  const CompressorShape icae = IcaeShape{}, ic_former = IcFormerShape{};
-  for (const CompressorShape& shape : {icae, ic_former}) {
+TEST(DividedCost, IsThatOfTheChunks) {
+  for (const CompressorShape& shape : {kIcae, kIcFormer}) {
     const auto of = [&](int64_t length) { return cost_of("llama-2-7b", shape, length); };
     EXPECT_EQ(of(513).compress_flops, of(257).compress_flops + of(256).compress_flops);
     EXPECT_EQ(of(513).adapter_flops, of(257).adapter_flops + of(256).adapter_flops);
@@ -311,33 +300,30 @@ TEST(DividedCost, IsThatOfTheParts) {
   }
 }
 
-TEST(DividedCost, SelfCpRoundsTheTagsOfEachPart) {
-  EXPECT_EQ(cost_of("llama-2-7b", SelfCpShape{}, 1000).memory_tokens, 500 / 12 + 500 / 12);
-  EXPECT_EQ(cost_of("llama-2-7b", SelfCpShape{}, 5).memory_tokens, 1);
+TEST(DividedCost, SelfCpRoundsTheTagsOfEachChunk) {
+  EXPECT_EQ(cost_of("llama-2-7b", kSelfCp, 1000).memory_tokens, 500 / 12 + 500 / 12);
+  EXPECT_EQ(cost_of("llama-2-7b", kSelfCp, 5).memory_tokens, 1);
 }
 
 TEST(DividedCost, BuiltInCompressorsReadAsMuchAsTheWindowHolds) {
   DecoderConfig model = odd_model();
   model.context_length = 101;
-  for (const auto method :
-       {SelectionShape::Method::kAttentionMatching, SelectionShape::Method::kKvZip}) {
-    SelectionShape whole = selection(method, 12);
-    whole.rows_before = 1;
-    whole.max_segment = 0;
-    SelectionShape parts = whole;
-    parts.max_segment = method == SelectionShape::Method::kKvZip ? 49 : 100;
-    const int64_t length = 2 * parts.max_segment;
-    EXPECT_EQ(flops_of(model, whole, length), 2 * flops_of(model, parts, length / 2));
+  for (const auto& [method, max_segment] :
+       {std::pair{"attention_matching", int64_t{100}}, std::pair{"kvzip", int64_t{49}}}) {
+    const CompressorShape whole{method, {{"ratio", 12.0}, {"rows_before", 1}}};
+    CompressorShape chunks = whole;
+    chunks.sizes["max_segment"] = max_segment;
+    const int64_t length = 2 * max_segment;
+    EXPECT_EQ(flops_of(model, whole, length), 2 * flops_of(model, chunks, length / 2));
     EXPECT_EQ(compression_cost(model, whole, length, kBFloat16Bytes).memory_tokens,
-              2 * (parts.max_segment / 12));
+              2 * (max_segment / 12));
   }
 }
 
 TEST(DividedCost, GistingDoesNotDivide) {
-  cost_of("llama-2-7b", GistingShape{}, 512);
-  expect_error(ErrorKind::kInvalidArgument, "limit of 512", [] {
-    cost_of("llama-2-7b", GistingShape{}, 513);
-  });
+  cost_of("llama-2-7b", kGisting, 512);
+  expect_error(
+      ErrorKind::kInvalidArgument, "limit of 512", [] { cost_of("llama-2-7b", kGisting, 513); });
 }
 
 // Bad input
@@ -350,24 +336,44 @@ TEST(BadCost, LengthsAndSizesOutOfRangeAreNamed) {
     });
   };
   for (const int64_t length : {int64_t{0}, int64_t{-5}, std::numeric_limits<int64_t>::max()}) {
-    refuse(IcaeShape{}, length, "length is " + std::to_string(length));
+    refuse(kIcae, length, "length is " + std::to_string(length));
     expect_error(ErrorKind::kInvalidArgument, "length", [&] { context_cost(model, length, 2); });
   }
   expect_error(ErrorKind::kInvalidArgument, "elements", [&] { context_cost(model, 5, 0); });
-  refuse(SelfCpShape{0.5}, 10, "ratio");
-  refuse(SelfCpShape{std::numeric_limits<double>::quiet_NaN()}, 10, "ratio");
-  refuse(SelfCpShape{12, 0}, 10, "max_segment");
-  refuse(IcaeShape{0}, 10, "slots");
-  refuse(IcaeShape{4, 512, 0}, 10, "rank");
-  refuse(GistingShape{0}, 10, "num_gists");
-  refuse(IcFormerShape{4, 512, 0}, 10, "num_layers");
-  refuse(IcFormerShape{4, 512, 3, -1}, 10, "ffn_size");
-  constexpr auto kKvZip = SelectionShape::Method::kKvZip;
-  refuse(SelectionShape{kKvZip, 0.5}, 10, "ratio");
-  refuse(SelectionShape{kKvZip, 4, -1}, 10, "max_segment");
-  refuse(SelectionShape{kKvZip, 4, 9, -1}, 10, "rows_before");
-  refuse(SelectionShape{kKvZip, 4, 9, 0, -1}, 10, "repeat_rows");
-  refuse(SelectionShape{}, 10, "window of 0 holds no text");
+  refuse({"selfcp", {{"ratio", 0.5}}}, 10, "ratio");
+  refuse({"selfcp", {{"ratio", std::numeric_limits<double>::quiet_NaN()}}}, 10, "ratio");
+  refuse({"selfcp", {{"max_segment", 0}}}, 10, "max_segment");
+  refuse({"icae", {{"slots", 0}}}, 10, "slots");
+  refuse({"icae", {{"rank", 0}}}, 10, "rank");
+  refuse({"gisting", {{"num_gists", 0}}}, 10, "num_gists");
+  refuse({"ic_former", {{"num_layers", 0}}}, 10, "num_layers");
+  refuse({"ic_former", {{"ffn_size", -1}}}, 10, "ffn_size");
+  refuse({"kvzip", {{"ratio", 0.5}}}, 10, "ratio");
+  refuse({"kvzip", {{"max_segment", -1}}}, 10, "max_segment");
+  refuse({"kvzip", {{"rows_before", -1}}}, 10, "rows_before");
+  refuse({"kvzip", {{"repeat_rows", -1}}}, 10, "repeat_rows");
+  refuse({"attention_matching"}, 10, "window of 0 holds no text");
+}
+
+TEST(BadCost, SizesOfNoMeaningAreNamed) {
+  const auto refuse = [&](const CompressorShape& shape, const std::string& message) {
+    expect_error(ErrorKind::kInvalidArgument, message, [&] {
+      compression_cost(odd_model(), shape, 10, kBFloat16Bytes);
+    });
+  };
+  refuse({"icae", {{"slot", 4}}}, "there is no setting \"slot\"");
+  refuse({"icae", {{"slots", "four"}}}, "slots is of another type, expected an integer");
+  refuse({"icae", {{"slots", 4.0}}}, "slots is of another type, expected an integer");
+  refuse({"selfcp", {{"ratio", true}}}, "ratio is of another type, expected a number");
+  refuse({"selfcp", {{"separator", 3}}}, "separator is of another type, expected true or false");
+  refuse({"gisting", {{"form", "thawed"}}}, "form is \"thawed\", expected tuned or frozen");
+  refuse({"gisting", {{"gist_positions", "spread"}}}, "spread gists are of the frozen form");
+}
+
+TEST(BadCost, AnUnknownMethodIsNamed) {
+  expect_error(ErrorKind::kUnsupported, "\"magic\" compute is not known", [] {
+    cost_of("llama-2-7b", {"magic"}, 512);
+  });
 }
 
 TEST(BadCost, AModelWithoutHeadsIsNamed) {
@@ -380,17 +386,17 @@ TEST(BadCost, AModelWithoutHeadsIsNamed) {
 
 TEST(BadCost, WhatCannotBeCountedIsRefusedRatherThanWrapped) {
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
-  constexpr auto kKvZip = SelectionShape::Method::kKvZip;
-  for (const SelectionShape& shape : {SelectionShape{kKvZip, 4, 9, kHuge},
-                                      SelectionShape{kKvZip, 4, 9, 0, kHuge},
-                                      SelectionShape{kKvZip, 4, 0, kHuge, kHuge}}) {
+  for (const CompressorShape& shape :
+       {CompressorShape{"kvzip", {{"max_segment", 9}, {"rows_before", kHuge}}},
+        CompressorShape{"kvzip", {{"max_segment", 9}, {"repeat_rows", kHuge}}},
+        CompressorShape{"kvzip", {{"rows_before", kHuge}, {"repeat_rows", kHuge}}}}) {
     expect_error(ErrorKind::kInvalidArgument, "expected at most", [&] {
       compression_cost(odd_model(), shape, 10, kBFloat16Bytes);
     });
   }
-  for (const CompressorShape& shape : {CompressorShape(IcaeShape{kHuge}),
-                                       CompressorShape(GistingShape{kHuge}),
-                                       CompressorShape(IcFormerShape{4, 512, kHuge})}) {
+  for (const CompressorShape& shape : {CompressorShape{"icae", {{"slots", kHuge}}},
+                                       CompressorShape{"gisting", {{"num_gists", kHuge}}},
+                                       CompressorShape{"ic_former", {{"num_layers", kHuge}}}}) {
     expect_error(ErrorKind::kInvalidArgument, "more than can be counted", [&] {
       compression_cost(odd_model(), shape, 10, kBFloat16Bytes);
     });

@@ -107,15 +107,11 @@ inline void expect_alike(const MemoryTensors& actual,
   EXPECT_LE(largest_difference(a.values, b.values), tolerance);
 }
 
-inline PromptPart memory_part(MemoryTensors tensors) {
-  return {{},
-          Prompt::Treatment::kKeep,
-          Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(tensors), {}}))};
+inline PromptItem memory_item(MemoryTensors tensors) {
+  return Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(tensors), {}}));
 }
 
-inline PromptPart text_part(const std::vector<TokenId>& ids) {
-  return {ids, Prompt::Treatment::kKeep, std::nullopt};
-}
+inline PromptItem text_item(const std::vector<TokenId>& ids) { return TokenSpan{ids}; }
 
 inline Segment segment_of(int64_t size, int64_t first = 5) {
   Segment segment;

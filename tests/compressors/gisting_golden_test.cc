@@ -41,7 +41,7 @@ class GistingGolden : public testing::TestWithParam<std::string> {
   }
 
   SplicedPrompt prompt(MemoryTensors memory) const {
-    return splice(std::vector{memory_part(std::move(memory)), text_part(suffix)}, *decoder);
+    return splice(std::vector{memory_item(std::move(memory)), text_item(suffix)}, *decoder);
   }
 
   at::Tensor wanted(const std::string& name) const {

@@ -157,7 +157,7 @@ TEST_P(GistingForms, RefusesSegmentsThatItCannotRead) {
   refuse("an empty segment", Segment());
   refuse(
       "a segment of 501 tokens is over the limit of 500; a memory of gists behind the text cannot "
-      "be made of parts",
+      "be made of chunks",
       segment_of(501));
   refuse("id 320 is outside the vocabulary of 320", Segment{{1, 320}, nullptr});
   refuse("id -1 is outside", Segment{{-1}, nullptr});
@@ -171,7 +171,7 @@ TEST_P(GistingForms, RefusesAPassOverTheModelsWindow) {
   config.max_segment = 600;
   compressor = make_golden(config, *decoder);
   EXPECT_EQ(cached_of(compress(segment_of(508))).next_position, 512);
-  expect_error(ErrorKind::kInvalidArgument, "513 rows", [&] { compress(segment_of(509)); });
+  expect_error(ErrorKind::kInvalidArgument, "513 tokens", [&] { compress(segment_of(509)); });
 }
 
 TEST_P(GistingForms, RefusesOptionsThatItCannotObey) {
@@ -207,7 +207,7 @@ TEST_P(GistingForms, ASequenceThatEndsOnAGistIsNeverSampledFrom) {
   const MemoryTensors tensors = compress(segment);
   const char* problem = "nothing follows the memory";
   expect_error(ErrorKind::kInvalidArgument, problem, [&] {
-    splice(std::vector{memory_part(tensors)}, *decoder);
+    splice(std::vector{memory_item(tensors)}, *decoder);
   });
   EngineOptions options;
   options.model = model_path("llama");

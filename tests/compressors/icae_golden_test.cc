@@ -339,7 +339,7 @@ TEST_F(IcaeTest, CostsCountIdsBeforeTheText) {
   with->save(directory.path());
   const CompressorShape shape = read_compressor_shape(directory.path());
   CompressorShape without = shape;
-  std::get<IcaeShape>(without).rows_before = 0;
+  without.sizes["rows_before"] = 0;
   const auto cost = [&](const CompressorShape& of, int64_t length) {
     return compression_cost(decoder->config(), of, length, 4);
   };
@@ -350,7 +350,7 @@ TEST_F(IcaeTest, CostsCountIdsBeforeTheText) {
   }
   for (const int64_t rows : {int64_t{-1}, INT64_MAX}) {
     CompressorShape bad = shape;
-    std::get<IcaeShape>(bad).rows_before = rows;
+    bad.sizes["rows_before"] = rows;
     expect_error(ErrorKind::kInvalidArgument, "rows_before is", [&] { cost(bad, 5); });
   }
 }

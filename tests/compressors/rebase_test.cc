@@ -74,7 +74,7 @@ class Rebase : public testing::TestWithParam<const char*> {
 
   at::Tensor logits_after(const CachedTokens& memory) const {
     return decoder->logits(read(
-        splice(std::vector{memory_part(memory), text_part({30, 31, 32, 33})}, *decoder), *decoder));
+        splice(std::vector{memory_item(memory), text_item({30, 31, 32, 33})}, *decoder), *decoder));
   }
 
   CachedTokens rebased(const CachedTokens& memory, int64_t first) const {

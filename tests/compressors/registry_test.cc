@@ -5,9 +5,13 @@
 
 #include <filesystem>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "mean_pooling.h"
 #include "models/load_decoder.h"
+#include "precis/extend/cost.h"
+#include "precis/extend/shapes.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
@@ -27,6 +31,88 @@ TEST(Registry, OpensWhatWasRegisteredFromOutside) {
             R"({"format": 1, "method": "pooling_of_the_test", "window": 4})");
   const auto decoder = small_decoder();
   EXPECT_EQ(load_compressor(directory / "", *decoder)->info().method, "mean_pooling");
+}
+
+// A method that describes itself, as the library's own do.
+CompressorMethod counted_pooling(const std::string& name) {
+  CompressorMethod method;
+  method.name = name;
+  method.load = load_mean_pooling;
+  method.sizing = {.flags = {{"window", SettingFlag::Type::kInteger, "tokens per memory token"}},
+                   .read =
+                       [](const auto&) {
+                         return CompressorSettings{{"window", 4}};
+                       },
+                   .plan =
+                       [](const CompressorSettings& settings, const auto&, const Tokenizer*) {
+                         return PlannedCompressor{settings, settings, 512};
+                       },
+                   .count =
+                       [](const CompressorSettings& sizes, const auto&, int64_t num_tokens) {
+                         const int64_t window = std::get<int64_t>(sizes.at("window"));
+                         MethodCost cost;
+                         cost.memory_tokens = static_cast<double>((num_tokens - 1) / window + 1);
+                         return cost;
+                       }};
+  method.creation = {.flags = {{"window", SettingFlag::Type::kInteger, "tokens per memory token"}},
+                     .create = [](const CompressorSettings& settings,
+                                  const auto& decoder,
+                                  const Tokenizer*,
+                                  uint64_t) -> std::unique_ptr<Compressor> {
+                       return std::make_unique<MeanPooling>(
+                           decoder, std::get<int64_t>(settings.at("window")));
+                     }};
+  return method;
+}
+
+TEST(Registry, CountsWhatAMethodFromOutsideDescribes) {
+  register_compressor(counted_pooling("counted_pooling_of_the_test"));
+  const auto decoder = small_decoder();
+  const CompressorMethod* method = find_compressor_method("counted_pooling_of_the_test");
+  ASSERT_NE(method, nullptr);
+  const TemporaryDirectory directory;
+  overwrite(directory / "compressor.json",
+            R"({"format": 1, "method": "counted_pooling_of_the_test", "window": 4})");
+  const CompressorShape shape = read_compressor_shape(directory.path());
+  EXPECT_EQ(shape.method, method->name);
+  const auto made = method->creation->create(shape.sizes, *decoder, nullptr, 1);
+  for (const int64_t length : {1, 4, 5, 30})
+    EXPECT_EQ(compression_cost(decoder->config(), shape, length, 4).memory_tokens,
+              made->memory_size(length, {}));
+}
+
+TEST(Registry, KnowsTheMethodsOfTheLibraryFirst) {
+  const std::vector<std::string> names{
+      "selfcp", "icae", "gisting", "ic_former", "attention_matching", "kvzip"};
+  const auto methods = compressor_methods();
+  ASSERT_GE(methods.size(), names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    EXPECT_EQ(methods[i]->name, names[i]);
+    EXPECT_EQ(find_compressor_method(names[i]), methods[i]);
+    EXPECT_TRUE(methods[i]->sizing) << names[i];
+    EXPECT_NE(methods[i]->creation.has_value(), static_cast<bool>(methods[i]->make_built_in));
+  }
+  EXPECT_EQ(find_compressor_method("magic"), nullptr);
+  EXPECT_EQ(built_in_compressors(), (std::vector<std::string>{kDefaultCompressor, "kvzip"}));
+}
+
+TEST(Registry, NewCompressorsTakeTheSettingsThatTheirFlagsName) {
+  const auto decoder = small_decoder();
+  const auto create = [&](const std::string& method, const CompressorSettings& settings) {
+    return find_compressor_method(method)->creation->create(settings, *decoder, nullptr, 1);
+  };
+  EXPECT_EQ(create("selfcp", {})->info().ratio, 4);
+  EXPECT_EQ(create("selfcp", {{"ratio", 8}})->info().ratio, 8);
+  EXPECT_EQ(create("icae", {{"slots", 4}, {"rank", 2}})->info().slots, 4);
+  EXPECT_EQ(create("gisting", {})->info().ratio, 4);
+  EXPECT_EQ(create("gisting", {{"slots", 3}})->info().slots, 3);
+  EXPECT_EQ(create("ic_former", {{"slots", 4}, {"layers", 1}})->info().slots, 4);
+  expect_error(ErrorKind::kInvalidArgument, "no setting \"slots\"", [&] {
+    create("selfcp", {{"slots", 4}});
+  });
+  expect_error(ErrorKind::kInvalidArgument, "slot_positions is \"under\"", [&] {
+    create("icae", {{"slot_positions", "under"}});
+  });
 }
 
 TEST(Registry, AFactoryThatMakesNothingIsNamed) {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "gisting_fixture.h"
-#include "memory/turn_keys.h"
+#include "memory/rotate_keys.h"
 
 namespace precis {
 namespace {
@@ -44,7 +44,7 @@ class RowLayout : public testing::Test {
                   int64_t num_before = 0) {
     keys_.push_back(draw(rows.size(2)));
     values_.push_back(draw(rows.size(2)));
-    return {{turned_keys(keys_.back(), at::zeros_like(rows), rows, config), values_.back(), rows},
+    return {{rotate_keys(keys_.back(), at::zeros_like(rows), rows, config), values_.back(), rows},
             num_positions,
             num_sinks,
             num_before};
@@ -64,7 +64,7 @@ class RowLayout : public testing::Test {
   void expect_at(const CachedTokens& memory, const at::Tensor& positions, const Positions& rows) {
     ASSERT_EQ(memory.keys.size(2), positions.size(2));
     const at::Tensor index = at::tensor(rows, at::kLong);
-    const at::Tensor back = turned_keys(memory.keys, positions, at::zeros_like(positions), config);
+    const at::Tensor back = rotate_keys(memory.keys, positions, at::zeros_like(positions), config);
     EXPECT_LT(largest_difference(back, keys().index_select(2, index)), 1e-4);
     EXPECT_TRUE(at::equal(memory.values, values().index_select(2, index)));
     EXPECT_EQ(memory.first_position, 0);

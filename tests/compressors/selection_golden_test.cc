@@ -16,11 +16,11 @@
 #include <vector>
 
 #include "compressors/attention_matching/layer_fit.h"
-#include "compressors/selecting_compressor.h"
 #include "io/json_file.h"
 #include "io/safetensors.h"
 #include "io/safetensors_weights.h"
 #include "models/load_decoder.h"
+#include "support/built_in.h"
 #include "support/temporary_directory.h"
 
 namespace precis {
@@ -95,10 +95,10 @@ class SelectionGolden : public Golden {
  protected:
   SelectionGolden()
       : decoder(load()),
-        compressor(make_selecting_compressor(
-            wanted_case.at("method"),
-            {wanted_case.at("bos").get<Ids>(), wanted_case.at("repeat").get<Ids>()},
-            *decoder)) {}
+        compressor(
+            make_built_in(wanted_case.at("method"),
+                          {wanted_case.at("bos").get<Ids>(), wanted_case.at("repeat").get<Ids>()},
+                          *decoder)) {}
 
   // The model, or a copy of it with another window.
   std::unique_ptr<Decoder> load() const {

@@ -87,20 +87,18 @@ class SelfCpGolden : public testing::TestWithParam<std::string> {
   }
 
   SplicedPrompt generator_input(std::vector<MemoryTensors> memories) const {
-    std::vector<PromptPart> parts;
+    std::vector<PromptItem> items;
     const auto add_ids = [&](const Ids& ids) {
-      if (!ids.empty()) parts.push_back({ids, Prompt::Treatment::kKeep, std::nullopt});
+      if (!ids.empty()) items.push_back(TokenSpan{ids});
     };
     add_ids(json.at("prefix"));
     add_ids(json.at("before"));
     for (MemoryTensors& memory : memories) {
-      parts.push_back(
-          {{},
-           Prompt::Treatment::kKeep,
-           Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(memory), {}}))});
+      items.push_back(
+          Memory(std::make_shared<MemoryContents>(MemoryContents{std::move(memory), {}})));
     }
     add_ids(json.at("suffix"));
-    return splice(parts, *decoder);
+    return splice(items, *decoder);
   }
 
   at::Tensor read(const SplicedPrompt& prompt) const {

@@ -196,7 +196,7 @@ TEST_P(SpreadGisting, WhereTheyStandIsInTheFingerprint) {
 TEST_P(SpreadGisting, MovedItIsReadAsWhereItWasMade) {
   const CachedTokens memory = compress(*trained, 40);
   const auto answer = [&](const CachedTokens& one) {
-    return read(splice(std::vector{memory_part(one), text_part({21, 22, 23})}, *decoder), *decoder);
+    return read(splice(std::vector{memory_item(one), text_item({21, 22, 23})}, *decoder), *decoder);
   };
   EXPECT_LT(largest_difference(answer(memory), answer(rebase(memory, decoder->config(), 57))),
             1e-3);
@@ -252,7 +252,7 @@ TEST_P(SpreadGisting, WhatFollowsReadsBothPositionsAlike) {
     const CachedTokens memory = cached_of(trained->compress({&segment, 1}, options).front());
     EXPECT_EQ(memory.keys.size(2), 11);
     EXPECT_EQ(memory.next_position, next);
-    return read(splice(std::vector{memory_part(memory), text_part({21, 22, 23})}, *decoder),
+    return read(splice(std::vector{memory_item(memory), text_item({21, 22, 23})}, *decoder),
                 *decoder);
   };
   EXPECT_LT(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prompts whose text becomes keys and values: only kept text and others stand before them,
-// positions go on after the text, and the gist is no word of an answer.
+// Prompts with memories of keys and values: only kept text and other cached memories may precede
+// them, the positions of the text stay occupied, and gist tokens are never drawn.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ const std::string kText = "the river is full of old boats and the rain is not ov
 
 class CachedMemory : public testing::Test {
  protected:
-  // A model whose tokenizer puts a BOS before text.
+  // A model whose tokenizer adds a BOS.
   CachedMemory() {
     fs::copy(kModel, model, fs::copy_options::recursive);
     nlohmann::json config = read_json(model / "tokenizer_config.json");
@@ -82,7 +82,7 @@ TEST_F(CachedMemory, TextToBeCompressedStandsFirstWithoutABosOfThePrompt) {
   EXPECT_EQ(at_once.savings.memory_rows, 2);
 }
 
-TEST_F(CachedMemory, KeptTextAndOtherCachedMemoriesMayStandBeforeIt) {
+TEST_F(CachedMemory, KeptTextAndOtherCachedMemoriesMayPrecedeIt) {
   const Engine engine = load(frozen());
   const Memory memory = engine.compress(kText);
   const auto same = [&](const Prompt& compressed, const Prompt& ready, int64_t memory_rows) {
@@ -101,7 +101,7 @@ TEST_F(CachedMemory, KeptTextAndOtherCachedMemoriesMayStandBeforeIt) {
        4);
 }
 
-// A BOS that the prompt names is read; only the one that nobody asked for is left out.
+// Only the BOS that the tokenizer adds is left out.
 TEST_F(CachedMemory, ABosOfThePromptIsKept) {
   const Engine engine = load(frozen());
   const Completion at_once =
@@ -112,8 +112,8 @@ TEST_F(CachedMemory, ABosOfThePromptIsKept) {
   EXPECT_EQ(at_once.savings.prompt_rows, ready.savings.prompt_rows);
 }
 
-// The only sequence of parts in which context over the limit leaves kept text on both sides.
-TEST_F(CachedMemory, ContextBehindKeptTextBecomesOneThere) {
+// Context that is compressed in part, between kept tokens.
+TEST_F(CachedMemory, ContextAfterKeptTextBecomesACachedMemory) {
   GistingConfig config;
   config.ratio = 4;
   config.spread_positions = true;
@@ -136,7 +136,7 @@ TEST_F(CachedMemory, ContextBehindKeptTextBecomesOneThere) {
   for (const Completion& one : engine.generate_batch(both, options)) EXPECT_EQ(one.ids, answer.ids);
 }
 
-TEST_F(CachedMemory, NothingElseStandsBeforeIt) {
+TEST_F(CachedMemory, NothingElseMayPrecedeIt) {
   const Engine engine = load(frozen());
   const Memory memory = engine.compress(kText);
   expect_error(ErrorKind::kInvalidArgument, "gisting makes cached memories", [&] {
@@ -152,8 +152,8 @@ TEST_F(CachedMemory, NothingElseStandsBeforeIt) {
   });
 }
 
-// Attention sees differences of positions only, and what follows a memory starts where it ends.
-TEST_F(CachedMemory, RebasedMemoriesSayTheSame) {
+// Attention depends on differences of positions only, and the positions of what follows move along.
+TEST_F(CachedMemory, ARebasedMemoryGivesTheSameScores) {
   const Engine engine = load(frozen());
   const Memory memory = engine.compress(kText);
   const Memory moved = engine.rebase(memory, 100);
@@ -184,7 +184,7 @@ TEST_F(CachedMemory, RebasingRefusesOtherMemoriesAndPositionsOutsideTheWindow) {
   expect_error(ErrorKind::kInvalidArgument, "has no position", [&] { engine.rebase(soft, 0); });
 }
 
-// Context gets a BOS before it is known whether it fits.
+// The tokenizer adds a BOS to context before it is known whether the context is compressed.
 TEST_F(CachedMemory, ContextOverTheLimitStandsFirstWithoutABos) {
   const Engine engine = load(frozen());
   ASSERT_TRUE(engine.tokenizer().special_tokens().add_bos);
@@ -197,7 +197,7 @@ TEST_F(CachedMemory, ContextOverTheLimitStandsFirstWithoutABos) {
   EXPECT_EQ(overflown.ids, asked.ids);
 }
 
-// Rows would fit, positions do not: they go on where the text ended.
+// The memory tokens fit, but the positions of their text do not.
 TEST_F(CachedMemory, PositionsHaveToFitTheWindow) {
   GistingConfig config = frozen();
   config.max_segment = 10000;
@@ -211,7 +211,7 @@ TEST_F(CachedMemory, PositionsHaveToFitTheWindow) {
   });
 }
 
-TEST_F(CachedMemory, WhatHelpsAMemoryOfTooManyPositionsIsNamed) {
+TEST_F(CachedMemory, TheErrorOfTooManyPositionsNamesTheOption) {
   GistingConfig config;
   config.ratio = 4;
   config.spread_positions = true;
@@ -232,7 +232,7 @@ TEST_F(CachedMemory, WhatHelpsAMemoryOfTooManyPositionsIsNamed) {
       of_rows.num_tokens() + 9);
 }
 
-// Where nothing else is asked for: gists that are spread would else keep the positions of the text.
+// Unless options.positions is set. Spread gists have the positions of their text by default.
 TEST_F(CachedMemory, TextLongerThanTheWindowBecomesAMemoryThatTakesFewerPositions) {
   GistingConfig config;
   config.ratio = 4;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an application asks before it generates: the window, the length of a prompt, and whether ids
-// that it names are the model's.
+// Queries before generation: the context length, the length of a prompt, and ids outside the
+// vocabulary.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -25,7 +25,7 @@ class Asked : public testing::Test {
     return std::ssize(engine.tokenizer().encode(text));
   }
 
-  // As the answer's own accounting has it.
+  // Savings::prompt_tokens of a completion.
   int64_t counted_by_answer(const Prompt& prompt) const {
     return engine.generate(prompt, {.max_tokens = 1}).savings.prompt_tokens;
   }
@@ -51,7 +51,7 @@ TEST_F(Asked, EveryTreatmentIsCountedAsTheAnswerCountsIt) {
   EXPECT_EQ(engine.count_tokens(Prompt().memory(memory)), tokens_of(text));
 }
 
-// Nothing is compressed or read for it.
+// Counting neither compresses nor runs the model.
 TEST_F(Asked, APromptOverTheWindowIsCountedToo) {
   std::string longer;
   for (int i = 0; i < 200; ++i) longer += text + " ";
@@ -76,8 +76,9 @@ TEST_F(Asked, IdsOutsideTheVocabularyEndNothing) {
   });
 }
 
-// There is no row before the first id: it is read, and the others are scored.
-TEST_F(Asked, BehindAMemoryAloneScoresBeginWithTheSecondId) {
+// A cached memory has no hidden state that predicts the first id: it is read, and the others are
+// scored.
+TEST_F(Asked, AfterACachedMemoryAloneScoresBeginWithTheSecondId) {
   const Memory memory = engine.compress(text);
   const std::vector<TokenId> ids{30, 31, 32, 33};
   const Score score = engine.score_ids(Prompt().memory(memory), ids);

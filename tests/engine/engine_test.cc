@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The whole flow over a tiny random model with a real tokenizer.
+// The engine with a tiny random model and a real tokenizer.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 const fs::path kModel = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama";
 
-// A compressor that is far from trained, which is all the same to the flow.
+// An untrained compressor.
 void write_compressor(const fs::path& directory, bool reads_prefix) {
   const c10::NoGradGuard no_grad;
   const auto decoder = load_decoder(kModel, at::kFloat);
@@ -63,7 +63,7 @@ class EngineTest : public testing::Test {
   }
   static void TearDownTestSuite() { delete directory; }
 
-  // The text's own embeddings as a memory: reading it is reading the text.
+  // A memory of the input embeddings of a text.
   static Memory passthrough(const Engine& engine, const std::string& text) {
     const c10::NoGradGuard no_grad;
     const auto ids = engine.tokenizer().encode(text);
@@ -72,7 +72,7 @@ class EngineTest : public testing::Test {
                        {"passthrough", engine.decoder().fingerprint(), "", "", std::ssize(ids)}}));
   }
 
-  // A memory whose pass read `prefix` before `ids`, and nothing else.
+  // The memory of `ids` that the compressor makes after `prefix`.
   static Memory memory_behind(const std::vector<TokenId>& prefix,
                               const std::vector<TokenId>& ids,
                               const Engine& engine) {
@@ -100,7 +100,7 @@ TEST_F(EngineTest, GreedyAnswersAreTheSameEveryTime) {
 TEST_F(EngineTest, AMemoryOfTheEmbeddingsAnswersLikeTheText) {
   const Completion text =
       plain.generate(Prompt().keep("the water").keep(" of the town"), short_answer());
-  // Cut where the tokenizer cuts too: a space starts a new word.
+  // Divided where the tokenizer divides too: a space starts a new token.
   const Completion memory = plain.generate(
       Prompt().keep("the water").memory(passthrough(plain, " of the town")), short_answer());
   EXPECT_EQ(memory.ids, text.ids);
@@ -217,7 +217,7 @@ TEST_F(EngineTest, ACompressorThatReadsThePrefixLeavesOtherPromptsAlone) {
   }
 }
 
-// The passes read what stands before the context, and their own segment.
+// The compressor reads the tokens before the context, and the segment.
 TEST_F(EngineTest, ThePrefixEndsWhereContextBegins) {
   const Engine prefixed = load(*directory / "prefixed");
   GenerationOptions options = short_answer(4);
@@ -285,7 +285,7 @@ TEST_F(EngineTest, ScoreIsTheLogLikelihoodOfEachId) {
   }
 }
 
-TEST_F(EngineTest, AContextChangesTheScoreAsReadingItWould) {
+TEST_F(EngineTest, AMemoryOfTheEmbeddingsScoresLikeTheText) {
   const std::vector<TokenId> context = plain.tokenizer().encode("the water"),
                              rest = plain.tokenizer().encode(" of the town");
   std::vector<TokenId> whole = context;
@@ -326,7 +326,7 @@ TEST_F(EngineTest, AMemoryOfAnotherModelIsRefusedByName) {
                [&] { other.generate(Prompt().memory(memory).keep("a"), short_answer()); });
 }
 
-TEST_F(EngineTest, BothModelsOfAForeignMemoryAreNamed) {
+TEST_F(EngineTest, TheErrorOfAnotherModelsMemoryNamesBothModels) {
   const Memory memory = selfcp.compress("the water");
   EXPECT_EQ(memory.provenance().model_name, "llama");
   const Memory foreign(std::make_shared<MemoryContents>(
@@ -338,7 +338,7 @@ TEST_F(EngineTest, BothModelsOfAForeignMemoryAreNamed) {
   });
 }
 
-TEST_F(EngineTest, AForeignMemoryIsForeignBeforeItIsTooLongOrOfAnotherMethod) {
+TEST_F(EngineTest, TheModelOfAMemoryIsCheckedBeforeItsSizeAndMethod) {
   const int64_t window = plain.decoder().config().context_length;
   const at::Tensor rows = at::zeros({window + 1, plain.decoder().config().hidden_size});
   const Memory foreign(std::make_shared<MemoryContents>(
@@ -402,7 +402,7 @@ TEST_F(EngineTest, StopIdsEndAnAnswer) {
   EXPECT_LE(stopped.ids.size(), 1u);
 }
 
-TEST_F(EngineTest, AFrameIsWhatTheCompressorWasTrainedWith) {
+TEST_F(EngineTest, ATemplateIsWhatTheCompressorWasTrainedWith) {
   const Memory memory = selfcp.compress("the river runs through the town");
   const TemplatedPrompt templated =
       selfcp.apply_template({&memory, 1}, MemoryUse::kInstruct, " of the town");
@@ -479,9 +479,9 @@ TEST_F(EngineTest, BadInputIsNamed) {
   expect_error(ErrorKind::kNotFound, "nowhere", [&] { Engine::load(nowhere); });
 }
 
-// At a prompt's beginning the answer is that of the rows; behind other text its keys are turned as
-// far as that text is long.
-TEST_F(EngineTest, PrefilledMemoriesSayWhatTheirRowsSay) {
+// At the beginning of a prompt the answer is that of the embeddings; after other tokens the keys
+// are rotated by their number.
+TEST_F(EngineTest, PrefilledMemoriesScoreLikeTheirEmbeddings) {
   const Engine engine = load(*directory / "plain");
   const Memory rows = engine.compress("the water of the town and the old bridge over the river");
   const Memory prefilled = engine.prefill(rows);
@@ -510,7 +510,7 @@ TEST_F(EngineTest, PrefilledMemoriesSayWhatTheirRowsSay) {
   EXPECT_EQ(Memory::load(files / "m.safetensors").content_hash(), prefilled.content_hash());
 }
 
-TEST_F(EngineTest, PrefillRefusesWhatTheModelCannotRead) {
+TEST_F(EngineTest, PrefillRefusesMemoriesThatDoNotFitTheModel) {
   const Engine engine = load();
   const auto of = [&](int64_t count, int64_t width, const std::string& model) {
     return Memory(std::make_shared<MemoryContents>(
@@ -535,7 +535,6 @@ TEST_F(EngineTest, PrefillRefusesWhatTheModelCannotRead) {
   });
 }
 
-// Ids in, ids out.
 TEST_F(EngineTest, AnswersWithoutATokenizer) {
   const Engine whole = load();
   const auto ids = whole.tokenizer().encode("the water of the town");
@@ -557,7 +556,7 @@ TEST_F(EngineTest, AnswersWithoutATokenizer) {
   expect_error(ErrorKind::kNotFound, "without a tokenizer", [&] { bare.tokenizer(); });
 }
 
-TEST_F(EngineTest, CompressesManyTextsAsEachAlone) {
+TEST_F(EngineTest, CompressesABatchOfTextsAsEachAlone) {
   const Engine engine = load(*directory / "plain");
   const std::vector<std::string> texts{"the water of the town", "a bridge", "the old house by it"};
   std::vector<std::vector<TokenId>> ids;
@@ -583,7 +582,7 @@ TEST_F(EngineTest, CompressesManyTextsAsEachAlone) {
   });
 }
 
-TEST_F(EngineTest, OfPartsCompressesAsTheLoadedOne) {
+TEST_F(EngineTest, AnAssembledEngineCompressesLikeALoadedOne) {
   const Engine loaded = load(*directory / "plain");
   const auto ids = loaded.tokenizer().encode("the water of the town and the old bridge");
   std::unique_ptr<Decoder> decoder = load_decoder(kModel, at::kFloat);

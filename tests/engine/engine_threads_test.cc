@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An engine that several threads use at once answers each as it answers one.
+// Calls from several threads at once have the results of single calls.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -24,7 +24,7 @@ class EngineThreads : public testing::Test {
     return Engine::load(options);
   }
 
-  // work(i) on a thread each, all at once.
+  // Runs work(i) for each i below `count` on a thread of its own.
   static void on_threads(int count, const std::function<void(int)>& work) {
     std::vector<std::thread> threads;
     for (int i = 0; i < count; ++i) threads.emplace_back(work, i);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory that runs out is an error of its own kind, wherever it does. Engine brings
-// libsentencepiece in, one of whose variables would lie over libtorch's switch for aborting
-// instead.
+// Running out of memory is ErrorKind::kOutOfMemory, wherever it happens. The engine links
+// libsentencepiece, one of whose variables would overlap libtorch's flag for aborting.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 

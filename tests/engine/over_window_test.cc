@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts and memories that are longer than the model's window, with the compressor that every engine
-// has, and what stands in front of its memories.
+// Texts and memories that are longer than the context window, with the default compressor, and
+// memories after other tokens.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "precis/extend/tokenizer.h"
 #include "precis/precis.h"
 #include "support/expect_error.h"
 
@@ -18,7 +19,7 @@ namespace {
 constexpr int64_t kWindow = 512;
 constexpr int64_t kAnswer = 4;
 
-// A tiny model of a window of 512, whose tokenizer puts nothing before a text.
+// A tiny model with a context window of 512, whose tokenizer adds no BOS.
 class OverWindow : public testing::Test {
  protected:
   static Engine load() {
@@ -32,7 +33,7 @@ class OverWindow : public testing::Test {
     return std::ssize(engine.tokenizer().encode(text));
   }
 
-  // Of so many tokens at least, and not many more.
+  // A text of `tokens` tokens or a few more.
   std::string text_of(int64_t tokens) const {
     std::string text;
     for (int i = 0; tokens_of(text) < tokens; ++i)
@@ -82,8 +83,8 @@ TEST_F(OverWindow, ATextOfFourWindowsIsCompressedToFit) {
   EXPECT_GT(all.kv_bytes_saved, 0);
 }
 
-// No more than has to be: the rest of the window is the text's end, word for word.
-TEST_F(OverWindow, OfATextOfFourWindowsTheFormerPartIsCompressed) {
+// As little as possible is compressed: the end of the text is verbatim.
+TEST_F(OverWindow, OfATextOfFourWindowsTheBeginningIsCompressed) {
   const std::string text = text_of(4 * kWindow);
   const int64_t tokens = tokens_of(text), rest = tokens_of(" so");
   const Savings former =
@@ -104,8 +105,8 @@ TEST_F(OverWindow, TextToBeCompressedMayBeLongerThanTheWindow) {
   EXPECT_LT(savings.prompt_rows, kWindow - kAnswer);
 }
 
-// As many positions as the text has are asked for: no other way is taken.
-TEST_F(OverWindow, PositionsThatWereAskedForAreKept) {
+// kText is obeyed although kRows would fit.
+TEST_F(OverWindow, PositionsOfTheOptionsAreKept) {
   GenerationOptions options = answer(Overflow::kCompressAll, 8);
   options.compression.positions = MemoryPositions::kText;
   expect_error(ErrorKind::kInvalidArgument, "do not fit the model's window", [&] {
@@ -113,7 +114,7 @@ TEST_F(OverWindow, PositionsThatWereAskedForAreKept) {
   });
 }
 
-TEST_F(OverWindow, WhereAPromptIsRefusedItIsSaidWhatHelps) {
+TEST_F(OverWindow, TheErrorOfALongPromptNamesTheRemedy) {
   const std::string text = text_of(2 * kWindow);
   const Prompt context = Prompt().context(text).keep(" so");
   const auto refuse =
@@ -127,11 +128,11 @@ TEST_F(OverWindow, WhereAPromptIsRefusedItIsSaidWhatHelps) {
   refuse(Prompt().compress(text).keep(" so"),
          answer(Overflow::kRefuse, 1.5),
          "; a higher ratio takes fewer");
-  // Nothing does where all of it is to be kept.
+  // There is no remedy if all of it is to be kept.
   refuse(Prompt().keep(text), answer(), "(the context window less the tokens to be generated)");
 }
 
-TEST_F(OverWindow, AStoredMemoryWithThePositionsOfALongTextIsToldWhatHelps) {
+TEST_F(OverWindow, TheErrorOfAMemoryOfTooManyPositionsNamesTheRemedy) {
   const Memory of_text = memory_of(600, MemoryPositions::kText),
                of_rows = memory_of(600, MemoryPositions::kRows);
   EXPECT_EQ(of_text.num_tokens(), of_rows.num_tokens());
@@ -142,15 +143,15 @@ TEST_F(OverWindow, AStoredMemoryWithThePositionsOfALongTextIsToldWhatHelps) {
   EXPECT_EQ(rows_of(Prompt().memory(of_rows).keep(" so")), 150 + tokens_of(" so"));
 }
 
-TEST_F(OverWindow, AStoredMemoryOfTooManyRowsIsToldWhatHelps) {
+TEST_F(OverWindow, TheErrorOfAMemoryOfTooManyTokensNamesTheRemedy) {
   const Memory whole = memory_of(kWindow - 1, MemoryPositions::kRows, 1);
   expect_error(ErrorKind::kInvalidArgument, "over the limit of 508", [&] {
     rows_of(Prompt().memory(whole).keep(" so"));
   });
 }
 
-// One line, and the window in it.
-TEST_F(OverWindow, AMemoryThatCannotStandBehindWhatIsBeforeItIsRefused) {
+// The message is one line and names the window.
+TEST_F(OverWindow, AMemoryThatDoesNotFitAfterOthersIsRefused) {
   const Memory memory = memory_of(kWindow - 1, MemoryPositions::kText);
   for (const Prompt& prompt : {Prompt().keep("the water of the town").memory(memory).keep(" so"),
                                Prompt().memory(memory).memory(memory).keep(" so")}) {
@@ -166,14 +167,14 @@ TEST_F(OverWindow, AMemoryThatCannotStandBehindWhatIsBeforeItIsRefused) {
   }
 }
 
-// Sinks
+// Attention sinks
 
-TEST_F(OverWindow, AMemoryThatStandsFirstKeepsItsSink) {
+TEST_F(OverWindow, AMemoryAtTheBeginningKeepsItsSink) {
   const Memory memory = memory_of(40, MemoryPositions::kRows);
   EXPECT_EQ(rows_of(Prompt().memory(memory).keep(" so")), 10 + tokens_of(" so"));
 }
 
-TEST_F(OverWindow, BehindOtherRowsAMemoryLeavesItsSinkOut) {
+TEST_F(OverWindow, AfterOtherTokensAMemoryLosesItsSink) {
   for (const MemoryPositions positions : {MemoryPositions::kText, MemoryPositions::kRows}) {
     const Memory memory = memory_of(40, positions);
     const int64_t rest = tokens_of(" so");
@@ -184,12 +185,12 @@ TEST_F(OverWindow, BehindOtherRowsAMemoryLeavesItsSinkOut) {
   }
 }
 
-TEST_F(OverWindow, AMemoryThatIsAllSinkStaysBehindOtherRows) {
+TEST_F(OverWindow, AMemoryThatIsAllSinkIsKeptAfterOtherTokens) {
   const Memory memory = memory_of(1, MemoryPositions::kRows);
   EXPECT_EQ(rows_of(Prompt().ids({5, 6, 7}).memory(memory).keep(" so")), 3 + 1 + tokens_of(" so"));
 }
 
-TEST_F(OverWindow, AMemoryThatWasMovedBeforeIsReadAlike) {
+TEST_F(OverWindow, ARebasedMemoryIsReadAlike) {
   const Memory memory = memory_of(40, MemoryPositions::kText);
   const auto nll = [&](const Memory& one) {
     const Prompt prompt = Prompt().ids({5, 6, 7}).memory(one).ids({8});

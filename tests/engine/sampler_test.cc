@@ -47,7 +47,7 @@ TEST(Sampler, NeverDrawsSuppressedIds) {
   });
 }
 
-// Of which no order can be made: sorting them is undefined.
+// NaNs cannot be ordered: sorting them would be undefined behaviour.
 TEST(Sampler, RefusesLogitsThatAreNotFinite) {
   for (const float bad : {std::nanf(""), INFINITY}) {
     for (const double temperature : {0.0, 0.8}) {
@@ -58,7 +58,7 @@ TEST(Sampler, RefusesLogitsThatAreNotFinite) {
   }
 }
 
-// Also where a number would be put over it.
+// Suppression must not hide it.
 TEST(Sampler, RefusesSuppressedLogitsThatAreNotFinite) {
   GenerationOptions options;
   options.suppressed_ids = {1};
@@ -134,6 +134,64 @@ TEST(Sampler, RepetitionPenaltyWeighsSeenIdsDown) {
 
 TEST(Sampler, NeverDrawsIdsWithoutAToken) {
   EXPECT_EQ(frequencies({}, {1, 2, 9}, 2).begin()->first, 1);
+}
+
+// Samplers of a batch that differ in every setting, in mixed order.
+std::vector<Sampler> different_samplers(int64_t vocab_size) {
+  const std::vector<TokenId> prompt{2, 3};
+  std::vector<Sampler> samplers;
+  const auto add = [&](const GenerationOptions& options, int64_t ids) {
+    samplers.emplace_back(options, ids, prompt);
+  };
+  GenerationOptions warm = at_temperature(1.2);
+  add(warm, vocab_size);
+  add({}, vocab_size);
+  warm.top_k = 5;
+  warm.top_p = 0.8;
+  add(warm, vocab_size);
+  warm.seed = 9;
+  warm.repetition_penalty = 1.5;
+  add(warm, vocab_size);
+  add({}, vocab_size / 2);
+  GenerationOptions suppressed;
+  suppressed.suppressed_ids = {0, 7, 11};
+  add(suppressed, vocab_size);
+  add(at_temperature(1.2), vocab_size);
+  return samplers;
+}
+
+TEST(Sampler, DrawsInABatchAsAlone) {
+  constexpr int64_t kVocab = 40;
+  std::vector<Sampler> together = different_samplers(kVocab), alone = different_samplers(kVocab);
+  std::vector<Sampler*> samplers;
+  for (Sampler& sampler : together) samplers.push_back(&sampler);
+  at::manual_seed(5);
+  for (int step = 0; step < 20; ++step) {
+    const at::Tensor logits = at::randn({std::ssize(samplers), kVocab}) * 3;
+    const std::vector<Draw> draws = sample(samplers, logits);
+    ASSERT_EQ(draws.size(), samplers.size());
+    for (size_t i = 0; i < draws.size(); ++i) {
+      EXPECT_EQ(draws[i].error, nullptr);
+      EXPECT_EQ(draws[i].id, alone[i].sample(logits[static_cast<int64_t>(i)])) << i;
+    }
+  }
+}
+
+TEST(Sampler, ErrorsInABatchStayWithTheirRows) {
+  GenerationOptions all_suppressed;
+  all_suppressed.suppressed_ids = {0, 1, 2};
+  Sampler greedy({}, 3, {}), damaged({}, 3, {}), none(all_suppressed, 3, {});
+  Sampler* const samplers[] = {&damaged, &none, &greedy};
+  const at::Tensor logits = at::tensor({1.f, 3.f, 2.f}).repeat({3, 1});
+  logits[0][2].fill_(std::nanf(""));
+  const std::vector<Draw> draws = sample(samplers, logits);
+  expect_error(
+      ErrorKind::kBadWeights, "not finite", [&] { std::rethrow_exception(draws[0].error); });
+  expect_error(ErrorKind::kInvalidArgument, "nothing to draw", [&] {
+    std::rethrow_exception(draws[1].error);
+  });
+  EXPECT_EQ(draws[2].error, nullptr);
+  EXPECT_EQ(draws[2].id, 1);
 }
 
 TEST(StopMatcher, HoldsBackWhatMayBecomeAStopString) {

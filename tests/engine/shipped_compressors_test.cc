@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trained compressors in examples/compressors: what they make of a text helps to go on with it,
-// and what they make of another does not.
+// The trained compressors in examples/compressors: the memory of a text helps to predict its
+// continuation, and the memory of another text does not.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -47,7 +47,7 @@ class ShippedCompressor : public testing::TestWithParam<std::string> {
         read_file(kExamples / "documents" / "harrow_bay_lighthouse.txt"));
   }
 
-  // Of a passage, its first or its last part.
+  // The beginning or the end of a passage.
   std::span<const TokenId> older(int64_t passage) const {
     return std::span(ids).subspan(passage * (kOlder + kScored), kOlder);
   }
@@ -59,13 +59,13 @@ class ShippedCompressor : public testing::TestWithParam<std::string> {
   std::vector<TokenId> ids;
 };
 
-TEST_P(ShippedCompressor, MemoriesServeToGoOnWithTheirOwnText) {
+TEST_P(ShippedCompressor, MemoriesHelpToContinueTheirOwnText) {
   ASSERT_GE(std::ssize(ids), kPassages * (kOlder + kScored));
   std::vector<Memory> memories;
   for (int64_t i = 0; i < kPassages; ++i) memories.push_back(engine->compress_ids(older(i), {}));
   double nothing = 0, own = 0, other = 0;
   for (int64_t i = 0; i < kPassages; ++i) {
-    // What stands first is not predicted, so that all three predict the same tokens.
+    // The first token is never scored, so that all three score the same tokens.
     const std::vector<TokenId> first(scored(i).begin(), scored(i).begin() + 1);
     const auto rest = scored(i).subspan(1);
     nothing += engine->score_ids(Prompt().ids(first), rest).mean();

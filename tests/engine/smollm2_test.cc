@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real default model, quantised as it is published, against what transformers makes of it
-// (golden/make_smollm2_golden.py). third_party/install.sh brings the model.
+// The default model, quantised as it is published, compared with transformers
+// (golden/make_smollm2_golden.py). third_party/install.sh installs the model.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -45,7 +45,7 @@ TEST_F(SmolLm2, ScoresAreThoseOfTransformers) {
   for (size_t i = 0; i < nll.size(); ++i) EXPECT_NEAR(score.nll[i], nll[i], 1e-3) << i;
 }
 
-// Rounding moves single tokens either way; the mean stays.
+// Rounding changes single scores in both directions, but not their mean.
 TEST_F(SmolLm2, ScoresInBFloat16AreCloseOnAverage) {
   const Score score = load(Dtype::kBFloat16).score_ids(Prompt(), ids);
   ASSERT_EQ(score.nll.size(), nll.size());
@@ -54,8 +54,8 @@ TEST_F(SmolLm2, ScoresInBFloat16AreCloseOnAverage) {
   EXPECT_NEAR(score.mean(), expected.mean(), 0.03);
 }
 
-// The file's own weights are on a grid of four bits, so that even those lose next to nothing.
-TEST_F(SmolLm2, QuantizedItSaysTheSame) {
+// The weights of the file are 4-bit already, so that even int4 loses little.
+TEST_F(SmolLm2, QuantizedItScoresTheSame) {
   Score expected;
   expected.nll.assign(nll.begin(), nll.end());
   const int64_t whole = load(Dtype::kFloat32).decoder().weight_bytes();
@@ -71,7 +71,7 @@ TEST_F(SmolLm2, QuantizedItSaysTheSame) {
 }
 
 TEST_F(SmolLm2, ItsTemplateRendersAsInTransformers) {
-  std::vector<ChatMessage> messages;
+  std::vector<MarkedMessage> messages;
   for (const auto& message : golden.at("chat"))
     messages.push_back({message.at("role"), {{message.at("content"), 0}}, {}});
   std::string text;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ids that end an answer, from the files of a model.
+// What the files of a model say about generation: ids that end an answer, the chat template.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -43,7 +43,7 @@ class ModelFiles : public testing::Test {
     return load().generate(Prompt().keep("the water"), options);
   }
 
-  // `end` is the third id of the whole answer, now named by a file.
+  // Expects the tokens of the whole answer before its first `end`.
   static void expect_ends_before(const Completion& stopped, const Completion& whole, TokenId end) {
     const auto place = std::find(whole.ids.begin(), whole.ids.end(), end);
     EXPECT_EQ(stopped.finish, Completion::Finish::kStop);
@@ -65,6 +65,17 @@ TEST_F(ModelFiles, NameTheIdsThatEndAnAnswer) {
   write("config.json", config);
   write("generation_config.json", {{"eos_token_id", {0, end}}});
   expect_ends_before(answer(), whole, end);
+}
+
+TEST_F(ModelFiles, TellWhetherTheModelHasAChatTemplate) {
+  EXPECT_FALSE(load().has_chat_template());
+  json config = read("tokenizer_config.json");
+  config["chat_template"] = "{{ messages[0].content }}";
+  write("tokenizer_config.json", config);
+  EXPECT_TRUE(load().has_chat_template());
+  config["chat_template"] = "{% if %}";  // which no prompt could use
+  write("tokenizer_config.json", config);
+  EXPECT_FALSE(load().has_chat_template());
 }
 
 TEST_F(ModelFiles, ASpecialTokenMayLieBeyondTheModelsRows) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The arms of an evaluation against the engine that they are read with.
+// The arms of an evaluation against scores of the engine.
 #include "eval/evaluate.h"
 
 #include <map>
@@ -28,7 +28,7 @@ TEST_F(EvaluateTest, FullAndNoneAreScoresOfPlainIds) {
   EXPECT_EQ(task.num_items, 3);
 }
 
-TEST_F(EvaluateTest, VerbatimKeepsAsManyTokensAsTheMemoryHasRows) {
+TEST_F(EvaluateTest, VerbatimKeepsAsManyTokensAsTheMemoryHas) {
   const Engine engine = load(make_small_selfcp);
   EvaluationOptions options = text_options({EvaluationTask::kContinue});
   options.ratios = {4, 2, 4};
@@ -48,7 +48,7 @@ TEST_F(EvaluateTest, VerbatimKeepsAsManyTokensAsTheMemoryHasRows) {
   }
 }
 
-TEST_F(EvaluateTest, MemoryAndOtherStandInTheFrameOfContinuing) {
+TEST_F(EvaluateTest, MemoryAndOtherAreInTheContinuationTemplate) {
   for (const Make make : {Make(make_small_selfcp),
                           Make(make_small_icae),
                           Make(make_small_ic_former),
@@ -72,7 +72,7 @@ TEST_F(EvaluateTest, MemoryAndOtherStandInTheFrameOfContinuing) {
   }
 }
 
-TEST_F(EvaluateTest, OtherFullReadsTheNextTextInPlaceOfItsOwn) {
+TEST_F(EvaluateTest, OtherFullReadsTheNextText) {
   const Engine engine = load(make_small_selfcp);
   const TaskResult task = evaluate(engine, text_options({EvaluationTask::kContinue})).tasks.at(0);
   EXPECT_NEAR(value(task, "other_full", "nll"),
@@ -85,7 +85,7 @@ TEST_F(EvaluateTest, OtherFullReadsTheNextTextInPlaceOfItsOwn) {
 }
 
 // 15 results: without text, another text, the full text, and 6 and 12 tokens of it, for three
-// texts. ICAE's memories have 8 rows.
+// texts. ICAE's memories have 8 memory tokens.
 TEST_F(EvaluateTest, PromptsWithoutMemoriesAreReadOnceForAllRatiosAndCompressors) {
   EvaluationOptions options = text_options({EvaluationTask::kContinue});
   Readings readings;
@@ -105,7 +105,7 @@ TEST_F(EvaluateTest, PromptsWithoutMemoriesAreReadOnceForAllRatiosAndCompressors
     EXPECT_EQ(value(second, arm, "score_ms"), value(first, arm, "score_ms")) << arm;
 }
 
-TEST_F(EvaluateTest, ReadingsAreToldApartByPromptAndByWhatIsScored) {
+TEST_F(EvaluateTest, ReadingsAreKeyedByPromptAndScoredIds) {
   const Engine engine = load(make_small_selfcp);
   const auto some = ids(engine, 1, 0, 4), more = ids(engine, 1, 4, 4);
   const std::vector<Prompt> prompts{Prompt().ids(some),
@@ -127,7 +127,7 @@ TEST_F(EvaluateTest, ReadingsAreToldApartByPromptAndByWhatIsScored) {
   EXPECT_EQ(readings.size(), 10);
 }
 
-TEST_F(EvaluateTest, ReadingsOfAnswersAreToldApartByTheirSettings) {
+TEST_F(EvaluateTest, ReadingsOfAnswersAreKeyedByTheirSettings) {
   const Engine engine = load(make_small_selfcp);
   Readings readings;
   const TemplatedPrompt plain{Prompt().keep("the water"), {}};
@@ -163,7 +163,7 @@ TEST_F(EvaluateTest, LossesLieInTheirIntervals) {
   }
 }
 
-TEST_F(EvaluateTest, ATextIsSaidAgainFromItsMemory) {
+TEST_F(EvaluateTest, ATextIsReconstructedFromItsMemory) {
   const Engine engine = load(make_small_icae);
   const Evaluation evaluation = evaluate(engine, text_options({EvaluationTask::kReconstruct}));
   std::vector<std::string> said, wanted;
@@ -185,7 +185,7 @@ TEST_F(EvaluateTest, ATextIsSaidAgainFromItsMemory) {
   EXPECT_NEAR(value(task, "memory", "exact_prefix_share"), prefixes, kTolerance);
 }
 
-TEST_F(EvaluateTest, AllThatTheFilesAllowIsDoneButWhatTheMethodCannot) {
+TEST_F(EvaluateTest, RunsAllTasksThatFilesAndMethodAllow) {
   EvaluationOptions options = text_options({});
   options.questions = question_options().questions;
   const Evaluation evaluation = evaluate(load(make_small_selfcp), options);
@@ -235,7 +235,7 @@ TEST_F(EvaluateTest, BadFilesAreNamedWithTheLine) {
   write("texts.jsonl", {{{"text", "short"}}});
   refuse(options, "texts.jsonl: no text has 36 tokens");
   write("texts.jsonl", {{{"text", text(1)}}, {{"text", text(1)}}});
-  refuse(options, "two texts that differ");
+  refuse(options, "two different texts");
   options = question_options();
   write("questions.jsonl", {{{"context", "a"}, {"answer", "b"}}});
   refuse(options, "questions.jsonl: line 1 has no string \"prompt\"");
@@ -248,19 +248,19 @@ TEST_F(EvaluateTest, BadFilesAreNamedWithTheLine) {
   refuse(options, "questions.jsonl: no question fits");
 }
 
-TEST_F(EvaluateTest, WhatCannotBeIsRefused) {
+TEST_F(EvaluateTest, InvalidOptionsAreRefused) {
   const auto refuse = [&](Make make, const EvaluationOptions& options, const std::string& part) {
     const Engine engine = load(make);
     expect_error(ErrorKind::kInvalidArgument, part, [&] { evaluate(engine, options); });
   };
   EvaluationOptions options = text_options({EvaluationTask::kContinue});
   options.ratios = {2};
-  refuse(make_small_icae, options, "icae has one ratio");
+  refuse(make_small_icae, options, "icae has a fixed ratio");
   options.ratios = {0.5};
   refuse(make_small_selfcp, options, "a ratio is 0.5");
   options.ratios = {};
   options.older = 500;
-  refuse(make_small_selfcp, options, "continue needs a window of 520 tokens, the model's is 512");
+  refuse(make_small_selfcp, options, "continue needs a context of 520 tokens, the model's is 512");
   options.older = 121;
   refuse(make_small_gisting, options, "gisting compresses at most 120 tokens, older is 121");
   options.kept = 0;

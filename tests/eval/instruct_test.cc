@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Questions and summaries: what the model reads, and what comes of its answers.
+// Questions and summaries: prompts, answers and metrics.
 #include "../../examples/mean_pooling.h"
-#include "eval/evaluation_rows.h"
+#include "eval/evaluation_items.h"
 #include "eval/instruct_prompts.h"
 #include "eval/metrics.h"
 #include "eval/questions.h"
@@ -64,7 +64,7 @@ TEST_F(InstructTest, WithAChatTemplateQuestionsAreUserTurns) {
               kTolerance);
 }
 
-TEST_F(InstructTest, WithoutAChatTheyStandInTheCompressorsFrame) {
+TEST_F(InstructTest, WithoutAChatTheyAreInTheCompressorsTemplate) {
   const Engine engine = load(
       [](const Decoder& decoder) {
         GistingConfig config = small_gisting();
@@ -93,7 +93,7 @@ TEST_F(InstructTest, WithoutAChatTheyStandInTheCompressorsFrame) {
               kTolerance);
 }
 
-TEST_F(InstructTest, AnEmptyFrameHasAnEmptyLineBeforeTheInstruction) {
+TEST_F(InstructTest, AnEmptyTemplateHasAnEmptyLineBeforeTheInstruction) {
   const Engine engine = load(make_small_selfcp);
   const InstructPrompts prompts(engine);
   ASSERT_FALSE(prompts.chat());
@@ -106,7 +106,7 @@ TEST_F(InstructTest, AnEmptyFrameHasAnEmptyLineBeforeTheInstruction) {
     EXPECT_NEAR(answer_nll(engine, templated.prompt, 1), answer_nll(engine, plain, 1), kTolerance);
 }
 
-// Nothing was trained to read its memories, so that they stand as text does.
+// No template was trained for its memories, so that they are placed as text is.
 TEST_F(InstructTest, AnUntrainedCompressorsMemoryIsFollowedByAnEmptyLine) {
   auto decoder = load_decoder(kLlama, at::kFloat);
   auto compressor = std::make_unique<MeanPooling>(*decoder, 4);
@@ -122,7 +122,7 @@ TEST_F(InstructTest, AnUntrainedCompressorsMemoryIsFollowedByAnEmptyLine) {
             kTolerance);
 }
 
-TEST_F(InstructTest, QuestionsAskForAFewWordsInTheFrameToo) {
+TEST_F(InstructTest, QuestionsAskForAFewWordsInTheTemplateToo) {
   const Engine engine = load(make_small_selfcp);
   const Evaluation evaluation = evaluate(engine, question_options());
   ASSERT_EQ(evaluation.chat, false);
@@ -143,11 +143,11 @@ TEST_F(InstructTest, TheRoomOfAQuestionIsWhatPromptAndAnswerLeave) {
                           {{{"context", "the water"},
                             {"prompt", "which town"},
                             {"answers", {"a", "a town of water"}}}});
-  const QuestionRows rows = read_questions(path, engine.tokenizer(), {100, 80}, 10);
-  EXPECT_EQ(rows.questions.at(0).room, 80 - length("which town") - length("a town of water"));
+  const QuestionItems items = read_questions(path, engine.tokenizer(), {100, 80}, 10);
+  EXPECT_EQ(items.questions.at(0).room, 80 - length("which town") - length("a town of water"));
 }
 
-// The right answer is the first word that the model says of the first text.
+// The correct answer is the first word of the model's answer about the first text.
 TEST_F(InstructTest, AnswersAreComparedWithThoseOfTheFullText) {
   const Engine engine = load(make_small_selfcp, chat_model());
   const InstructPrompts prompts(engine);

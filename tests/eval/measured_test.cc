@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shares with their intervals, and the arms that they are shares of.
+// Shares with intervals, and the arms they compare.
 #include "eval/measured.h"
 
 #include <gmock/gmock.h>
@@ -154,7 +154,7 @@ TEST(Arms, OtherTextsFitBesideTheQuestion) {
   const std::vector<TokenId> two{1, 2}, five{1, 2, 3, 4, 5}, three{1, 2, 3};
   const std::vector<Text> texts{two, five, three};
   EXPECT_THAT(other_texts(texts, std::vector<int64_t>{4, 9, 9}), testing::ElementsAre(2, 2, 0));
-  expect_error(ErrorKind::kInvalidArgument, "only 2 tokens fit beside it", [&] {
+  expect_error(ErrorKind::kInvalidArgument, "leaves room for 2 tokens", [&] {
     other_texts(texts, std::vector<int64_t>{2, 9, 9});
   });
 }

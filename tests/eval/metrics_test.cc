@@ -20,7 +20,7 @@ using Texts = std::vector<std::string>;
 
 constexpr double kTolerance = 1e-6;
 
-// What the tools themselves say; see golden/make_metrics_golden.py.
+// Results of the reference tools; see golden/make_metrics_golden.py.
 class MetricsGolden : public testing::Test {
  protected:
   // Runs `check` on every pair of texts, failures marked with the hypothesis.

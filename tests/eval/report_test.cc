@@ -82,7 +82,7 @@ TEST(Report, MarkdownHasOneRowForEachArmAndRatio) {
   EXPECT_THAT(text, HasSubstr("# Evaluation of selfcp\n\n## continue\n"));
   EXPECT_THAT(text, HasSubstr("## Details of selfcp\n"));
   EXPECT_THAT(text, HasSubstr("10 items; 3 skipped as too short."));
-  EXPECT_THAT(text, HasSubstr("| tokens per row | arm | nll | recovered_share |"));
+  EXPECT_THAT(text, HasSubstr("| ratio | arm | nll | recovered_share |"));
   EXPECT_THAT(text, HasSubstr("| 2 | none | 3 [2.75, 3.25] | |"));
   EXPECT_THAT(text, HasSubstr("| 4 | memory | 2.5 [2.25, 2.75] | 0.5 [0.25, 0.75] |"));
   EXPECT_THAT(text, HasSubstr("1234567 [1234567, 1234567]"));
@@ -119,9 +119,8 @@ TEST(Report, SeveralCompressorsStandInOneTable) {
   EXPECT_THAT(text, HasSubstr("## Details of icae\n"));
 }
 
-// Which questions fit, and how they are put, is the compressor's: verbatim text has a line for
-// each.
-TEST(Report, VerbatimTextThatWasNotMeasuredAlikeHasLinesOfItsOwn) {
+// Questions and their prompts depend on the compressor, and with them the verbatim arm.
+TEST(Report, VerbatimArmsThatDifferHaveLinesOfTheirOwn) {
   std::vector<Evaluation> several = several_evaluations();
   several[1].tasks[0].num_items = 9;
   const std::string plot = recovered_share_plot(several);
@@ -146,9 +145,9 @@ TEST(Report, SeveralCompressorsHaveALineEachAndVerbatimTextOne) {
 
 TEST(Summary, ColumnsAreAsWideAsTheirWidestCell) {
   const std::string text = summarise(std::vector{some_evaluation()});
-  EXPECT_THAT(text, HasSubstr("| compressor | items | tokens per row | recovered by memory |"));
-  EXPECT_THAT(text, HasSubstr("| selfcp     | 10    | 2              | 50 % [25, 75]       |"));
-  EXPECT_THAT(text, HasSubstr("| ---------- | ----- | -------------- | ------------------- |"));
+  EXPECT_THAT(text, HasSubstr("| compressor | items | ratio | recovered by memory |"));
+  EXPECT_THAT(text, HasSubstr("| selfcp     | 10    | 2     | 50 % [25, 75]       |"));
+  EXPECT_THAT(text, HasSubstr("| ---------- | ----- | ----- | ------------------- |"));
 }
 
 Evaluation questions_evaluation() {
@@ -189,16 +188,16 @@ TEST(Verdict, OfQuestionsComparesAnswers) {
   EXPECT_EQ(
       verdict(EvaluationTask::kQuestions, result),
       "recovers 50 % of what the full text gives; keeping as many last tokens gives 25 %. By "
-      "likelihood it is no better than truncating. Its answers contain the right one 84 % as "
+      "likelihood it is no better than truncating. Its answers contain the correct one 84 % as "
       "often as the full text's (as many last tokens 50 %, without the text 6 %). Their F1 is "
       "90 % of the full text's (as many last tokens 40 %, without the text 5 %). By F1 it is "
       "better than truncating.");
 }
 
-TEST(Verdict, SaysWhereTheFullTextAnswersNothing) {
+TEST(Verdict, SaysWhereTheFullTextAnswersNoQuestion) {
   EXPECT_EQ(verdict(EvaluationTask::kQuestions, result_at(4)),
             "recovers 50 % of what the full text gives; keeping as many last tokens gives 25 %. No "
-            "answer from the full text contains the right one.");
+            "answer from the full text contains the correct one.");
 }
 
 // The memory's arm with a difference to truncating, and one to another text's memory.
@@ -237,9 +236,10 @@ TEST(Verdict, JudgesByTheIntervalOfTheDifference) {
 TEST(Verdict, SaysWhereThereIsNothingToRecover) {
   RatioResult result;
   result.arms = {{"memory", {{"nll", about(2)}, {"nll_below_verbatim", kBelow}}}};
-  EXPECT_EQ(verdict(EvaluationTask::kContinue, result),
-            "the full text is no better than no text here, so that there is nothing to recover. It "
-            "is worse than truncating.");
+  EXPECT_EQ(
+      verdict(EvaluationTask::kContinue, result),
+      "the full text is no better than no text here: there is nothing to recover. It is worse "
+      "than truncating.");
 }
 
 TEST(Verdict, OfSummariesAndReconstructions) {
@@ -255,7 +255,7 @@ TEST(Verdict, OfSummariesAndReconstructions) {
             "has a ROUGE-L of 0.21; keeping as many last tokens gives 0.25, no text 0.08. It is "
             "worse than truncating.");
   EXPECT_EQ(verdict(EvaluationTask::kReconstruct, result),
-            "says texts again with a BLEU of 45, 30 % of the tokens before the first wrong one.");
+            "reconstructs texts with a BLEU of 45, 30 % of the tokens before the first error.");
 }
 
 }  // namespace

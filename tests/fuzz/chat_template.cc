@@ -11,8 +11,8 @@ namespace {
 // A letter for private use: nothing but the messages below has it.
 #define PRECIS_FUZZ_MARK "\uE123"
 
-const std::vector<ChatMessage>& chat() {
-  static const std::vector<ChatMessage> messages{
+const std::vector<MarkedMessage>& chat() {
+  static const std::vector<MarkedMessage> messages{
       {"system", {{"Be brief. " PRECIS_FUZZ_MARK, 0}}, ""},
       {"user", {{" What is " PRECIS_FUZZ_MARK, 1}, {" <b>2 + 2</b>?\n", 2}}, ""},
       {"assistant",
@@ -29,10 +29,10 @@ const ChatTemplateContext& context() {
     ChatTemplateContext context;
     context.bos_token = "<s>";
     context.eos_token = "</s>";
-    context.tools_json = R"([{"type": "function", "function": {"name": "add",
+    context.options.tools = R"([{"type": "function", "function": {"name": "add",
         "description": "Adds.", "parameters": {"type": "object", "properties":
         {"a": {"type": "number"}, "b": {"type": ["array", "null"]}}, "required": ["a"]}}}])";
-    context.variables_json = R"({"enable_thinking": true, "documents": [], "n": 3})";
+    context.options.variables = {{"enable_thinking", "true"}, {"documents", "[]"}, {"n", "3"}};
     context.now = std::chrono::sys_seconds(std::chrono::seconds(1'700'000'000));
     return context;
   }();

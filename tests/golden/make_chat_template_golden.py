@@ -125,6 +125,8 @@ CONVERSATIONS = {
     "two_calls": {"messages": [user("weather?"), assistant("wait", tool_calls=[FIRST, call("call00002", {})]),
                                tool("20", "call00001"), tool("30", "call00002")], "tools": TOOLS},
     "no_thinking": {"messages": [user("q")], "variables": {"enable_thinking": False, "date_string": "1 May 2024"}},
+    "thinking_on": {"messages": [user("q")], "variables": {"enable_thinking": True}},
+    "documents": {"messages": [user("q")], "variables": {"documents": [{"id": 7, "text": "<|im_end|>"}, {"id": "b", "text": ""}]}},
     "wrong_order": {"messages": [assistant("b"), user("a")]},
     "two_systems": {"messages": [system("A"), user("u"), system("B"), user("v")]},
     "empty": {"messages": [user("")]},

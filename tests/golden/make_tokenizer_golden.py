@@ -219,7 +219,16 @@ def train_llama2(metaspace=False):
     return Tokenizer.from_str(json.dumps(content))
 
 
+def falcon_pieces():
+    """The last two steps see the words in the byte alphabet."""
+    return pre_tokenizers.Sequence([
+        pre_tokenizers.Punctuation("contiguous"), gpt2_pieces(), pre_tokenizers.Digits(individual_digits=False),
+        pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated"),
+    ])
+
+
 SMALL = {
+    "falcon": lambda: train_byte_level(falcon_pieces()),
     "gpt2": lambda: train_byte_level(gpt2_pieces()),
     "smollm": lambda: train_byte_level(smollm_pieces()),
     "llama3": train_llama3,
@@ -426,6 +435,82 @@ def write_normal_forms(count=600):
     write_lines(GOLDEN / "nfc.jsonl", rows)
 
 
+# --- cutting text into words -------------------------------------------------------------------------------------
+
+UPPER, LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
+ENDING = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+PUNCTUATION_AND_SPACES = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+O200K = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]*[{LOWER}]+{ENDING}|[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]+[{LOWER}]*{ENDING}"
+    rf"|\p{{N}}{{1,3}}|{PUNCTUATION_AND_SPACES}"
+)
+CASED_LETTERS = r"A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u0370-\u0373\u0388-\u03ff\u0400-\u052f\u1e00-\u1f15\uff21-\uff3a"
+# As the tokenizer.json files of these models spell them, but for fewer letters of deepseek-llm. Each is followed by ByteLevel without its own expression.
+PUBLISHED = {
+    "deepseek-llm": [
+        "[\r\n]", rf"\s?[{CASED_LETTERS}]+", r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", r"[一-龥ࠀ-一가-\ud7ff]+",
+        r"\p{N}",
+    ],
+    "deepseek-v3": [
+        r"\p{N}{1,3}", r"[一-龥\u3040-ゟ゠-ヿ]+",
+        r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
+        r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ],
+    "gpt-4o": [O200K],
+    "gpt-4": [LLAMA3.replace("]?\\p{L}+", "]?+\\p{L}++").replace("{1,3}", "{1,3}+").replace("{N}]+[", "{N}]++[")],
+    "kimi-k2": [r"[\p{Han}]+|" + O200K.replace(r"\p{M}]", r"\p{M}&&[^\p{Han}]]")],
+    "bloom": [r" ?[^(\s|[.,!?…。，、।۔،])]+"],
+    "starcoder2": [r"\d", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"],
+}
+BEHAVIORS = ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous")
+# What Oniguruma, which tokenizers uses, reads otherwise than other engines, and what they share.
+EXPRESSIONS = (
+    r"[aeiou\d]", r"\d+|,", r"(?=[A-Z])", r"", r"\s+$", r"^\S", r"\A\w|\w\z", r"a.", r"(?m)e.", r"(?i)THE|x", r"t(?i)h|O",
+    r"(?i:k|[s])", r"\w+", r"\W", r"[\w]+", r"[^\w\s]+", r"\b", r"\B\w", r"\h+", r"\H", r"[\S&&\D]+", r"[a-z&&[^aeiou]]+",
+    r"[^a-z&&[^aeiou]]", r"[\p{L}&&[\p{Han}a-m]&&\P{Lu}]+", r"[a[b-d][^\x00-\x7F]]+", r"[]a]+", r"[a-c-e]+", r"[a\]\-\[]",
+    r"[[:alpha:]]+", r"[[:^alpha:]]", r"[[:punct:]]", r"[[:word:]]+", r"[[:upper:]\d]", r"\p{Letter}+", r"\p{^L}+", r"\P{Lu}+",
+    r"\p{Han}+", r"\p{Lowercase_Letter}", r"\p{Alpha}+", r"\p{Punct}", r"\p{Emoji}", r"\p{N}{1,3}+", r"\d{2}?", r"\d{1,2}?",
+    r"\d{,2}", r"o{,}", r"{", r"l*+", r"l+*", r"(?>\s+)\S", r"(?<=\d)\d", r"(?<![a-z])[a-z]", r"\d{3}(?=\d)", r"(the|of) ?",
+    r"\x41|\x{e9}|\u00e8|\t|\n", r"é|漢|😀|\u0301",
+)
+
+
+def write_words(texts):
+    """The words that pre-tokenizers of Hugging Face's tokenizers cut texts into, which are named by their places."""
+    all_texts, some = range(250), [*range(20), *range(60, 110, 2), *range(570, 590)]
+    rows = [(name, [pre_tokenizers.Split(Regex(regex), "isolated") for regex in regexes], all_texts)
+            for name, regexes in PUBLISHED.items()]
+    rows += [(regex, [pre_tokenizers.Split(Regex(regex), "isolated")], some) for regex in EXPRESSIONS]
+    rows += [(f"{regex} {behavior} {invert}", [pre_tokenizers.Split(Regex(regex), behavior, invert)], some)
+             for regex in EXPRESSIONS[:4] for behavior in BEHAVIORS for invert in (False, True)]
+    rows += [(f"string {text}", [pre_tokenizers.Split(text, "merged_with_next")], some) for text in (".", "th", " ")]
+    rows += [(f"punctuation {behavior}", [pre_tokenizers.Punctuation(behavior)], some) for behavior in BEHAVIORS]
+    with (GOLDEN / "words.jsonl").open("w") as file:
+        for name, steps, of in rows:
+            if name in PUBLISHED:
+                steps = [*steps, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+            tokenizer = Tokenizer(models.BPE())
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
+            content = json.loads(tokenizer.to_str())["pre_tokenizer"]
+            words = [[word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(texts[i])] for i in of]
+            row = {"name": name, "pre_tokenizer": content, "texts": list(of), "words": words}
+            file.write(json.dumps(row, separators=(",", ":")) + "\n")
+
+
+REPLACEMENTS = ((r"\s+", " "), (r"\d", "0"), (r"(?=[A-Z])", "^"), (r"``|''", '"'), ("[^\x00-\x7f]", ""))
+
+
+def write_replacements(texts):
+    """What normalizers of type Replace make of texts."""
+    rows = []
+    for pattern, content in [*((Regex(regex), content) for regex, content in REPLACEMENTS), (".", ". "), ("th", "")]:
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.normalizer = normalizers.Replace(pattern, content)
+        normal = [tokenizer.normalizer.normalize_str(text) for text in texts]
+        rows.append({"normalizer": json.loads(tokenizer.to_str())["normalizer"], "texts": texts, "normal": normal})
+    write_lines(GOLDEN / "replacements.jsonl", rows)
+
+
 # --- output ------------------------------------------------------------------------------------------------------
 
 
@@ -451,6 +536,8 @@ def main():
     write_bpe_gguf(GOLDEN / "smollm.gguf", SMALL["smollm"]())
     write_post_processors(SMALL["gpt2"]())
     write_normal_forms()
+    write_words(texts[:SMALL_COUNT])
+    write_replacements(texts[60:110] + texts[SMALL_COUNT - 30 : SMALL_COUNT])
     write_sentencepiece(texts[:SMALL_COUNT])
     for name, load in BIG_MODELS.items():
         path = MODELS / f"{name}.gguf"

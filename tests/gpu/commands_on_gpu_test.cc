@@ -156,9 +156,10 @@ TEST_P(MethodsOnGpu, LearnAndAnswerAsOnTheCpu) {
         .at("ratios")
         .at(0);
   };
-  for (const auto& [name, arm] : arms("eval_here").at("arms").items())
+  const auto cpu_arms = arms("eval_here"), gpu_arms = arms("eval_there");
+  for (const auto& [name, arm] : cpu_arms.at("arms").items())
     expect_near(arm.at("nll").at("value"),
-                arms("eval_there").at("arms").at(name).at("nll").at("value"),
+                gpu_arms.at("arms").at(name).at("nll").at("value"),
                 name);
   const json rates = succeed("bench" + with +
                              "--device cuda --sweep 24 --batch 2 --prefill 8 --decode 2 --runs 1 "

@@ -129,10 +129,13 @@ TEST_P(DecoderOnGpu, ReadsPromptsInPartsAsOnTheCpu) {
 }
 
 TEST_P(DecoderOnGpu, SplicesAsOnTheCpu) {
-  const at::Tensor ids = at::tensor({5, -2, 0, -1, 9}, at::kLong);
-  const at::Tensor rows = at::randn({2, here_->config().hidden_size});
-  expect_near(there_->embed_spliced(ids.cuda(), rows.to(there_->options())).cpu().to(at::kFloat),
-              here_->embed_spliced(ids, rows));
+  const at::Tensor ids = at::tensor({5, 0, 9}, at::kLong);
+  const at::Tensor sources = at::tensor({0, 4, 1, 3, 2}, at::kLong);
+  const at::Tensor own = at::randn({2, here_->config().hidden_size});
+  expect_near(there_->embed_spliced(ids.cuda(), own.to(there_->options()), sources.cuda())
+                  .cpu()
+                  .to(at::kFloat),
+              here_->embed_spliced(ids, own, sources));
 }
 
 TEST_P(DecoderOnGpu, ThreadsDoNotDisturbEachOther) {

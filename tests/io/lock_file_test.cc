@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 #include <thread>
 
 #include "base/check.h"
@@ -20,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kNoPatience(0), kPatience(60'000);
+constexpr milliseconds kAtOnce(0), kTimeout(60'000);
 
 class LockFileTest : public testing::Test {
  protected:
@@ -32,29 +33,44 @@ class LockFileTest : public testing::Test {
   void refuse(const fs::path& what) const {
     const std::string reason =
         concat(what.string(), ": is being changed by process ", ::getpid(), ";");
-    expect_error(
-        ErrorKind::kInvalidArgument, reason, [&] { const LockFile lock(what, kNoPatience); });
-    expect_error(ErrorKind::kInvalidArgument, reason, [&] { check_unlocked(what, kNoPatience); });
+    expect_error(ErrorKind::kInvalidArgument, reason, [&] { const LockFile lock(what, kAtOnce); });
+    expect_error(ErrorKind::kInvalidArgument, reason, [&] { check_unlocked(what, kAtOnce); });
   }
 
   TemporaryDirectory directory;
 };
 
 TEST_F(LockFileTest, HasOneOwnerAndGoesWithIt) {
-  check_unlocked(directory.path(), kNoPatience);
+  check_unlocked(directory.path(), kAtOnce);
   {
-    const LockFile lock(directory.path(), kNoPatience);
+    const LockFile lock(directory.path(), kAtOnce);
     refuse(directory.path());
   }
   EXPECT_EQ(entries(), 0u);
-  check_unlocked(directory.path(), kNoPatience);
-  const LockFile lock(directory.path(), kNoPatience);
+  check_unlocked(directory.path(), kAtOnce);
+  const LockFile lock(directory.path(), kAtOnce);
+}
+
+TEST_F(LockFileTest, OfADirectoryMakesIt) {
+  const fs::path made = directory / "a" / "b";
+  {
+    const LockFile lock = lock_directory(made, kAtOnce);
+    refuse(made);
+    expect_error(ErrorKind::kInvalidArgument, "is being changed by", [&] {
+      const LockFile second = lock_directory(made, kAtOnce);
+    });
+  }
+  EXPECT_TRUE(fs::is_empty(made));
+  std::ofstream(directory / "file") << "text";
+  expect_error(ErrorKind::kInvalidArgument, "cannot be created", [&] {
+    const LockFile lock = lock_directory(directory / "file", kAtOnce);
+  });
 }
 
 TEST_F(LockFileTest, OfAFileIsNoOtherFiles) {
-  const LockFile lock(directory / "file", kNoPatience);
+  const LockFile lock(directory / "file", kAtOnce);
   refuse(directory / "file");
-  const LockFile other(directory / "other", kNoPatience), all(directory.path(), kNoPatience);
+  const LockFile other(directory / "other", kAtOnce), all(directory.path(), kAtOnce);
 }
 
 TEST_F(LockFileTest, OfAProcessThatIsKilledLocksNothing) {
@@ -63,21 +79,21 @@ TEST_F(LockFileTest, OfAProcessThatIsKilledLocksNothing) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    const LockFile lock(directory.path(), kNoPatience);
+    const LockFile lock(directory.path(), kAtOnce);
     if (::write(ready[1], "x", 1) == 1) ::pause();
     ::_exit(0);
   }
   char byte = 0;
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
   expect_error(ErrorKind::kInvalidArgument, concat("process ", child, ";"), [&] {
-    const LockFile lock(directory.path(), kNoPatience);
+    const LockFile lock(directory.path(), kAtOnce);
   });
   ASSERT_EQ(::kill(child, SIGKILL), 0);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   ::close(ready[0]);
   ::close(ready[1]);
   EXPECT_EQ(entries(), 1u);
-  { const LockFile lock(directory.path(), kNoPatience); }
+  { const LockFile lock(directory.path(), kAtOnce); }
   EXPECT_EQ(entries(), 0u);
 }
 
@@ -90,7 +106,7 @@ TEST_F(LockFileTest, OthersWaitForTheirTurn) {
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int turn = 0; turn < kTurns; ++turn) {
-        const LockFile lock(file, kPatience);
+        const LockFile lock(file, kTimeout);
         overwrite(file, std::to_string(std::stoi(read_file(file)) + 1));
       }
     });
@@ -102,7 +118,7 @@ TEST_F(LockFileTest, OthersWaitForTheirTurn) {
 
 TEST_F(LockFileTest, APlaceThatCannotBeWrittenIsNamed) {
   expect_error(ErrorKind::kInvalidArgument, "nowhere", [&] {
-    const LockFile lock(directory / "nowhere/file", kNoPatience);
+    const LockFile lock(directory / "nowhere/file", kAtOnce);
   });
 }
 

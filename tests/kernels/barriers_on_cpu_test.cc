@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// That no barrier of a kernel can be left out without its results showing it: then the harness
-// would find it missing, too.
+// Leaves out each barrier of each kernel in turn and expects wrong results: so the harness would
+// find it missing in the source.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -20,7 +20,7 @@ namespace {
 using cuda_on_cpu::Barrier;
 using cuda_on_cpu::trial;
 
-// What nothing is written to shows.
+// Filled with NaNs, so that elements which a kernel does not write show.
 at::Tensor normed() {
   at::manual_seed(1);
   const at::Tensor x = at::randn({2, 700}), gain = at::randn({700}), out = at::full_like(x, -2);
@@ -32,7 +32,7 @@ at::Tensor normed() {
   return out;
 }
 
-// Four heads share the keys of a part, another four come after them.
+// Two groups of four heads that share keys.
 at::Tensor attended() {
   at::manual_seed(2);
   constexpr int64_t kHeads = 16, kWidth = 64, kPages = 10;
@@ -61,12 +61,11 @@ at::Tensor attended() {
   return out;
 }
 
-// Draws over the whole range of random numbers, with what top-k and top-p leave.
+// Samples with random numbers over their whole range, with top-k and top-p.
 at::Tensor drawn() {
   at::manual_seed(3);
   constexpr int64_t kRows = 8;
-  // Many are equal: which of them are kept is counted over the block.
-  // Few values: the block counts which of those that are equal are kept.
+  // Many logits are equal: the block counts which of them are kept.
   const at::Tensor logits = at::randn({kRows, 3000}).round();
   const at::Tensor ids = at::full({kRows}, -2, at::kLong);
   std::vector<uint64_t> random;
@@ -94,7 +93,7 @@ class Barriers : public testing::TestWithParam<std::string> {
  protected:
   void TearDown() override { trial() = {}; }
 
-  // Ends the process: with 1 if the results differ in one order of threads or another.
+  // Exits with 1 if the results differ for some order of threads, else with 0.
   [[noreturn]] void leave_with_trial(const at::Tensor& expected) const {
     bool shown = false;
     for (trial().seed = 1; trial().seed < 30 && !shown; ++trial().seed)
@@ -106,7 +105,7 @@ class Barriers : public testing::TestWithParam<std::string> {
   bool is_as_before(const at::Tensor& expected) const {
     try {
       return run_().equal(expected);
-    } catch (const std::logic_error&) {  // threads wait for ever
+    } catch (const std::logic_error&) {  // deadlock
       return false;
     }
   }
@@ -114,7 +113,7 @@ class Barriers : public testing::TestWithParam<std::string> {
   const std::function<at::Tensor()>& run_ = kernels_with_barriers().at(GetParam());
 };
 
-TEST_P(Barriers, OrderOfThreadsDoesNotShow) {
+TEST_P(Barriers, ResultsDoNotDependOnTheOrderOfThreads) {
   const at::Tensor expected = run_();
   for (trial().seed = 1; trial().seed < 10; ++trial().seed) EXPECT_TRUE(run_().equal(expected));
 }
@@ -128,7 +127,7 @@ TEST_P(Barriers, NoneCanBeLeftOut) {
   EXPECT_EXIT(leave_with_trial(expected), testing::ExitedWithCode(0), "");
   for (const Barrier& barrier : barriers) {
     trial().left_out = barrier;
-    // In a process of its own: what was never written may be an address.
+    // In a child process: uninitialised memory may be used as an address.
     EXPECT_EXIT(leave_with_trial(expected), says_shown, "") << barrier.file << ":" << barrier.line;
   }
 }

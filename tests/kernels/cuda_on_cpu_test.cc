@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The harness itself: what it computes, and that it finds the mistakes it is there for.
+// The harness itself: what it computes, and that it finds the errors it is made to find.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ struct Row {
   float numbers[256];
 };
 
-// What a block of 100 threads leaves that turns a row around by way of shared memory.
+// A block of 100 threads reverses a row through shared memory.
 std::vector<float> turned(uint64_t seed, bool with_barrier) {
   std::vector<float> out(100);
   launch<Row>({{1}, {100}, seed}, [&](Row& row) {
@@ -48,7 +48,7 @@ TEST(CudaOnCpu, MissingBarrierShows) {
   }
 }
 
-// A barrier that is missing before shared memory is written again: some threads still read it.
+// A missing barrier before shared memory is reused: some threads still read it.
 TEST(CudaOnCpu, MissingSecondBarrierShows) {
   const auto sums = [](bool with_barrier) {
     std::vector<float> out(64, 0.0f);
@@ -103,8 +103,8 @@ TEST(CudaOnCpu, ShufflesReadTheirLanes) {
   }
 }
 
-// Lanes of two masks take their own ways.
-TEST(CudaOnCpu, HalvesOfAWarpShuffleApart) {
+// The lanes of two masks run different code.
+TEST(CudaOnCpu, HalvesOfAWarpShuffleIndependently) {
   std::vector<double> out(32);
   run(
       {{1}, {32}},
@@ -135,7 +135,7 @@ TEST(CudaOnCpu, VotesAndCounts) {
       });
 }
 
-TEST(CudaOnCpu, AtomicsReturnWhatWasThere) {
+TEST(CudaOnCpu, AtomicsReturnTheOldValue) {
   int sum = 0, largest = -1;
   run(
       {{4}, {50}},
@@ -158,7 +158,7 @@ void expect_stuck(const Grid& grid, const std::function<void()>& thread, const s
   }
 }
 
-TEST(CudaOnCpu, WaitingForEverIsAnError) {
+TEST(CudaOnCpu, DeadlockIsAnError) {
   expect_stuck(
       {{1}, {64}},
       [] {
@@ -181,7 +181,7 @@ TEST(CudaOnCpu, WaitingForEverIsAnError) {
       "other lanes of the mask are in");
 }
 
-TEST(CudaOnCpu, ErrorOfAThreadIsThrown) {
+TEST(CudaOnCpu, ExceptionOfAThreadIsThrown) {
   EXPECT_THROW(run(
                    {{2}, {40}},
                    [] {},
@@ -195,8 +195,8 @@ TEST(CudaOnCpu, ErrorOfAThreadIsThrown) {
 TEST(CudaOnCpu, BFloat16RoundsToTheNearest) {
   const auto round = [](float x) { return __bfloat162float(__float2bfloat16_rn(x)); };
   EXPECT_EQ(round(1.0f), 1.0f);
-  EXPECT_EQ(round(1.00390625f), 1.0f);       // half way: to the even one
-  EXPECT_EQ(round(1.01171875f), 1.015625f);  // the same, upwards
+  EXPECT_EQ(round(1.00390625f), 1.0f);       // tie: to even
+  EXPECT_EQ(round(1.01171875f), 1.015625f);  // tie: to even, upwards
   EXPECT_EQ(round(1.004f), 1.0078125f);
   EXPECT_EQ(round(-INFINITY), -INFINITY);
   EXPECT_TRUE(std::isnan(round(NAN)));

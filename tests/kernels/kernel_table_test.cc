@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The GPU's kernels as ops launch them, against references: on the CPU in the harness and, where
-// there is one, on a GPU.
+// The GPU kernels as ops launch them, against references: in the harness on the CPU and, where
+// there is a GPU, on it.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -41,7 +41,7 @@ class KernelTable : public testing::Test {
   static constexpr c10::ScalarType kDtype = std::is_same_v<T, float> ? at::kFloat : at::kBFloat16;
   static constexpr Element kElement =
       std::is_same_v<T, float> ? Element::kFloat32 : Element::kBFloat16;
-  // Largest error beside numbers around 1: that of rounding the result.
+  // Largest error for values around 1: that of rounding the result.
   static constexpr double kTolerance = std::is_same_v<T, float> ? 2e-5 : 2e-2;
 
   void SetUp() override {
@@ -54,7 +54,7 @@ class KernelTable : public testing::Test {
     return at::full(shape, kNan, at::TensorOptions(kDtype).device(kernel_machine().device));
   }
 
-  // Relative to the numbers' size where that is above 1.
+  // Relative for values above 1, else absolute.
   static void expect_near(const at::Tensor& result, const at::Tensor& expected) {
     ASSERT_EQ(result.sizes(), expected.sizes());
     if (result.numel() == 0) return;
@@ -299,19 +299,19 @@ class KernelTable : public testing::Test {
   }
 
   static void expect_gathered(int64_t rows, int64_t width) {
-    const at::Tensor table = random({50, width}), others = random({7, width});
-    const at::Tensor sources = there(at::randint(-7, 50, {rows}, at::kLong));
+    const at::Tensor first = random({50, width}), second = random({7, width});
+    const at::Tensor indices = there(at::randint(0, 57, {rows}, at::kLong));
     const at::Tensor out = empty({rows, width});
     kernel_machine().table.gather_rows(kElement,
-                                       {table.const_data_ptr(),
-                                        others.const_data_ptr(),
-                                        sources.const_data_ptr<int64_t>(),
+                                       {first.const_data_ptr(),
+                                        second.const_data_ptr(),
+                                        indices.const_data_ptr<int64_t>(),
                                         out.mutable_data_ptr(),
+                                        first.size(0),
                                         width},
                                        rows,
                                        kernel_machine().stream);
-    const at::Tensor all = at::cat({table, others});
-    EXPECT_TRUE(out.equal(all.index_select(0, at::where(sources < 0, 49 - sources, sources))));
+    EXPECT_TRUE(out.equal(at::cat({first, second}).index_select(0, indices)));
   }
 };
 
@@ -379,8 +379,8 @@ TYPED_TEST(KernelTable, PagedAttentionOfAnyGroup) {
   }
 }
 
-// A score that is no number makes the row of its head none, and no other.
-TYPED_TEST(KernelTable, PagedAttentionKeepsWhatIsNoNumber) {
+// A NaN score makes the output of its head NaN, and of no other.
+TYPED_TEST(KernelTable, PagedAttentionKeepsNan) {
   const at::Tensor q = this->random({1, 2, 64});
   const auto own = this->cached(2, 300, 64);
   const int64_t key = 280;
@@ -437,7 +437,7 @@ TEST_F(SampleKernel, EqualsItsReference) {
   }
 }
 
-TEST_F(SampleKernel, RowsAreDrawnFromApart) {
+TEST_F(SampleKernel, RowsAreSampledIndependently) {
   at::manual_seed(2);
   std::mt19937_64 random(3);
   const at::Tensor rows = at::randn({5, 700}) * 2;
@@ -456,7 +456,7 @@ TEST_F(SampleKernel, ZerosOfBothSignsAreEqual) {
   }
 }
 
-TEST_F(SampleKernel, WhatIsNotFiniteIsFound) {
+TEST_F(SampleKernel, NonFiniteLogitsGiveNoId) {
   for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
     const at::Tensor logits = at::randn({3000});
     logits[2999] = bad;

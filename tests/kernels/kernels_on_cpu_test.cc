@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The GPU's kernels on the CPU, against the references of the ops that they serve.
+// The GPU kernels in the harness on the CPU, against the references of their ops.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ using cuda_on_cpu::run;
 template <typename T>
 constexpr c10::ScalarType kDtype = std::is_same_v<T, float> ? at::kFloat : at::kBFloat16;
 
-// Largest error beside numbers around 1: that of rounding the result.
+// Largest error for values around 1: that of rounding the result.
 template <typename T>
 constexpr double kTolerance = std::is_same_v<T, float> ? 2e-5 : 2e-2;
 
@@ -46,7 +46,7 @@ class KernelsOnCpu : public testing::Test {
     return at::full(shape, std::numeric_limits<double>::quiet_NaN(), kDtype<T>);
   }
 
-  // Relative to the numbers' size where that is above 1.
+  // Relative for values above 1, else absolute.
   static void expect_near(const at::Tensor& result, const at::Tensor& expected) {
     ASSERT_EQ(result.sizes(), expected.sizes());
     if (result.numel() == 0) return;

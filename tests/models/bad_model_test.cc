@@ -225,7 +225,7 @@ TEST_F(BadSafetensors, ASurplusTensorIsNamed) {
     extra.name = "model.layers.3.mlp.up_proj.weight";
     file.add(extra);
   });
-  refuse(model, ErrorKind::kBadWeights, "no use for: model.layers.3.mlp.up_proj.weight");
+  refuse(model, ErrorKind::kBadWeights, "does not use: model.layers.3.mlp.up_proj.weight");
 }
 
 TEST_F(BadSafetensors, ATensorOfAnotherShapeIsNamed) {
@@ -407,10 +407,10 @@ TEST_F(BadGguf, ASurplusTensorIsNamed) {
   extra.name = "blk.3.ffn_up.weight";
   GgufPieces with = pieces;
   with.tensors.push_back(extra);
-  refuse_pieces(with, ErrorKind::kBadWeights, "no use for: model.layers.3.mlp.up_proj.weight");
+  refuse_pieces(with, ErrorKind::kBadWeights, "does not use: model.layers.3.mlp.up_proj.weight");
   extra.name = "blk.0.attn_sinks.weight";
   pieces.tensors.push_back(extra);
-  refuse_pieces(pieces, ErrorKind::kBadWeights, "no use for: blk.0.attn_sinks.weight");
+  refuse_pieces(pieces, ErrorKind::kBadWeights, "does not use: blk.0.attn_sinks.weight");
 }
 
 TEST_F(BadGguf, ATensorUnderBothOfItsNamesIsRefused) {

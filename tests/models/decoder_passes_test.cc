@@ -68,22 +68,25 @@ TEST_F(DecoderPasses, SeenRowsNameEachRow) {
 }
 
 // Embeddings that are scaled, and those kept in eight bits, too.
-TEST(EmbedSpliced, PutsRowsAmongEmbeddings) {
+TEST(EmbedSpliced, TakesEmbeddingsOfTokensAndOthersByIndex) {
   const c10::InferenceMode inference;
   const auto models = std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models";
   for (const auto& [model, format] : {std::pair{"llama", WeightFormat::kDtype},
                                       {"gemma3_text", WeightFormat::kDtype},
                                       {"gemma3_text", WeightFormat::kInt8}}) {
     const auto decoder = load_decoder(models / model, at::kFloat, format);
-    const at::Tensor rows = at::randn({2, decoder->config().hidden_size});
-    const at::Tensor ids = at::tensor({5, -2, 0, -1, 9}, at::kLong);
-    const at::Tensor embedded = decoder->embed(at::tensor({5, 0, 9}, at::kLong));
-    const at::Tensor expected =
-        at::stack({embedded[0], rows[1], embedded[1], rows[0], embedded[2]});
-    EXPECT_TRUE(at::equal(decoder->embed_spliced(ids, rows), expected)) << model;
-    EXPECT_TRUE(at::equal(
-        decoder->embed_spliced(at::tensor({5, 0, 9}, at::kLong), rows.narrow(0, 0, 0)), embedded))
-        << model;
+    const at::Tensor own = at::randn({2, decoder->config().hidden_size});
+    const at::Tensor ids = at::tensor({5, 0, 9}, at::kLong);
+    const at::Tensor embedded = decoder->embed(ids);
+    const at::Tensor expected = at::stack({embedded[0], own[1], embedded[1], own[0], embedded[2]});
+    const auto spliced = [&](const at::Tensor& of_ids,
+                             const at::Tensor& embeddings,
+                             const std::vector<int64_t>& sources) {
+      return decoder->embed_spliced(of_ids, embeddings, at::tensor(sources, at::kLong));
+    };
+    EXPECT_TRUE(at::equal(spliced(ids, own, {0, 4, 1, 3, 2}), expected)) << model;
+    EXPECT_TRUE(at::equal(spliced(ids, own.narrow(0, 0, 0), {0, 1, 2}), embedded)) << model;
+    EXPECT_TRUE(at::equal(spliced(ids.narrow(0, 0, 0), own, {0, 1}), own)) << model;
   }
 }
 

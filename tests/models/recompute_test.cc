@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Activations that are computed anew in the backward pass: the same numbers, from less that is
-// kept.
+// Activations that are recomputed in the backward pass: the same gradients from fewer kept tensors.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -8,7 +7,6 @@
 #include <torch/csrc/autograd/function.h>
 
 #include <filesystem>
-#include <optional>
 #include <set>
 
 #include "models/load_decoder.h"
@@ -20,7 +18,7 @@ namespace {
 struct Pass {
   at::Tensor hidden;
   at::Tensor gradient;  // of a weighted sum of the hidden states, with respect to the embeddings
-  int recomputed;       // nodes of the graph that compute anew
+  int recomputed;       // nodes of the graph that recompute
 };
 
 int count_nodes(const torch::autograd::Node* root, const char* name) {
@@ -41,10 +39,9 @@ Pass pass(const Decoder& decoder, bool recompute) {
   const at::Tensor ids = at::arange(5, 17);
   const at::Tensor rows = decoder.embed(ids).detach().requires_grad_(true);
   KvCache cache(decoder.config().kv_shape(), decoder.options());
-  std::optional<RecomputeActivations> less_memory;
-  if (recompute) less_memory.emplace();
-  const at::Tensor hidden = decoder.forward({rows, at::arange(12), {0, 12}, {0}}, cache);
-  less_memory.reset();  // the backward pass needs no reminder
+  DecoderInput input{rows, at::arange(12), {0, 12}, {0}};
+  input.recompute_activations = recompute;
+  const at::Tensor hidden = decoder.forward(input, cache);
   const at::Tensor weights = at::linspace(-1, 1, hidden.numel(), hidden.options()).view_as(hidden);
   const int nodes = count_nodes(hidden.grad_fn().get(), "CustomBackward");
   return {hidden.detach(), torch::autograd::grad({(hidden * weights).sum()}, {rows})[0], nodes};
@@ -59,11 +56,11 @@ TEST_P(Recompute, GivesTheSameGradients) {
     decoder = load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / GetParam(),
                            at::kDouble);
   }
-  const Pass kept = pass(*decoder, false), anew = pass(*decoder, true);
+  const Pass kept = pass(*decoder, false), again = pass(*decoder, true);
   EXPECT_EQ(kept.recomputed, 0);
-  EXPECT_EQ(anew.recomputed, decoder->config().num_layers);
-  EXPECT_TRUE(at::equal(kept.hidden, anew.hidden));
-  EXPECT_TRUE(at::allclose(kept.gradient, anew.gradient, 1e-12, 1e-14));
+  EXPECT_EQ(again.recomputed, decoder->config().num_layers);
+  EXPECT_TRUE(at::equal(kept.hidden, again.hidden));
+  EXPECT_TRUE(at::allclose(kept.gradient, again.gradient, 1e-12, 1e-14));
   EXPECT_GT(kept.gradient.abs().max().item<double>(), 1e-6);
 }
 
@@ -71,26 +68,16 @@ TEST_P(Recompute, IsForGradientsOnly) {
   const c10::NoGradGuard no_grad;
   const auto decoder = load_decoder(
       std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / GetParam(), at::kDouble);
-  const RecomputeActivations less_memory;
   KvCache cache(decoder->config().kv_shape(), decoder->options());
-  const at::Tensor rows = decoder->embed(at::arange(4));
-  EXPECT_FALSE(decoder->forward({rows, at::arange(4), {0, 4}, {0}}, cache).requires_grad());
+  DecoderInput input{decoder->embed(at::arange(4)), at::arange(4), {0, 4}, {0}};
+  input.recompute_activations = true;
+  EXPECT_FALSE(decoder->forward(input, cache).requires_grad());
 }
 
 INSTANTIATE_TEST_SUITE_P(Models,
                          Recompute,
                          testing::Values("llama", "qwen2", "gemma3_text"),
                          [](const auto& test) { return std::string(test.param); });
-
-TEST(RecomputeActivations, IsWantedWhileOneIsAlive) {
-  EXPECT_FALSE(RecomputeActivations::is_wanted());
-  {
-    const RecomputeActivations outer;
-    { const RecomputeActivations inner; }
-    EXPECT_TRUE(RecomputeActivations::is_wanted());
-  }
-  EXPECT_FALSE(RecomputeActivations::is_wanted());
-}
 
 }  // namespace
 }  // namespace precis

@@ -16,8 +16,7 @@ namespace {
 
 constexpr double kRidge = 1e-3;
 
-// Columns [h, m, n] and targets [h, m, k], m > n, float64; float32 products of these are what is
-// given to the op.
+// Columns [h, m, n] and targets [h, m, k], m > n, float64. The op takes their products in float32.
 struct Problems {
   at::Tensor columns, targets;
 
@@ -25,15 +24,15 @@ struct Problems {
   at::Tensor products() const { return targets.transpose(1, 2).bmm(columns); }
 };
 
-// Targets that a few of the columns make, and noise.
+// Targets that are combinations of a few columns, plus noise.
 Problems draw(int64_t problems, int64_t n, int64_t k) {
   const at::Tensor columns = at::randn({problems, 2 * n + 10, n}, at::kDouble);
   const at::Tensor targets = columns.bmm(at::randn({problems, n, k}, at::kDouble).pow(3));
   return {columns, targets + at::randn_like(targets)};
 }
 
-// What is left of the squared length of the targets after least squares over some columns, by the
-// equations as they stand: the ridge is one more for each column.
+// The squared residual of the targets after ridge regression on some columns, by the definition:
+// the ridge is one more equation for each column.
 double error_over(const Problems& all, int64_t problem, const std::vector<int64_t>& rows) {
   const at::Tensor every = all.columns[problem], targets = all.targets[problem];
   const double ridge = every.square().sum(0).mean().item<double>() * kRidge;
@@ -46,7 +45,7 @@ double error_over(const Problems& all, int64_t problem, const std::vector<int64_
   return (wanted - found).square().sum().item<double>();
 }
 
-// Each step tries all columns.
+// Greedy selection that tries all columns in each step.
 std::vector<int64_t> tried(const Problems& all, int64_t problem, int64_t count) {
   std::vector<int64_t> chosen;
   while (std::ssize(chosen) < count) {
@@ -87,7 +86,7 @@ class ForwardSelection : public testing::TestWithParam<Case> {
   Problems all;
 };
 
-TEST_P(ForwardSelection, OfTheKernelIsAsTheReferences) {
+TEST_P(ForwardSelection, OfTheKernelEqualsItsReference) {
   const int64_t n = GetParam().n;
   const at::Tensor gram = all.gram().to(at::kFloat), products = all.products().to(at::kFloat);
   for (const int64_t count : {int64_t{0}, int64_t{1}, n / 3, n - 1, n}) {
@@ -114,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes,
 
 class SmallForwardSelection : public ForwardSelection {};
 
-TEST_P(SmallForwardSelection, ChoosesWhatTryingAllColumnsChooses) {
+TEST_P(SmallForwardSelection, EqualsTryingAllColumns) {
   const at::Tensor gram = all.gram(), products = all.products();
   for (int64_t count = 0; count <= GetParam().n; ++count) {
     const at::Tensor of_kernel =
@@ -134,8 +133,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{1, 1, 1}, Case{2, 5, 1}, Case{3, 8, 5}, Case{1, 12, 65}),
     name_of);
 
-// Whoever takes the longest columns takes both of a pair that say the same.
-TEST(ForwardSelectionOf, ColumnsThatSayTheSameTakesOne) {
+// Selection by length alone would take both of two equal columns.
+TEST(ForwardSelectionOf, EqualColumnsTakesOne) {
   at::manual_seed(7);
   const at::Tensor one = at::randn({40, 1}, at::kDouble), other = at::randn({40, 1}, at::kDouble);
   const at::Tensor columns = at::cat({other, one * 3, one * 3.1}, 1).unsqueeze(0);
@@ -146,7 +145,7 @@ TEST(ForwardSelectionOf, ColumnsThatSayTheSameTakesOne) {
   EXPECT_TRUE(at::equal(reference::forward_selection(gram, products, 2, kRidge), wanted));
 }
 
-TEST(ForwardSelectionOf, TensorsWithStridesIsThatOfCopiesAndLeavesThemAsTheyWere) {
+TEST(ForwardSelectionOf, StridedTensorsEqualsThatOfCopiesAndChangesNone) {
   at::manual_seed(7);
   const Problems all = draw(2, 20, 3);
   const at::Tensor gram = at::stack({all.gram(), all.gram()}, 3).to(at::kFloat).select(3, 1);
@@ -164,7 +163,7 @@ TEST(ForwardSelectionOf, ColumnsOfZerosTakesSomeOfThem) {
     for (const at::Tensor& chosen : {forward_selection(gram, products, count, kRidge),
                                      reference::forward_selection(gram, products, count, kRidge)}) {
       EXPECT_EQ(chosen.sizes(), at::IntArrayRef({2, count}));
-      EXPECT_TRUE((chosen.diff(1, 1) > 0).all().item<bool>());  // none twice
+      EXPECT_TRUE((chosen.diff(1, 1) > 0).all().item<bool>());  // no column twice
       EXPECT_TRUE((chosen >= 0).logical_and(chosen < 6).all().item<bool>());
     }
   }
@@ -179,7 +178,7 @@ void expect_refused(const at::Tensor& gram,
   });
 }
 
-TEST(ForwardSelectionOf, ShapesThatDoNotFitIsRefused) {
+TEST(ForwardSelectionOf, MismatchedShapesIsRefused) {
   const at::Tensor gram = at::eye(4).expand({2, 4, 4}), products = at::ones({2, 3, 4});
   expect_refused(gram[0], products[0], 1, kRidge);
   expect_refused(gram, products[0], 1, kRidge);

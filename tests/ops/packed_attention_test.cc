@@ -9,7 +9,7 @@
 namespace precis {
 namespace {
 
-// Each sequence on its own, by the reference of plain attention.
+// Each sequence on its own by reference::attention.
 at::Tensor apart(const at::Tensor& q,
                  const at::Tensor& k,
                  const at::Tensor& v,
@@ -35,7 +35,7 @@ TEST(PackedAttention, IsAttentionOfEachSequence) {
       ops::packed_sequences({0, 3, 4, 9}, {0, 3, 21, 40}, at::kCPU);
   for (const int64_t kv_heads : {1, 2, 4}) {
     const at::Tensor q = at::randn({9, 4, 16}), k = at::randn({40, kv_heads, 16});
-    // A part of a product's rows.
+    // A slice of a fused projection.
     const at::Tensor v = at::randn({40, 3 * kv_heads, 16}).narrow(1, kv_heads, kv_heads);
     for (const int64_t window : {0, 5}) {
       const ops::AttentionOptions options{0.3, window};
@@ -50,7 +50,7 @@ TEST(PackedAttention, IsAttentionOfEachSequence) {
   }
 }
 
-TEST(PackedAttention, RefusesRowsThatDoNotFit) {
+TEST(PackedAttention, RefusesMismatchedSequences) {
   const at::Tensor q = at::randn({4, 2, 8}), k = at::randn({6, 2, 8});
   const auto refuse = [&](std::vector<int64_t> queries, std::vector<int64_t> keys) {
     const auto sequences = ops::packed_sequences(std::move(queries), std::move(keys), at::kCPU);
@@ -58,7 +58,7 @@ TEST(PackedAttention, RefusesRowsThatDoNotFit) {
       ops::packed_attention(q, k, k, sequences, {1, 0});
     });
   };
-  refuse({0, 4}, {0, 5});  // rows beyond the last
+  refuse({0, 4}, {0, 5});  // rows that belong to no sequence
   refuse({0, 3}, {0, 6});
   refuse({0, 4}, {0, 3, 6});     // of another number of sequences
   refuse({0, 3, 4}, {0, 2, 6});  // queries without keys

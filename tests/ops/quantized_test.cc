@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights in int8 and int4: how near they come, and their products against the reference.
+// Weights in int8 and int4: their rounding errors, and products against the reference.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -33,24 +33,24 @@ TEST_F(QuantizedWeights, Int8IsWithinHalfAStepOfEachOutput) {
   EXPECT_EQ(quantized.numel(), 7 * 96);
 }
 
-TEST_F(QuantizedWeights, Int4ErrsLittleInEachGroup) {
+TEST_F(QuantizedWeights, Int4ErrorIsSmallInEachGroup) {
   const at::Tensor weight = at::randn({6, 4, 32}) * at::logspace(-2, 2, 6).reshape({6, 1, 1});
   const auto quantized = ops::quantize(weight.flatten(1), 4);
   const at::Tensor step = (weight.amax(-1, true) - weight.amin(-1, true)) / 15;
   const at::Tensor read = ops::dequantize(quantized, at::kFloat).unflatten(1, {4, 32});
-  // A coarser grid is taken only where it is nearer in sum.
+  // A coarser grid is taken only where its summed error is smaller.
   const at::Tensor error = ((read - weight) / step).square().mean(-1);
   EXPECT_LE(largest(error), 1.02 / 12 * 1.6);
   EXPECT_EQ(quantized.nbytes(), 6 * 4 * (16 + 4));
   EXPECT_EQ(quantized.width(), 128);
 }
 
-// What llama.cpp's Q4_1 stores comes back: codes times a float16 scale and a float16 minimum.
-TEST_F(QuantizedWeights, AGridOfFourBitsComesBack) {
+// Weights dequantised from llama.cpp's Q4_1 (float16 scale and minimum) are quantised exactly.
+TEST_F(QuantizedWeights, Q4_1WeightsAreExact) {
   const at::Tensor codes = at::randint(0, 16, {5, 3, 32}).to(at::kFloat);
   codes.select(2, 0).fill_(0);
   codes.select(2, 1).fill_(15);
-  codes[1].clamp_(0, 11);  // not all of the grid in use
+  codes[1].clamp_(0, 11);  // only some codes of the grid in use
   const at::Tensor scale = at::rand({5, 3, 1}).add(0.5).to(at::kHalf).to(at::kFloat),
                    minimum = at::randn({5, 3, 1}).to(at::kHalf).to(at::kFloat);
   const at::Tensor weight = (codes * scale + minimum).flatten(1);
@@ -58,7 +58,7 @@ TEST_F(QuantizedWeights, AGridOfFourBitsComesBack) {
   EXPECT_LE(largest(read - weight), 0.01);  // float16's rounding of scales up to 1.5
 }
 
-TEST_F(QuantizedWeights, OutputsAndGroupsOfOneNumberComeBack) {
+TEST_F(QuantizedWeights, ConstantOutputsAndGroupsAreExact) {
   for (const int64_t bits : {4, 8}) {
     for (const double number : {0.0, 0.25, -3.0}) {
       const at::Tensor weight = at::full({2, 64}, number);
@@ -79,7 +79,7 @@ TEST_F(QuantizedWeights, KernelsEqualTheirReferences) {
       EXPECT_LE(largest(actual.to(at::kFloat) - expected.to(at::kFloat)),
                 tolerance * largest(expected));
     }
-    // Grids that are equally near may be told apart differently: their errors say who is right.
+    // Of grids with nearly equal errors either may be taken: compare the errors.
     const auto error_of = [&](const ops::QuantizedWeight& by) {
       return (ops::reference::dequantize(by, at::kFloat) - weight)
           .square()
@@ -92,7 +92,7 @@ TEST_F(QuantizedWeights, KernelsEqualTheirReferences) {
   }
 }
 
-TEST_F(QuantizedWeights, RowsAreThoseOfTheWhole) {
+TEST_F(QuantizedWeights, DequantizedRowsEqualTheWhole) {
   for (const int64_t bits : {4, 8}) {
     const auto quantized = ops::quantize(at::randn({9, 64}), bits);
     const at::Tensor index = at::tensor({8, 0, 3}, at::kLong);
@@ -101,7 +101,7 @@ TEST_F(QuantizedWeights, RowsAreThoseOfTheWhole) {
   }
 }
 
-TEST_F(QuantizedWeights, AreTheSameReadAPartAtATime) {
+TEST_F(QuantizedWeights, AreTheSameReadInBlocks) {
   const int64_t outputs = 1200, width = 4096;
   const at::Tensor weight = at::randn({outputs, width});
   for (const int64_t bits : {4, 8}) {
@@ -123,7 +123,7 @@ TEST_F(QuantizedWeights, AreTheSameReadAPartAtATime) {
   }
 }
 
-TEST_F(QuantizedWeights, WhatCannotBeQuantizedIsRefused) {
+TEST_F(QuantizedWeights, RefuseInvalidInput) {
   const auto refuse = [](const at::Tensor& weight, int64_t bits, const char* part) {
     expect_error(ErrorKind::kInvalidArgument, part, [&] { ops::quantize(weight, bits); });
   };
@@ -138,7 +138,7 @@ TEST_F(QuantizedWeights, WhatCannotBeQuantizedIsRefused) {
 struct Product {
   int64_t bits;
   c10::ScalarType dtype;
-  double tolerance;  // of the largest value
+  double tolerance;  // relative to the largest value
 };
 
 class QuantizedLinear : public testing::TestWithParam<Product> {
@@ -147,7 +147,7 @@ class QuantizedLinear : public testing::TestWithParam<Product> {
 
   at::Tensor random(at::IntArrayRef shape) const { return at::randn(shape).to(GetParam().dtype); }
 
-  // In float64, over the numbers that the codes stand for.
+  // In float64, over the dequantised weight.
   void expect_products(int64_t rows, int64_t width, int64_t outputs) const {
     const auto weight = ops::quantize(at::randn({outputs, width}), GetParam().bits);
     const at::Tensor x = random({rows, width}), bias = random({outputs});
@@ -159,7 +159,7 @@ class QuantizedLinear : public testing::TestWithParam<Product> {
         << rows << " rows, " << width << " wide, " << outputs << " outputs";
   }
 
-  // To the last bit: what a sequence is given does not depend on who is decoded beside it.
+  // Bit for bit: a sequence's output does not depend on the others of its batch.
   void expect_rows_alone_equal(int64_t width) const {
     const auto weight = ops::quantize(at::randn({37, width}), GetParam().bits);
     const at::Tensor x = random({11, width}), bias = random({37});
@@ -181,7 +181,7 @@ TEST_P(QuantizedLinear, EqualsProductsOfTheDequantizedWeight) {
   expect_products(40, 576, 3000);
 }
 
-// Long rows of equal signs are what integer sums could overflow on.
+// Integer sums are largest for long rows of equal signs.
 TEST_P(QuantizedLinear, LargestCodesDoNotOverflow) {
   for (const int64_t width : {64, 128, 11008}) {
     at::Tensor ones = at::ones({2, width});
@@ -207,7 +207,7 @@ TEST_P(QuantizedLinear, RowsOfZerosAndOfWideRange) {
             2 * GetParam().tolerance * largest(expected));
 }
 
-TEST_P(QuantizedLinear, WhatIsNotFiniteStaysSo) {
+TEST_P(QuantizedLinear, KeepsNanAndInfinity) {
   const auto weight = ops::quantize(at::randn({5, 64}), GetParam().bits);
   for (const double bad :
        {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
@@ -219,7 +219,7 @@ TEST_P(QuantizedLinear, WhatIsNotFiniteStaysSo) {
   }
 }
 
-TEST_P(QuantizedLinear, GradientsReachTheRows) {
+TEST_P(QuantizedLinear, HasAGradientOfItsInput) {
   const at::AutoGradMode with_gradients(true);
   const auto weight = ops::quantize(at::randn({5, 64}), GetParam().bits);
   const at::Tensor x = random({3, 64}).requires_grad_(true);
@@ -228,7 +228,7 @@ TEST_P(QuantizedLinear, GradientsReachTheRows) {
   EXPECT_LE(largest(x.grad()[1].to(at::kFloat) - expected), 0.02 * largest(expected));
 }
 
-TEST_P(QuantizedLinear, ShapesThatDoNotFitAreRefused) {
+TEST_P(QuantizedLinear, RefusesMismatchedShapes) {
   const auto weight = ops::quantize(at::randn({5, 64}), GetParam().bits);
   expect_error(ErrorKind::kInvalidArgument, "[1, 32] do not fit a weight of 5 outputs", [&] {
     ops::linear(random({1, 32}), weight);
@@ -238,7 +238,7 @@ TEST_P(QuantizedLinear, ShapesThatDoNotFitAreRefused) {
   });
 }
 
-// Every instruction set that this processor has, down to none.
+// All instruction sets of this processor, down to scalar code.
 TEST_P(QuantizedLinear, EveryInstructionSetAgrees) {
   const int64_t all = hwy::SupportedTargets() | HWY_SCALAR;
   for (int64_t targets = all; targets != 0; targets &= targets - 1) {

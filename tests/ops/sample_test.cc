@@ -30,8 +30,8 @@ TEST(Sample, EqualsItsReference) {
   }
 }
 
-// The ends of the random numbers fall on the ends of what is kept.
-TEST(Sample, EveryRandomNumberFallsOnAnIndex) {
+// The smallest and the largest random number select the first and the last kept id.
+TEST(Sample, EveryRandomNumberSelectsAnId) {
   const at::Tensor logits = at::tensor({-1e30f, 0.0f, 0.0f, -1e30f});
   constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
   EXPECT_EQ(sample_row(logits, {}, 0), 1);
@@ -40,14 +40,14 @@ TEST(Sample, EveryRandomNumberFallsOnAnIndex) {
   EXPECT_EQ(sample_row(logits, {}, kMost), 2);
 }
 
-// Of equal logits the first ones are kept.
+// Of equal logits those of the lowest ids are kept.
 TEST(Sample, TiesAreKeptInOrder) {
   const at::Tensor logits = at::tensor({0.f, 2.f, 1.f, 1.f, 1.f, -3.f});
   std::mt19937_64 random(1);
   std::set<int64_t> by_count, by_share;
   for (int draw = 0; draw < 500; ++draw) {
     by_count.insert(*sample_row(logits, {1, 3, 1, 0}, random()));
-    // 0.45 of the best and 0.16 of each of the three: one of these is wanted.
+    // top_p 0.6: the best has 0.45, the three next 0.16 each, of which one is needed.
     by_share.insert(*sample_row(logits, {1, 5, 0.6, 0}, random()));
   }
   EXPECT_EQ(by_count, (std::set<int64_t>{1, 2, 3}));
@@ -63,7 +63,7 @@ TEST(Sample, ZerosOfBothSignsAreEqual) {
   }
 }
 
-TEST(Sample, RowsAreDrawnFromApart) {
+TEST(Sample, RowsAreSampledIndependently) {
   const at::Tensor rows =
       at::tensor({1.f, 2.f, 3.f, 1.f, INFINITY, 3.f, 5.f, 2.f, 3.f}).view({3, 3});
   const uint64_t random[] = {1, 2, 3};
@@ -72,7 +72,7 @@ TEST(Sample, RowsAreDrawnFromApart) {
   EXPECT_TRUE(ops::sample(rows.narrow(0, 0, 0), {0}, {}).empty());
 }
 
-TEST(Sample, WhatIsNotFiniteIsFound) {
+TEST(Sample, NonFiniteLogitsGiveNoId) {
   for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
     for (const double temperature : {0.0, 1.0}) {
       const at::Tensor logits = at::tensor({1.f, bad, 2.f});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ops on several threads: the same numbers as on one.
+// Ops give the same results on any number of threads.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
@@ -28,7 +28,7 @@ void expect_same_on_threads(const char* what, const std::function<at::Tensor()>&
   at::set_num_threads(before);
 }
 
-TEST(Threads, ChangeNoNumber) {
+TEST(Threads, DoNotChangeResults) {
   at::manual_seed(5);
   const at::Tensor weight = at::randn({2001, 576}), gain = at::randn({576});
   for (const int64_t rows : {1, 6, 300}) {
@@ -37,7 +37,7 @@ TEST(Threads, ChangeNoNumber) {
     expect_same_on_threads("gated_activation", [&] {
       return ops::gated_activation(x, DecoderConfig::Activation::kSilu);
     });
-    if (rows == 300) continue;  // the products are BLAS's then
+    if (rows == 300) continue;  // BLAS computes these products
     expect_same_on_threads("linear", [&] { return ops::linear(x, weight); });
     for (const int64_t bits : {8, 4}) {
       expect_same_on_threads("quantized linear", [&] {
@@ -47,7 +47,7 @@ TEST(Threads, ChangeNoNumber) {
   }
 }
 
-TEST(Threads, ChangeNothingOfAttention) {
+TEST(Threads, DoNotChangeAttention) {
   at::manual_seed(5);
   std::vector<HeldTokens> held;
   for (const int64_t length : {900, 3, 257})

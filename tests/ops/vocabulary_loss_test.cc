@@ -17,7 +17,7 @@ struct LossAndGradient {
   at::Tensor gradient;
 };
 
-// By autograd's way through the reference.
+// By autograd over the reference.
 LossAndGradient expected(const at::Tensor& logits,
                          double scale,
                          const std::function<at::Tensor(const at::Tensor&)>& loss_of) {
@@ -32,7 +32,7 @@ struct Case {
   at::ScalarType dtype;
 };
 
-// More rows than are taken at a time, rows wider than a block, one row.
+// More rows than one block takes, rows wider than a block, a single row.
 const std::vector<Case> kCases{{1, 7, at::kDouble},
                                {37, 16384, at::kFloat},
                                {3, 300000, at::kFloat},
@@ -55,7 +55,7 @@ class OfVocabulary : public testing::TestWithParam<Case> {
   }
 };
 
-TEST_P(OfVocabulary, LossOfTargetsIsAsTheReferences) {
+TEST_P(OfVocabulary, CrossEntropyEqualsItsReference) {
   const at::Tensor logits = random_logits();
   const at::Tensor targets = at::randint(GetParam().vocab, {GetParam().rows}, at::kLong);
   const LossAndGradient wanted = expected(
@@ -66,7 +66,7 @@ TEST_P(OfVocabulary, LossOfTargetsIsAsTheReferences) {
   EXPECT_EQ(cross_entropy_sum(logits, targets, 1.0, {}).item<double>(), loss.item<double>());
 }
 
-TEST_P(OfVocabulary, LossOfATeacherIsAsTheReferences) {
+TEST_P(OfVocabulary, DivergenceEqualsItsReference) {
   const at::Tensor logits = random_logits(), teacher = random_logits();
   const LossAndGradient wanted = expected(
       logits, 0.25, [&](const at::Tensor& x) { return reference::divergence_sum(x, teacher); });
@@ -81,13 +81,13 @@ INSTANTIATE_TEST_SUITE_P(Shapes, OfVocabulary, testing::ValuesIn(kCases), [](con
          at::toString(test.param.dtype);
 });
 
-TEST(VocabularyLoss, OfNoRowsIsNothing) {
+TEST(VocabularyLoss, OfNoRowsIsZero) {
   at::Tensor gradient = at::empty({0, 9});
   EXPECT_EQ(cross_entropy_sum(gradient, at::empty({0}, at::kLong), 1, gradient).item<double>(), 0);
   EXPECT_EQ(divergence_sum(gradient, gradient, 1, gradient).item<double>(), 0);
 }
 
-TEST(VocabularyLoss, RefusesWhatDoesNotFit) {
+TEST(VocabularyLoss, RefusesMismatchedShapes) {
   const at::Tensor logits = at::zeros({2, 5});
   const auto refuse = [](const auto& call) {
     expect_error(ErrorKind::kInvalidArgument, "vocabulary loss", call);

@@ -3,6 +3,10 @@
 
 #include <iostream>
 
+#if __has_include(<ATen/ATen.h>)
+#error "an application that links precis::precis must not need the headers of libtorch"
+#endif
+
 int main(int, char** arguments) {
   const precis::Engine engine = precis::Engine::load({.model = arguments[1]});
   const precis::Prompt prompt = precis::Prompt().keep("the water");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The structs that an application fills in, each with one member by name: with -Wextra and -Werror
 // a member without an initializer of its own would not compile.
+#include <precis/extend/tokenizer.h>
 #include <precis/precis.h>
 
 precis::EngineOptions engine_options() { return {.model = "model.gguf"}; }
@@ -19,6 +20,7 @@ precis::Completion completion() { return {.text = "so"}; }
 precis::Savings savings() { return {.prompt_rows = 3}; }
 precis::Timings timings() { return {.decode_ms = 1}; }
 precis::Score score() { return {.nll = {0.5}}; }
+precis::Request request() { return {.options = {.max_tokens = 8}}; }
 precis::Provenance provenance() { return {.method = "own"}; }
 precis::SpecialTokens special_tokens() { return {.bos = 1}; }
 precis::TextRun run() { return {.trusted = true}; }

@@ -16,9 +16,8 @@
 
 namespace precis {
 
-// A compressor's directory that is damaged in one place at a time. Every refuse_ function does its
-// damage, expects load() to fail with `part` and the damaged file's name in the message, and
-// restores the file.
+// A compressor's directory, damaged in one place at a time. Every refuse_ function damages a file,
+// expects load() to fail with `message` and the file's name in the error, and restores the file.
 template <typename Fixture = testing::Test>
 class CompressorDirectoryTest : public Fixture {
  protected:
@@ -30,47 +29,47 @@ class CompressorDirectoryTest : public Fixture {
     good = read_json(description);
   }
 
-  // For damage that was done by hand.
+  // Expects the error only; the caller damages and restores.
   void refuse(const std::filesystem::path& file,
-              const std::string& part,
+              const std::string& message,
               ErrorKind kind = ErrorKind::kBadWeights) const {
-    expect_error(kind, part, [&] { load(); });
+    expect_error(kind, message, [&] { load(); });
     expect_error(kind, file.string(), [&] { load(); });
   }
 
-  // compressor.json in other words.
-  void refuse_text(const std::string& text, const std::string& part) const {
-    refuse_description(text, description, part, ErrorKind::kBadWeights);
+  // compressor.json replaced by `text`.
+  void refuse_text(const std::string& text, const std::string& message) const {
+    refuse_description(text, description, message, ErrorKind::kBadWeights);
   }
 
   // compressor.json with one value changed.
   void refuse_value(const std::string& key,
                     const nlohmann::json& value,
-                    const std::string& part,
+                    const std::string& message,
                     ErrorKind kind = ErrorKind::kBadWeights) const {
-    refuse_description(with(key, value), description, part, kind);
+    refuse_description(with(key, value), description, message, kind);
   }
 
-  // The same, where the value is a possible one: it is the tensors that do not fit it.
+  // The same for a valid value that the tensors do not fit: the error names their file.
   void refuse_tensors_with(const std::string& key,
                            const nlohmann::json& value,
-                           const std::string& part) const {
-    refuse_description(with(key, value), tensors, part, ErrorKind::kBadWeights);
+                           const std::string& message) const {
+    refuse_description(with(key, value), tensors, message, ErrorKind::kBadWeights);
   }
 
   // compressor.safetensors after `damage`, which is given a TensorFile&.
   template <typename Damage>
-  void refuse_tensors(const Damage& damage, const std::string& part) const {
+  void refuse_tensors(const Damage& damage, const std::string& message) const {
     const TensorFile whole(tensors);
     damage_tensors(tensors, damage);
-    refuse(tensors, part);
+    refuse(tensors, message);
     whole.write(tensors);
   }
 
   TemporaryDirectory directory;
   const std::filesystem::path description = directory / "compressor.json";
   const std::filesystem::path tensors = directory / "compressor.safetensors";
-  nlohmann::json good;  // what the description holds without damage
+  nlohmann::json good;  // compressor.json without damage
 
  private:
   std::string with(const std::string& key, const nlohmann::json& value) const {
@@ -81,10 +80,10 @@ class CompressorDirectoryTest : public Fixture {
 
   void refuse_description(const std::string& text,
                           const std::filesystem::path& file,
-                          const std::string& part,
+                          const std::string& message,
                           ErrorKind kind) const {
     overwrite(description, text);
-    refuse(file, part, kind);
+    refuse(file, message, kind);
     overwrite(description, good.dump());
   }
 };

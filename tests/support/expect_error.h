@@ -10,15 +10,15 @@
 
 namespace precis {
 
-// Runs `work` and expects a precis::Error of this kind whose message contains `part`.
+// Runs `work` and expects a precis::Error of this kind whose message contains `message`.
 template <typename Work>
-void expect_error(ErrorKind kind, const std::string& part, const Work& work) {
+void expect_error(ErrorKind kind, const std::string& message, const Work& work) {
   try {
     work();
-    ADD_FAILURE() << "nothing was thrown, expected an error about: " << part;
+    ADD_FAILURE() << "nothing was thrown, expected an error about: " << message;
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), kind) << error.what();
-    EXPECT_THAT(error.what(), testing::HasSubstr(part));
+    EXPECT_THAT(error.what(), testing::HasSubstr(message));
   }
 }
 

@@ -7,7 +7,7 @@
 
 namespace precis {
 
-// What a test program runs GPU kernels on: the harness on the CPU, or a GPU.
+// Where a test program runs GPU kernels: in the harness on the CPU, or on a GPU.
 struct KernelMachine {
   const kernels::CudaKernelTable& table;
   c10::Device device;

@@ -19,7 +19,7 @@ inline Memory make_memory(MemoryTensors tensors, Provenance provenance = kSomePr
       std::make_shared<MemoryContents>(MemoryContents{std::move(tensors), std::move(provenance)}));
 }
 
-// rows: [num_tokens, hidden].
+// rows: [memory tokens, hidden].
 inline Memory soft_memory(const std::vector<std::vector<float>>& rows,
                           Provenance provenance = kSomeProvenance) {
   std::vector<at::Tensor> tensors;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells ThreadSanitizer what libgomp, which is not built with it, does between threads: what was
-// written before a parallel region is seen in it, what was written in it is seen behind it, and the
-// same at barriers. Linked with --wrap=GOMP_parallel,--wrap=GOMP_barrier, which stand for `#pragma
+// Tells ThreadSanitizer how libgomp, which is not built with it, synchronises threads: writes
+// before a parallel region happen before it, writes in it happen before what follows, and likewise
+// at barriers. Linked with --wrap=GOMP_parallel,--wrap=GOMP_barrier, the functions behind `#pragma
 // omp parallel` and `barrier`.
 #include <sanitizer/tsan_interface.h>
 
@@ -15,7 +15,7 @@ namespace {
 struct Region {
   void (*work)(void*);
   void* data;
-  char begun = 0, ended = 0;  // their addresses are what threads meet at
+  char begun = 0, ended = 0;  // their addresses are the synchronisation points
 };
 
 void run(void* context) {

@@ -11,12 +11,12 @@
 
 namespace precis {
 
-// Logits of `count` ids, many of them equal: rounded to quarters.
+// Logits of `count` ids, rounded to quarters, so that many are equal.
 inline at::Tensor logits_with_ties(int64_t count) {
   return (at::randn({count}, at::kFloat) * 12).round() / 4;
 }
 
-// Of one row, [n].
+// Samples from one row of logits, [n].
 inline std::optional<int64_t> sample_row(const at::Tensor& logits,
                                          const ops::SamplingOptions& options,
                                          uint64_t random) {

@@ -10,8 +10,8 @@
 
 namespace precis {
 
-// One of each method over a tiny model, untrained, with parts of 20 tokens so that texts of a few
-// dozen have several; and their configurations, for those that differ in something.
+// Untrained compressors of each method for a tiny model, with chunks of at most 20 tokens, so that
+// texts of a few dozen tokens have several; and their configurations, for tests that change them.
 
 inline SelfCpConfig small_selfcp() {
   SelfCpConfig config;
@@ -39,7 +39,7 @@ inline IcFormerConfig small_ic_former() {
   return config;
 }
 
-// Takes whole texts: its gists stand behind them.
+// Does not divide texts: its gists follow the whole text.
 inline GistingConfig small_gisting() {
   GistingConfig config;
   config.num_gists = 3;

@@ -7,8 +7,8 @@
 
 namespace precis {
 
-// A tiny model's decoder whose embeddings have a part in common, as those of trained models do;
-// random ones have not.
+// A tiny model's decoder whose embeddings share a large common component, as those of trained
+// models do. Random embeddings have none.
 class StructuredEmbeddings final : public Decoder {
  public:
   explicit StructuredEmbeddings(const Decoder& decoder) : decoder_(decoder) {
@@ -19,7 +19,7 @@ class StructuredEmbeddings final : public Decoder {
 
   const DecoderConfig& config() const override { return decoder_.config(); }
   c10::TensorOptions options() const override { return decoder_.options(); }
-  // As long as `common_` in its own direction and across it.
+  // The common component plus a component orthogonal to it, of the same length.
   at::Tensor embed(const at::Tensor& tokens) const override {
     at::Tensor rows = decoder_.embed(tokens);
     rows = rows - rows.mean(1, true);

@@ -8,7 +8,7 @@
 
 namespace precis {
 
-// A fresh directory that goes when the test does.
+// A new directory, removed when the object is destroyed.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {

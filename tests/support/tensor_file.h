@@ -15,7 +15,7 @@
 
 namespace precis {
 
-// A safetensors file that owns its bytes, to be damaged and written again.
+// The tensors of a safetensors file in memory, to be changed and written back.
 class TensorFile {
  public:
   struct Tensor {

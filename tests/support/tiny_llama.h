@@ -22,9 +22,8 @@ inline constexpr int64_t kTinyLayers = 2;
 inline constexpr int64_t kTinyHidden = 32;
 inline constexpr int64_t kTinyHeadDim = 8;
 
-// A random Llama of two layers with a head of its own, under Hugging Face's names, float32. Its
-// values are multiples of 1/1024 and none is -0, so that what is subtracted and added again is the
-// same in every bit.
+// A random Llama of two layers with an untied LM head, under Hugging Face's names, float32. Its
+// values are multiples of 1/1024 and none is -0, so that subtracting and adding back is exact.
 inline TensorMap random_llama(int64_t vocab_size, uint64_t seed) {
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   const auto draw = [&](at::IntArrayRef shape) {
@@ -71,7 +70,7 @@ inline void write_tensors(const std::filesystem::path& file, const TensorMap& te
   write_safetensors(file, stored, {{"format", "pt"}});
 }
 
-// A Hugging Face directory, with the tokenizer files of another.
+// A Hugging Face directory, with the tokenizer files copied from the directory `tokenizer`.
 inline void write_llama(const std::filesystem::path& directory,
                         const TensorMap& tensors,
                         const std::filesystem::path& tokenizer) {
@@ -85,8 +84,9 @@ inline void write_llama(const std::filesystem::path& directory,
   }
 }
 
-// What the authors of Gisting publish: a model of one row more, less its base, whose new rows count
-// as zero. Tensors that `base` lacks stay out.
+// A weight difference in the layout that the authors of Gisting publish: tuned minus base. The
+// tuned model has one more embedding, which the base counts as zero. Tensors that `base` lacks are
+// left out.
 inline TensorMap difference_of(const TensorMap& tuned, const TensorMap& base) {
   TensorMap difference;
   for (const auto& [name, before] : base) {

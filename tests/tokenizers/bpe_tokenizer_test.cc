@@ -69,7 +69,7 @@ TEST_P(GoldenBpe, StreamsWhatItDecodes) {
 INSTANTIATE_TEST_SUITE_P(
     Bpe,
     GoldenBpe,
-    testing::Values("gpt2", "smollm", "llama3", "qwen2", "llama2", "metaspace"),
+    testing::Values("falcon", "gpt2", "smollm", "llama3", "qwen2", "llama2", "metaspace"),
     [](const auto& test) { return std::string(test.param); });
 
 TEST(Bpe, DecodingBytesGivesTheTextBack) {
@@ -209,11 +209,35 @@ TEST(TokenizerJson, NamesWhatItDoesNotKnow) {
   expect_refused(ErrorKind::kUnsupported, "Lowercase", file);
   file = tiny_file();
   file["pre_tokenizer"] = {
-      {"type", "Split"}, {"pattern", {{"Regex", "[a-z]+"}}}, {"behavior", "Isolated"}};
-  expect_refused(ErrorKind::kUnsupported, "[a-z]+", file);
+      {"type", "Split"}, {"pattern", {{"Regex", "(?<word>a)"}}}, {"behavior", "Isolated"}};
+  expect_refused(ErrorKind::kUnsupported, "(?<word>a)", file);
+  file["pre_tokenizer"]["pattern"]["Regex"] = "[a-z";
+  expect_refused(ErrorKind::kBadWeights, "\"[a-z\" ends too early", file);
+  file["pre_tokenizer"]["pattern"]["Regex"] = "[a-z]";
+  file["pre_tokenizer"]["behavior"] = "Scattered";
+  expect_refused(ErrorKind::kUnsupported, "Scattered", file);
   file = tiny_file();
   file["decoder"] = {{"type", "WordPiece"}};
   expect_refused(ErrorKind::kUnsupported, "WordPiece", file);
+}
+
+TEST(TokenizerJson, DropsWhatASplitRemoves) {
+  json file = tiny_file();
+  file["pre_tokenizer"] = json::parse(R"({"type": "Sequence", "pretokenizers": [
+    {"type": "Split", "pattern": {"Regex": "[x-z]+"}, "behavior": "Removed", "invert": false},
+    {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})");
+  EXPECT_THAT(load(file)->encode("hexllozy"), ElementsAre(6, 7));
+}
+
+TEST(TokenizerJson, BoundsWhatReplacementsMakeOfAText) {
+  json file = tiny_file();
+  const json twice = {{"type", "Replace"}, {"pattern", {{"Regex", "h"}}}, {"content", "hh"}};
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", json::array({twice, twice})}};
+  EXPECT_THAT(load(file)->encode("h"), ElementsAre(0, 0, 0, 0));
+  file["normalizer"]["normalizers"] = json(std::vector<json>(60, twice));
+  const auto tokenizer = load(file);
+  expect_error(
+      ErrorKind::kUnsupported, "makes a text of more than", [&] { tokenizer->encode("h"); });
 }
 
 TEST(TokenizerJson, RefusesDamagedFiles) {

@@ -61,6 +61,13 @@ TEST(PreTokenizer, WithoutRulesATextIsOneWord) {
   EXPECT_TRUE(PreTokenizer().split("").empty());
 }
 
+TEST(PreTokenizer, StepsAfterTheByteAlphabetSeeACharacterForEachByte) {
+  // The bytes C2 B2 of a superscript two are spelt U+00C2 U+00B2, of which the second is a number.
+  const PreTokenizer byte_digits({}, {SplitRule::kDigits});
+  EXPECT_THAT(byte_digits.split("a\u00B2"), ElementsAre("a\xC2", "\xB2"));
+  EXPECT_THAT(byte_digits.split("a b"), ElementsAre("a b"));
+}
+
 TEST(PreTokenizer, IsKnownByRegexAndByName) {
   EXPECT_EQ(split_rule_of_regex(R"(\p{N})"), SplitRule::kDigits);
   EXPECT_EQ(split_rule_of_regex(R"(\w+)"), std::nullopt);

@@ -9,6 +9,7 @@
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "tokenizers/load_tokenizer.h"
+#include "tokenizers/protobuf_fields.h"
 
 namespace precis {
 namespace {
@@ -73,7 +74,20 @@ TEST_F(SentencePieceTest, RefusesGarbageQuietly) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
-// The library throws an exception of its own there.
+// The library builds a table of a unigram model's pieces and throws an exception of its own there.
+TEST_F(SentencePieceTest, RefusesAPieceThatBeginsWithAZeroByte) {
+  constexpr uint64_t kPiece = 1, kName = 1, kTrainerSpec = 2, kModelType = 3, kUnigram = 1;
+  const std::string unigram =
+      read_model() + protobuf_message(kTrainerSpec, protobuf_number(kModelType, kUnigram));
+  const auto with_piece = [&](const std::string& name) {
+    return unigram + protobuf_message(kPiece, protobuf_message(kName, name));
+  };
+  EXPECT_TRUE(load(with_piece("zebra"))->find("zebra"));
+  expect_error(ErrorKind::kBadWeights, "tokenizer.model: SentencePiece refuses the pieces", [&] {
+    load(with_piece(std::string("\0zebra", 6)));
+  });
+}
+
 TEST_F(SentencePieceTest, SurvivesDamage) {
   const std::string whole = read_model();
   std::mt19937 random(3);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Learning from what the frozen model predicts that reads the text itself.
+// Distillation: training towards the predictions of the frozen model that reads the full text.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
@@ -98,8 +98,7 @@ TEST_F(Distillation, HasTheGradientOfItsLoss) {
   }
 }
 
-// A memory that says as much as the text has nothing to learn: read in full, the student is the
-// teacher.
+// The loss is 0 where the student reads what the teacher reads.
 TEST_F(Distillation, IsZeroBetweenEquals) {
   const c10::NoGradGuard no_grad;
   const TrainingExample one = example(true);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows that learn to be the embeddings of the tokens in whose places they stand.
+// Memory embeddings trained towards the embeddings of tokens in the middle of their shares.
 #include "train/embedding_loss.h"
 
 #include <ATen/ATen.h>
@@ -63,7 +63,7 @@ TEST_F(EmbeddingLoss, IsTheSquaredDistance) {
   EXPECT_NEAR(loss(/*backward=*/false), expected.item<double>(), 1e-9);
 }
 
-TEST_F(EmbeddingLoss, OfATextThatIsReadInPartsTheFirstPartCounts) {
+TEST_F(EmbeddingLoss, TextsAreCutToTheCompressorsLimit) {
   const c10::NoGradGuard no_grad;
   std::vector<TokenId>& ids = examples[0].segment.tokens;
   while (ids.size() < 20) ids.push_back(7);
@@ -87,7 +87,7 @@ TEST_F(EmbeddingLoss, Falls) {
   EXPECT_LT(loss(/*backward=*/false), 0.1 * embedding_variance(*decoder));
 }
 
-TEST_F(EmbeddingLoss, CachedMemoriesHaveNoRows) {
+TEST_F(EmbeddingLoss, CachedMemoriesAreRefused) {
   const c10::NoGradGuard no_grad;
   TrainerOptions options;
   options.embedding_steps = 1;

@@ -50,8 +50,8 @@ class Examples : public testing::Test {
 TEST_F(Examples, OlderKeptAndTargetFollowEachOther) {
   const ExampleSampler sampler(*dataset, options());
   const auto contains = [&](const std::vector<TokenId>& ids) {
-    for (int64_t row = 0; row < dataset->num_rows(); ++row) {
-      const auto text = dataset->row(row).text;
+    for (int64_t i = 0; i < dataset->num_records(); ++i) {
+      const auto text = dataset->record(i).text;
       if (std::search(text.begin(), text.end(), ids.begin(), ids.end()) != text.end()) return true;
     }
     return false;
@@ -99,7 +99,7 @@ TEST_F(Examples, ObjectivesAreDrawnByWeight) {
   EXPECT_NEAR(distil / kDraws, 0.4, 0.03);
 }
 
-TEST_F(Examples, OlderPartsGrow) {
+TEST_F(Examples, OlderTextsGrow) {
   ExampleOptions growing = options();
   growing.lengths.grow_steps = 100;
   const ExampleSampler sampler(*dataset, growing);
@@ -110,7 +110,7 @@ TEST_F(Examples, OlderPartsGrow) {
   EXPECT_EQ(late, 20);
 }
 
-TEST_F(Examples, EndsWhatIsSaidAgainAndAnswers) {
+TEST_F(Examples, AutoencodedTextsAndAnswersEndWithTheEndId) {
   const ExampleSampler again(*dataset, options({.autoencode = 1, .continuation = 0}));
   const TrainingExample said = again.draw(3, {10});
   EXPECT_EQ(said.targets.back(), 2);
@@ -122,18 +122,18 @@ TEST_F(Examples, EndsWhatIsSaidAgainAndAnswers) {
   EXPECT_FALSE(answer.prompt.empty());
 }
 
-TEST_F(Examples, RefusesWhatMakesNoSense) {
+TEST_F(Examples, RefusesOptionsOutOfRange) {
   const auto refuse = [&](const char* what, auto change) {
     ExampleOptions bad = options();
     change(bad);
     expect_error(ErrorKind::kInvalidArgument, what, [&] { ExampleSampler(*dataset, bad); });
   };
-  refuse("make no sense", [](ExampleOptions& o) { o.lengths.min_kept = 6; });
-  refuse("make no sense", [](ExampleOptions& o) { o.lengths.target = 0; });
+  refuse("are out of range", [](ExampleOptions& o) { o.lengths.min_kept = 6; });
+  refuse("are out of range", [](ExampleOptions& o) { o.lengths.target = 0; });
   refuse("no text has", [](ExampleOptions& o) { o.lengths.target = 5000; });
   refuse("no objective", [](ExampleOptions& o) { o.objectives.continuation = 0; });
   refuse("weight of", [](ExampleOptions& o) { o.objectives.distil = -1; });
-  refuse("no row has an answer", [](ExampleOptions& o) {
+  refuse("no record has an answer", [](ExampleOptions& o) {
     o.objectives.instruct = 1;
     o.lengths = {.min_older = 1, .max_older = 1, .target = 6};
   });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every method learns: eight short texts by heart, through its own trained part alone.
+// Every method can memorise eight short texts through its own parameters alone.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
@@ -154,7 +154,7 @@ class Predict : public testing::Test {
   std::unique_ptr<Decoder> decoder;
 };
 
-// Nothing may be drawn from a sequence that ends on a gist.
+// A cached memory leaves no hidden state from which the next token could be predicted.
 TEST_F(Predict, ReadsTheFirstTargetAfterACachedMemory) {
   const auto gisting = make_small_gisting(*decoder);
   TrainingExample example{{{5, 6, 7}, nullptr}, {8, 9, 10}};
@@ -200,7 +200,7 @@ TEST_F(Predict, PredictsAllTargetsAfterASoftMemory) {
   EXPECT_EQ(batch.hidden.size(0), 3);
 }
 
-TEST_F(Predict, RefusesExamplesThatSayNothingAndUsesThatAreNotThere) {
+TEST_F(Predict, RefusesExamplesWithoutTargetsAndUnsupportedUses) {
   const auto selfcp = make_small_selfcp(*decoder);
   TrainingExample example{{{5, 6, 7}, nullptr}, {}};
   expect_error(ErrorKind::kInvalidArgument, "no targets", [&] {

@@ -126,7 +126,7 @@ TEST_F(Training, LowersTheLoss) {
   EXPECT_LT(last, 0.8 * first);
 }
 
-TEST_F(Training, AnInterruptedRunGoesOnToTheSameLosses) {
+TEST_F(Training, AnInterruptedRunResumesWithTheSameLosses) {
   const auto whole = losses(directory / "whole", few_steps(9));
   auto resumed = losses(directory / "parts", few_steps(9), 5);
   for (const double loss : losses(directory / "parts", few_steps(9))) resumed.push_back(loss);
@@ -135,7 +135,7 @@ TEST_F(Training, AnInterruptedRunGoesOnToTheSameLosses) {
 }
 
 // Killed between two checkpoints: steps 4 and 5 are taken again.
-TEST_F(Training, AKilledRunGoesOnFromItsLastCheckpoint) {
+TEST_F(Training, AKilledRunResumesFromItsLastCheckpoint) {
   const auto whole = losses(directory / "whole", few_steps(9));
   {
     const TokenDataset data = TokenDataset::read(directory / "data.jsonl", *tokenizer);
@@ -182,7 +182,7 @@ TEST_F(Training, LeavesTheFrozenModelWithoutGradients) {
     EXPECT_TRUE(named.tensor.grad().defined()) << named.name;
 }
 
-// Passes that a step is read in and what is kept for the backward pass change nothing but rounding.
+// Gradient accumulation and recomputation change results by rounding only.
 TEST_F(Training, AccumulatingAndRecomputingGiveTheSameLosses) {
   TrainerOptions options = few_steps(4);
   options.chained_share = 0;
@@ -201,7 +201,7 @@ TEST_F(Training, AccumulatingAndRecomputingGiveTheSameLosses) {
       ErrorKind::kInvalidArgument, "accumulate", [&] { losses(directory / "uneven", options); });
 }
 
-// The model in bfloat16, what is trained in float32: steps are too small for less.
+// Parameters are in float32 even if the model is in bfloat16, which would round small steps away.
 TEST_F(Training, ABFloat16ModelIsTrainedInFloat32) {
   {
     const c10::NoGradGuard no_grad;
@@ -219,8 +219,9 @@ TEST_F(Training, WritesALogLineForEachStep) {
   expect_logged(directory / "out", 4);
 }
 
-// Half of the examples are said again: AE moves in some steps only, and a resumed run knows which.
-TEST_F(Training, AnInterruptedRunOfTwoObjectivesGoesOnToTheSameLosses) {
+// Half of the examples are autoencoded: the AE embedding is updated in some steps only, which the
+// checkpoint records.
+TEST_F(Training, AnInterruptedRunOfTwoObjectivesResumesWithTheSameLosses) {
   TrainerOptions options = few_steps(9);
   options.chained_share = 0;
   options.batch = 1;
@@ -243,7 +244,7 @@ TEST_F(Training, AnInterruptedRunOfTwoObjectivesGoesOnToTheSameLosses) {
   for (size_t i = 0; i < whole.size(); ++i) EXPECT_DOUBLE_EQ(resumed[i], whole[i]) << i;
 }
 
-TEST_F(Training, RefusesWhatTheMethodCannotObey) {
+TEST_F(Training, RefusesOptionsThatTheMethodDoesNotSupport) {
   const TokenDataset data = TokenDataset::read(directory / "data.jsonl", *tokenizer);
   const auto refuse = [&](auto make, ErrorKind kind, const char* what, auto change) {
     TrainerOptions options = few_steps(3);
@@ -254,9 +255,12 @@ TEST_F(Training, RefusesWhatTheMethodCannotObey) {
         kind, what, [&] { train(*compressor, *decoder, {data}, options, directory / "refused"); });
     EXPECT_FALSE(std::filesystem::exists(directory / "refused"));
   };
-  refuse(make_small_icae, ErrorKind::kInvalidArgument, "icae has one ratio", [](TrainerOptions& o) {
-    o.ratios = {4, 8};
-  });
+  refuse(make_small_icae,
+         ErrorKind::kInvalidArgument,
+         "icae has a fixed ratio",
+         [](TrainerOptions& o) {
+           o.ratios = {4, 8};
+         });
   refuse(make_small_ic_former,
          ErrorKind::kInvalidArgument,
          "ic_former does not chain",
@@ -302,7 +306,7 @@ TEST_F(Training, ALogOfAnotherProgramIsNotCut) {
 }
 
 // The window has 512 positions; texts of 600 tokens and more are there.
-TEST_F(Training, FindsOutAtOnceThatTheLongestExampleDoesNotFit) {
+TEST_F(Training, RefusesExamplesOverTheContextBeforeTheFirstStep) {
   std::string text;
   for (int word = 0; word < 600; ++word) text += " word";
   std::ofstream(directory / "data.jsonl", std::ios::app)
@@ -313,10 +317,10 @@ TEST_F(Training, FindsOutAtOnceThatTheLongestExampleDoesNotFit) {
   EXPECT_FALSE(std::filesystem::exists(directory / "out" / "log.jsonl"));
   options.examples.lengths = {8, 24, INT64_MAX};
   expect_error(
-      ErrorKind::kInvalidArgument, "make no sense", [&] { losses(directory / "out", options); });
+      ErrorKind::kInvalidArgument, "are out of range", [&] { losses(directory / "out", options); });
 }
 
-// Answers of different lengths: a step's loss is of its tokens, not of its passes.
+// With answers of different lengths the loss is the mean over tokens, not over passes.
 TEST_F(Training, PassesAreWeighedByTheirTokens) {
   std::ofstream out(directory / "answers.jsonl");
   for (const char* answer : {"a", "the town and its water and the river behind it"}) {
@@ -345,7 +349,7 @@ TEST_F(Training, PassesAreWeighedByWhatTheyPredict) {
   expect_passes_change_nothing(data, options, make_small_gisting);
 }
 
-TEST_F(Training, ARunThatStopsEarlyTakesTheSameStepsAndCanGoOn) {
+TEST_F(Training, ARunThatStopsEarlyCanBeResumed) {
   const auto whole = losses(directory / "whole", few_steps(9));
   TrainerOptions early = few_steps(9);
   early.stop_after = 4;
@@ -374,7 +378,7 @@ TEST_F(Training, NumbersThatAreNotFiniteStopARunAndTheCheckpointStays) {
     }
 }
 
-// Half a line in the middle is no end of a killed run.
+// An incomplete line is accepted at the end only.
 TEST_F(Training, ADamagedLogIsNamed) {
   losses(directory / "out", few_steps(3));
   const std::string log = read_file(directory / "out" / "log.jsonl");
@@ -383,7 +387,7 @@ TEST_F(Training, ADamagedLogIsNamed) {
       ErrorKind::kInvalidArgument, "log.jsonl", [&] { losses(directory / "out", few_steps(3)); });
 }
 
-// What runs that were killed while they wrote leave behind.
+// Temporary files of runs that were killed while writing.
 TEST_F(Training, DraftsOfKilledRunsAreRemoved) {
   losses(directory / "out", few_steps(3));
   std::filesystem::create_directories(directory / "out" / "best");
@@ -396,7 +400,7 @@ TEST_F(Training, DraftsOfKilledRunsAreRemoved) {
   EXPECT_TRUE(std::filesystem::exists(directory / "out" / "mine.part"));
 }
 
-// Found at the validation rows, before the first step.
+// Validation examples are checked before the first step.
 TEST_F(Training, ValidationThatDoesNotFitIsRefusedAtOnce) {
   std::ofstream out(directory / "long.jsonl");
   std::string answer;
@@ -421,14 +425,14 @@ TEST_F(Training, ValidationThatDoesNotFitIsRefusedAtOnce) {
   EXPECT_FALSE(std::filesystem::exists(directory / "out" / "log.jsonl"));
 }
 
-TEST_F(Training, NamesTheLineThatIsNoText) {
+TEST_F(Training, NamesTheLineWithoutAText) {
   std::ofstream(directory / "bad.jsonl") << "{\"text\":\"a\"}\n\n{\"title\":\"b\"}\n";
   expect_error(ErrorKind::kInvalidArgument, "line 3", [&] {
     TokenDataset::read(directory / "bad.jsonl", *tokenizer);
   });
 }
 
-TEST_F(Training, RefusesOptionsAndDataThatMakeNoSense) {
+TEST_F(Training, RefusesOptionsAndDataOutOfRange) {
   TrainerOptions options = few_steps(3);
   options.examples.lengths = {500, 600, 500};
   expect_error(

@@ -97,20 +97,6 @@ struct ObservedLayer {
 // throws ends the pass.
 using LayerObserver = std::function<void(const ObservedLayer& layer)>;
 
-// While one is alive in a thread, decoders that run there under gradients keep nothing of what
-// their MLPs compute, and compute it once more in the backward pass: less memory, more time
-// (activation checkpointing, Chen et al. 2016, arXiv 1604.06174). Results are the same up to
-// rounding.
-class RecomputeActivations {
- public:
-  RecomputeActivations();
-  RecomputeActivations(const RecomputeActivations&) = delete;
-  RecomputeActivations& operator=(const RecomputeActivations&) = delete;
-  ~RecomputeActivations();
-
-  static bool is_wanted();  // in this thread
-};
-
 // The frozen language model. All methods are const; calls with different caches may run at the same
 // time.
 class Decoder {
@@ -124,11 +110,15 @@ class Decoder {
   // results are of the decoder's dtype, on its device.
   virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
 
-  // The same with rows among them that are no token's: row i is the embedding of ids[i] or, where
-  // that is negative, rows[-1 - ids[i]]. ids: [n] int64; rows: [m, hidden]. REQUIRES: ids inside
-  // the vocabulary, rows that are there, of the decoder's dtype, all on its device. -> [n, hidden].
-  // Calls embed(); overridden by who gathers both at once.
-  virtual at::Tensor embed_spliced(const at::Tensor& ids, const at::Tensor& rows) const;
+  // Embeddings of tokens among others that belong to no token (memories, trained embeddings).
+  // ids: [num_ids] int64; embeddings: [m, hidden]; source_indices: [n] int64 into embed(ids)
+  // followed by `embeddings`, so that index i < num_ids takes ids[i], any other
+  // embeddings[i - num_ids]. -> [n, hidden]. REQUIRES: ids inside the vocabulary, indices 0 to
+  // num_ids + m - 1, embeddings of the decoder's dtype, all on its device. Differentiable with
+  // respect to `embeddings`. Calls embed(); override to fuse the two lookups.
+  virtual at::Tensor embed_spliced(const at::Tensor& ids,
+                                   const at::Tensor& embeddings,
+                                   const at::Tensor& source_indices) const;
 
   // Hidden states after the final norm, [num_tokens, hidden], or of `output_indices` alone.
   // `adapter`, if any, changes the projections of this pass. Each row attends to the cached rows of

@@ -7,8 +7,9 @@
 
 namespace precis {
 
-// Decoder::forward of a pass that wants certain rows. Throws kInternal where the decoder, which may
-// come from outside the library, gives another number of them. REQUIRES: output_indices.
+// Calls Decoder::forward for the hidden states of input.output_indices, [num_outputs, hidden].
+// Throws as forward(), and kInternal if the decoder, which may come from outside the library,
+// returns another number of them. REQUIRES: output_indices are defined.
 at::Tensor forward_outputs(const Decoder& decoder,
                            const DecoderInput& input,
                            KvCache& cache,

@@ -10,25 +10,24 @@ namespace precis {
 
 struct DecoderConfig;
 
-// Memory that is read as input embeddings (SelfCP, ICAE, IC-Former): free of position.
+// Memory that is read as input embeddings (SelfCP, ICAE, IC-Former), at any position.
 struct SoftTokens {
   at::Tensor embeddings;  // [num_memory, hidden]
 };
 
-// Memory that is read as past keys and values (attention matching, KVzip, Gisting): positions are
-// baked in.
+// Memory that is read as past keys and values (attention matching, KVzip, Gisting). Keys are
+// rotated for the positions given here.
 struct CachedTokens {
   at::Tensor keys;             // [num_layers, num_kv_heads, num_memory, head_dim], already rotated
   at::Tensor values;           // same shape
   int64_t first_position = 0;  // position of the first memory token
   int64_t next_position = 0;   // position of the token that follows
-  // Rows at the beginning on which the model rests its attention where nothing stands before the
-  // memory (attention sinks, arXiv 2309.17453). Behind other rows, which have sinks of their own,
-  // they are left out.
+  // Leading tokens that are attention sinks (arXiv 2309.17453): read where nothing precedes the
+  // memory, and dropped after other tokens, which have sinks of their own.
   int64_t num_sinks = 0;
 };
 
-// What a compressor leaves of a segment: on the device and in the dtype of the decoder.
+// A compressor's output for one segment, on the device and in the dtype of the decoder.
 using MemoryTensors = std::variant<SoftTokens, CachedTokens>;
 
 // Number of memory tokens.

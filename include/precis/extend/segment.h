@@ -32,6 +32,9 @@ class SharedPrefix {
 struct Segment {
   std::vector<TokenId> tokens;
   std::shared_ptr<const SharedPrefix> prefix;  // null: none
+  // Whether passes under gradients that read it set DecoderInput::recompute_activations. Of several
+  // segments in one pass, one is enough.
+  bool recompute_activations = false;
 };
 
 }  // namespace precis

@@ -11,8 +11,8 @@
 #include "chat/jinja/operators.h"
 #include "chat/jinja/value.h"
 
-// The parsed template. Chains (a + b + c, x.y|z) are lists and not nested pairs, so that only the
-// parser's own recursion, which is limited, nests nodes.
+// The syntax tree of a template. Operations in a row (a + b + c, x.y|z) are lists and not nested
+// pairs, so that the depth of the tree is that of the parser's recursion, which is limited.
 namespace precis::jinja {
 
 struct Expression;
@@ -59,7 +59,7 @@ struct Logic {
 struct Conditional {
   ExpressionPtr condition;
   ExpressionPtr chosen;
-  ExpressionPtr otherwise;  // null: undefined
+  ExpressionPtr otherwise;  // null: an undefined value
 };
 
 struct CallArguments {
@@ -75,14 +75,14 @@ struct SubscriptLink {
   ExpressionPtr key;
 };
 struct SliceLink {
-  ExpressionPtr start;  // each may be null
+  ExpressionPtr start;  // null where left out; so are the others
   ExpressionPtr stop;
   ExpressionPtr step;
 };
 struct CallLink {
   CallArguments arguments;
 };
-// `filter` or `test` is null for a name that Precis lacks, which fails once it is reached.
+// `filter` or `test` is null for a name that Precis does not have; evaluating it is an error.
 struct FilterLink {
   std::string name;
   const Transform* filter;
@@ -94,10 +94,12 @@ struct TestLink {
   bool negated;
   CallArguments arguments;
 };
+// One postfix operation.
 struct Link {
   int line;
   std::variant<AttributeLink, SubscriptLink, SliceLink, CallLink, FilterLink, TestLink> node;
 };
+// base.name[key](arguments) | filter is test
 struct Chain {
   ExpressionPtr base;
   std::vector<Link> links;
@@ -119,12 +121,16 @@ struct Expression {
       node;
 };
 
+inline ExpressionPtr boxed(Expression expression) {
+  return std::make_unique<Expression>(std::move(expression));
+}
+
 // What "set" and "for" assign to.
 struct Target {
   int line;
   std::string name;
-  std::string attribute;      // of the namespace `name`, or empty
-  std::vector<Target> parts;  // if there are any, the value is unpacked into them
+  std::string attribute;         // of the namespace `name`, or empty
+  std::vector<Target> elements;  // of a tuple: the value is unpacked into them
   bool is_tuple;
 };
 
@@ -133,12 +139,12 @@ struct Output {
 };
 struct If {
   std::vector<Expression> conditions;
-  std::vector<Body> bodies;  // one more than conditions if there is an else
+  std::vector<Body> bodies;  // one for each condition, and one for else
 };
 struct For {
   Target target;
   Expression items;
-  ExpressionPtr filter;  // or null
+  ExpressionPtr filter;  // the condition of {% for ... if ... %}, or null
   Body body;
   Body otherwise;
 };
@@ -157,7 +163,8 @@ struct FilterBlock {
   std::vector<Link> filters;
   Body body;
 };
-// {% with %}, and {% generation %}, which only marks what the model is trained on.
+// {% with %}, and {% generation %}, which marks the text that models are trained on and has no
+// other effect.
 struct Scope {
   std::vector<Target> targets;
   std::vector<Expression> values;
@@ -166,7 +173,7 @@ struct Scope {
 struct MacroDefinition {
   std::string name;
   std::vector<std::string> parameters;
-  std::vector<Expression> defaults;  // of the last parameters
+  std::vector<Expression> defaults;  // of the last defaults.size() parameters
   Body body;
 };
 struct Break {};

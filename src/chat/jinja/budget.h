@@ -6,18 +6,19 @@
 
 #include "base/check.h"
 
+// The limits of a rendering.
 namespace precis::jinja {
 
-// What one rendering may use. Templates arrive inside model files, so a hostile one has to end in
-// an Error, after a bounded time and with bounded memory. Every loop whose length depends on data
-// is charged before it runs, by what it costs: a byte is about what is copied in a nanosecond, a
-// step what an expression takes.
+// The time and memory that one rendering may use. Templates come with model files and are
+// untrusted: a hostile one has to end in an Error, after a bounded time and with bounded memory.
+// Every loop whose length depends on data is charged before it runs. A byte costs about as much as
+// copying a byte of memory, a step as much as evaluating an expression.
 class Budget {
  public:
   static constexpr size_t kMaxSteps = 10'000'000;
-  static constexpr size_t kMaxBytes = size_t{512} << 20;  // made or read, over the whole rendering
-  static constexpr size_t kMaxText = size_t{64} << 20;    // of one string, so of the output as well
-  static constexpr int kMaxNesting = 500;                 // of evaluations, macro calls included
+  static constexpr size_t kMaxBytes = size_t{512} << 20;  // written or read, in total
+  static constexpr size_t kMaxText = size_t{64} << 20;    // bytes of one string; the output is one
+  static constexpr int kMaxNesting = 500;  // levels of evaluation, macro calls included
 
   void step(size_t count = 1) {
     steps_ += count;
@@ -30,12 +31,12 @@ class Budget {
   size_t steps() const { return steps_; }
   size_t bytes() const { return bytes_; }
 
-  // Bytes that are looked at one character after the other, which takes longer than copying.
+  // Bytes that are decoded character by character, which takes longer than copying.
   void scan(size_t bytes) {
     constexpr size_t kPerByte = 8;
     touch(kPerByte * bytes);
   }
-  // Finding a key among `count` others that are in order.
+  // A search in an ordered map of `count` keys.
   void search(size_t key_bytes, size_t count) {
     constexpr size_t kPerComparison = 16;
     touch(key_bytes + kPerComparison * (1 + static_cast<size_t>(std::bit_width(count))));
@@ -49,7 +50,7 @@ class Budget {
   int nesting_ = 0;
 };
 
-// One level of recursion, for as long as it lives.
+// One level of recursion while it lives.
 class Nesting {
  public:
   explicit Nesting(Budget& budget) : budget_(budget) {

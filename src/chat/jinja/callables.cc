@@ -20,22 +20,22 @@ Bound::Bound(std::string_view callee,
                " arguments, got ",
                arguments.positional.size());
   for (size_t i = 0; i < arguments.positional.size(); ++i) values_[i] = &arguments.positional[i];
-  for (const auto& named : arguments.named) place(named, parameters);
+  for (const auto& named : arguments.named) bind_named(named, parameters);
   for (size_t i = 0; i < num_required; ++i) {
     PRECIS_CHECK(
         values_[i], kInvalidArgument, callee, ": needs the argument ", parameters.begin()[i]);
   }
 }
 
-void Bound::place(const std::pair<Text, Value>& named,
-                  std::initializer_list<std::string_view> parameters) {
+void Bound::bind_named(const std::pair<Text, Value>& named,
+                       std::initializer_list<std::string_view> parameters) {
   const std::string_view name = named.first.bytes();
   const auto found = std::find(parameters.begin(), parameters.end(), name);
   PRECIS_CHECK(found != parameters.end(),
                kInvalidArgument,
                callee_,
                ": has no parameter called ",
-               shown(name));
+               shorten(name));
   const Value*& slot = values_[static_cast<size_t>(found - parameters.begin())];
   PRECIS_CHECK(!slot, kInvalidArgument, callee_, ": the argument ", name, " is given twice");
   slot = &named.second;

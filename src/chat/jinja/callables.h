@@ -13,17 +13,19 @@
 
 #include "chat/jinja/value.h"
 
+// Everything that a template can call (filters, tests, functions, methods, one table each) and the
+// binding of arguments to parameters.
 namespace precis::jinja {
 
-// What one rendering shares: one per call of ChatTemplate::render, so used by one thread.
+// The state of one rendering, used by one thread.
 struct Environment {
   Budget budget;
   std::chrono::sys_seconds now;
-  // Namespaces can refer to each other in circles, so they live until the rendering ends.
+  // Owned here, because namespaces can refer to each other in cycles.
   std::vector<std::unique_ptr<Namespace>> namespaces;
 };
 
-// Throws for a name that begins with an underscore, as transformers does.
+// Sets space.name. Throws for a name that begins with an underscore, as transformers does.
 void set_attribute(Budget& budget, Namespace& space, const Text& name, const Value& value);
 
 struct Arguments {
@@ -31,7 +33,7 @@ struct Arguments {
   std::vector<std::pair<Text, Value>> named;
 };
 
-// Arguments in the order of a callee's parameters, as Python binds them. A missing one is null.
+// The arguments of a call, bound to the callee's parameters as in Python. A missing one is null.
 class Bound {
  public:
   // Throws if arguments are unknown, given twice, too many or fewer than `num_required`.
@@ -41,21 +43,21 @@ class Bound {
         size_t num_required = 0);
 
   const Value* operator[](size_t parameter) const { return values_[parameter]; }
-  // These throw if the argument is there but of another kind.
-  const Text& text(size_t parameter) const;  // the argument must be there
+  // These throw for an argument of another type.
+  const Text& text(size_t parameter) const;  // must have been given
   int64_t integer(size_t parameter, int64_t fallback) const;
-  bool truth(size_t parameter, bool fallback) const;  // of any kind
-  bool is_given(size_t parameter) const;              // and is not none
+  bool truth(size_t parameter, bool fallback) const;  // of any type
+  bool is_given(size_t parameter) const;              // given, and not none
 
  private:
-  void place(const std::pair<Text, Value>& named,
-             std::initializer_list<std::string_view> parameters);
+  void bind_named(const std::pair<Text, Value>& named,
+                  std::initializer_list<std::string_view> parameters);
 
   std::string callee_;
   std::vector<const Value*> values_;
 };
 
-// Filters, and the methods of strings, dicts and lists.
+// A filter, or a method of strings, dicts or lists.
 struct Transform {
   std::string_view name;
   Value (*apply)(Environment& environment, const Value& input, const Arguments& arguments);
@@ -68,20 +70,19 @@ struct Function {
   std::string_view name;
   Value (*call)(Environment& environment, const Arguments& arguments);
 };
-// A method taken from its object: value.strip.
+// A method bound to its object: value.strip.
 struct Method {
   Value self;
   const Transform* transform;
 };
 
-// Null for a name that Precis does not have.
+// Look-ups by name; null if there is none.
 const Transform* find_filter(std::string_view name);
 const Test* find_test(std::string_view name);
 const Function* find_function(std::string_view name);
 const Transform* find_method(const Value& self, std::string_view name);
 
-// All that there is, by kind. What any of them makes of a text keeps the origin of its bytes; a
-// number has none.
+// The tables. Whatever returns a text keeps the origin of every byte; numbers have no origin.
 std::span<const Transform> value_filters();
 std::span<const Transform> sequence_filters();
 std::span<const Transform> text_methods();

@@ -1,32 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "chat/jinja/ast.h"
 #include "chat/jinja/callables.h"
-#include "chat/jinja/interpreter.h"
 
+// The interpreter: walks the syntax tree and writes the output.
 namespace precis::jinja {
 
-// The names of one scope. Bodies of loops and macros have their own, those of "if" do not.
+using Variables = std::map<std::string, Value, std::less<>>;
+
+// Runs a parsed template and returns its output. Errors name the line.
+Text interpret(const Body& program, Environment& environment, Variables variables);
+
+// The variables of one scope. Bodies of loops and macros are scopes, those of "if" are not.
 struct Frame {
   std::shared_ptr<Frame> parent;
   Variables names;
 };
 
-// A macro sees the names around its definition. A weak pointer, as those names include the macro.
+// A macro sees the names of the scope that defines it. The pointer is weak, because that scope
+// holds the macro itself.
 struct Macro {
   const MacroDefinition* definition;
   std::weak_ptr<Frame> scope;
 };
 
-// What a statement does to the loop around it.
+// How execution continues after a statement in a loop.
 enum class Flow { kNext, kBreak, kContinue };
 
-// Runs one rendering; expressions in jinja_evaluator.cc, statements in jinja_interpreter.cc.
+// Runs one rendering: evaluates expressions and executes statements.
 class Evaluator {
  public:
   Evaluator(Environment& environment, Variables variables);
@@ -81,9 +90,8 @@ class Evaluator {
   void unpack(const Target& target, const Value& value);
   Value look_up(std::string_view name);
 
-  // Runs a body with names of its own, and returns what it writes.
-  Flow execute_in_scope(const Body& body);
-  Flow capture(const Body& body, Text& text);
+  Flow execute_in_scope(const Body& body);     // with a frame of its own
+  Flow capture(const Body& body, Text& text);  // writes its output to `text`
 
   Budget& budget() { return environment_.budget; }
 

@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "chat/jinja/ast.h"
-#include "chat/jinja/token_stream.h"
+#include "chat/jinja/lexer.h"
 
+// Tokens -> expressions.
 namespace precis::jinja {
 
-// Recursive descent, one function per level of precedence, from the loosest to the tightest.
+// Parses expressions by recursive descent, one function for each level of precedence.
 class ExpressionParser {
  public:
   explicit ExpressionParser(TokenStream& tokens) : tokens_(tokens) {}
@@ -21,11 +22,11 @@ class ExpressionParser {
   Expression parse_unconditional();  // without
   // Expressions with commas between them make a tuple, as in {% set x = 1, 2 %}.
   Expression parse_tuple(bool with_conditional = true);
-  std::vector<Link> parse_filters();            // "| a | b(c)", or none
+  std::vector<Link> parse_filters();            // zero or more of "| a(b)"
   void parse_filter(std::vector<Link>& links);  // "a(b)"
 
-  // Unknown filters and tests are refused at once, except under a condition (an inline if or an if
-  // block): as in Jinja, those fail only when they are reached.
+  // Filters and tests that Precis does not have. As in Jinja, they are refused at once, except
+  // under a condition (an inline if or an if block), where they fail when they are evaluated.
   struct Unknown {
     int line;
     std::string what;
@@ -65,7 +66,7 @@ class ExpressionParser {
   void parse_filters_and_tests(std::vector<Link>& links);
   Link parse_attribute();
   Link parse_subscript();
-  ExpressionPtr parse_slice_part();
+  ExpressionPtr parse_slice_bound();
   Link parse_call();
   Link parse_test();
   CallArguments parse_test_arguments();

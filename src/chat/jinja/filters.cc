@@ -6,13 +6,12 @@
 
 #include "base/check.h"
 #include "chat/jinja/callables.h"
-#include "chat/jinja/format.h"
 #include "chat/jinja/json.h"
 #include "chat/jinja/operators.h"
 #include "chat/jinja/print.h"
 #include "chat/jinja/strings.h"
 
-// The filters of single values: texts, numbers, JSON.
+// Filters of single values: texts, numbers, JSON.
 namespace precis::jinja {
 namespace {
 
@@ -81,14 +80,14 @@ Value attr(Environment& environment, const Value& input, const Arguments& argume
   const Bound bound("attr", arguments, {"name"}, 1);
   if (input.is<DictPtr>() && !find_method(input, bound.text(0).bytes())) {
     return make_undefined(environment.budget,
-                          "no attribute '" + shown(bound.text(0).bytes()) + "'");
+                          "no attribute '" + shorten(bound.text(0).bytes()) + "'");
   }
   return attribute(environment.budget, input, bound.text(0).bytes());
 }
 
 Text spaces(Budget& budget, int64_t count) { return repeat(budget, Text(" "), count); }
 
-// A number of spaces, or the indentation itself.
+// `width` is a number of spaces, or the text to indent by.
 Text indentation(Budget& budget, const Value& width) {
   if (const Text* text = width.as<Text>()) return *text;
   int64_t count = 0;
@@ -101,11 +100,11 @@ Value indent(Environment& environment, const Value& input, const Arguments& argu
   if (!input.is<Text>()) refuse_operand("indent", input);
   Budget& budget = environment.budget;
   const Text by = indentation(budget, bound[0] ? *bound[0] : Value(4));
-  // The newline at the end keeps a last empty line.
+  // Without this newline a last empty line would be lost.
   const Text text = concatenate(budget, *input.as<Text>(), Text("\n"));
   TextBuilder out(budget);
   bool is_first = true;
-  int break_source = MarkedText::kTemplate;  // of the line break before
+  int break_source = MarkedText::kTemplate;  // of the previous line break
   for (const Text& line : split_lines(budget, text, true)) {
     const size_t size = size_without_break(line.bytes());
     if (!is_first) out.add("\n", break_source);
@@ -122,7 +121,7 @@ std::optional<Text> json_indent(Budget& budget, const Bound& bound) {
   return indentation(budget, *bound[1]);
 }
 
-// A pair: between items, and between a key and its value.
+// `pair`: the separators between items, and between a key and its value.
 void set_separators(JsonStyle& style, const Value& pair) {
   const auto* separators = pair.object<Sequence>();
   const bool fits = separators && separators->items.size() == 2 &&
@@ -196,7 +195,7 @@ Value abs_filter(Environment&, const Value& input, const Arguments& arguments) {
   return as_integer(input, number) ? Value(number) : Value(std::abs(as_double(input)));
 }
 
-// Printing rounds as Python does: exactly, halves to even.
+// printf rounds as Python does: exactly, halves to even.
 double round_to(double number, int precision) {
   char digits[512];
   const int size = std::snprintf(digits, sizeof(digits), "%.*f", precision, number);

@@ -1,22 +1,134 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
 #include "chat/jinja/callables.h"
-#include "chat/jinja/date.h"
 #include "chat/jinja/print.h"
 
-// The names that every template can call.
+// The functions that every template can call.
 namespace precis::jinja {
 namespace {
 
-// Jinja's sandbox allows no longer range.
+constexpr std::string_view kMonths[] = {"January",
+                                        "February",
+                                        "March",
+                                        "April",
+                                        "May",
+                                        "June",
+                                        "July",
+                                        "August",
+                                        "September",
+                                        "October",
+                                        "November",
+                                        "December"};
+constexpr std::string_view kWeekdays[] = {
+    "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+
+std::string padded(int64_t number, size_t width, char filler = '0') {
+  const std::string digits = std::to_string(number);
+  return std::string(width - std::min(width, digits.size()), filler) + digits;
+}
+
+struct Moment {
+  explicit Moment(std::chrono::sys_seconds time)
+      : day(std::chrono::floor<std::chrono::days>(time)),
+        date(day),
+        clock(time - day),
+        weekday(std::chrono::weekday(day).c_encoding()) {}
+
+  int64_t year() const { return int{date.year()}; }
+  int64_t month() const { return unsigned{date.month()}; }
+  int64_t month_day() const { return unsigned{date.day()}; }
+  int64_t year_day() const {
+    return (day - std::chrono::sys_days(date.year() / std::chrono::January / 1)).count() + 1;
+  }
+  int64_t hour_of_12() const {
+    return clock.hours().count() % 12 ? clock.hours().count() % 12 : 12;
+  }
+
+  std::chrono::sys_days day;
+  std::chrono::year_month_day date;
+  std::chrono::hh_mm_ss<std::chrono::seconds> clock;
+  unsigned weekday;
+};
+
+std::string format_field(const Moment& moment, char field, bool pads) {
+  const size_t two = pads ? 2 : 1;
+  const auto joined = [&moment](std::string_view fields, char between) {
+    std::string text;
+    for (const char part : fields) text += format_field(moment, part, true) + between;
+    text.pop_back();
+    return text;
+  };
+  if (pads && field == 'F') return joined("Ymd", '-');
+  if (pads && field == 'T') return joined("HMS", ':');
+  switch (field) {
+    case 'Y':
+      return std::to_string(moment.year());
+    case 'y':
+      return padded(moment.year() % 100, two);
+    case 'm':
+      return padded(moment.month(), two);
+    case 'd':
+      return padded(moment.month_day(), two);
+    case 'e':
+      return padded(moment.month_day(), two, ' ');
+    case 'j':
+      return padded(moment.year_day(), pads ? 3 : 1);
+    case 'H':
+      return padded(moment.clock.hours().count(), two);
+    case 'I':
+      return padded(moment.hour_of_12(), two);
+    case 'M':
+      return padded(moment.clock.minutes().count(), two);
+    case 'S':
+      return padded(moment.clock.seconds().count(), two);
+    case 'p':
+      return moment.clock.hours().count() < 12 ? "AM" : "PM";
+    case 'B':
+      return std::string(kMonths[moment.month() - 1]);
+    case 'b':
+      return std::string(kMonths[moment.month() - 1].substr(0, 3));
+    case 'A':
+      return std::string(kWeekdays[moment.weekday]);
+    case 'a':
+      return std::string(kWeekdays[moment.weekday].substr(0, 3));
+    case '%':
+      return "%";
+    default:
+      fail(ErrorKind::kUnsupported, "strftime_now: '%", field, "' is not supported");
+  }
+}
+
+// As C's strftime in the "C" locale, in UTC, whatever the locale and the time zone of the program.
+// The text that replaces a field has the origin of the field.
+Text format_date(Budget& budget, std::chrono::sys_seconds time, const Text& format) {
+  const Moment moment(time);
+  const std::string_view bytes = format.bytes();
+  budget.scan(bytes.size());
+  TextBuilder out(budget);
+  for (size_t i = 0; i < bytes.size();) {
+    const size_t mark = std::min(bytes.find('%', i), bytes.size() - 1);
+    const bool is_field = bytes[mark] == '%' && mark + 1 < bytes.size();
+    out.add(format, i, is_field ? mark : mark + 1);
+    i = mark + 1;
+    if (!is_field) continue;
+    const bool pads = bytes[i] != '-';
+    if (!pads && i + 1 < bytes.size()) ++i;
+    out.add(format_field(moment, bytes[i], pads), format.source_at(i));
+    ++i;
+  }
+  return out.take();
+}
+
+// The limit of Jinja's sandbox.
 constexpr uint64_t kMaxRange = 100'000;
 
 std::vector<Value> numbers(int64_t start, int64_t stop, int64_t step) {
   PRECIS_CHECK(step != 0, kInvalidArgument, "range: the step is zero");
-  // Unsigned, any difference of two 64 bit numbers fits.
+  // As unsigned numbers, because any difference of two 64-bit integers fits.
   const auto from = static_cast<uint64_t>(step > 0 ? start : stop);
   const auto to = static_cast<uint64_t>(step > 0 ? stop : start);
   const bool is_empty = step > 0 ? start >= stop : start <= stop;
@@ -38,7 +150,7 @@ Value range(Environment& environment, const Arguments& arguments) {
       bound[1] ? numbers(first, bound.integer(1, 0), step) : numbers(0, first, step));
 }
 
-// A dict, or pairs of key and value.
+// `from` is a dict, or a sequence of pairs of key and value.
 void add_entries(Budget& budget, const Value& from, Dict& dict) {
   require_defined(from);
   if (const auto* other = from.object<Dict>()) {
@@ -102,7 +214,7 @@ void set_attribute(Budget& budget, Namespace& space, const Text& name, const Val
   PRECIS_CHECK(!name.bytes().starts_with('_'),
                kInvalidArgument,
                "namespace: the name '",
-               shown(name.bytes()),
+               shorten(name.bytes()),
                "' begins with an underscore");
   space.attributes.set(budget, name, value);
 }

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "chat/jinja/print.h"
+#include "io/json_text.h"
 
 namespace precis::jinja {
 namespace {
@@ -19,7 +20,7 @@ std::string escape_unit(int32_t unit) {
   return escaped;
 }
 
-// Beyond 16 bits JSON takes two surrogates.
+// JSON writes a code point beyond 16 bits as two surrogates.
 std::string escape_point(int32_t point) {
   if (point < 0x10000) return escape_unit(point);
   const int32_t beyond = point - 0x10000;
@@ -148,22 +149,22 @@ void JsonWriter::write(const Value& value) {
   refuse_operand("tojson", value);
 }
 
-// Builds values from nlohmann's events; unlike its own tree, this keeps the order of keys and
-// limits the depth.
+// Builds values from nlohmann's events. Unlike nlohmann's own tree, it keeps the order of keys,
+// charges the budget and limits the depth.
 class JsonReader : public nlohmann::json_sax<nlohmann::json> {
  public:
   JsonReader(Budget& budget, int source) : budget_(budget), source_(source) {}
 
   Value take() { return std::move(root_); }
 
-  bool null() override { return place(None()); }
-  bool boolean(bool truth) override { return place(truth); }
-  bool number_integer(number_integer_t number) override { return place(int64_t{number}); }
+  bool null() override { return add(None()); }
+  bool boolean(bool truth) override { return add(truth); }
+  bool number_integer(number_integer_t number) override { return add(int64_t{number}); }
   bool number_unsigned(number_unsigned_t number) override {
-    return number > INT64_MAX ? place(static_cast<double>(number)) : place(int64_t(number));
+    return number > INT64_MAX ? add(static_cast<double>(number)) : add(int64_t(number));
   }
-  bool number_float(number_float_t number, const string_t&) override { return place(number); }
-  bool string(string_t& text) override { return place(make_text(text)); }
+  bool number_float(number_float_t number, const string_t&) override { return add(number); }
+  bool string(string_t& text) override { return add(make_text(text)); }
   bool binary(binary_t&) override { return false; }
   bool start_object(std::size_t) override { return open(true); }
   bool start_array(std::size_t) override { return open(false); }
@@ -174,17 +175,15 @@ class JsonReader : public nlohmann::json_sax<nlohmann::json> {
   bool end_object() override {
     Dict dict = std::move(open_.back().dict);
     open_.pop_back();
-    return place(make_dict(budget_, std::move(dict)));
+    return add(make_dict(budget_, std::move(dict)));
   }
   bool end_array() override {
     std::vector<Value> items = std::move(open_.back().items);
     open_.pop_back();
-    return place(make_sequence(budget_, SequenceKind::kList, std::move(items)));
+    return add(make_sequence(budget_, SequenceKind::kList, std::move(items)));
   }
-  bool parse_error(std::size_t position,
-                   const std::string&,
-                   const nlohmann::detail::exception&) override {
-    fail(ErrorKind::kInvalidArgument, "not JSON from byte ", position);
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return false;
   }
 
  private:
@@ -206,12 +205,13 @@ class JsonReader : public nlohmann::json_sax<nlohmann::json> {
     open_.push_back({is_dict, {}, {}, {}});
     return true;
   }
-  bool place(Value value) {
+  bool add(Value value) {
     if (open_.empty()) {
       root_ = std::move(value);
     } else if (open_.back().is_dict) {
       open_.back().dict.set(budget_, open_.back().key, std::move(value));
     } else {
+      budget_.touch(sizeof(Value));  // at once: a list may never be completed
       open_.back().items.push_back(std::move(value));
     }
     return true;
@@ -222,6 +222,12 @@ class JsonReader : public nlohmann::json_sax<nlohmann::json> {
   Value root_;
   std::vector<Open> open_;
 };
+
+[[noreturn]] void refuse_json(std::string_view json) {
+  JsonFault fault;
+  parse_json(json, JsonNumbers::kFinite, &fault);
+  fail(ErrorKind::kInvalidArgument, "not JSON: ", to_text(fault));
+}
 
 }  // namespace
 
@@ -235,7 +241,10 @@ Value read_json(Budget& budget, std::string_view json, std::string_view what, in
   try {
     budget.touch(json.size());
     JsonReader reader(budget, source);
-    nlohmann::json::sax_parse(json, &reader);
+    // The parser treats a NUL as the end of the text.
+    const bool is_json =
+        nlohmann::json::sax_parse(json, &reader) && json.find('\0') == std::string_view::npos;
+    if (!is_json) refuse_json(json);
     return reader.take();
   } catch (const Error& error) {
     fail(error.kind(), what, ": ", error.what());

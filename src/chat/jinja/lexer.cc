@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <utility>
 
 #include "base/check.h"
@@ -11,8 +12,8 @@
 namespace precis::jinja {
 namespace {
 
-// Both kinds of white space control written in a tag: '-' strips, '+' keeps, 0 leaves it to
-// lstrip_blocks and trim_blocks.
+// White space control in a tag: '-' strips, '+' keeps; without a sign lstrip_blocks and trim_blocks
+// apply.
 bool is_sign(char c) { return c == '-' || c == '+'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_name_start(char c) {
@@ -29,6 +30,87 @@ std::string normalize_newlines(std::string_view source) {
   if (!normalized.empty() && normalized.back() == '\n') normalized.pop_back();
   return normalized;
 }
+
+bool is_octal(char c) { return c >= '0' && c <= '7'; }
+
+class Unescaper {
+ public:
+  Unescaper(std::string_view literal, int line) : literal_(literal), line_(line) {}
+
+  std::string run() {
+    while (at_ < literal_.size()) {
+      const char c = literal_[at_++];
+      if (c == '\\' && at_ < literal_.size()) {
+        add_escape(literal_[at_++]);
+      } else {
+        text_ += c;
+      }
+    }
+    return std::move(text_);
+  }
+
+ private:
+  void add_escape(char kind) {
+    constexpr std::string_view kKinds = "abfnrtv\\'\"";
+    constexpr std::string_view kMeanings = "\a\b\f\n\r\t\v\\'\"";
+    const size_t simple = kKinds.find(kind);
+    if (simple != std::string_view::npos) {
+      text_ += kMeanings[simple];
+    } else if (kind == 'x' || kind == 'u' || kind == 'U') {
+      add_code_point(read_hex(kind == 'x' ? 2 : kind == 'u' ? 4 : 8));
+    } else if (is_octal(kind)) {
+      add_octal();
+    } else if (kind == 'N') {
+      fail_unsupported(line_, "a character by its name (\\N)");
+    } else if (kind != '\n') {  // an escaped newline vanishes; an unknown escape stays as it is
+      text_ += '\\';
+      text_ += kind;
+    }
+  }
+
+  void add_octal() {
+    size_t end = at_;
+    while (end < literal_.size() && end < at_ + 2 && is_octal(literal_[end])) ++end;
+    int32_t value = 0;
+    std::from_chars(literal_.data() + at_ - 1, literal_.data() + end, value, 8);
+    at_ = end;
+    append_utf8(text_, value);
+  }
+
+  int32_t read_hex(size_t num_digits) {
+    const std::string_view digits = literal_.substr(at_, num_digits);
+    uint32_t value = 0;
+    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (digits.size() < num_digits || parsed.ptr != digits.data() + digits.size() ||
+        value > 0x10FFFF) {
+      fail_at(line_, "an escape in a string is no character");
+    }
+    at_ += num_digits;
+    return static_cast<int32_t>(value);
+  }
+
+  // A pair of surrogates, as JSON writes characters beyond 16 bits, becomes one character.
+  void add_code_point(int32_t value) {
+    if (value >= 0xD800 && value < 0xDC00 && literal_.substr(at_).starts_with("\\u")) {
+      at_ += 2;
+      const int32_t low = read_hex(4);
+      const bool is_pair = low >= 0xDC00 && low < 0xE000;
+      if (is_pair) value = 0x10000 + ((value - 0xD800) << 10) + (low - 0xDC00);
+    }
+    if (value >= 0xD800 && value < 0xE000) {
+      fail_at(line_, "an escape in a string is half a character");
+    }
+    append_utf8(text_, value);
+  }
+
+  std::string_view literal_;
+  int line_;
+  size_t at_ = 0;
+  std::string text_;
+};
+
+// Resolves Python's escapes in a string literal; `literal` has no quotes.
+std::string unescape(std::string_view literal, int line) { return Unescaper(literal, line).run(); }
 
 class Lexer {
  public:
@@ -57,12 +139,13 @@ class Lexer {
   void add_data(std::string_view text, char sign, bool strips_line_start);
   void add(TokenKind kind, std::string text) { tokens_.push_back({kind, std::move(text), line_}); }
 
-  bool looking_at(std::string_view text, size_t at) const {
+  bool starts_with_at(std::string_view text, size_t at) const {
     return std::string_view(source_).substr(std::min(at, source_.size())).starts_with(text);
   }
   char peek(size_t at) const { return at < source_.size() ? source_[at] : '\0'; }
   size_t skip_space(size_t at) const;
-  // Where a closing tag such as "-%}" ends, white space control applied; npos if it is not here.
+  // The end of a closing tag such as "-%}" at `at`, after white space control; npos if there is
+  // none.
   size_t after_closing(size_t at, std::string_view closing, bool trims_newline) const;
   void advance_to(size_t end);
 
@@ -85,9 +168,10 @@ size_t Lexer::skip_space(size_t at) const {
 
 size_t Lexer::after_closing(size_t at, std::string_view closing, bool trims_newline) const {
   const char sign = peek(at);
-  if (sign == '-' && looking_at(closing, at + 1)) return skip_space(at + 1 + closing.size());
-  if (sign == '+' && trims_newline && looking_at(closing, at + 1)) return at + 1 + closing.size();
-  if (!looking_at(closing, at)) return std::string::npos;
+  if (sign == '-' && starts_with_at(closing, at + 1)) return skip_space(at + 1 + closing.size());
+  if (sign == '+' && trims_newline && starts_with_at(closing, at + 1))
+    return at + 1 + closing.size();
+  if (!starts_with_at(closing, at)) return std::string::npos;
   const size_t end = at + closing.size();
   return trims_newline && peek(end) == '\n' ? end + 1 : end;
 }
@@ -140,10 +224,10 @@ void Lexer::lex_data() {
   lex_tag(TokenKind::kOutputEnd, "}}");
 }
 
-// {% raw %} ... {% endraw %}, if that is what stands here.
+// Reads {% raw %} ... {% endraw %}; returns false for any other tag.
 bool Lexer::lex_raw() {
   const size_t name = skip_space(at_ + (is_sign(peek(at_ + 2)) ? 3 : 2));
-  if (!looking_at("raw", name)) return false;
+  if (!starts_with_at("raw", name)) return false;
   const size_t begin = after_closing(skip_space(name + 3), "%}", false);
   if (begin == std::string::npos) return false;
   const int line = line_;
@@ -152,7 +236,7 @@ bool Lexer::lex_raw() {
        tag = source_.find("{%", tag + 1)) {
     const char sign = is_sign(peek(tag + 2)) ? source_[tag + 2] : '\0';
     const size_t keyword = skip_space(tag + (sign ? 3 : 2));
-    if (!looking_at("endraw", keyword)) continue;
+    if (!starts_with_at("endraw", keyword)) continue;
     const size_t end = after_closing(skip_space(keyword + 6), "%}", true);
     if (end == std::string::npos) continue;
     add_data(std::string_view(source_).substr(at_, tag - at_), sign, true);
@@ -210,8 +294,8 @@ size_t Lexer::skip_digits(size_t at) const {
   return at;
 }
 
-// 0 if no float stands here: a fraction or an exponent is what makes one. After a dot ("list.0.5")
-// there are only integers.
+// The size of a float, which has a fraction or an exponent; 0 if there is none. After a dot
+// ("list.0.5") numbers are integers.
 size_t Lexer::float_size() const {
   if (at_ > 0 && source_[at_ - 1] == '.') return 0;
   const size_t whole_end = skip_digits(at_);
@@ -230,7 +314,7 @@ size_t Lexer::integer_size() const {
     fail_unsupported(line_, "an integer that is not decimal");
   }
   if (peek(at_) != '0') return skip_digits(at_) - at_;
-  size_t end = at_ + 1;  // a zero is followed by zeros only
+  size_t end = at_ + 1;  // only zeros may follow a zero
   while (peek(end) == '0') ++end;
   return end - at_;
 }
@@ -256,7 +340,7 @@ void Lexer::lex_string() {
 void Lexer::lex_operator() {
   constexpr std::string_view kLong[] = {"//", "**", "==", "!=", ">=", "<="};
   constexpr std::string_view kShort = "+-/*%~[](){}<>=.:|,;";
-  const auto matches = [this](std::string_view text) { return looking_at(text, at_); };
+  const auto matches = [this](std::string_view text) { return starts_with_at(text, at_); };
   const auto found = std::find_if(std::begin(kLong), std::end(kLong), matches);
   const size_t size = found == std::end(kLong) ? 1 : 2;
   const char c = source_[at_];

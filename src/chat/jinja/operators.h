@@ -7,6 +7,7 @@
 #include "chat/jinja/callables.h"
 #include "chat/jinja/value.h"
 
+// Python's operators on values: arithmetic, "in", attributes, subscripts and slices.
 namespace precis::jinja {
 
 enum class Arithmetic { kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kPower };
@@ -16,10 +17,10 @@ Value calculate(Budget& budget, Arithmetic operation, const Value& left, const V
 Value negate(const Value& value);
 bool contains(Budget& budget, const Value& container, const Value& item);
 
-// object.name and object[key]: Jinja looks for a method or for an entry first, then for the other.
+// object.name and object[key]. The former looks for methods first, the latter for entries.
 Value attribute(Budget& budget, const Value& object, std::string_view name);
 Value subscript(Budget& budget, const Value& object, const Value& key);
-// object[start:stop:step]; null for what is left out.
+// object[start:stop:step]; null for a bound that is left out.
 Value slice(
     Budget& budget, const Value& object, const Value* start, const Value* stop, const Value* step);
 

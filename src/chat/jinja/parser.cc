@@ -6,14 +6,11 @@
 #include <utility>
 
 #include "chat/jinja/expression_parser.h"
-#include "chat/jinja/token_stream.h"
+#include "chat/jinja/lexer.h"
 
+// Tags: if, for, set, macro, ... Expressions within them are ExpressionParser's.
 namespace precis::jinja {
 namespace {
-
-ExpressionPtr boxed(Expression expression) {
-  return std::make_unique<Expression>(std::move(expression));
-}
 
 class Parser {
  public:
@@ -31,7 +28,8 @@ class Parser {
  private:
   using Names = std::initializer_list<std::string_view>;
 
-  // Stops before the name of a tag that is among `ends`; without ends, at the end of the template.
+  // Parses until a tag whose name is among `ends`, which is left to the caller; without `ends`,
+  // until the end of the template.
   Body parse_until(Names ends);
   Body parse_body(Names ends);
   Body parse_whole_body(std::string_view end);
@@ -91,7 +89,7 @@ Body Parser::parse_until(Names ends) {
   return body;
 }
 
-// After the rest of a tag was read.
+// Called after the rest of a tag.
 Body Parser::parse_body(Names ends) {
   tokens_.skip_operator(":");
   tokens_.expect(TokenKind::kBlockEnd, "'%}'");
@@ -249,16 +247,16 @@ Statement Parser::parse_jump() {
   return {line, Jump{}};
 }
 
-// "a" or "a, b"; parts may be in parentheses.
+// "a" or "a, b", with or without parentheses around elements.
 Target Parser::parse_target_tuple(bool with_namespace) {
   Target first = parse_single_target(with_namespace);
   if (!tokens_.at_operator(",")) return first;
   Target tuple{first.line, "", "", {}, true};
-  tuple.parts.push_back(std::move(first));
+  tuple.elements.push_back(std::move(first));
   while (tokens_.skip_operator(",")) {
     if (!tokens_.at(TokenKind::kName) && !tokens_.at_operator("(")) break;
     if (tokens_.at_name("in")) break;
-    tuple.parts.push_back(parse_single_target(with_namespace));
+    tuple.elements.push_back(parse_single_target(with_namespace));
   }
   return tuple;
 }

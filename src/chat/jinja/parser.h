@@ -5,10 +5,11 @@
 
 #include "chat/jinja/ast.h"
 
+// Tokens -> statements.
 namespace precis::jinja {
 
-// Throws kInvalidArgument for a syntax error, kUnsupported for what Precis lacks; both messages
-// name the line.
+// Parses a template. Throws kInvalidArgument for a syntax error, kUnsupported for a construct
+// outside the subset; both messages name the line.
 Body parse_template(std::string_view source);
 
 }  // namespace precis::jinja

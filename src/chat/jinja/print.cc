@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "chat/jinja/print.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <iterator>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -92,8 +96,8 @@ void add_dict(TextBuilder& out, const Dict& dict) {
   out.add("}");
 }
 
-// Python's repr switches to an exponent outside [1e-4, 1e16).
-std::string place_point(std::string digits, int exponent) {
+// As Python's repr: with an exponent outside [1e-4, 1e16).
+std::string insert_point(std::string digits, int exponent) {
   const int num_digits = static_cast<int>(digits.size());
   if (exponent < -4 || exponent >= 16) {
     const int size = std::abs(exponent);
@@ -120,7 +124,7 @@ std::string format_double(double number) {
   const size_t mark = shortest.find('e');
   std::string digits = shortest.substr(0, mark);
   if (digits.size() > 1) digits.erase(1, 1);
-  return sign + place_point(std::move(digits), std::stoi(shortest.substr(mark + 1)));
+  return sign + insert_point(std::move(digits), std::stoi(shortest.substr(mark + 1)));
 }
 
 void add_repr(TextBuilder& out, const Value& value) {
@@ -151,6 +155,205 @@ Text to_text(Budget& budget, const Value& value) {
   TextBuilder out(budget);
   add_text(out, value);
   return out.take();
+}
+
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// An index or a precision, below 100.
+size_t parse_small(std::string_view digits) {
+  size_t number = 0;
+  const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  PRECIS_CHECK(end == digits.data() + digits.size() && number < 100,
+               kUnsupported,
+               "format: the number '",
+               digits.substr(0, 20),
+               "'");
+  return number;
+}
+
+class PercentFormat {
+ public:
+  PercentFormat(Budget& budget, const Text& pattern, const Value& arguments)
+      : out_(budget), pattern_(pattern), arguments_(arguments) {
+    const auto* sequence = arguments.object<Sequence>();
+    if (sequence && sequence->kind == SequenceKind::kTuple) tuple_ = sequence;
+  }
+
+  Text run();
+
+ private:
+  const Value& take_argument();
+  const Value& take_named();
+  void convert(char kind, size_t precision, const Value& value);
+  void add_integer(const Value& value);
+  void add_real(const Value& value, size_t precision);
+
+  char peek() const { return at_ < pattern_.bytes().size() ? pattern_.bytes()[at_] : '\0'; }
+  size_t read_precision();
+
+  TextBuilder out_;
+  const Text& pattern_;
+  const Value& arguments_;
+  const Sequence* tuple_ = nullptr;
+  size_t at_ = 0;
+  size_t num_taken_ = 0;
+};
+
+Text PercentFormat::run() {
+  const std::string_view bytes = pattern_.bytes();
+  out_.budget().touch(bytes.size());
+  while (at_ < bytes.size()) {
+    const size_t mark = std::min(bytes.find('%', at_), bytes.size());
+    out_.add(pattern_, at_, mark);
+    at_ = mark + 1;
+    if (mark == bytes.size()) break;
+    if (peek() == '%') {
+      out_.add(pattern_, at_, at_ + 1);
+      ++at_;
+      continue;
+    }
+    const Value* named = peek() == '(' ? &take_named() : nullptr;
+    const size_t precision = read_precision();
+    const char kind = peek();
+    ++at_;
+    convert(kind, precision, named ? *named : take_argument());
+  }
+  const size_t num_given = tuple_ ? tuple_->items.size() : 1;
+  // For Python any object with items is a mapping, which may hold more than the format uses.
+  const bool may_remain = !tuple_ && (arguments_.is<DictPtr>() || arguments_.is<SequencePtr>());
+  PRECIS_CHECK(may_remain || num_taken_ == num_given, kInvalidArgument, "%: too many arguments");
+  return out_.take(pattern_.is_markup());
+}
+
+const Value& PercentFormat::take_argument() {
+  const size_t num_given = tuple_ ? tuple_->items.size() : 1;
+  PRECIS_CHECK(num_taken_ < num_given, kInvalidArgument, "%: not enough arguments");
+  const size_t index = num_taken_++;
+  return tuple_ ? tuple_->items[index] : arguments_;
+}
+
+const Value& PercentFormat::take_named() {
+  const size_t end = pattern_.bytes().find(')', at_);
+  const auto* dict = arguments_.object<Dict>();
+  PRECIS_CHECK(dict && end != std::string_view::npos, kInvalidArgument, "%: a mapping is expected");
+  const Value* found = dict->find(out_.budget(), pattern_.bytes().substr(at_ + 1, end - at_ - 1));
+  PRECIS_CHECK(found, kInvalidArgument, "%: the mapping lacks a key");
+  at_ = end + 1;
+  return *found;
+}
+
+size_t PercentFormat::read_precision() {
+  constexpr size_t kDefault = 6;
+  if (peek() != '.') return kDefault;
+  const size_t begin = ++at_;
+  while (is_digit(peek())) ++at_;
+  return parse_small(pattern_.bytes().substr(begin, at_ - begin));
+}
+
+void PercentFormat::convert(char kind, size_t precision, const Value& value) {
+  switch (kind) {
+    case 's':
+      return add_text(out_, value);
+    case 'r':
+      return add_repr(out_, value);
+    case 'd':
+    case 'i':
+      return add_integer(value);
+    case 'f':
+      return add_real(value, precision);
+    default:
+      fail(ErrorKind::kUnsupported, "%: the conversion '%", kind, "' is not supported");
+  }
+}
+
+void PercentFormat::add_integer(const Value& value) {
+  int64_t number = 0;
+  if (as_integer(value, number)) return out_.add(std::to_string(number));
+  constexpr double kLimit = 9e18;
+  const double* real = value.as<double>();
+  if (!real || !(std::abs(*real) < kLimit)) refuse_operand("%d", value);
+  out_.add(std::to_string(static_cast<int64_t>(*real)));
+}
+
+void PercentFormat::add_real(const Value& value, size_t precision) {
+  if (!is_number(value)) refuse_operand("%f", value);
+  char buffer[512];  // 309 digits, the point, and a precision below 100
+  const int size =
+      std::snprintf(buffer, sizeof(buffer), "%.*f", static_cast<int>(precision), as_double(value));
+  out_.add(std::string_view(buffer, static_cast<size_t>(size)));
+}
+
+class BraceFormat {
+ public:
+  BraceFormat(Budget& budget, const Text& pattern, const Arguments& arguments)
+      : out_(budget), pattern_(pattern), arguments_(arguments) {}
+
+  Text run() {
+    const std::string_view bytes = pattern_.bytes();
+    out_.budget().touch(bytes.size());
+    size_t at = 0;
+    while (at < bytes.size()) {
+      const size_t mark = std::min(bytes.find_first_of("{}", at), bytes.size());
+      out_.add(pattern_, at, mark);
+      if (mark == bytes.size()) break;
+      const bool is_escaped = bytes.substr(mark + 1).starts_with(bytes[mark]);
+      at = is_escaped ? mark + 2 : add_field(mark);
+      if (is_escaped) out_.add(pattern_, mark, mark + 1);
+    }
+    return out_.take(pattern_.is_markup());
+  }
+
+ private:
+  size_t add_field(size_t begin) {
+    const std::string_view bytes = pattern_.bytes();
+    const size_t end = bytes.find('}', begin);
+    PRECIS_CHECK(bytes[begin] == '{' && end != std::string_view::npos,
+                 kInvalidArgument,
+                 "format: a single brace");
+    add_text(out_, find(bytes.substr(begin + 1, end - begin - 1)));
+    return end + 1;
+  }
+
+  const Value& find(std::string_view field) {
+    PRECIS_CHECK(field.find_first_of(".[!:{") == std::string_view::npos,
+                 kUnsupported,
+                 "format: the field '",
+                 field.substr(0, 40),
+                 "' is not supported");
+    if (field.empty()) return positional(next_++);
+    if (std::all_of(field.begin(), field.end(), is_digit)) return positional(parse_small(field));
+    constexpr size_t kPerName = 16;
+    out_.budget().touch(arguments_.named.size() * (kPerName + field.size()));
+    for (const auto& [name, value] : arguments_.named) {
+      if (name.bytes() == field) return value;
+    }
+    fail(ErrorKind::kInvalidArgument, "format: no argument for '", field.substr(0, 40), "'");
+  }
+
+  const Value& positional(size_t index) const {
+    PRECIS_CHECK(index < arguments_.positional.size(),
+                 kInvalidArgument,
+                 "format: no argument number ",
+                 index);
+    return arguments_.positional[index];
+  }
+
+  TextBuilder out_;
+  const Text& pattern_;
+  const Arguments& arguments_;
+  size_t next_ = 0;
+};
+
+}  // namespace
+
+Value format_percent(Budget& budget, const Text& pattern, const Value& arguments) {
+  return PercentFormat(budget, pattern, arguments).run();
+}
+
+Value format_braces(Budget& budget, const Text& pattern, const Arguments& arguments) {
+  return BraceFormat(budget, pattern, arguments).run();
 }
 
 }  // namespace precis::jinja

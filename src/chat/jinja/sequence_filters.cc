@@ -10,40 +10,40 @@
 #include "chat/jinja/print.h"
 #include "chat/jinja/strings.h"
 
-// The filters that take something apart that can be looped over.
+// Filters of sequences, and of other values that can be iterated over.
 namespace precis::jinja {
 namespace {
 
 Value as_key(const Text& text) {
-  const std::string_view part = text.bytes();
+  const std::string_view name = text.bytes();
   int64_t index = 0;
-  const auto end = std::from_chars(part.data(), part.data() + part.size(), index).ptr;
-  const bool is_index = !part.empty() && part.front() != '-' && end == part.data() + part.size();
+  const auto end = std::from_chars(name.data(), name.data() + name.size(), index).ptr;
+  const bool is_index = !name.empty() && name.front() != '-' && end == name.data() + name.size();
   return is_index ? Value(index) : Value(text);
 }
 
-Value step_down(Budget& budget, const Value& from, const Value& key, const Value* fallback) {
+Value subscript_or(Budget& budget, const Value& from, const Value& key, const Value* fallback) {
   const Value value = subscript(budget, from, key);
   return fallback && value.is<Undefined>() ? *fallback : value;
 }
 
-// "name.0.part" goes down by name, by number, and again by name. Whatever is undefined on the way
+// Follows a path of names and indices such as "name.0.field". An undefined value on the path
 // becomes the fallback, if there is one.
 Value follow(Budget& budget,
              const Value& start,
              const Value& path,
              const Value* fallback = nullptr) {
   const Text* text = path.as<Text>();
-  if (!text) return step_down(budget, start, path, fallback);
+  if (!text) return subscript_or(budget, start, path, fallback);
   Value at = start;
-  for (const Text& part : split(budget, *text, ".", -1, Side::kLeft)) {
+  for (const Text& name : split(budget, *text, ".", -1, Side::kLeft)) {
     budget.step();
-    at = step_down(budget, at, as_key(part), fallback);
+    at = subscript_or(budget, at, as_key(name), fallback);
   }
   return at;
 }
 
-// How items are looked at: an attribute of each, maybe without regard to case.
+// The key by which items are compared: the item or an attribute of it, case-sensitive or not.
 struct Key {
   const Value* path = nullptr;
   bool case_sensitive = true;
@@ -130,7 +130,7 @@ bool is_before(Budget& budget, const Keyed& left, const Keyed& right) {
   return false;
 }
 
-// Stable in both directions, as Python's sorted().
+// Stable also in reverse, as Python's sorted().
 Value sort_by_keys(Budget& budget, std::vector<Keyed> keyed, bool reverse) {
   std::stable_sort(keyed.begin(), keyed.end(), [&](const Keyed& left, const Keyed& right) {
     return reverse ? is_before(budget, right, left) : is_before(budget, left, right);
@@ -198,7 +198,7 @@ Value unique(Environment& environment, const Value& input, const Arguments& argu
   return as_iterator(budget, std::move(kept));
 }
 
-// `sign`: 1 for the largest, -1 for the smallest. Of equal ones the first.
+// `sign`: 1 for the largest item, -1 for the smallest; the first of equal ones.
 template <int sign>
 Value extreme(Environment& environment, const Value& input, const Arguments& arguments) {
   const Bound bound("min and max", arguments, {"case_sensitive", "attribute"});
@@ -253,11 +253,11 @@ Value map_attribute(Budget& budget, const Value& input, const Arguments& argumen
 
 Value map(Environment& environment, const Value& input, const Arguments& arguments) {
   Budget& budget = environment.budget;
-  const Nesting nesting(budget);  // a list can tell map to map, and so on
+  const Nesting nesting(budget);  // map can apply map, and so on
   if (arguments.positional.empty()) return map_attribute(budget, input, arguments);
   const std::string_view name = name_argument(arguments, 0, "map");
   const Transform* filter = find_filter(name);
-  PRECIS_CHECK(filter, kUnsupported, "the filter '", shown(name), "' is not supported");
+  PRECIS_CHECK(filter, kUnsupported, "the filter '", shorten(name), "' is not supported");
   const Arguments rest = without_first(budget, arguments, 1);
   std::vector<Value> mapped;
   const SequencePtr sequence = iterate(budget, input);
@@ -268,8 +268,8 @@ Value map(Environment& environment, const Value& input, const Arguments& argumen
   return as_iterator(budget, std::move(mapped));
 }
 
-// select and reject look at the items, selectattr and rejectattr at an attribute of each. Without
-// the name of a test, its truth decides.
+// select and reject test each item, selectattr and rejectattr an attribute of it. Without the name
+// of a test they keep items by their truth.
 template <bool by_attribute, bool wanted>
 Value select(Environment& environment, const Value& input, const Arguments& arguments) {
   Budget& budget = environment.budget;

@@ -2,10 +2,12 @@
 #include "chat/jinja/strings.h"
 
 #include <string.h>
+#include <utf8proc.h>
 
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 
@@ -41,19 +43,19 @@ size_t find_from(std::string_view text, std::string_view needle, size_t from) {
 
 std::vector<Text> cut(Budget& budget,
                       const Text& text,
-                      const std::vector<size_t>& places,
+                      const std::vector<size_t>& offsets,
                       size_t separator_size) {
   std::vector<Text> parts;
   size_t begin = 0;
-  for (const size_t place : places) {
-    parts.push_back(substring(budget, text, begin, place));
-    begin = place + separator_size;
+  for (const size_t offset : offsets) {
+    parts.push_back(substring(budget, text, begin, offset));
+    begin = offset + separator_size;
   }
   parts.push_back(substring(budget, text, begin, text.bytes().size()));
   return parts;
 }
 
-// The places that rsplit uses: found from the right, listed from the left.
+// Offsets found from the right, as rsplit finds them, in ascending order.
 std::vector<size_t> find_all_from_right(Budget& budget,
                                         std::string_view text,
                                         std::string_view needle,
@@ -61,10 +63,10 @@ std::vector<size_t> find_all_from_right(Budget& budget,
   budget.touch(text.size() + needle.size());
   const std::string backwards(text.rbegin(), text.rend());
   const std::string needle_backwards(needle.rbegin(), needle.rend());
-  std::vector<size_t> places = find_all(budget, backwards, needle_backwards, limit);
-  for (size_t& place : places) place = text.size() - place - needle.size();
-  std::reverse(places.begin(), places.end());
-  return places;
+  std::vector<size_t> offsets = find_all(budget, backwards, needle_backwards, limit);
+  for (size_t& offset : offsets) offset = text.size() - offset - needle.size();
+  std::reverse(offsets.begin(), offsets.end());
+  return offsets;
 }
 
 size_t skip_while_space(std::string_view bytes, size_t at, bool space) {
@@ -117,22 +119,22 @@ bool ends_line(int32_t point) {
          point == 0x2028 || point == 0x2029;
 }
 
-// Calls visit(place) for each place of `needle`, as find_all lists them.
+// Calls visit(offset) for each occurrence of `needle`, in the order of find_all.
 template <typename Visit>
-void for_each_place(
+void for_each_match(
     Budget& budget, std::string_view text, std::string_view needle, int64_t limit, Visit visit) {
-  constexpr size_t kPerPlace = 16;
+  constexpr size_t kPerMatch = 16;
   budget.touch(text.size() + needle.size());
   for (size_t at = 0; at <= text.size() && limit != 0; limit -= limit > 0 ? 1 : 0) {
-    const size_t place = find_from(text, needle, at);
-    if (place == std::string_view::npos) break;
-    budget.touch(kPerPlace);
-    visit(place);
-    at = place + std::max<size_t>(needle.size(), 1);
+    const size_t offset = find_from(text, needle, at);
+    if (offset == std::string_view::npos) break;
+    budget.touch(kPerMatch);
+    visit(offset);
+    at = offset + std::max<size_t>(needle.size(), 1);
   }
 }
 
-// Python puts the new text between all characters if the old one is empty.
+// With an empty old text, Python puts the new one between all characters.
 Text replace_nothing(Budget& budget, const Text& text, const Text& with, int64_t limit) {
   TextBuilder out(budget);
   int64_t left = limit < 0 ? static_cast<int64_t>(text.length()) + 1 : limit;
@@ -214,10 +216,10 @@ Text replace(
   if (old.empty()) return replace_nothing(budget, text, with, limit);
   TextBuilder out(budget);
   size_t begin = 0;
-  for (const size_t place : find_all(budget, text.bytes(), old, limit)) {
-    out.add(text, begin, place);
+  for (const size_t offset : find_all(budget, text.bytes(), old, limit)) {
+    out.add(text, begin, offset);
     out.add(with);
-    begin = place + old.size();
+    begin = offset + old.size();
   }
   out.add(text, begin, text.bytes().size());
   return out.take(text.is_markup());
@@ -248,7 +250,7 @@ Text repeat(Budget& budget, const Text& text, int64_t times) {
                "a string of more than ",
                Budget::kMaxText,
                " bytes");
-  constexpr size_t kBlock = 4096;  // bytes: many small parts take longer than few large ones
+  constexpr size_t kBlock = 4096;  // bytes: adding few large pieces is faster than many small ones
   const auto per_block = static_cast<int64_t>(std::max<size_t>(1, kBlock / text.bytes().size()));
   TextBuilder out(budget);
   if (times > per_block) {
@@ -274,20 +276,154 @@ std::vector<size_t> find_all(Budget& budget,
                              std::string_view text,
                              std::string_view needle,
                              int64_t limit) {
-  std::vector<size_t> places;
-  for_each_place(budget, text, needle, limit, [&](size_t place) { places.push_back(place); });
-  return places;
+  std::vector<size_t> offsets;
+  for_each_match(budget, text, needle, limit, [&](size_t offset) { offsets.push_back(offset); });
+  return offsets;
 }
 
 size_t count_all(Budget& budget, std::string_view text, std::string_view needle) {
   size_t count = 0;
-  for_each_place(budget, text, needle, -1, [&](size_t) { ++count; });
+  for_each_match(budget, text, needle, -1, [&](size_t) { ++count; });
   return count;
 }
 
 size_t find_last(Budget& budget, std::string_view text, std::string_view needle) {
   const std::vector<size_t> last = find_all_from_right(budget, text, needle, 1);
   return last.empty() ? std::string_view::npos : last.front();
+}
+
+// Case, classes and escapes: operations on single characters.
+namespace {
+
+utf8proc_category_t category_of(int32_t point) {
+  return point < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(point);
+}
+
+bool is_letter(int32_t point) {
+  const auto category = category_of(point);
+  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+}
+
+bool is_digit(int32_t point) { return category_of(point) == UTF8PROC_CATEGORY_ND; }
+
+bool has_case(int32_t point) {
+  const auto category = category_of(point);
+  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LT;
+}
+
+enum class Case { kUpper, kLower, kTitle };
+
+int32_t map_point(int32_t point, Case wanted) {
+  if (wanted == Case::kUpper) return utf8proc_toupper(point);
+  return wanted == Case::kLower ? utf8proc_tolower(point) : utf8proc_totitle(point);
+}
+
+// Maps one character to one, except the sharp s; Unicode's other special cases are not implemented.
+void add_in_case(TextBuilder& out, int32_t point, std::string_view bytes, int source, Case wanted) {
+  constexpr int32_t kSharpS = 0xDF;
+  if (point == kSharpS && wanted == Case::kUpper) return out.add("SS", source);
+  if (point == kSharpS && wanted == Case::kTitle) return out.add("Ss", source);
+  if (point < 0) return out.add(bytes, source);
+  std::string mapped;
+  append_utf8(mapped, map_point(point, wanted));
+  out.add(mapped, source);
+}
+
+// `choose(code point)` returns the case of the character.
+template <typename Choose>
+Text map_case(Budget& budget, const Text& text, Choose choose) {
+  TextBuilder out(budget);
+  for_each_character(budget, text, [&](int32_t point, std::string_view bytes, int source) {
+    add_in_case(out, point, bytes, source, choose(point));
+  });
+  return out.take(text.is_markup());
+}
+
+bool ends_word(int32_t point) {
+  constexpr std::string_view kMarks = "-({[<";
+  return is_space(point) ||
+         (point > 0 && point < 0x80 && kMarks.find(static_cast<char>(point)) != kMarks.npos);
+}
+
+bool has_class(int32_t point, CharacterClass wanted) {
+  switch (wanted) {
+    case CharacterClass::kDigit:
+      return is_digit(point);
+    case CharacterClass::kAlpha:
+      return is_letter(point);
+    case CharacterClass::kAlphanumeric:
+      return is_letter(point) || is_digit(point);
+    case CharacterClass::kSpace:
+      return is_space(point);
+  }
+  return false;
+}
+
+std::string_view html_entity(std::string_view character) {
+  if (character == "&") return "&amp;";
+  if (character == "<") return "&lt;";
+  if (character == ">") return "&gt;";
+  if (character == "'") return "&#39;";
+  return character == "\"" ? "&#34;" : character;
+}
+
+}  // namespace
+
+Text upper(Budget& budget, const Text& text) {
+  return map_case(budget, text, [](int32_t) { return Case::kUpper; });
+}
+
+Text lower(Budget& budget, const Text& text) {
+  return map_case(budget, text, [](int32_t) { return Case::kLower; });
+}
+
+Text capitalize(Budget& budget, const Text& text) {
+  bool is_first = true;
+  return map_case(budget, text, [&is_first](int32_t) {
+    return std::exchange(is_first, false) ? Case::kTitle : Case::kLower;
+  });
+}
+
+Text title(Budget& budget, const Text& text) {
+  bool in_word = false;
+  return map_case(budget, text, [&in_word](int32_t point) {
+    return std::exchange(in_word, has_case(point)) ? Case::kLower : Case::kTitle;
+  });
+}
+
+Text title_words(Budget& budget, const Text& text) {
+  bool in_word = false;
+  return map_case(budget, text, [&in_word](int32_t point) {
+    return std::exchange(in_word, !ends_word(point)) ? Case::kLower : Case::kUpper;
+  });
+}
+
+Text escape_html(Budget& budget, const Text& text) {
+  TextBuilder out(budget);
+  for_each_character(budget, text, [&](int32_t, std::string_view bytes, int source) {
+    out.add(html_entity(bytes), source);
+  });
+  return out.take(true);
+}
+
+bool all_of_class(Budget& budget, const Text& text, CharacterClass wanted) {
+  bool all = !text.empty();
+  for_each_character(budget, text, [&](int32_t point, std::string_view, int) {
+    all = all && has_class(point, wanted);
+  });
+  return all;
+}
+
+bool is_cased(Budget& budget, const Text& text, bool upper) {
+  const auto unwanted = upper ? UTF8PROC_CATEGORY_LL : UTF8PROC_CATEGORY_LU;
+  bool any = false;
+  bool none_unwanted = true;
+  for_each_character(budget, text, [&](int32_t point, std::string_view, int) {
+    any = any || has_case(point);
+    const auto category = category_of(point);
+    none_unwanted = none_unwanted && category != unwanted && category != UTF8PROC_CATEGORY_LT;
+  });
+  return any && none_unwanted;
 }
 
 }  // namespace precis::jinja

@@ -9,12 +9,12 @@
 
 #include "chat/jinja/text.h"
 
-// Python's string operations, on texts whose bytes keep their origins.
+// Python's string operations on texts; bytes keep their origins.
 namespace precis::jinja {
 
 enum class Side { kLeft, kRight, kBoth };
 
-// `characters` null: white space.
+// Removes `characters` from the ends; null: white space.
 Text strip(Budget& budget, const Text& text, Side side, const Text* characters = nullptr);
 
 // At most `limit` splits if it is not negative, from the left or from the right.
@@ -22,7 +22,7 @@ std::vector<Text> split_at_space(Budget& budget, const Text& text, int64_t limit
 std::vector<Text> split(
     Budget& budget, const Text& text, std::string_view separator, int64_t limit, Side from);
 std::vector<Text> split_lines(Budget& budget, const Text& text, bool keeps_ends = false);
-size_t size_without_break(std::string_view line);  // in bytes
+size_t size_without_break(std::string_view line);  // in bytes, without the line break
 
 Text replace(
     Budget& budget, const Text& text, std::string_view old, const Text& with, int64_t limit);
@@ -41,13 +41,14 @@ Text title(Budget& budget, const Text& text);
 Text title_words(Budget& budget, const Text& text);
 Text escape_html(Budget& budget, const Text& text);
 
-// Byte offsets of `needle`, not overlapping, from the left; at most `limit` if not negative.
+// Byte offsets of the occurrences of `needle`, not overlapping, from the left; at most `limit` if
+// it is not negative.
 std::vector<size_t> find_all(Budget& budget,
                              std::string_view text,
                              std::string_view needle,
                              int64_t limit);
 size_t count_all(Budget& budget, std::string_view text, std::string_view needle);
-// The last place, npos if there is none.
+// The byte offset of the last occurrence; npos if there is none.
 size_t find_last(Budget& budget, std::string_view text, std::string_view needle);
 
 enum class CharacterClass { kDigit, kAlpha, kAlphanumeric, kSpace };

@@ -5,10 +5,11 @@
 #include "chat/jinja/print.h"
 #include "chat/jinja/strings.h"
 
+// Tests: value is defined, value is divisibleby 3, ...
 namespace precis::jinja {
 namespace {
 
-// A test of the value alone.
+// A test without arguments.
 template <bool (*holds)(const Value&)>
 bool plain(Environment&, const Value& input, const Arguments& arguments) {
   const Bound bound("test", arguments, {});
@@ -25,7 +26,7 @@ bool is_bool(const Value& value) {
   return value.is<bool>() && *value.as<bool>() == wanted;
 }
 
-// With a length, and with places to subscript; Python's dicts have both.
+// Jinja's "sequence": has a length and can be subscripted. Python's dicts are included.
 bool is_sequence(const Value& value) {
   const auto* sequence = value.object<Sequence>();
   return value.is<Text>() || value.is<DictPtr>() || value.is<Undefined>() ||
@@ -61,7 +62,7 @@ bool parity(Environment& environment, const Value& input, const Arguments& argum
   return is_divisible(environment, input, 2) != is_odd;
 }
 
-// Python's "is": for values without an identity of their own, the same kind and equal.
+// Python's "is". Values without identity are the same if they are equal and of the same type.
 bool same_as(Environment& environment, const Value& input, const Arguments& arguments) {
   const Bound bound("sameas", arguments, {"other"}, 1);
   const Value& other = *bound[0];

@@ -15,7 +15,7 @@ size_t count_characters(std::string_view bytes) {
   return static_cast<size_t>(std::count_if(bytes.begin(), bytes.end(), starts_character));
 }
 
-constexpr size_t kPart = 8;  // what adding any part costs, an empty one included
+constexpr size_t kPerAdd = 8;  // bytes that any call of add() is charged
 
 }  // namespace
 
@@ -62,7 +62,7 @@ Text Text::with_markup(Budget& budget, bool is_markup) const {
 }
 
 void TextBuilder::add(std::string_view bytes, int source) {
-  budget_->touch(kPart + bytes.size());
+  budget_->touch(kPerAdd + bytes.size());
   if (bytes.empty()) return;
   PRECIS_CHECK(bytes.size() <= Budget::kMaxText - bytes_.size(),
                kInvalidArgument,
@@ -74,12 +74,12 @@ void TextBuilder::add(std::string_view bytes, int source) {
     runs_.back().end = bytes_.size();
     return;
   }
-  budget_->touch(sizeof(Run) + sizeof(MarkedText));  // what it becomes at the end
+  budget_->touch(sizeof(Run) + sizeof(MarkedText));  // rendering turns the run into a MarkedText
   runs_.push_back({bytes_.size(), source});
 }
 
 void TextBuilder::add(const Text& text, size_t begin, size_t end) {
-  budget_->touch(kPart);
+  budget_->touch(kPerAdd);
   for (size_t run = text.run_at(begin); begin < end; ++run) {
     const size_t stop = std::min(end, text.runs()[run].end);
     add(text.bytes().substr(begin, stop - begin), text.runs()[run].source);
@@ -88,7 +88,7 @@ void TextBuilder::add(const Text& text, size_t begin, size_t end) {
 }
 
 Text TextBuilder::take(bool is_markup) {
-  constexpr size_t kOverhead = 128;  // of the shared block, its string and its runs
+  constexpr size_t kOverhead = 128;  // bytes: the shared block, its string and its runs
   budget_->touch(kOverhead);
   Text text = Text(std::exchange(bytes_, {}), std::exchange(runs_, {}), is_markup);
   return text;

@@ -11,16 +11,17 @@
 #include "chat/chat_template.h"
 #include "chat/jinja/budget.h"
 
+// Strings with origins, and UTF-8.
 namespace precis::jinja {
 
-// The bytes up to `end` (from the end of the run before) have one origin.
+// Bytes of one origin: from the end of the previous run up to `end`.
 struct Run {
   size_t end;
   int source;
 };
 
-// An immutable string that knows the origin of each byte. Cheap to copy. `is_markup` is what the
-// filter "safe" sets: like markupsafe's Markup, adding to such a text escapes the other operand.
+// An immutable string that knows the origin of each byte. Cheap to copy. `is_markup` is set by the
+// filter "safe": as with markupsafe's Markup, adding to such a text escapes the other operand.
 class Text {
  public:
   Text() = default;
@@ -50,7 +51,7 @@ class Text {
   std::shared_ptr<const Content> content_;
 };
 
-// The one way in which texts are made while rendering: it keeps origins and the budget.
+// Builds texts during a rendering; keeps origins and charges the budget.
 class TextBuilder {
  public:
   explicit TextBuilder(Budget& budget) : budget_(&budget) {}
@@ -68,7 +69,7 @@ class TextBuilder {
   std::vector<Run> runs_;
 };
 
-// One step through UTF-8. `value` is negative for a byte that belongs to no valid character.
+// A decoded character of UTF-8. `value` is negative for a byte that is not part of a valid one.
 struct CodePoint {
   int32_t value;
   size_t size;  // in bytes
@@ -79,7 +80,7 @@ void append_utf8(std::string& out, int32_t code_point);
 bool is_space(int32_t code_point);      // as Python's str.isspace
 bool is_printable(int32_t code_point);  // as Python's str.isprintable
 
-// Calls visit(code point, its bytes, its source) for each character, from the left.
+// Calls visit(code point, bytes, source) for each character in order.
 template <typename Visit>
 void for_each_character(Budget& budget, const Text& text, Visit visit) {
   budget.scan(text.bytes().size());

@@ -2,6 +2,9 @@
 #include "chat/jinja/value.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -10,7 +13,7 @@
 namespace precis::jinja {
 namespace {
 
-// As in Python, what is the same object is equal, whatever it holds.
+// As in Python, an object is equal to itself, whatever it holds.
 bool same_items(Budget& budget, const Sequence& left, const Sequence& right) {
   if (&left == &right) return true;
   if (left.kind != right.kind || left.kind == SequenceKind::kIterator) return false;
@@ -119,7 +122,7 @@ bool is_true(const Value& value) {
   if (value.is<Undefined>() || value.is<None>()) return false;
   if (is_number(value)) return as_double(value) != 0;
   const int64_t length = length_of(value);
-  return length != 0;  // negative: an object without a length is true
+  return length != 0;  // negative: an object without a length, which is true
 }
 
 bool is_number(const Value& value) {
@@ -199,7 +202,7 @@ Value make_sequence(Budget& budget, SequenceKind kind, std::vector<Value> items)
 }
 
 Value make_undefined(Budget& budget, std::string why) {
-  constexpr size_t kOverhead = 128;  // of the shared block and of the string in it
+  constexpr size_t kOverhead = 128;  // bytes: the shared block and its string
   budget.touch(kOverhead + why.size());
   return Undefined{std::make_shared<const std::string>(std::move(why))};
 }
@@ -243,7 +246,7 @@ int64_t length_of(const Value& value) {
   return sized ? static_cast<int64_t>(sequence->items.size()) : -1;
 }
 
-std::string shown(std::string_view name) {
+std::string shorten(std::string_view name) {
   constexpr size_t kMaxShown = 80;
   if (name.size() <= kMaxShown) return std::string(name);
   size_t end = kMaxShown;
@@ -264,6 +267,112 @@ void refuse_operand(std::string_view operation, const Value& value) {
        ": not possible for a value of type '",
        type_name(value),
        "'");
+}
+
+// Dicts and the encoding of their keys.
+namespace {
+
+// In Python equal keys are the same key, whatever their types: True, 1 and 1.0.
+std::string encode_number(double number) {
+  constexpr double kExact = 9007199254740992.0;  // integers up to here are doubles
+  if (std::trunc(number) == number && std::abs(number) <= kExact) {
+    return "n" + std::to_string(static_cast<int64_t>(number)) + ";";
+  }
+  return "f" + std::string(reinterpret_cast<const char*>(&number), sizeof(number));
+}
+
+// Every encoding marks its end, so that those of a tuple's items can be concatenated.
+class KeyEncoder {
+ public:
+  explicit KeyEncoder(Budget& budget) : budget_(budget) {}
+
+  // False for a value that is not hashable. Each item is charged, because items that tuples share
+  // are visited more than once.
+  bool add(const Value& value) {
+    budget_.step();
+    int64_t number = 0;
+    if (const Text* text = value.as<Text>()) return add_text(text->bytes());
+    if (as_integer(value, number)) return add_bytes("n" + std::to_string(number) + ";");
+    if (const double* real = value.as<double>()) return add_bytes(encode_number(*real));
+    if (value.is<None>()) return add_bytes("N");
+    if (value.is<Undefined>()) return add_bytes("U");
+    const Sequence* tuple = value.object<Sequence>();
+    return tuple && tuple->kind == SequenceKind::kTuple && add_tuple(*tuple);
+  }
+  bool add_text(std::string_view bytes) {
+    return add_bytes("s" + std::to_string(bytes.size()) + ":") && add_bytes(bytes);
+  }
+  std::string take() { return std::move(encoded_); }
+
+ private:
+  bool add_bytes(std::string_view bytes) {
+    budget_.touch(bytes.size());
+    encoded_ += bytes;
+    return true;
+  }
+  bool add_tuple(const Sequence& tuple) {
+    add_bytes("t" + std::to_string(tuple.items.size()) + ":");
+    return std::all_of(
+        tuple.items.begin(), tuple.items.end(), [this](const Value& item) { return add(item); });
+  }
+
+  Budget& budget_;
+  std::string encoded_;
+};
+
+std::optional<std::string> try_encode(Budget& budget, const Value& value) {
+  KeyEncoder encoder(budget);
+  return encoder.add(value) ? std::optional(encoder.take()) : std::nullopt;
+}
+
+}  // namespace
+
+std::string encode_key(Budget& budget, const Value& value) {
+  std::optional<std::string> key = try_encode(budget, value);
+  PRECIS_CHECK(key, kInvalidArgument, "unhashable type: '", type_name(value), "'");
+  return std::move(*key);
+}
+
+const Value* Dict::find_encoded(Budget& budget, const std::string& key) const {
+  budget.search(key.size(), index_.size());
+  const auto found = index_.find(key);
+  return found == index_.end() ? nullptr : &entries_[found->second].second;
+}
+
+const Value* Dict::find(Budget& budget, const Value& key) const {
+  return find_encoded(budget, encode_key(budget, key));
+}
+
+const Value* Dict::find_if_hashable(Budget& budget, const Value& key) const {
+  const std::optional<std::string> encoded = try_encode(budget, key);
+  return encoded ? find_encoded(budget, *encoded) : nullptr;
+}
+
+const Value* Dict::find(Budget& budget, std::string_view key) const {
+  KeyEncoder encoder(budget);
+  encoder.add_text(key);
+  return find_encoded(budget, encoder.take());
+}
+
+void Dict::set(Budget& budget, const Value& key, Value value) {
+  constexpr size_t kEntry = sizeof(Entry) + 96;  // and its entry in the index
+  depth_ = std::max({depth_,
+                     check_container_depth(1 + depth_of(key)),
+                     check_container_depth(1 + depth_of(value))});
+  std::string encoded = encode_key(budget, key);
+  budget.touch(kEntry);
+  budget.search(encoded.size(), index_.size());
+  const auto [found, is_new] = index_.try_emplace(std::move(encoded), entries_.size());
+  if (is_new) {
+    entries_.emplace_back(key, std::move(value));
+  } else {
+    entries_[found->second].second = std::move(value);
+  }
+}
+
+Value make_dict(Budget& budget, Dict dict) {
+  budget.touch(sizeof(Dict));
+  return std::make_shared<const Dict>(std::move(dict));
 }
 
 }  // namespace precis::jinja

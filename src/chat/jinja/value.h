@@ -13,6 +13,7 @@
 #include "chat/jinja/budget.h"
 #include "chat/jinja/text.h"
 
+// Values of templates and what all of them have: truth, equality, order, length, iteration.
 namespace precis::jinja {
 
 class Dict;
@@ -23,14 +24,14 @@ struct Method;
 struct Namespace;
 struct Sequence;
 
-// A name that is not there. Printing it gives nothing; most other uses fail, saying `why`.
+// The value of a missing name. It prints as nothing; most other uses are an error that says `why`.
 struct Undefined {
   std::shared_ptr<const std::string> why;
 };
 struct None {};
 
-// A value as a template sees it, with the meaning that Python gives it. Containers never change
-// once made, except namespaces, which Environment owns. Cheap to copy.
+// A value of a template, with Python's semantics. Containers are immutable, except namespaces,
+// which Environment owns. Cheap to copy.
 class Value {
  public:
   Value() = default;  // undefined
@@ -59,7 +60,7 @@ class Value {
   const T* as() const {
     return std::get_if<T>(&data_);
   }
-  // For the kinds behind a pointer: null if the value is of another kind.
+  // For types that are held by pointer; null if the value is of another type.
   template <typename T>
   const T* object() const {
     const auto* pointer = std::get_if<std::shared_ptr<const T>>(&data_);
@@ -89,12 +90,12 @@ enum class SequenceKind { kList, kTuple, kRange, kKeys, kValues, kItems, kIterat
 struct Sequence {
   SequenceKind kind;
   std::vector<Value> items;
-  int depth;  // of containers in containers; limited, as they are freed recursively
-  mutable bool spent = false;  // an iterator gives its items once
+  int depth;                   // of nested containers; limited, because they are freed recursively
+  mutable bool spent = false;  // an iterator can be iterated over once
 };
 using SequencePtr = std::shared_ptr<const Sequence>;
 
-// Keeps the order of insertion, as Python does.
+// A dict in the order of insertion, as in Python.
 class Dict {
  public:
   using Entry = std::pair<Value, Value>;
@@ -103,7 +104,7 @@ class Dict {
   const Value* find(Budget& budget, const Value& key) const;
   const Value* find(Budget& budget, std::string_view key) const;
   void set(Budget& budget, const Value& key, Value value);
-  // Null for a key that is not.
+  // Null for a key that is not hashable.
   const Value* find_if_hashable(Budget& budget, const Value& key) const;
 
   const std::vector<Entry>& entries() const { return entries_; }
@@ -122,13 +123,14 @@ struct Namespace {
   Dict attributes;
 };
 
-// The variable "loop": its items, and where the loop stands.
+// The variable "loop".
 struct Loop {
   SequencePtr items;
-  size_t index = 0;  // from 0
+  size_t index = 0;  // of the current item, from 0
 };
 
-// Equal keys have equal encodings. Throws for what is not hashable.
+// The bytes by which a key is found: equal keys have equal ones. Throws for a value that is not
+// hashable.
 std::string encode_key(Budget& budget, const Value& value);
 
 int depth_of(const Value& value);
@@ -140,23 +142,23 @@ double as_double(const Value& value);                             // of a number
 const int64_t* as_integer(const Value& value, int64_t& storage);  // of an int or a bool, else null
 
 bool equals(Budget& budget, const Value& left, const Value& right);
-// Negative, zero or positive. Throws for kinds that Python does not order.
+// Negative, zero or positive. Throws for types that Python does not order.
 int compare(Budget& budget, const Value& left, const Value& right);
 
 Value make_sequence(Budget& budget, SequenceKind kind, std::vector<Value> items);
 Value make_dict(Budget& budget, Dict dict);
 Value make_undefined(Budget& budget, std::string why);
 
-// The items of anything that can be looped over, all of them charged; throws for the rest.
+// The items of a value that can be iterated over, all of them charged; throws for other values.
 SequencePtr iterate(Budget& budget, const Value& value);
-// The same for those who look at a few, or who charge for each: what is there already is free.
+// The same without the charge, for callers that read a few items or charge for each.
 SequencePtr open_sequence(Budget& budget, const Value& value);
 bool is_iterable(const Value& value);
 // As Python's len(); negative if the value has none.
 int64_t length_of(const Value& value);
 
-// A name as a message shows it: the beginning of a long one.
-std::string shown(std::string_view name);
+// A name for an error message; a long one is cut.
+std::string shorten(std::string_view name);
 
 // Throws if the value is undefined.
 void require_defined(const Value& value);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "compressors/attention_matching/fit_limits.h"
 #include "compressors/attention_matching/layer_fit.h"
 #include "compressors/passes.h"
 
@@ -16,8 +17,7 @@ namespace precis {
 namespace {
 
 constexpr const char* kMethod = "attention_matching";
-constexpr int64_t kMostQueries = 2048;  // of a key/value head
-constexpr int64_t kMostLayers = 4;      // whose queries are held until they are fitted together
+constexpr int64_t kMostLayers = 4;  // whose queries are held until they are fitted together
 
 // A layer that waits to be fitted.
 struct SeenLayer {

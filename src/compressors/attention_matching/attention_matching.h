@@ -7,8 +7,8 @@
 
 namespace precis {
 
-// Rows selected and fitted by attention matching (fit.h) to what the text's own queries find, one
-// pass over the text. Layers are fitted as the pass goes through them.
+// Selects and fits keys and values by attention matching (fit.h) to the attention outputs of the
+// text's own queries, in one pass over the text. Layers are fitted during the pass.
 std::unique_ptr<RowSelector> make_attention_matching(const Decoder& decoder);
 
 }  // namespace precis

@@ -6,17 +6,16 @@
 #include <algorithm>
 #include <vector>
 
+#include "compressors/attention_matching/fit_limits.h"
 #include "ops/forward_selection.h"
 
 namespace precis {
 namespace {
 
 constexpr int64_t kQueriesAtOnce = 256;
-constexpr int64_t kCandidates = 3;          // for each row to be left
-constexpr int64_t kSelectionQueries = 512;  // at least; and as many as there are candidates
-constexpr double kRidge = 1e-3;             // of the mean diagonal of normal equations
-constexpr double kSmallest = 1e-20;         // of the diagonal, where no query sees any of the rows
-constexpr double kLargestWeight = 20.0;     // upper bound of a kept row's weight
+constexpr double kRidge = 1e-3;          // of the mean diagonal of normal equations
+constexpr double kSmallest = 1e-20;      // of the diagonal, where no query sees any of the rows
+constexpr double kLargestWeight = 20.0;  // upper bound of a kept row's weight
 constexpr double kSmallestWeight = 1 / kLargestWeight;
 
 at::Tensor transposed(const at::Tensor& x) { return x.transpose(1, 2); }

@@ -5,10 +5,10 @@
 
 #include <limits>
 
+#include "compressors/attention_matching/fit_limits.h"
+
 namespace precis {
 namespace {
-
-constexpr int64_t kBlock = 1024;
 
 at::Tensor rows_of(const at::Tensor& x, const TokenRange& range) {
   return x.narrow(1, range.first, range.size);
@@ -43,7 +43,7 @@ FittedRows joined(const std::vector<FittedRows>& parts) {
 }
 
 std::vector<TokenRange> blocks_of(const TokenRange& candidates) {
-  std::vector<TokenRange> blocks = divide(candidates.size, kBlock);
+  std::vector<TokenRange> blocks = divide(candidates.size, kFitBlock);
   for (TokenRange& one : blocks) one.first += candidates.first;
   return blocks;
 }

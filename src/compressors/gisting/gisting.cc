@@ -8,12 +8,12 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "compressors/chunks.h"
 #include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
 #include "compressors/gisting/gisting_config.h"
 #include "compressors/gisting/gisting_weights.h"
 #include "compressors/parameters.h"
-#include "compressors/parts.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
 #include "ops/copy_to_device.h"
@@ -25,7 +25,7 @@ using Form = GistingConfig::Form;
 
 constexpr const char* kMethod = "gisting";
 
-// The token in whose place spread gist `index` of `count` stands: the last of its share.
+// Index of the token whose position spread gist `index` of `count` takes: the last of its share.
 constexpr int64_t gist_place(int64_t index, int64_t count, int64_t num_tokens) {
   return (index + 1) * num_tokens / count - 1;
 }
@@ -64,9 +64,9 @@ class Gisting final : public Compressor {
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
     int64_t rows = 0;
-    for (const TokenRange& part : divide(num_tokens, checked_limit(num_tokens, options))) {
-      const int64_t gists = num_gists(part.size, options);
-      rows += gists + (keeps_first_row(part.size, gists) ? 1 : 0);
+    for (const TokenRange& chunk : divide(num_tokens, checked_limit(num_tokens, options))) {
+      const int64_t gists = num_gists(chunk.size, options);
+      rows += gists + (keeps_first_row(chunk.size, gists) ? 1 : 0);
     }
     return rows;
   }
@@ -74,14 +74,16 @@ class Gisting final : public Compressor {
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
     for (const Segment& segment : segments) check(segment, options);
-    const Parts divided = divide_segments(segments, limit_of(options));
-    const std::span<const Part> parts = divided.parts;
+    const Chunks divided = divide_segments(segments, limit_of(options));
+    const std::span<const Chunk> chunks = divided.chunks;
+    const bool recompute = std::ranges::any_of(segments, &Segment::recompute_activations);
     std::vector<CachedTokens> memories;
     read_in_passes(
-        std::ssize(parts),
-        [&](int64_t part) { return num_rows(std::ssize(parts[part]), options); },
+        std::ssize(chunks),
+        [&](int64_t chunk) { return num_rows(std::ssize(chunks[chunk]), options); },
         [&](int64_t first, int64_t last) {
-          for (CachedTokens& memory : read_pass(parts.subspan(first, last - first), options))
+          const auto of_pass = chunks.subspan(first, last - first);
+          for (CachedTokens& memory : read_pass(of_pass, options, recompute))
             memories.push_back(std::move(memory));
         },
         options.progress);
@@ -91,11 +93,10 @@ class Gisting final : public Compressor {
                        decoder_.config());
   }
 
-  // What stands before a memory was read with the segment, and is not read again.
+  // The template before a memory was read with the segment, and is not read again.
   MemoryTemplate memory_template(MemoryUse use) const override {
-    PRECIS_CHECK(use != MemoryUse::kAutoencode,
-                 kUnsupported,
-                 "gisting: it is not trained to say a text again");
+    PRECIS_CHECK(
+        use != MemoryUse::kAutoencode, kUnsupported, "gisting: it is not trained to say a text again");
     MemoryTemplate around;
     if (use == MemoryUse::kContinue) return around;
     if (!config_.after.empty()) around.after.push_back(config_.after);
@@ -126,7 +127,7 @@ class Gisting final : public Compressor {
   }
 
  private:
-  // Of the weights and of what is read beside the text.
+  // Hash of the weights and of what is read beside the text.
   std::string fingerprint() const {
     Hasher hasher;
     hasher.add(fingerprint_of(tensors_));
@@ -156,10 +157,11 @@ class Gisting final : public Compressor {
     else
       refuse_ratio(options, config_.num_gists, kMethod);
     refuse_chaining(options, kMethod);
-    return part_limit(options, config_.max_segment, kMethod);
+    return chunk_limit(options, config_.max_segment, kMethod);
   }
 
-  // Tokens of a part. Gists behind the text are read as published: of one text, which stands first.
+  // Tokens of a chunk. Gists behind the text are read as published: of one text, which stands
+  // first.
   int64_t checked_limit(int64_t num_tokens, const CompressOptions& options) const {
     const int64_t limit = limit_of(options);
     check_not_empty(num_tokens, kMethod);
@@ -169,7 +171,7 @@ class Gisting final : public Compressor {
                  num_tokens,
                  " tokens is over the limit of ",
                  limit,
-                 "; a memory of gists behind the text cannot be made of parts");
+                 "; a memory of gists behind the text cannot be made of chunks");
     if (!config_.spread_positions) {
       check_window(num_rows(num_tokens, options),
                    decoder_,
@@ -193,9 +195,9 @@ class Gisting final : public Compressor {
     return limit;
   }
 
-  // Whether the first row of what is read is handed over with the spread gists, because none of
-  // them stands there: a model rests its attention on the first position of whatever it reads (Xiao
-  // et al., 2024, arXiv 2309.17453), and is at a loss where nothing of that kind is left.
+  // Whether keys and values of the first token read are kept with the spread gists, because none of
+  // them is at its position: it is an attention sink, without which models fail (Xiao et al., 2024,
+  // arXiv 2309.17453).
   bool keeps_first_row(int64_t num_tokens, int64_t gists) const {
     if (!config_.spread_positions) return false;
     return !config_.before_text.empty() || gist_place(0, gists, num_tokens) > 0;
@@ -213,31 +215,35 @@ class Gisting final : public Compressor {
     }
   }
 
-  std::vector<CachedTokens> read_pass(std::span<const Part> parts,
-                                      const CompressOptions& options) const {
-    return config_.spread_positions ? read_spread(parts, options) : read_behind(parts, options);
+  std::vector<CachedTokens> read_pass(std::span<const Chunk> chunks,
+                                      const CompressOptions& options,
+                                      bool recompute) const {
+    return config_.spread_positions ? read_spread(chunks, options, recompute)
+                                    : read_behind(chunks, options, recompute);
   }
 
   // One packed pass. With gradients on, the text before the gists of the frozen form runs first and
   // without them: nothing there is trained, so that only the gists' rows are kept for the backward
   // pass.
-  std::vector<CachedTokens> read_behind(std::span<const Part> parts,
-                                        const CompressOptions& options) const {
-    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(parts));
+  std::vector<CachedTokens> read_behind(std::span<const Chunk> chunks,
+                                        const CompressOptions& options,
+                                        bool recompute) const {
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(chunks));
     const bool text_is_constant = c10::GradMode::is_enabled() && config_.form == Form::kFrozen;
     std::vector<at::Tensor> text, gists, whole;
-    for (const Part& part : parts) {
-      text.push_back(text_rows(part));
-      gists.push_back(gist_rows(num_gists(std::ssize(part), options)));
+    for (const Chunk& chunk : chunks) {
+      text.push_back(text_rows(chunk));
+      gists.push_back(gist_rows(num_gists(std::ssize(chunk), options)));
       whole.push_back(at::cat({text.back(), gists.back()}, 0));
     }
     if (text_is_constant) read_text(text, cache);
     DecoderInput input = pack(decoder_, text_is_constant ? gists : whole, cache);
     if (!text_is_constant) input.adapted_rows = gist_marks(text, gists);  // else all are gists
-    input.output_indices = last_rows(input, std::vector<int64_t>(parts.size(), 0));
+    input.output_indices = last_rows(input, std::vector<int64_t>(chunks.size(), 0));
+    input.recompute_activations = recompute;
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
-    for (int64_t i = 0; i < std::ssize(parts); ++i) {
+    for (int64_t i = 0; i < std::ssize(chunks); ++i) {
       const int64_t first = text[i].size(0), count = gists[i].size(0);
       const TokenRange own{first, count};
       memories.push_back(cached_rows(cache, i, {&own, 1}, {first, first + count}));
@@ -245,27 +251,29 @@ class Gisting final : public Compressor {
     return memories;
   }
 
-  // The text, then its gists, each of which sees the text before its own place and itself.
-  std::vector<CachedTokens> read_spread(std::span<const Part> parts,
-                                        const CompressOptions& options) const {
-    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(parts));
+  // The text, then its gists, each of which attends to the text before its own place and to itself.
+  std::vector<CachedTokens> read_spread(std::span<const Chunk> chunks,
+                                        const CompressOptions& options,
+                                        bool recompute) const {
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(chunks));
     std::vector<at::Tensor> text, gists, places;
-    for (const Part& part : parts) {
-      text.push_back(text_rows(part));
-      const int64_t count = num_gists(std::ssize(part), options);
-      places.push_back(gist_places(count, std::ssize(part)));
+    for (const Chunk& chunk : chunks) {
+      text.push_back(text_rows(chunk));
+      const int64_t count = num_gists(std::ssize(chunk), options);
+      places.push_back(gist_places(count, std::ssize(chunk)));
       gists.push_back(text.back().index_select(0, places.back()) + gist_rows(count));
     }
     read_text(text, cache);
     DecoderInput input = pack(decoder_, gists, cache);
     input.visible_cache_len = input.positions = at::cat(places, 0);
-    input.output_indices = last_rows(input, std::vector<int64_t>(parts.size(), 0));
+    input.output_indices = last_rows(input, std::vector<int64_t>(chunks.size(), 0));
+    input.recompute_activations = recompute;
     decoder_.forward(input, cache, adapter());
     std::vector<CachedTokens> memories;
-    for (int64_t i = 0; i < std::ssize(parts); ++i) {
+    for (int64_t i = 0; i < std::ssize(chunks); ++i) {
       const int64_t read = text[i].size(0), count = gists[i].size(0);
       std::vector<TokenRange> kept{{read, count}};
-      if (keeps_first_row(std::ssize(parts[i]), count)) kept.insert(kept.begin(), {0, 1});
+      if (keeps_first_row(std::ssize(chunks[i]), count)) kept.insert(kept.begin(), {0, 1});
       memories.push_back(cached_rows(cache, i, kept, {0, read}));
     }
     return memories;
@@ -296,10 +304,10 @@ class Gisting final : public Compressor {
     return ops::copy_to_device_async(at::cat(marks, 0), decoder_.options().device());
   }
 
-  // [before_text, part]
-  at::Tensor text_rows(const Part& part) const {
+  // [before_text, chunk]
+  at::Tensor text_rows(const Chunk& chunk) const {
     std::vector<TokenId> ids = config_.before_text;
-    ids.insert(ids.end(), part.begin(), part.end());
+    ids.insert(ids.end(), chunk.begin(), chunk.end());
     return embed(decoder_, ids);
   }
 

@@ -16,17 +16,19 @@ namespace precis {
 
 // Gisting (Mu, Li and Goodman, NeurIPS 2023, arXiv 2304.08467): one pass of the model over
 //   before_text, segment, gist x k
-// leaves what attention needs of the k gists, their keys and values in every layer; the model reads
-// these where the text stood and goes on at the position after them. Nothing else is kept: the rule
-// that rows behind the gists see no further back (gist_mask.h) is then a matter of course. Where
-// the gists are spread over the text, they are read in a second pass over its keys and values.
+// computes the keys and values of the k gists in every layer. They are the memory: the model reads
+// them in place of the text and continues at the position after them. Nothing else is kept, which
+// has the effect of the paper's attention mask: tokens after the gists do not attend to tokens
+// before them. Gists that are spread over the text are read in a second pass over its keys and
+// values.
 struct GistingConfig {
   enum class Form {
-    // Over a model that knows nothing of gists: trained embeddings for them and a LoRA on q, k and
-    // v of their rows alone, as in conditional LoRA (Kim et al., arXiv 2312.03414).
+    // Over a frozen model: trained embeddings of the gists and a LoRA on q, k and v that acts on
+    // them
+    // alone, as in conditional LoRA (Kim et al., arXiv 2312.03414).
     kFrozen,
-    // Over a model that was itself tuned with gists, as in the paper: they are one row of its
-    // vocabulary, k times, and nothing is the compressor's own.
+    // Over a model that was itself tuned with gists, as in the paper: they are one token of its
+    // vocabulary, k times, and the compressor has no weights of its own.
     kTuned,
   };
 
@@ -36,13 +38,12 @@ struct GistingConfig {
   // trained embedding is every gist's, as in the paper, and num_gists is 1.
   std::optional<double> ratio;
   std::optional<TokenId> gist_id;  // tuned form: 32000 in the published models; frozen form: none
-  // Frozen form with a ratio. As published, gists stand behind the text. Spread over it (as in
-  // Zhang et al., 2024, arXiv 2401.03462), each stands in the place of the last token of its share:
-  // its row is that token's embedding and the trained one, which starts at zero, and it sees what
-  // that token saw. Untrained, a gist is its token, which the model can read. One row is handed
-  // over besides: the first that was read, on which models rest their attention. Longer texts are
-  // read in parts. The memory keeps the positions of its text: it saves rows, not room in the
-  // window.
+  // Frozen form with a ratio. As published, gists follow the text. Spread over it (as in Zhang et
+  // al., 2024, arXiv 2401.03462), each has the position of the last token of its share: its
+  // embedding is that token's plus the trained one, which starts at zero, and it attends to what
+  // that token attended to. Untrained, a gist is its token, which the model can read. Keys and
+  // values of the first token read, the attention sink, are kept, too. Longer texts are read in
+  // chunks. The memory keeps the positions of its text: it saves cache, not room in the window.
   bool spread_positions = false;
   int64_t rank = 16;    // frozen form: of the LoRA; 0: there is none
   double alpha = 32.0;  // frozen form: the LoRA is scaled by alpha / rank
@@ -66,7 +67,7 @@ struct GistingWeights {
 // methods, and there is no doubt whether a file got lost.
 std::unique_ptr<Compressor> load_gisting(const CompressorFiles& files, const Decoder& decoder);
 
-// Weights to start training from: every gist is the mean embedding, or zero where gists are spread;
+// Initial weights for training: every gist is the mean embedding, or zero where gists are spread;
 // the LoRA's A is drawn uniformly with the bound 1 / sqrt(hidden), its B is zero.
 std::unique_ptr<Compressor> create_gisting(const GistingConfig& config,
                                            const Decoder& decoder,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "compressors/settings_reader.h"
 
 namespace precis {
 namespace {
@@ -53,6 +54,18 @@ void check_gist(TokenId gist, const Tokenizer& tokenizer) {
 }
 
 }  // namespace
+
+GistingImportOptions gisting_import_options(const CompressorSettings& settings) {
+  SettingsReader reader(settings, ErrorKind::kInvalidArgument, "gisting");
+  GistingImportOptions options;
+  bool no_input = false;
+  reader.read("memory_tokens", options.num_gists);
+  reader.read("max_segment", options.max_segment);
+  reader.read("no_input", no_input);
+  reader.check_all_read();
+  options.input = !no_input;
+  return options;
+}
 
 std::unique_ptr<Compressor> import_gisting(const Decoder& tuned,
                                            const Tokenizer& tokenizer,

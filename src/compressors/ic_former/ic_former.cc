@@ -13,23 +13,20 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "compressors/chunks.h"
 #include "compressors/divide.h"
 #include "compressors/ic_former/ic_former_config.h"
-#include "compressors/parts.h"
+#include "compressors/ic_former/ic_former_encoder.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
-#include "ops/copy_to_device.h"
 
 namespace precis {
 namespace {
 
 constexpr const char* kMethod = "ic_former";
 
-// Ids of the vocabulary whose keys and values are computed at a time.
-constexpr int64_t kIdsPerProduct = 4096;
-
-// Tells whether weights have changed since: where they lie and how often they were written. Those
-// made in inference mode keep no count, and cannot be trained.
+// Where weights lie and how often they were written: equal as long as no weight has changed.
+// Tensors made in inference mode have no version; they cannot be trained.
 using Versions = std::vector<std::pair<const void*, int64_t>>;
 
 void add_version(Versions& versions, const at::Tensor& tensor) {
@@ -39,9 +36,7 @@ void add_version(Versions& versions, const at::Tensor& tensor) {
 // What compressing without gradients keeps from one call to the next.
 struct Prepared {
   Versions versions;
-  ic_former::DigestReader reader;
-  at::Tensor table;  // [vocab_size + slots, row_width]: the rows of every id, then of the digests
-  ops::PackedWeight connector;  // its product, if there is one
+  ic_former::IcFormerEncoder encoder;
 };
 
 struct Fingerprint {
@@ -73,13 +68,10 @@ class IcFormer final : public Compressor {
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
     for (const Segment& segment : segments) check_segment(segment, decoder_, kMethod);
-    const Parts divided = divide_segments(segments, limit_of(options));
-    if (!wants_gradients()) return fill(divided, options.progress);
-    std::vector<at::Tensor> slots(divided.parts.size());
-    read(divided.parts, differentiable(), options.progress, [&](int64_t part, at::Tensor rows) {
-      slots[part] = std::move(rows);
-    });
-    return join_slots(slots, divided.ends);
+    const Chunks divided = divide_segments(segments, limit_of(options));
+    if (wants_gradients()) return compress_with_gradients(divided, options.progress);
+    const c10::NoGradGuard no_grad;
+    return compress_in_place(divided, options.progress);
   }
 
   // No BOS before memories, in no use.
@@ -91,8 +83,8 @@ class IcFormer final : public Compressor {
                  kUnsupported,
                  "ic_former: it is not trained to answer prompts (it has no FT vector)");
     around.after.push_back(template_row(weights_.instruct));
-    const auto add = [](std::vector<TemplateItem>& parts, const std::vector<TokenId>& ids) {
-      if (!ids.empty()) parts.push_back(ids);
+    const auto add = [](std::vector<TemplateItem>& items, const std::vector<TokenId>& ids) {
+      if (!ids.empty()) items.push_back(ids);
     };
     add(around.before, config_.instruct.before);
     add(around.after, config_.instruct.after);
@@ -123,8 +115,7 @@ class IcFormer final : public Compressor {
   }
 
  private:
-  using ReadParts = std::function<at::Tensor(std::span<const Part>)>;
-  using HearSlots = std::function<void(int64_t part, at::Tensor rows)>;
+  using TakeMemory = std::function<void(int64_t chunk, at::Tensor memory)>;
 
   std::vector<NamedTensor> tensors() const {
     std::vector<NamedTensor> all{{"digest_embeddings", weights_.digests},
@@ -138,8 +129,8 @@ class IcFormer final : public Compressor {
     return all;
   }
 
-  // Of the weights and of the numbers that memories depend on; computed anew only where weights
-  // have changed, for it reads them all.
+  // A hash of the weights and of the settings that memories depend on. Cached until weights change,
+  // since it reads them all.
   std::string fingerprint() const {
     const std::vector<NamedTensor> all = tensors();
     Versions versions;
@@ -150,7 +141,7 @@ class IcFormer final : public Compressor {
     hasher.add(fingerprint_of(all));
     hasher.add(config_.num_heads);
     hasher.add(nlohmann::json{config_.rms_norm_epsilon, config_.rope_base}.dump());
-    // "after" adds nothing: it is what fingerprints were made of before there was a choice.
+    // "after" adds nothing: fingerprints from before spread positions existed stay valid.
     if (config_.spread_positions) hasher.add("spread");
     fingerprint_ = {std::move(versions), hasher.hex()};
     return fingerprint_.text;
@@ -159,54 +150,62 @@ class IcFormer final : public Compressor {
   int64_t limit_of(const CompressOptions& options) const {
     refuse_ratio(options, config_.slots, kMethod);
     refuse_chaining(options, kMethod);
-    return part_limit(options, config_.max_segment, kMethod);
+    return chunk_limit(options, config_.max_segment, kMethod);
   }
-
-  c10::ScalarType dtype() const { return c10::typeMetaToScalarType(decoder_.options().dtype()); }
 
   // [1, hidden] in the decoder's dtype.
   at::Tensor template_row(const at::Tensor& vector) const {
     return as_rows(vector, decoder_).unsqueeze(0);
   }
 
-  // The memory of each segment, made whole and filled part by part: parts that are joined at the
-  // end would be held twice, and a memory of a long text is large (of 5 MB with 576 numbers a row
-  // 350 MB).
-  std::vector<MemoryTensors> fill(const Parts& divided, const CompressProgress& progress) const {
+  std::vector<MemoryTensors> compress_with_gradients(const Chunks& divided,
+                                                     const CompressProgress& progress) const {
+    const ic_former::IcFormerEncoder encoder(config_, weights_, decoder_, /*token_table=*/false);
+    std::vector<at::Tensor> slots(divided.chunks.size());
+    encode(divided.chunks, encoder, progress, [&](int64_t chunk, at::Tensor memory) {
+      slots[chunk] = std::move(memory);
+    });
+    return join_slots(slots, divided.ends);
+  }
+
+  // Allocates the memory of each segment and fills it chunk by chunk. Joining the chunks at the end
+  // would hold them twice, and the memory of a long text is large (for 5 MB of text and hidden size
+  // 576, 350 MB). Autograd would record each copy, so this is for inference only.
+  std::vector<MemoryTensors> compress_in_place(const Chunks& divided,
+                                               const CompressProgress& progress) const {
     std::vector<MemoryTensors> memories;
-    std::vector<at::Tensor> places;  // of each part
+    std::vector<at::Tensor> slots;  // of each chunk, inside its segment's memory
     for (const int64_t end : divided.ends) {
-      const int64_t count = end - std::ssize(places);
+      const int64_t count = end - std::ssize(slots);
       const at::Tensor whole =
           at::empty({count * config_.slots, decoder_.config().hidden_size}, decoder_.options());
-      for (const at::Tensor& place : whole.split(config_.slots, 0)) places.push_back(place);
+      for (const at::Tensor& own : whole.split(config_.slots, 0)) slots.push_back(own);
       memories.emplace_back(SoftTokens{whole});
     }
-    read(divided.parts, prepared(), progress, [&](int64_t part, const at::Tensor& rows) {
-      places[part].copy_(rows);
-    });
+    encode(divided.chunks,
+           prepared()->encoder,
+           progress,
+           [&](int64_t chunk, const at::Tensor& memory) { slots[chunk].copy_(memory); });
     return memories;
   }
 
-  // Tells the memory of each part, [slots, hidden]: in passes of a bounded number of rows, each
-  // over parts of similar length.
-  void read(std::span<const Part> parts,
-            const ReadParts& read_pass,
-            const CompressProgress& progress,
-            const HearSlots& hear) const {
-    std::vector<int64_t> order(parts.size());
+  // Calls `take` with the memory of each chunk, [slots, hidden]. Chunks are encoded in passes of a
+  // bounded number of tokens, sorted by length, since equal lengths are one batch.
+  void encode(std::span<const Chunk> chunks,
+              const ic_former::IcFormerEncoder& encoder,
+              const CompressProgress& progress,
+              const TakeMemory& take) const {
+    std::vector<int64_t> order(chunks.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-      return parts[a].size() < parts[b].size();
-    });
+    std::ranges::stable_sort(order, {}, [&](int64_t chunk) { return chunks[chunk].size(); });
     read_in_passes(
         std::ssize(order),
-        [&](int64_t place) { return std::ssize(parts[order[place]]) + config_.slots; },
+        [&](int64_t place) { return std::ssize(chunks[order[place]]) + config_.slots; },
         [&](int64_t first, int64_t last) {
-          std::vector<Part> pass;
-          for (int64_t i = first; i < last; ++i) pass.push_back(parts[order[i]]);
-          const auto memories = read_pass(pass).split(config_.slots, 0);
-          for (int64_t i = first; i < last; ++i) hear(order[i], memories[i - first]);
+          std::vector<Chunk> pass;
+          for (int64_t i = first; i < last; ++i) pass.push_back(chunks[order[i]]);
+          const auto memories = encoder.encode(pass).split(config_.slots, 0);
+          for (int64_t i = first; i < last; ++i) take(order[i], memories[i - first]);
         },
         progress);
   }
@@ -218,44 +217,19 @@ class IcFormer final : public Compressor {
         all, [](const NamedTensor& named) { return named.tensor.requires_grad(); });
   }
 
-  // Parts of one length are one batch of the reference.
-  ReadParts differentiable() const {
-    return [this,
-            net = ic_former::converted(weights_.net, dtype()),
-            digests = weights_.digests.to(dtype())](std::span<const Part> parts) {
-      std::vector<at::Tensor> slots;
-      for (size_t first = 0, last = 0; first < parts.size(); first = last) {
-        std::vector<at::Tensor> rows;
-        for (; last < parts.size() && parts[last].size() == parts[first].size(); ++last)
-          rows.push_back(embed(decoder_, parts[last]));
-        slots.push_back(
-            ic_former::reference::digest(net, digests, at::stack(rows, 0), digest_shape())
-                .flatten(0, 1));
-      }
-      return connect(weights_.connector, at::cat(slots, 0));
-    };
+  // The encoder for inference, built again where weights have changed since.
+  std::shared_ptr<const Prepared> prepared() const {
+    Versions versions = encoder_versions();
+    const std::lock_guard lock(mutex_);
+    if (prepared_ && prepared_->versions == versions) return prepared_;
+    prepared_.reset();  // before the next is built: each is large
+    prepared_ = std::make_shared<const Prepared>(
+        Prepared{std::move(versions), {config_, weights_, decoder_, config_.token_table}});
+    return prepared_;
   }
 
-  ic_former::DigestShape digest_shape() const {
-    return {
-        config_.num_heads, config_.rms_norm_epsilon, config_.rope_base, config_.spread_positions};
-  }
-
-  ReadParts prepared() const {
-    return [this, state = current()](std::span<const Part> parts) {
-      std::vector<int64_t> lengths;
-      for (const Part& part : parts) lengths.push_back(std::ssize(part));
-      const at::Tensor digests = state->reader.read(
-          state->table.defined() ? look_up(parts, *state) : multiply(parts, lengths, *state),
-          lengths);
-      return weights_.connector.weight.defined()
-                 ? connect(weights_.connector, state->connector, digests)
-                 : digests;
-    };
-  }
-
-  // What was prepared, anew where weights have changed since.
-  std::shared_ptr<const Prepared> current() const {
+  // Of the weights that an encoder copies.
+  Versions encoder_versions() const {
     Versions versions;
     add_version(versions, weights_.digests);
     ic_former::for_each_tensor(weights_.net, [&](const std::string&, const at::Tensor& tensor) {
@@ -263,65 +237,13 @@ class IcFormer final : public Compressor {
     });
     const at::Tensor& connector = weights_.connector.weight;
     if (connector.defined()) add_version(versions, connector);
-    const std::lock_guard lock(mutex_);
-    if (prepared_ && prepared_->versions == versions) return prepared_;
-    prepared_.reset();  // not both at a time: they are large
-    const c10::NoGradGuard no_grad;
-    ic_former::DigestReader reader(weights_.net, weights_.digests, digest_shape(), dtype());
-    const at::Tensor table = config_.token_table ? token_table(reader) : at::Tensor();
-    const ops::PackedWeight product =
-        connector.defined() ? ops::PackedWeight(connector.to(dtype())) : ops::PackedWeight();
-    prepared_ = std::make_shared<const Prepared>(
-        Prepared{std::move(versions), std::move(reader), table, product});
-    return prepared_;
-  }
-
-  at::Tensor token_table(const ic_former::DigestReader& reader) const {
-    const int64_t vocabulary = decoder_.config().vocab_size;
-    const auto index = at::TensorOptions(at::kLong).device(decoder_.options().device());
-    at::Tensor table =
-        at::empty({vocabulary + config_.slots, reader.row_width()}, decoder_.options());
-    for (int64_t first = 0; first < vocabulary; first += kIdsPerProduct) {
-      const int64_t last = std::min(first + kIdsPerProduct, vocabulary);
-      table.narrow(0, first, last - first)
-          .copy_(reader.context_rows(decoder_.embed(at::arange(first, last, index))));
-    }
-    table.narrow(0, vocabulary, config_.slots).copy_(reader.digest_rows());
-    return table;
-  }
-
-  // The rows that DigestReader::read wants, from the table: the digests' stand after the ids'.
-  at::Tensor look_up(std::span<const Part> parts, const Prepared& state) const {
-    std::vector<TokenId> ids;
-    for (const Part& part : parts) {
-      ids.insert(ids.end(), part.begin(), part.end());
-      const size_t end = ids.size();
-      ids.resize(end + config_.slots);
-      std::iota(ids.begin() + static_cast<int64_t>(end), ids.end(), decoder_.config().vocab_size);
-    }
-    return state.table.index_select(
-        0, ops::copy_to_device_async(at::tensor(ids, at::kLong), state.table.device()));
-  }
-
-  // The same from one product over the embeddings of all parts.
-  at::Tensor multiply(std::span<const Part> parts,
-                      const std::vector<int64_t>& lengths,
-                      const Prepared& state) const {
-    std::vector<TokenId> ids;
-    for (const Part& part : parts) ids.insert(ids.end(), part.begin(), part.end());
-    std::vector<at::Tensor> rows;
-    for (const at::Tensor& own :
-         state.reader.context_rows(embed(decoder_, ids)).split_with_sizes(lengths, 0)) {
-      rows.push_back(own);
-      rows.push_back(state.reader.digest_rows());
-    }
-    return at::cat(rows, 0);
+    return versions;
   }
 
   IcFormerConfig config_;
   IcFormerWeights weights_;
   const Decoder& decoder_;
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the two caches below
   mutable std::shared_ptr<const Prepared> prepared_;
   mutable Fingerprint fingerprint_;
 };

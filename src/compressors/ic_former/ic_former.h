@@ -11,28 +11,27 @@
 
 #include "compressors/compressor_files.h"
 #include "compressors/connector.h"
-#include "compressors/ic_former/cross_attention.h"
+#include "compressors/ic_former/digest_net.h"
 #include "precis/extend/compressor.h"
 
 namespace precis {
 
-// What stands around the memories of a text that a prompt is about:
-//   before, memories, FT vector, after, prompt, end.
-// Ids of the model, since only its tokenizer knows them. The published checkpoint was tuned with
-// "<s>[INST] Response the Prompt based on the below text:\n\n", "\n\nPrompt: {prompt}" as one text
-// and "[/INST]".
+// The instruction template around the memories of a text:
+//   before, memories, FT embedding, after, prompt, end.
+// Token ids of the model. The published checkpoint was tuned with "<s>[INST] Response the Prompt
+// based on the below text:\n\n", "\n\nPrompt: {prompt}" as one text, and "[/INST]".
 struct IcFormerTemplate {
   std::vector<TokenId> before;
   std::vector<TokenId> after;
   std::vector<TokenId> end;
 };
 
-// IC-Former (Wang et al., Findings of EMNLP 2024, arXiv 2406.13618): a small net of its own in
-// which digest tokens read the word embeddings of a text through cross-attention. The model itself
-// has no part in compressing. As wide as the model.
+// IC-Former (Wang et al., Findings of EMNLP 2024, arXiv 2406.13618): a small net in which digest
+// tokens attend to the word embeddings of a text through cross-attention. Compressing runs no layer
+// of the model. The net's hidden size is the model's.
 struct IcFormerConfig {
-  int64_t slots = 128;        // digest tokens: memory tokens of every part
-  int64_t max_segment = 512;  // tokens of a part
+  int64_t slots = 128;        // digest tokens, the memory tokens of each chunk
+  int64_t max_segment = 512;  // largest number of tokens of a chunk
   int64_t num_layers = 3;
   int64_t num_heads = 32;
   std::optional<int64_t> num_kv_heads = {};  // key and value heads; none: num_heads
@@ -41,36 +40,35 @@ struct IcFormerConfig {
   double rope_base = 10000.0;
   bool connector = false;    // memories are LayerNorm(W h + b) rather than h
   bool token_table = false;  // keep the keys and values of the whole vocabulary, vocab_size x 2 x
-                             // layers x keys' width numbers: then texts are looked up, not
-                             // multiplied
-  bool spread_positions = false;  // each digest in the middle of its share of the part, where the
-                                  // paper has all behind the part
+                             // layers x key width elements, and look texts up in it
+  bool spread_positions = false;  // each digest in the middle of its share of the chunk; the paper
+                                  // has all digests behind the chunk
   IcFormerTemplate instruct;
 };
 
-// The trainable part, float32 (float64 over a float64 model).
+// The trainable weights, float32 (float64 over a float64 model).
 struct IcFormerWeights {
   ic_former::DigestNet net;
   at::Tensor digests;     // [slots, hidden]
-  at::Tensor autoencode;  // AE [hidden], read after the memories to say the text again
-  at::Tensor instruct;    // FT [hidden], read before a prompt; undefined: untrained
+  at::Tensor autoencode;  // AE [hidden], after the memories to reconstruct the text
+  at::Tensor instruct;    // FT [hidden], before a prompt; undefined: not trained for prompts
   Connector connector;    // with its LayerNorm; empty without a connector
 };
 
 std::unique_ptr<Compressor> load_ic_former(const CompressorFiles& files, const Decoder& decoder);
 
-// Weights to start training from, the same for the same seed: matrices N(0, 0.02), gains 1. Without
-// a connector digests, AE and FT are zero, as in the paper. With one they lie around the mean
-// embedding and the connector starts as SelfCP's: W is the identity, b zero, the LayerNorm's gain a
-// quarter of the embeddings' RMS and its bias their mean. With a connector, spread digests and a
-// key head for each query head, memories start near the embeddings of the tokens that stand where
-// the digests do. Throws kInvalidArgument for what check_ic_former_config refuses.
+// Initial weights for training, the same for the same seed: matrices N(0, 0.02), norm weights 1.
+// Without a connector digests, AE and FT are zero, as in the paper. With one they are the mean
+// embedding plus noise, and the connector starts as SelfCP's: W is the identity, b zero, the
+// LayerNorm's weight a quarter of the embeddings' RMS and its bias their mean. With a connector,
+// spread positions and a key head for each query head, memories start near the embeddings of the
+// tokens at the digests' positions. Throws kInvalidArgument for what check_ic_former_config
+// refuses.
 std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
                                              const Decoder& decoder,
                                              uint64_t seed = 1);
 
-// Throws likewise. REQUIRES: weights of the shapes that config
-// names.
+// Throws likewise. REQUIRES: weights of the shapes that `config` names.
 std::unique_ptr<Compressor> make_ic_former(const IcFormerConfig& config,
                                            IcFormerWeights weights,
                                            const Decoder& decoder);

@@ -10,7 +10,7 @@
 namespace precis {
 namespace {
 
-// Far above what there is, far below where memory runs out before anything is said.
+// Far above real sizes, far below where allocation fails before the message.
 constexpr int64_t kLargestDepth = 1024, kLargestFfn = int64_t{1} << 20;
 
 }  // namespace

@@ -4,13 +4,13 @@
 #include <string>
 
 #include "compressors/compressor_files.h"
-#include "compressors/ic_former/cross_attention.h"
+#include "compressors/ic_former/digest_net.h"
 #include "compressors/ic_former/ic_former.h"
 #include "precis/error.h"
 
 namespace precis {
 
-// Throws `kind`, naming `origin`, for sizes below 1, slots that fill the model's window, more than
+// Throws `kind`, naming `origin`, for sizes below 1, slots that fill the model's context, more than
 // 1024 layers, an ffn_size above 2^20, heads that do not divide the model's width into even parts,
 // key heads that do not divide the heads, and ids outside the vocabulary.
 void check_ic_former_config(const IcFormerConfig& config,

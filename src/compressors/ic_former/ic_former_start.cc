@@ -22,15 +22,13 @@ using Noise = std::function<at::Tensor(at::IntArrayRef)>;  // N(0, 1) of a shape
 constexpr double kInitialDeviation = 0.02;  // of matrices, as in the paper
 constexpr double kDigestDeviation = 0.1;    // of digests around the mean embedding, in its RMS
 
-// Digests that read in place: how far a matrix that could as well start at zero deviates from it,
-// how large digests are, what the token in a digest's own place scores above one that is far away,
-// and the slowest rotary frequency that tells them apart.
-constexpr double kQuietDeviation = 0.002;
-constexpr double kDigestRms = 0.1;  // beside normed tokens, whose RMS is 1
-constexpr double kOwnPlaceScore = 18.0;
-constexpr double kSlowestFrequency = 0.12;
+// For digests that attend to the token at their own position (start_in_place).
+constexpr double kQuietDeviation = 0.002;   // of matrices that could as well start at zero
+constexpr double kDigestRms = 0.1;          // normed tokens have 1
+constexpr double kOwnPlaceScore = 18.0;     // attention score at the digest's position, 0 far away
+constexpr double kSlowestFrequency = 0.12;  // rotary frequencies below do not resolve positions
 
-// Where digests, AE and FT start if there is a connector, and the connector itself.
+// Initial digests, AE, FT and connector if there is a connector.
 void start_around_embeddings(IcFormerWeights& weights, const Decoder& decoder, const Noise& noise) {
   const EmbeddingStatistics embeddings = embedding_statistics(decoder);
   for (at::Tensor* rows : {&weights.digests, &weights.autoencode, &weights.instruct})
@@ -38,8 +36,8 @@ void start_around_embeddings(IcFormerWeights& weights, const Decoder& decoder, c
   weights.connector = create_connector(embeddings, ConnectorNorm::kLayerNorm);
 }
 
-// The direction w, [hidden], in which all embeddings come nearest to w . x / rms(x) = 1, by ridge
-// regression: what a key has to look at to be the same for every token. float64.
+// The direction w, [hidden], for which w . x / rms(x) is nearest to 1 over all embeddings x, by
+// ridge regression: keys along it are the same for every token. float64.
 at::Tensor common_direction(const Decoder& decoder) {
   const int64_t hidden = decoder.config().hidden_size, vocabulary = decoder.config().vocab_size;
   const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
@@ -58,9 +56,9 @@ at::Tensor common_direction(const Decoder& decoder) {
   return std::get<0>(at::linalg_solve_ex(regular, mean));
 }
 
-// One head's query, as the key turned by `offset` positions, [head_dim]: its score is largest for
-// tokens that stand `offset` behind the digest.
-at::Tensor turned(const at::Tensor& key, double offset, const IcFormerConfig& config) {
+// One head's query: the key rotated by `offset` positions, [head_dim]. Its score is largest for the
+// token `offset` positions behind the digest.
+at::Tensor rotated(const at::Tensor& key, double offset, const IcFormerConfig& config) {
   const int64_t half = key.size(0) / 2;
   const at::Tensor exponents = at::arange(half, key.options()) / static_cast<double>(half);
   const at::Tensor angles = at::pow(config.rope_base, exponents.neg()) * offset;
@@ -68,20 +66,19 @@ at::Tensor turned(const at::Tensor& key, double offset, const IcFormerConfig& co
   return at::cat({first * angles.cos(), first * angles.sin()}, 0);
 }
 
-// A head's key, [head_dim], the same for all tokens: turned by the rotary embedding, its product
-// with itself is a peak of kOwnPlaceScore where positions are equal.
+// A head's key, [head_dim], the same for all tokens. After rotation its product with itself peaks
+// at kOwnPlaceScore where positions are equal.
 at::Tensor peaked_key(int64_t head_dim, const IcFormerConfig& config, at::TensorOptions options) {
   const at::Tensor exponents = at::arange(0, head_dim, 2, options) / static_cast<double>(head_dim);
   const at::Tensor used = at::pow(config.rope_base, exponents.neg()).gt(kSlowestFrequency);
   const double score = kOwnPlaceScore * std::sqrt(static_cast<double>(head_dim));
-  const at::Tensor part = (used.to(options.dtype()) * (score / used.sum().item<double>())).sqrt();
-  return at::cat({part, at::zeros_like(part)}, 0);
+  const at::Tensor half = (used.to(options.dtype()) * (score / used.sum().item<double>())).sqrt();
+  return at::cat({half, at::zeros_like(half)}, 0);
 }
 
-// Before any training memories are the embeddings of every r-th token, which the frozen model can
-// read; the other tokens of a digest's share lie where later layers look. In the first layer all
-// heads of a digest read the token in its own place; in the others each reads at its own place of
-// a whole part's share, and starts with next to no say.
+// Before training, memories are the embeddings of every r-th token, which the frozen model
+// understands. In the first layer all heads of a digest attend to the token at its own position. In
+// later layers the heads attend to different tokens of its share, with outputs near zero.
 void start_in_place(IcFormerWeights& weights,
                     const IcFormerConfig& config,
                     const Decoder& decoder,
@@ -89,14 +86,15 @@ void start_in_place(IcFormerWeights& weights,
   const int64_t hidden = decoder.config().hidden_size, heads = config.num_heads;
   const auto options = weights.digests.options();
   const at::Tensor common = common_direction(decoder);
-  // Digests have nothing of the direction that keys look at, so that tokens alone are read.
+  // Digests have no component along the keys' direction, so that only tokens score.
   const at::Tensor unit = common / common.norm().clamp_min(1e-12);
   const at::Tensor rows = weights.digests.to(at::kDouble);
   const at::Tensor digests = rows - rows.matmul(unit).unsqueeze(1) * unit;
   const at::Tensor normed = digests / digests.square().mean(1, true).sqrt().clamp_min(1e-12);
-  weights.digests = (normed * kDigestRms).to(options);  // little beside the token that is read
+  weights.digests = (normed * kDigestRms).to(options);  // small beside the token that is added
   const at::Tensor middle = normed.mean(0);
-  const at::Tensor asks = middle / middle.dot(middle).clamp_min(1e-12);  // 1 for a digest
+  const at::Tensor asks =
+      middle / middle.dot(middle).clamp_min(1e-12);  // the product with a digest is 1
   const at::Tensor key = peaked_key(hidden / heads, config, common.options());
   const double share = static_cast<double>(config.max_segment) / static_cast<double>(config.slots);
   for (size_t i = 0; i < weights.net.layers.size(); ++i) {
@@ -104,7 +102,7 @@ void start_in_place(IcFormerWeights& weights,
     std::vector<at::Tensor> queries;
     for (int64_t head = 0; head < heads; ++head) {
       const double place = (static_cast<double>(head) + 0.5) / static_cast<double>(heads) - 0.5;
-      queries.push_back(turned(key, i == 0 ? 0.0 : place * share, config));
+      queries.push_back(rotated(key, i == 0 ? 0.0 : place * share, config));
     }
     layer.query = at::cat(queries, 0).outer(asks).to(options);
     layer.key = key.repeat({heads}).outer(common).to(options);
@@ -131,7 +129,7 @@ std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
   const auto options = parameter_options(decoder);
   const int64_t hidden = decoder.config().hidden_size;
   auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  // Drawn on the CPU in float32, so that every device and dtype starts alike.
+  // Drawn on the CPU in float32, so that all devices and dtypes start from the same weights.
   const auto noise = [&](at::IntArrayRef shape) {
     return at::empty(shape, at::kFloat).normal_(0.0, 1.0, generator).to(options);
   };
@@ -144,7 +142,7 @@ std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
   weights.autoencode = at::zeros({hidden}, options);
   weights.instruct = at::zeros({hidden}, options);
   if (config.connector) start_around_embeddings(weights, decoder, noise);
-  // Values of fewer heads are too narrow to hold a token's embedding.
+  // With fewer key heads the values are too narrow to hold an embedding.
   const bool whole_values = config.num_kv_heads.value_or(config.num_heads) == config.num_heads;
   if (config.connector && config.spread_positions && whole_values)
     start_in_place(weights, config, decoder, noise);

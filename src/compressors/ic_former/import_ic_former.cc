@@ -51,7 +51,7 @@ class PublishedConfig {
     return at(key).get<double>();
   }
 
-  // Throws unless the key, where it is there, says just this.
+  // Throws if the key is present with another value.
   void demand(const char* key, const nlohmann::json& wanted, ErrorKind kind) const {
     if (!has(key) || at(key) == wanted) return;
     fail(kind, origin_, ": ", key, " is ", at(key).dump(), ", expected ", wanted.dump());
@@ -72,7 +72,7 @@ class PublishedConfig {
   nlohmann::json json_;
 };
 
-// What would change the net beyond what IcFormerConfig says.
+// Refuses settings that IcFormerConfig cannot express.
 void check_variant(const PublishedConfig& published, const Decoder& decoder) {
   const auto kind = ErrorKind::kUnsupported;
   published.demand_present("model_type", "icformer", ErrorKind::kBadWeights);
@@ -83,7 +83,7 @@ void check_variant(const PublishedConfig& published, const Decoder& decoder) {
   published.demand("cross_attention_frequency", 1, kind);
   published.demand("rope_scaling", nullptr, kind);
   published.demand("causal_attention", true, kind);
-  published.demand("causal_attentin", true, kind);  // so spelt by the class that writes it
+  published.demand("causal_attentin", true, kind);  // spelt so by the class that writes it
 }
 
 IcFormerConfig config_of(const PublishedConfig& published, const Decoder& decoder) {

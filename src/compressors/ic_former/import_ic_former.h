@@ -8,7 +8,7 @@
 
 namespace precis {
 
-// What a published folder does not say of itself.
+// What a published folder leaves open.
 struct IcFormerImportOptions {
   int64_t max_segment = 512;
   IcFormerTemplate instruct;

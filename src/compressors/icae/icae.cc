@@ -12,9 +12,9 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/spread_position.h"
+#include "compressors/chunks.h"
 #include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
-#include "compressors/parts.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
 #include "ops/copy_to_device.h"
@@ -90,11 +90,12 @@ class Icae final : public Compressor {
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
     for (const Segment& segment : segments) check_segment(segment, decoder_, kMethod);
-    const std::vector<Segment> texts = whole_texts(segments);  // outlive their parts
-    const Parts divided = divide_segments(texts, limit_of(options));
-    for (const Part& part : divided.parts)
-      check_window(num_rows(part), decoder_, kMethod, "a part of the segment and memory tokens");
-    return join_slots(read(divided.parts, options.progress), divided.ends);
+    const std::vector<Segment> texts = whole_texts(segments);  // outlive their chunks
+    const Chunks divided = divide_segments(texts, limit_of(options));
+    for (const Chunk& chunk : divided.chunks)
+      check_window(num_rows(chunk), decoder_, kMethod, "a chunk of the segment and memory tokens");
+    const bool recompute = std::ranges::any_of(segments, &Segment::recompute_activations);
+    return join_slots(read(divided.chunks, recompute, options.progress), divided.ends);
   }
 
   MemoryTemplate memory_template(MemoryUse use) const override {
@@ -148,7 +149,7 @@ class Icae final : public Compressor {
   int64_t limit_of(const CompressOptions& options) const {
     refuse_ratio(options, config_.slots, kMethod);
     refuse_chaining(options, kMethod);
-    return part_limit(options, config_.max_segment, kMethod);
+    return chunk_limit(options, config_.max_segment, kMethod);
   }
 
   // Each with before_text in front, once.
@@ -163,17 +164,19 @@ class Icae final : public Compressor {
     return texts;
   }
 
-  int64_t num_rows(const Part& part) const { return std::ssize(part) + config_.slots; }
+  int64_t num_rows(const Chunk& chunk) const { return std::ssize(chunk) + config_.slots; }
 
-  // The memory of each part, [slots, hidden], in passes of a bounded number of rows.
-  std::vector<at::Tensor> read(std::span<const Part> parts,
+  // The memory of each chunk, [slots, hidden], in passes of a bounded number of rows.
+  std::vector<at::Tensor> read(std::span<const Chunk> chunks,
+                               bool recompute,
                                const CompressProgress& progress) const {
     std::vector<at::Tensor> slots;
     read_in_passes(
-        std::ssize(parts),
-        [&](int64_t part) { return num_rows(parts[part]); },
+        std::ssize(chunks),
+        [&](int64_t chunk) { return num_rows(chunks[chunk]); },
         [&](int64_t first, int64_t last) {
-          for (at::Tensor& memory : read_pass(parts.subspan(first, last - first)).unbind(0))
+          for (at::Tensor& memory :
+               read_pass(chunks.subspan(first, last - first), recompute).unbind(0))
             slots.push_back(std::move(memory));
         },
         progress);
@@ -182,27 +185,28 @@ class Icae final : public Compressor {
 
   // One packed pass with the adapter on all rows: through the keys and values that it changes, the
   // rows of the text depend on what is trained just as those of the memory tokens do.
-  // -> [num_parts, slots, hidden]
-  at::Tensor read_pass(std::span<const Part> parts) const {
-    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(parts));
+  // -> [num_chunks, slots, hidden]
+  at::Tensor read_pass(std::span<const Chunk> chunks, bool recompute) const {
+    KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(chunks));
     const at::Tensor memory_tokens = embedding_rows(0, config_.slots);
     std::vector<at::Tensor> sequences;
-    for (const Part& part : parts)
-      sequences.push_back(at::cat({embed(decoder_, part), memory_tokens}, 0));
+    for (const Chunk& chunk : chunks)
+      sequences.push_back(at::cat({embed(decoder_, chunk), memory_tokens}, 0));
     DecoderInput input = pack(decoder_, sequences, cache);
-    if (config_.spread_positions) input.positions = spread_positions(parts);
-    input.output_indices = last_rows(input, std::vector(parts.size(), config_.slots));
+    if (config_.spread_positions) input.positions = spread_positions(chunks);
+    input.output_indices = last_rows(input, std::vector(chunks.size(), config_.slots));
+    input.recompute_activations = recompute;
     const at::Tensor hidden = forward_outputs(decoder_, input, cache, &weights_.adapter);
     return connect(weights_.connector, hidden.unflatten(0, {-1, config_.slots}));
   }
 
   // Of all rows of a pass, [num_rows].
-  at::Tensor spread_positions(std::span<const Part> parts) const {
+  at::Tensor spread_positions(std::span<const Chunk> chunks) const {
     std::vector<int64_t> positions;
-    for (const Part& part : parts) {
-      for (int64_t i = 0; i < std::ssize(part); ++i) positions.push_back(i);
+    for (const Chunk& chunk : chunks) {
+      for (int64_t i = 0; i < std::ssize(chunk); ++i) positions.push_back(i);
       for (int64_t slot = 0; slot < config_.slots; ++slot)
-        positions.push_back(spread_position(slot, config_.slots, std::ssize(part)));
+        positions.push_back(spread_position(slot, config_.slots, std::ssize(chunk)));
     }
     return ops::copy_to_device_async(at::tensor(positions, at::kLong), decoder_.options().device());
   }

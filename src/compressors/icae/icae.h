@@ -14,14 +14,14 @@
 
 namespace precis {
 
-// The two published generations of ICAE, which differ in what stands around memory and prompt.
+// The two published generations of ICAE, which differ in the template around memory and prompt.
 enum class IcaeGeneration {
-  kNone,     // neither: marks only
+  kNone,     // neither: trained embeddings only
   kLlama,    // Llama-2-7b-chat, 2023
   kMistral,  // Mistral-7B-Instruct-v0.2, 2024, the ids of its [INST] template
 };
 
-// How a prompt about a text is put, FT being a trained row:
+// The template of a prompt about a text, FT being a trained embedding:
 //   before, memories, FT, prompt, [FT], end -> answer.
 struct IcaeTemplate {
   std::vector<TokenId> before;
@@ -32,30 +32,30 @@ struct IcaeTemplate {
 
 IcaeTemplate icae_template(IcaeGeneration generation);
 
-// What the published scripts put before the text to be compressed: BOS in both generations. The
-// second was pretrained so too, but for texts cut out of longer ones, and fine-tuned without it.
+// Ids that the published scripts put before the text to be compressed: BOS in both generations. The
+// second was also pretrained with it, except for excerpts of longer texts, and fine-tuned without.
 std::vector<TokenId> icae_before_text(IcaeGeneration generation);
 
 // ICAE, the in-context autoencoder (Ge et al., ICLR 2024, arXiv 2307.06945): the frozen model, with
 // LoRA on the query and value projections of all layers, reads
-//   part, memory token x slots
+//   chunk, memory token x slots
 // and its final hidden states h at the memory tokens, or LayerNorm(W h + b) with a connector, are
-// the memory, which the model reads without LoRA. A text is divided into parts of one size, each
+// the memory, which the model reads without LoRA. A text is divided into chunks of one size, each
 // read from position 0; the memory tokens stand at the positions after it.
 struct IcaeConfig {
   int64_t slots = 128;
-  int64_t max_segment = 512;  // tokens of a part
+  int64_t max_segment = 512;  // tokens of a chunk
   int64_t rank = 128;         // of the LoRA
-  double alpha = 32.0;        // the LoRA counts alpha / rank
+  double alpha = 32.0;        // the LoRA is scaled by alpha / rank
   bool connector = false;     // for models whose hidden states are far from their embeddings
-  // Whether each memory token stands at the position in the middle of its equal share of the part
-  // instead (Zhao et al., 2025, arXiv 2409.14364): it is near what it is to hold from the start.
-  // Windows of attention count rows: no use for parts that are longer than one.
+  // Whether each memory token has the position in the middle of its equal share of the chunk
+  // instead (Zhao et al., 2025, arXiv 2409.14364), near the text that it is to hold. Sliding
+  // windows count tokens, not positions: of no use for chunks longer than the window.
   bool spread_positions = false;
-  bool continuation_mark = true;  // LM stands between a memory and what continues its text
+  bool continuation_mark = true;  // LM between a memory and the continuation of its text
   // The first tokens of every text, divided with it. A text that begins with them does not get them
-  // twice; memory_size(), which sees no ids, counts them always and may count a part more than such
-  // a text has.
+  // twice; memory_size(), which sees no ids, counts them always and may count a chunk more than
+  // such a text has.
   std::vector<TokenId> before_text;
   IcaeTemplate instruct;
 };
@@ -69,10 +69,9 @@ struct IcaeWeights {
 
 std::unique_ptr<Compressor> load_icae(const CompressorFiles& files, const Decoder& decoder);
 
-// Weights to start training from, the same for the same seed: LoRA that changes nothing yet (down
+// Initial weights for training, the same for the same seed: LoRA that changes nothing yet (down
 // uniform in +-1 / sqrt(hidden), up zero), memory tokens and marks around the mean embedding, and a
-// connector that starts where the frozen model can read memories: W the identity, b zero, the
-// LayerNorm's gain a quarter of the embeddings' RMS and its bias their mean.
+// connector of create_connector().
 std::unique_ptr<Compressor> create_icae(const IcaeConfig& config,
                                         const Decoder& decoder,
                                         uint64_t seed = 1);

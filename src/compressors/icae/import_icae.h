@@ -13,7 +13,7 @@
 
 namespace precis {
 
-// What a published checkpoint does not say of itself.
+// What a published checkpoint leaves open.
 struct IcaeImportOptions {
   double alpha = 32.0;                 // of the LoRA: both generations have this one
   std::optional<int64_t> max_segment;  // none: four tokens for each memory token

@@ -15,8 +15,7 @@ namespace precis {
 namespace {
 
 constexpr const char* kMethod = "kvzip";
-constexpr int64_t kChunk = 2048;     // text tokens that are said again in one pass
-constexpr int64_t kQueryRows = 128;  // whose attention is computed together
+constexpr int64_t kQueriesAtOnce = 128;  // whose attention is computed together
 
 // Reads a text and scores its rows in passes over the same cache.
 class TextScores {
@@ -36,8 +35,8 @@ class TextScores {
   }
 
   SelectedRows run() {
-    for (int64_t first = 0; first < num_rows(); first += kChunk)
-      repeat_chunk(first, std::min(kChunk, num_rows() - first));
+    for (int64_t first = 0; first < num_rows(); first += kRepeatChunk)
+      repeat_chunk(first, std::min(kRepeatChunk, num_rows() - first));
     PRECIS_CHECK(scores_.isfinite().all().item<bool>(),
                  kBadWeights,
                  kMethod,
@@ -79,8 +78,8 @@ class TextScores {
     const at::Tensor keys =
         cache_.rows(layer.index, 0, 0, all).first.to(at::kFloat).unsqueeze(1).transpose(2, 3);
     at::Tensor scores = scores_[layer.index];
-    for (int64_t first = 0; first < n; first += kQueryRows) {
-      const int64_t count = std::min(kQueryRows, n - first);
+    for (int64_t first = 0; first < n; first += kQueriesAtOnce) {
+      const int64_t count = std::min(kQueriesAtOnce, n - first);
       const at::Tensor rows = at::arange(first, first + count, scores.options().dtype(at::kLong));
       const at::Tensor places = rows + num_rows();
       const at::Tensor queries = rotated_queries(layer, rows, places, config_);
@@ -129,12 +128,6 @@ class KvZip final : public RowSelector {
     std::string settings;
     for (const TokenId id : repeat_) settings += concat(id, " ");
     return settings;
-  }
-
-  // Text, prompt and the chunk that is said again are in the window together.
-  int64_t longest_text(int64_t window) const override {
-    const int64_t room = window - std::ssize(repeat_);
-    return room >= 2 * kChunk ? room - kChunk : room / 2;
   }
 
   SelectedRows select(const SelectionRequest& request) const override {

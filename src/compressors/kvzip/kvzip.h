@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -8,10 +9,13 @@
 
 namespace precis {
 
-// KVzip (arXiv 2505.23416): the model reads the text, then says it again with all of it in the
-// cache; a row's score, in each layer and head, is the largest attention that it receives
-// meanwhile. The rows with the largest scores stay as they are. `repeat`: ids that ask for the
-// text, read before it is said again; may be empty.
+// KVzip (arXiv 2505.23416): the model reads the text, then repeats it with all of it in the cache;
+// the score of a cached token, in each layer and head, is the largest attention that it receives in
+// the second pass. Keys and values with the largest scores stay unchanged. `repeat`: prompt that
+// asks for the text, read before it is repeated; may be empty. Text tokens that are repeated in one
+// pass.
+inline constexpr int64_t kRepeatChunk = 2048;
+
 std::unique_ptr<RowSelector> make_kvzip(std::vector<TokenId> repeat, const Decoder& decoder);
 
 }  // namespace precis

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -19,15 +20,16 @@ namespace {
 
 constexpr const char* kMethod = "selfcp";
 
-// One pass over the model for one part: what stands before it, the part, its tags.
-struct PartInput {
+// Input of one chunk's pass: what precedes it, the chunk, its tags.
+struct ChunkInput {
   const SharedPrefix* prefix;       // null: none
-  std::vector<at::Tensor> earlier;  // memories that the part reads, [k, hidden] each
+  std::vector<at::Tensor> earlier;  // memories that the chunk reads, [k, hidden] each
   std::span<const TokenId> tokens;
   int64_t num_tags;
+  bool recompute_activations;
 };
 
-int64_t num_rows(const PartInput& input) {
+int64_t num_rows(const ChunkInput& input) {
   int64_t rows = std::ssize(input.tokens) + input.num_tags;
   if (input.prefix != nullptr) rows += input.prefix->size();
   for (const at::Tensor& memory : input.earlier) rows += memory.size(0);
@@ -54,10 +56,10 @@ class SelfCp final : public Compressor {
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
     check_not_empty(num_tokens, kMethod);
-    const auto parts = divide(num_tokens, part_limit(options, config_.max_segment, kMethod));
-    if (options.chaining == Chaining::kRecursive) return num_tags(parts.back().size, options);
+    const auto chunks = divide(num_tokens, chunk_limit(options, config_.max_segment, kMethod));
+    if (options.chaining == Chaining::kRecursive) return num_tags(chunks.back().size, options);
     int64_t sum = 0;
-    for (const TokenRange& part : parts) sum += num_tags(part.size, options);
+    for (const TokenRange& chunk : chunks) sum += num_tags(chunk.size, options);
     return sum;
   }
 
@@ -68,17 +70,16 @@ class SelfCp final : public Compressor {
                            ? compress_independent(segments, options)
                            : compress_chained(segments, options);
     std::vector<MemoryTensors> memories;
-    for (const std::vector<at::Tensor>& parts : slots) {
-      memories.push_back(
-          SoftTokens{options.chaining == Chaining::kRecursive ? parts.back() : at::cat(parts, 0)});
+    for (const std::vector<at::Tensor>& chunks : slots) {
+      memories.push_back(SoftTokens{options.chaining == Chaining::kRecursive ? chunks.back()
+                                                                             : at::cat(chunks, 0)});
     }
     return memories;
   }
 
   MemoryTemplate memory_template(MemoryUse use) const override {
-    PRECIS_CHECK(use != MemoryUse::kAutoencode,
-                 kUnsupported,
-                 "selfcp: it is not trained to say a text again");
+    PRECIS_CHECK(
+        use != MemoryUse::kAutoencode, kUnsupported, "selfcp: it is not trained to say a text again");
     MemoryTemplate around;
     if (use == MemoryUse::kContinue && !config_.continuation_mark.empty())
       around.after.push_back(config_.continuation_mark);
@@ -101,7 +102,7 @@ class SelfCp final : public Compressor {
   }
 
  private:
-  using PartSlots = std::vector<std::vector<at::Tensor>>;  // [segment][part], [m, hidden] each
+  using ChunkSlots = std::vector<std::vector<at::Tensor>>;  // [segment][chunk], [m, hidden] each
 
   std::vector<NamedTensor> tensors() const {
     std::vector<NamedTensor> all{{"tag_embedding", weights_.tag_embedding}};
@@ -109,7 +110,7 @@ class SelfCp final : public Compressor {
     return all;
   }
 
-  // Of the weights and of what is read beside the text.
+  // Hash of the weights and of what is read beside the text.
   std::string fingerprint() const {
     Hasher hasher;
     hasher.add(fingerprint_of(tensors()));
@@ -121,51 +122,52 @@ class SelfCp final : public Compressor {
     return tokens_at_ratio(num_tokens, ratio_of(options, config_.ratio, kMethod));
   }
 
-  PartInput part_input(const Segment& segment,
-                       const TokenRange& range,
-                       const CompressOptions& options) const {
+  ChunkInput chunk_input(const Segment& segment,
+                         const TokenRange& range,
+                         const CompressOptions& options) const {
     const bool prefixed = config_.reads_prefix && segment.prefix && segment.prefix->size() > 0;
     return {prefixed ? segment.prefix.get() : nullptr,
             {},
             std::span(segment.tokens).subspan(range.first, range.size),
-            num_tags(range.size, options)};
+            num_tags(range.size, options),
+            segment.recompute_activations};
   }
 
-  // "cat": all parts of all segments side by side.
-  PartSlots compress_independent(std::span<const Segment> segments,
-                                 const CompressOptions& options) const {
-    std::vector<PartInput> inputs;
+  // "cat": all chunks of all segments side by side.
+  ChunkSlots compress_independent(std::span<const Segment> segments,
+                                  const CompressOptions& options) const {
+    std::vector<ChunkInput> inputs;
     std::vector<size_t> owner;
     for (size_t i = 0; i < segments.size(); ++i) {
       for (const TokenRange& range : divide(std::ssize(segments[i].tokens),
-                                            part_limit(options, config_.max_segment, kMethod))) {
-        inputs.push_back(part_input(segments[i], range, options));
+                                            chunk_limit(options, config_.max_segment, kMethod))) {
+        inputs.push_back(chunk_input(segments[i], range, options));
         owner.push_back(i);
       }
     }
     const std::vector<at::Tensor> slots = read(inputs, options.progress);
-    PartSlots result(segments.size());
+    ChunkSlots result(segments.size());
     for (size_t i = 0; i < slots.size(); ++i) result[owner[i]].push_back(slots[i]);
     return result;
   }
 
-  // "concat" and "recursive": part t of every segment side by side, after the parts t - 1.
-  PartSlots compress_chained(std::span<const Segment> segments,
-                             const CompressOptions& options) const {
+  // "concat" and "recursive": chunk t of every segment side by side, after the chunks t - 1.
+  ChunkSlots compress_chained(std::span<const Segment> segments,
+                              const CompressOptions& options) const {
     std::vector<std::vector<TokenRange>> ranges;
     size_t longest = 0;
     for (const Segment& segment : segments) {
       ranges.push_back(
-          divide(std::ssize(segment.tokens), part_limit(options, config_.max_segment, kMethod)));
+          divide(std::ssize(segment.tokens), chunk_limit(options, config_.max_segment, kMethod)));
       longest = std::max(longest, ranges.back().size());
     }
-    PartSlots result(segments.size());
+    ChunkSlots result(segments.size());
     for (size_t t = 0; t < longest; ++t) {
-      std::vector<PartInput> inputs;
+      std::vector<ChunkInput> inputs;
       std::vector<size_t> owner;
       for (size_t i = 0; i < segments.size(); ++i) {
         if (t >= ranges[i].size()) continue;
-        inputs.push_back(part_input(segments[i], ranges[i][t], options));
+        inputs.push_back(chunk_input(segments[i], ranges[i][t], options));
         if (options.chaining == Chaining::kConcat) inputs.back().earlier = result[i];
         if (options.chaining == Chaining::kRecursive && t > 0)
           inputs.back().earlier = {result[i].back()};
@@ -178,8 +180,8 @@ class SelfCp final : public Compressor {
     return result;
   }
 
-  // The memory of each part, in passes of a bounded number of rows.
-  std::vector<at::Tensor> read(std::span<const PartInput> inputs,
+  // The memory of each chunk, in passes of bounded size.
+  std::vector<at::Tensor> read(std::span<const ChunkInput> inputs,
                                const CompressProgress& progress) const {
     std::vector<at::Tensor> slots;
     read_in_passes(
@@ -193,15 +195,15 @@ class SelfCp final : public Compressor {
     return slots;
   }
 
-  // One packed pass. With gradients on, what stands before the tags runs first and without them:
-  // nothing there is trained, so that only the tags' rows are kept for the backward pass. Memories
-  // of earlier parts do take gradients.
-  std::vector<at::Tensor> read_pass(std::span<const PartInput> inputs) const {
+  // One packed pass. Under gradients, everything before the tags runs first under no_grad: nothing
+  // there is trained, so that only the tags are kept for the backward pass. Memories of earlier
+  // chunks do take gradients.
+  std::vector<at::Tensor> read_pass(std::span<const ChunkInput> inputs) const {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(inputs));
-    const bool text_is_constant = c10::GradMode::is_enabled() &&
-                                  std::all_of(inputs.begin(), inputs.end(), [](const PartInput& i) {
-                                    return i.earlier.empty();
-                                  });
+    const bool text_is_constant =
+        c10::GradMode::is_enabled() &&
+        std::all_of(
+            inputs.begin(), inputs.end(), [](const ChunkInput& i) { return i.earlier.empty(); });
     std::vector<at::Tensor> text, tags, whole;
     std::vector<int64_t> sizes;
     for (int64_t i = 0; i < std::ssize(inputs); ++i) {
@@ -221,25 +223,26 @@ class SelfCp final : public Compressor {
     }
     DecoderInput input = pack(decoder_, text_is_constant ? tags : whole, cache);
     input.output_indices = last_rows(input, sizes);
+    input.recompute_activations = std::ranges::any_of(inputs, &ChunkInput::recompute_activations);
     return connect(weights_.connector, forward_outputs(decoder_, input, cache))
         .split_with_sizes(sizes, 0);
   }
 
   // Copies the shared prefix into a sequence of the cache.
-  void prefill_prefix(const PartInput& input, KvCache& cache, int64_t sequence) const {
+  void prefill_prefix(const ChunkInput& input, KvCache& cache, int64_t sequence) const {
     if (input.prefix == nullptr) return;
     cache.copy_sequence(input.prefix->keys_and_values(decoder_), 0, sequence);
   }
 
-  // [earlier memories, separator, part]
-  at::Tensor text_rows(const PartInput& input) const {
+  // [earlier memories, separator, chunk]
+  at::Tensor text_rows(const ChunkInput& input) const {
     std::vector<at::Tensor> rows = input.earlier;
     if (config_.separator) rows.push_back(embed(decoder_, {&*config_.separator, 1}));
     rows.push_back(embed(decoder_, input.tokens));
     return at::cat(rows, 0);
   }
 
-  at::Tensor tag_rows(const PartInput& input) const {
+  at::Tensor tag_rows(const ChunkInput& input) const {
     return as_rows(weights_.tag_embedding, decoder_)
         .unsqueeze(0)
         .expand({input.num_tags, decoder_.config().hidden_size});

@@ -13,7 +13,7 @@
 namespace precis {
 
 // SelfCP (Gao et al., IPM 61(6) 2024, arXiv 2405.17052): the frozen model itself reads
-//   prefix, [memories of earlier parts], separator, segment, tag x m          with m = max(1,
+//   prefix, [memories of earlier chunks], separator, segment, tag x m          with m = max(1,
 //   floor(n / ratio)),
 // and its final hidden states h at the tags become LayerNorm(W h + b). All tags share one
 // embedding.
@@ -34,8 +34,7 @@ struct SelfCpWeights {
 
 std::unique_ptr<Compressor> load_selfcp(const CompressorFiles& files, const Decoder& decoder);
 
-// Weights to start training from: the connector as create_connector() makes it, the tag the mean
-// embedding.
+// Initial weights for training: the connector of create_connector(), and the mean embedding as tag.
 std::unique_ptr<Compressor> create_selfcp(const SelfCpConfig& config, const Decoder& decoder);
 
 // Throws kInvalidArgument for a ratio or a segment below 1 and for ids outside the vocabulary.

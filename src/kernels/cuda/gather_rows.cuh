@@ -9,9 +9,10 @@ namespace precis::kernels {
 // A block a row. kPack divides the width and aligns all rows.
 template <typename T, int kPack>
 __device__ void gather_row(const GatherRowsArguments& a) {
-  const int64_t row = blockIdx.x, source = a.sources[row];
-  const T* from = source >= 0 ? static_cast<const T*>(a.first) + source * a.width
-                              : static_cast<const T*>(a.second) + (-1 - source) * a.width;
+  const int64_t row = blockIdx.x, index = a.indices[row];
+  const T* from = index < a.num_first
+                      ? static_cast<const T*>(a.first) + index * a.width
+                      : static_cast<const T*>(a.second) + (index - a.num_first) * a.width;
   T* to = static_cast<T*>(a.out) + row * a.width;
   for (int64_t i = threadIdx.x * kPack; i < a.width; i += blockDim.x * kPack)
     *reinterpret_cast<Pack<T, kPack>*>(to + i) = load<kPack>(from + i);

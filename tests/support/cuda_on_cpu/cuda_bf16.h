@@ -14,7 +14,7 @@ inline float __bfloat162float(__nv_bfloat16 x) {
   return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16);
 }
 
-// To the nearest, of two the even one.
+// Rounds to nearest, ties to even.
 inline __nv_bfloat16 __float2bfloat16_rn(float x) {
   const auto bits = std::bit_cast<uint32_t>(x);
   if (std::isnan(x)) return {0x7fff};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What device code says of itself, of its place in the grid and to its neighbours, for a host
-// compiler: found in place of CUDA's header of this name. Threads are fibers of one thread
-// (launch.h), so that atomics are plain.
+// CUDA's keywords, built-in variables and warp functions for a host compiler; found in place of
+// CUDA's header of this name. The threads of a block are fibers of one thread (launch.h), so that
+// atomics are plain operations.
 #pragma once
 
 #include <bit>
@@ -21,17 +21,17 @@ struct dim3 {
   unsigned x = 1, y = 1, z = 1;
 };
 
-// Of the fiber that runs.
+// Of the running fiber.
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace precis::cuda_on_cpu {
 
-// Waits for all threads of the block; the number of those whose predicate is not 0.
+// Waits for all threads of the block. Returns the number of threads whose predicate is not 0.
 int wait_for_block(int predicate);
 // The same at a barrier that tests may leave out.
 void wait_at(const std::source_location& barrier);
 
-// What lane `source(own lane)` of the warp gives, once all lanes of the mask have given something.
+// The value of lane `source(own lane)` of the warp, once all lanes of the mask have given one.
 uint64_t exchange(
     const char* name, unsigned mask, uint64_t given, int (*source)(int lane, int), int);
 
@@ -68,7 +68,7 @@ inline int __all_sync(unsigned mask, int predicate) {
   return __ballot_sync(mask, predicate) == mask;
 }
 
-// Lanes that a shuffle reads beyond the warp's ends are the reader's own.
+// A shuffle beyond the warp's ends reads the lane's own value.
 template <typename T>
 T __shfl_sync(unsigned mask, T value, int lane) {
   return precis::cuda_on_cpu::shuffle(

@@ -35,7 +35,7 @@ namespace {
 
 const c10::Device kDevice(c10::DeviceType::CUDA, 0);
 
-// A range of addresses that is closed but while the device is at work.
+// An address range that is inaccessible except while device work runs.
 class Memory final : public c10::Allocator {
  public:
   Memory() {
@@ -45,7 +45,7 @@ class Memory final : public c10::Allocator {
     start_ = static_cast<std::byte*>(start);
   }
 
-  // New memory is full of bits that are no numbers.
+  // New memory holds NaNs.
   c10::DataPtr allocate(size_t bytes) override {
     if (bytes == 0) return {nullptr, kDevice};
     const DeviceAtWork open;
@@ -90,7 +90,7 @@ class Memory final : public c10::Allocator {
   static void release(void* context) {
     const std::unique_ptr<Block> block(static_cast<Block*>(context));
     const std::lock_guard lock(block->memory->mutex_);
-    // Opening and closing takes as long as there are pages.
+    // mprotect takes time for every resident page.
     if (block->size >= kLarge) ::madvise(block->start, block->size, MADV_DONTNEED);
     block->memory->free_[std::countr_zero(block->size)].push_back(block->start);
   }
@@ -106,7 +106,7 @@ class Memory final : public c10::Allocator {
   std::recursive_mutex mutex_;
 };
 
-// Lives as long as any tensor.
+// Never destroyed: tensors may outlive any static object.
 Memory& memory() {
   static auto* const memory = new Memory;
   return *memory;
@@ -126,7 +126,7 @@ struct Hooks final : at::CUDAHooksInterface {
     return c10::GetAllocator(c10::DeviceType::CPU);
   }
   void deviceSynchronize(at::DeviceIndex) const override {}
-  // What is drawn is the CPU's.
+  // Random numbers come from the CPU's generator.
   const at::Generator& getDefaultGenerator(at::DeviceIndex) const override {
     return at::detail::getDefaultCPUGenerator();
   }
@@ -179,7 +179,7 @@ at::Tensor empty_strided(at::IntArrayRef size,
       size, stride, &memory(), kKeys, dtype.value_or(at::get_default_dtype_as_scalartype())));
 }
 
-// The same numbers as a tensor of the CPU. REQUIRES: the device at work, while it is used.
+// The same memory as a CPU tensor. REQUIRES: a DeviceAtWork alive while it is used.
 at::Tensor opened(const at::Tensor& x) {
   if (!x.is_cuda()) return x;
   return at::from_blob(x.data_ptr(), x.sizes(), x.strides(), x.options().device(at::kCPU));
@@ -205,10 +205,10 @@ at::Tensor copy_from_and_resize(const at::Tensor& from, const at::Tensor& to) {
   return copy_from(from, to, false);
 }
 
-// What a GPU refuses, and what would be computed elsewhere than was meant.
+// Refuses what a GPU refuses: operands on two devices.
 void check_devices(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
   const std::string name = op.schema().operator_name().name;
-  // ATen moves indices by itself.
+  // ATen copies CPU indices to the device.
   if (name == "aten::index" || name.starts_with("aten::index_put") ||
       name.starts_with("aten::_index_put"))
     return;
@@ -234,7 +234,7 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   at::native::cpu_fallback(op, stack, /*error_on_views=*/true);
 }
 
-// Sums in float32, as kernels of GPUs have it. Masks are bool.
+// In float32, as GPU kernels accumulate. Masks are bool.
 at::Tensor attention(const at::Tensor& q,
                      const at::Tensor& k,
                      const at::Tensor& v,
@@ -284,8 +284,8 @@ at::Tensor packed(const at::Tensor& q,
       .to(q.options());
 }
 
-// What ours counts on: what it takes, and what a window is. Whether libtorch's keeps to it, a GPU
-// says.
+// The contract that ops::packed_attention relies on: accepted inputs and the window. Only a run on
+// a GPU shows whether libtorch's kernel keeps it.
 std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> flash_attention(
     const at::Tensor& q,
     const at::Tensor& k,
@@ -358,7 +358,7 @@ DeviceAtWork::~DeviceAtWork() { memory().leave(); }
 
 }  // namespace cuda_on_cpu
 
-// In place of the library's own, which say that there is no GPU.
+// Replace the library's functions of a build without CUDA.
 const kernels::CudaKernelTable* kernels::cuda() { return &cuda_on_cpu::table(); }
 kernels::Stream ops::current_stream() { return nullptr; }
 

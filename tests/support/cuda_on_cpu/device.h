@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A CUDA device for ATen where there is none: a program that this is linked into, against a library
-// built without CUDA, finds a GPU. Its memory is the CPU's, and readable only while something that
-// a GPU would do is being done: the host that follows a pointer into it crashes, as beside a GPU.
-// Its kernels are ours in the harness, and ATen's of the CPU, which are given to tensors of the
-// device alone: one of the CPU among them (but for single numbers) is an error. There are no
-// streams, and nothing is recorded: what is queued is done.
+// A CUDA device for ATen on machines without one: a program that links this, against a library
+// built without CUDA, finds a GPU. Its memory is host memory that is readable only while device
+// work runs: host code that follows a pointer into it crashes, as with a GPU. It runs our kernels
+// in the harness and ATen's CPU kernels for the rest. A CPU tensor among device tensors is an
+// error, except for scalars. There are no streams and no graph capture: work runs when it is
+// queued.
 #pragma once
 
 namespace precis::cuda_on_cpu {

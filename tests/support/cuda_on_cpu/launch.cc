@@ -15,7 +15,7 @@
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-// AddressSanitizer has to be told of other stacks; without it, nobody defines these.
+// AddressSanitizer has to be told of stack switches; undefined without it.
 extern "C" {
 __attribute__((weak)) void __sanitizer_start_switch_fiber(void**, const void*, size_t);
 __attribute__((weak)) void __sanitizer_finish_switch_fiber(void*, const void**, size_t*);
@@ -47,7 +47,7 @@ void arrived_from(void* own_state, Stack* from) {
 // Thrown in fibers whose block has failed, to unwind them.
 struct Abandoned {};
 
-// What lanes of a warp do together.
+// A warp operation in progress: values given by the lanes so far.
 struct Meeting {
   unsigned present = 0;
   uint64_t given[kWarp] = {};
@@ -66,7 +66,7 @@ struct Thread {
   const Meeting* meeting = nullptr;
 };
 
-// Of fibers, used again by the next block.
+// Stacks of fibers, reused by the next block.
 class Stacks {
  public:
   Stack at(size_t number) {
@@ -95,8 +95,8 @@ class Block {
 
   void run(const std::function<void()>& work) {
     for (Thread& thread : threads_) start(thread, work);
-    // Warps in turn, or one as far as it comes before the next: barriers that are missing show in
-    // one or the other.
+    // Either all warps alternate, or one runs as far as it can before the next: a missing barrier
+    // shows in one of the two.
     const bool in_turn = random_() % 2 == 0;
     hurry_warps();
     std::vector<Thread*> ready;
@@ -142,7 +142,7 @@ class Block {
   int lane() const { return running_->number % kWarp; }
 
  private:
-  // Which warps come first until the next barrier.
+  // Draws the order of the warps until the next barrier.
   void hurry_warps() {
     hurry_.resize(meetings_.size());
     std::iota(hurry_.begin(), hurry_.end(), 0);
@@ -161,7 +161,7 @@ class Block {
     context::stack_context place;
     place.sp = static_cast<std::byte*>(const_cast<void*>(stack.bottom)) + stack.size;
     place.size = stack.size;
-    struct Kept {  // stacks are used again
+    struct Kept {  // stacks are reused
       context::stack_context allocate() { return {}; }
       void deallocate(context::stack_context&) {}
     };
@@ -228,8 +228,8 @@ class Block {
   }
 
   [[noreturn]] void fail_waiting(size_t at_barrier, size_t ended) {
-    std::string what = "threads wait for ever: " + std::to_string(at_barrier) +
-                       " at __syncthreads, " + std::to_string(ended) + " have ended";
+    std::string what = "deadlock: " + std::to_string(at_barrier) + " at __syncthreads, " +
+                       std::to_string(ended) + " have ended";
     for (const Thread& thread : threads_) {
       if (thread.state != State::kMeeting) continue;
       what += ", thread " + std::to_string(thread.number) + " in " + thread.meeting->name;
@@ -250,7 +250,7 @@ class Block {
   std::mt19937_64& random_;
   std::vector<std::map<unsigned, Meeting>> meetings_;  // of each warp, by mask
   std::vector<Thread> threads_;
-  std::vector<int> hurry_;  // of each warp, its place among those that run
+  std::vector<int> hurry_;  // position of each warp in that order
   Thread* running_ = nullptr;
   context::fiber scheduler_;
   Stack scheduler_stack_;

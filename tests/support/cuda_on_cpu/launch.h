@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs device code on the CPU, so that a kernel's logic is tested where there is no GPU: the
-// threads of a block are fibers, which take turns in an order that the seed decides. They change at
-// barriers and warp operations only: what should be atomic and is not, and blocks that disturb each
-// other, do not show.
+// Runs device code on the CPU, so that a kernel's logic is tested without a GPU. The threads of a
+// block are fibers, scheduled in an order that the seed decides. They switch only at barriers and
+// warp operations: missing atomics and races between blocks are not found.
 #pragma once
 
 #include <compare>
@@ -32,28 +31,27 @@ struct Barrier {
   auto operator<=>(const Barrier&) const = default;
 };
 
-// What all launches of a program are tried with, to see whether tests notice.
+// Changes to all launches of a program, to see whether tests notice them.
 struct Trial {
   uint64_t seed = 0;                // added to that of each launch
-  std::optional<Barrier> left_out;  // where no thread waits
-  std::set<Barrier> met;            // what threads came to, in the end
+  std::optional<Barrier> left_out;  // no thread waits there
+  std::set<Barrier> met;            // all barriers that threads reached
 };
 Trial& trial();
 
-// Runs `thread` once for each thread; `enter_block` first for each block. Throws std::logic_error
-// where threads wait for others that will never come: at __syncthreads, when some have ended; in a
-// shuffle or vote, when lanes of its mask are elsewhere.
+// Runs `thread` once for each thread, `enter_block` once before each block. Throws std::logic_error
+// on deadlock: at __syncthreads when some threads have ended, in a shuffle or vote when lanes of
+// its mask never reach it.
 void run(const Grid& grid,
          const std::function<void()>& enter_block,
          const std::function<void()>& thread);
 
-// What every run happens inside of, in a program that has more of a device than kernels; null:
-// nothing.
+// Called around every run, by programs that emulate a whole device; null: run directly.
 using AroundLaunches = void (*)(const std::function<void()>& launch);
 AroundLaunches& around_launches();
 
-// The same of a kernel whose blocks share a `Shared`. It is new for each block and full of bits
-// that are no numbers, so that what a kernel reads before it has written it shows.
+// Runs a kernel with shared memory of type `Shared`, filled with NaNs for each block, so that a
+// read before the first write shows.
 template <typename Shared, typename Kernel>
 void launch(const Grid& grid, const Kernel& kernel) {
   static_assert(std::is_trivially_copyable_v<Shared>);

@@ -5,8 +5,8 @@
 
 namespace precis::cuda_on_cpu {
 
-// The GPU's kernels, run in the harness where they are launched: over tensors of the CPU, whatever
-// the stream. Grids are chosen by the code that chooses them on a GPU.
+// The GPU kernels, run by the harness at launch on CPU tensors; streams are ignored. Grids are
+// chosen by the same code as on a GPU.
 const kernels::CudaKernelTable& table();
 
 }  // namespace precis::cuda_on_cpu

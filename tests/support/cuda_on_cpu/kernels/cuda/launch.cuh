@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// In place of the header of this name beside the kernels: starts them in the harness, at once.
+// Replaces src/kernels/cuda/launch.cuh: runs kernels in the harness, synchronously.
 #pragma once
 
 #include <stdexcept>
@@ -17,7 +17,7 @@ struct Grid {
 
 template <typename Kernel>
 void launch(const Grid& grid, const typename Kernel::Arguments& arguments, Stream) {
-  // What a GPU refuses.
+  // The limits of a GPU.
   if (grid.blocks < 1 || grid.across < 1 || grid.across > 65535 || grid.threads < 1 ||
       grid.threads > Kernel::kThreads)
     throw std::logic_error("a grid that cannot be launched");

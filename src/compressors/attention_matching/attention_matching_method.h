@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "compressors/selection_method.h"
+
+namespace precis {
+
+// Attention matching's row of the registry, and how it selects.
+CompressorMethod attention_matching_method();
+SelectionMethod attention_matching_selection();
+
+}  // namespace precis

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "compressors/selection_method.h"
+
+namespace precis {
+
+// FLOPs of the fits of all layers: the matrix products of fit_layer(). Forward selection and
+// Cholesky factorisations are not counted.
+double all_fits_flops(const SelectionCounts& counts, const DecoderConfig& model);
+
+}  // namespace precis

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "precis/extend/decoder.h"
+
+namespace precis {
+
+// Moves rotary-encoded keys [num_layers, num_kv_heads, n, head_dim] from the positions `from` to
+// the positions `to`, both int64, [n] or [num_layers, num_kv_heads, n]. Positions may be negative.
+// The result has the shape and dtype of `keys`. Differentiable.
+at::Tensor rotate_keys(const at::Tensor& keys,
+                       const at::Tensor& from,
+                       const at::Tensor& to,
+                       const DecoderConfig& config);
+
+}  // namespace precis
