@@ -23,8 +23,8 @@ template <typename... Parts>
 
 }  // namespace precis
 
-// PRECIS_CHECK(condition, kind, message parts...): throws precis::Error unless the condition holds.
-// The parts are only evaluated on failure.
+// PRECIS_CHECK(condition, kind, message...): throws precis::Error unless the condition holds. The
+// message is the concatenation of its arguments, which are only evaluated on failure.
 #define PRECIS_CHECK(condition, kind, ...)                                    \
   do {                                                                        \
     if (!(condition)) ::precis::fail(::precis::ErrorKind::kind, __VA_ARGS__); \

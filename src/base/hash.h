@@ -10,15 +10,15 @@
 
 namespace precis {
 
-// A 128-bit hash of a sequence of values (XXH3). Not cryptographic: collisions can be made on
-// purpose.
+// A 128-bit hash of a sequence of values (XXH3). Not cryptographic: an attacker can construct
+// collisions.
 class Hasher {
  public:
   Hasher();
   ~Hasher();
 
   void add(std::span<const std::byte> bytes);
-  void add(std::string_view text);  // its length too, so that neighbours do not run together
+  void add(std::string_view text);  // hashes its length, too: "ab", "c" differs from "a", "bc"
   void add(int64_t number);
   std::string hex() const;  // 32 digits
 

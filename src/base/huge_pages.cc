@@ -18,7 +18,7 @@ std::shared_ptr<std::byte> allocate_huge_pages(size_t size, const char* what) {
       mapped != MAP_FAILED, kOutOfMemory, what, ": no memory for ", size >> 20, " MB more");
   const auto begin = reinterpret_cast<uintptr_t>(mapped);
   std::byte* const aligned = static_cast<std::byte*>(mapped) + (kPage - begin % kPage) % kPage;
-  ::madvise(aligned, size, MADV_HUGEPAGE);  // where the system has none, small pages do
+  ::madvise(aligned, size, MADV_HUGEPAGE);  // a hint; ignored by systems without huge pages
   return {aligned, [mapped, whole](std::byte*) { ::munmap(mapped, whole); }};
 }
 

@@ -6,8 +6,8 @@
 
 namespace precis {
 
-// Memory in pages of 2 MB where the system has them, aligned to one and freed with the last owner.
-// Pages that nothing is written to are never made. Throws kOutOfMemory, naming `what` it is for.
+// Allocates `size` bytes in pages of 2 MB if the system has them, aligned to such a page. Pages
+// that are never written take no memory. Throws kOutOfMemory, naming `what` the memory is for.
 std::shared_ptr<std::byte> allocate_huge_pages(size_t size, const char* what);
 
 }  // namespace precis

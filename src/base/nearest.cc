@@ -7,22 +7,22 @@
 namespace precis {
 namespace {
 
-constexpr size_t kShortestBeginning = 3;  // letters that tell what was begun
-constexpr size_t kLongestWord = 64;       // longer ones are no names, and take long to compare
+constexpr size_t kShortestPrefix = 3;  // letters of a prefix that identifies a candidate
+constexpr size_t kLongestWord = 64;    // longer words are not names and take long to compare
 
-// Slips between two words (optimal string alignment), by rows of the table of their beginnings.
-size_t slips(std::string_view a, std::string_view b) {
-  std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+// Edit distance of two words (optimal string alignment), computed row by row.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> previous(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) last[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
     row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t other = a[i - 1] == b[j - 1] ? 0 : 1;
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + other});
+      const size_t substitution = a[i - 1] == b[j - 1] ? 0 : 1;
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + substitution});
       const bool exchanged = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-      if (exchanged) row[j] = std::min(row[j], before[j - 2] + 1);
+      if (exchanged) row[j] = std::min(row[j], previous[j - 2] + 1);
     }
-    std::swap(before, last);
+    std::swap(previous, last);
     std::swap(last, row);
   }
   return last[b.size()];
@@ -41,15 +41,15 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
   if (word.empty() || word.size() > kLongestWord) return std::nullopt;
   const std::string own = lower(word);
   std::optional<std::string> best;
-  size_t fewest = std::max<size_t>(1, own.size() / 3) + 1;
+  size_t smallest = std::max<size_t>(1, own.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
-    const size_t count = slips(own, lower(candidate));
-    if (count >= fewest) continue;
-    fewest = count;
+    const size_t distance = edit_distance(own, lower(candidate));
+    if (distance >= smallest) continue;
+    smallest = distance;
     best = candidate;
   }
   const auto begins = [&](const std::string& candidate) {
-    return own.size() >= kShortestBeginning && lower(candidate).starts_with(own);
+    return own.size() >= kShortestPrefix && lower(candidate).starts_with(own);
   };
   if (!best || !begins(*best)) {
     const auto found = std::ranges::find_if(candidates, begins);

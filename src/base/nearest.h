@@ -8,13 +8,12 @@
 
 namespace precis {
 
-// The candidate that a misspelt word was probably meant to be: one that begins with it, or else the
-// one at the smallest edit distance (a letter that is wrong, missing, surplus, or exchanged with
-// its neighbour), which may be up to a third of the letters and at least 1. nullopt: all are too
-// far.
+// The candidate that a misspelt word probably means: one that begins with it, or else the one at
+// the smallest edit distance (a letter that is wrong, missing, surplus, or exchanged with its
+// neighbour), up to a third of the letters and at least 1. nullopt: no candidate is that close.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);
 
-// "; did you mean X?", or nothing.
+// "; did you mean X?", or an empty string.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
 
 }  // namespace precis

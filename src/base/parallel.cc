@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compiled with OpenMP: without it, at::parallel_for is a plain call.
+// Compiled with OpenMP: without it, at::parallel_for runs on one thread.
 #include "base/parallel.h"
 
 #include <ATen/Parallel.h>
@@ -13,11 +13,11 @@
 namespace precis {
 namespace {
 
-// More ranges than threads, so that a slow thread takes fewer of them.
+// More ranges than threads, so that a slow thread takes fewer ranges.
 constexpr int64_t kRangesPerThread = 4;
 
-// How long a member waits at a barrier before it lets go of its core, and before it sleeps: phases
-// take microseconds, unless a member is kept from running.
+// Spins and yields of a member at a barrier before it sleeps: phases take microseconds, unless the
+// system does not schedule a member.
 constexpr int kSpins = 1000, kYields = 100;
 
 int64_t range_size(int64_t count, int64_t grain, int64_t threads) {
@@ -30,7 +30,7 @@ int64_t range_size(int64_t count, int64_t grain, int64_t threads) {
 int64_t num_threads() { return at::get_num_threads(); }
 
 void set_num_threads(int64_t threads) {
-  at::get_num_threads();  // which chooses the first number, once
+  at::get_num_threads();  // sets the initial number on its first call
   omp_set_num_threads(static_cast<int>(threads));
 }
 
@@ -86,7 +86,7 @@ void detail::run_team(int64_t most,
 #pragma omp parallel num_threads(static_cast <int>(threads))
   {
 #pragma omp single
-    team.threads_ = omp_get_num_threads();  // which may be fewer
+    team.threads_ = omp_get_num_threads();  // may be fewer than requested
     TeamMember member(team, omp_get_thread_num());
     body(context, member);
   }

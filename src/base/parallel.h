@@ -9,12 +9,12 @@ namespace precis {
 
 class TeamMember;
 
-// Threads that the parallel regions of the calling thread use, those of ATen, BLAS and oneDNN among
-// them. Regions that other threads start keep their own number.
+// Number of threads of parallel regions that the calling thread starts, including those of ATen,
+// BLAS and oneDNN. Regions that other threads start keep their own number.
 int64_t num_threads();
 void set_num_threads(int64_t threads);  // REQUIRES: threads >= 1
 
-// While one is alive, the calling thread's regions use so many threads.
+// Sets the number of threads of the calling thread's regions for its lifetime.
 class NumThreads {
  public:
   explicit NumThreads(int64_t threads) : before_(num_threads()) { set_num_threads(threads); }
@@ -36,12 +36,12 @@ void run_team(int64_t most,
               const void* context);
 }  // namespace detail
 
-// Runs work(first, last) over ranges that make up 0 .. count, all but the last of at least `grain`
-// (1 or more), on as many threads as ATen uses (at::set_num_threads), the caller's among them.
-// Threads take the next range when they are done with one, so that a core that others keep busy
-// does not hold up the rest. Within a thread of a parallel region, in one range. What `work` throws
-// is thrown here. Modes of ATen that belong to a thread (gradients, inference) are the caller's in
-// some ranges and not in others: work that depends on them sets them.
+// Runs work(first, last) over ranges that cover 0 .. count, all but the last of at least `grain`
+// (1 or more), on as many threads as ATen uses (at::set_num_threads), including the caller's.
+// Threads take the next range when they have finished one, so that a core that other programs keep
+// busy does not delay the rest. Inside a parallel region there is one range. Exceptions of `work`
+// are rethrown here. Thread-local modes of ATen (gradients, inference) are not passed on to the
+// other threads: work that depends on them sets them.
 template <typename Work>
 void for_ranges(int64_t count, int64_t grain, const Work& work) {
   detail::for_ranges(
@@ -53,8 +53,8 @@ void for_ranges(int64_t count, int64_t grain, const Work& work) {
       &work);
 }
 
-// Threads that go through the same phases together (run_team). A barrier between two phases is
-// cheaper than a parallel region for each, of which a pass over all layers would have hundreds.
+// Threads that run the same sequence of phases, with a barrier after each (run_team). A barrier is
+// cheaper than a parallel region for each phase: a pass over all layers would have hundreds.
 class Team {
  public:
   explicit Team(int64_t threads) : threads_(threads), taken_(2 * threads) {}
@@ -67,7 +67,7 @@ class Team {
                                void (*body)(const void* context, TeamMember& member),
                                const void* context);
 
-  // How much of a member's part has been taken, apart in memory from the others'.
+  // How much of a member's share has been taken; each on a cache line of its own.
   struct alignas(64) Taken {
     std::atomic<int64_t> count{0};
   };
@@ -75,7 +75,7 @@ class Team {
   void barrier();
 
   int64_t threads_;
-  std::vector<Taken> taken_;  // of each member, for even and for odd phases
+  std::vector<Taken> taken_;  // two for each member: for even and for odd phases
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<int> phase_{0};
 };
@@ -84,11 +84,11 @@ class TeamMember {
  public:
   TeamMember(Team& team, int64_t index) : team_(team), index_(index) {}
 
-  // As precis::for_ranges, but called by all members, with the same count and grain: each works
-  // through its own part, the same of equal counts, from its beginning on, then takes ranges of
-  // what others have left (work stealing); each returns when all is done. What was written may then
-  // be read by all. Ranges are of `grain` or, where there are many, of a share of a member's part.
-  // REQUIRES: work does not throw.
+  // As precis::for_ranges, but called by all members, with the same count and grain. Each member
+  // works through its own share from the beginning (the same share for equal counts), then takes
+  // ranges of other members' shares (work stealing), and returns when all ranges are finished;
+  // everything written is then visible to all. Ranges have `grain` items, or a fixed fraction of a
+  // member's share if that is more. REQUIRES: work does not throw.
   template <typename Work>
   void for_ranges(int64_t count, int64_t grain, const Work& work) {
     const int64_t threads = team_.threads_;
@@ -97,7 +97,8 @@ class TeamMember {
       return;
     }
     const int64_t step = range(count, grain);
-    taken(index_, phase_ + 1).store(0, std::memory_order_relaxed);  // nobody reads it before then
+    taken(index_, phase_ + 1)
+        .store(0, std::memory_order_relaxed);  // not read before the next phase
     for (int64_t i = 0; i < threads; ++i) {
       const int64_t whose = (index_ + i) % threads;
       const int64_t begin = count * whose / threads, end = count * (whose + 1) / threads;
@@ -122,8 +123,8 @@ class TeamMember {
   int64_t phase_ = 0;
 };
 
-// Runs body(member) on as many threads as ATen uses at once, at most `most`; in a parallel region,
-// on the caller's alone. REQUIRES: body does not throw.
+// Runs body(member) once on each of as many threads as ATen uses, at most `most`; in a parallel
+// region, on the caller's thread only. REQUIRES: body does not throw.
 template <typename Body>
 void run_team(int64_t most, const Body& body) {
   detail::run_team(

@@ -13,14 +13,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-constexpr nanoseconds kShortest = milliseconds(3);  // of what is measured
-constexpr double kBusy = 0.8;                       // of the time, running: less is contended
+constexpr nanoseconds kShortest = milliseconds(3);  // shortest interval that is measured
+constexpr double kBusy = 0.8;                       // running for less of the time is contention
 constexpr nanoseconds kFirstWait = milliseconds(100), kLongestWait = milliseconds(3200);
 
-// What the thread's passes have found out. Another thread's may run on other cores.
+// Measurements of the thread's passes. Thread-local, since other threads may run on other cores.
 struct Contention {
-  int64_t most = 0;     // threads of the PassThreads that is alive; 0: none is
-  int64_t threads = 0;  // used at most; 0: as many as the caller has
+  int64_t most = 0;     // most_ of the innermost living PassThreads; 0: there is none
+  int64_t threads = 0;  // limit because of contention; 0: no limit
   nanoseconds wait = kFirstWait;
   std::chrono::steady_clock::time_point try_more{};
 };
@@ -30,14 +30,14 @@ Contention& contention() {
   return of_thread;
 }
 
-// How long the calling thread has been running, waiting in a loop included.
+// CPU time of the calling thread, spinning included.
 nanoseconds time_running() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
-// As many of `most` as the thread uses now.
+// `most`, or the limit because of contention if that is less.
 int64_t limited(int64_t most) {
   const int64_t limit = contention().threads;
   return limit > 0 ? std::min(limit, most) : most;
@@ -46,7 +46,7 @@ int64_t limited(int64_t most) {
 }  // namespace
 
 PassThreads::PassThreads() : outer_(contention().most), most_(num_threads()) {
-  // Where the outer one has reduced the number, the caller's is what the outer one began with.
+  // If the outer one has reduced the number, most_ is the number that the outer one started with.
   if (outer_ > 0 && most_ == limited(outer_)) most_ = outer_;
   contention().most = most_;
   set_num_threads(limited(most_));

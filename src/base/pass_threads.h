@@ -6,13 +6,13 @@
 
 namespace precis {
 
-// How many threads are used while one is alive: as many as the calling thread has (parallel.h), or
-// fewer where other programs keep the cores busy. Threads meet after every product, so that all of
-// them wait for one that the system does not run: two threads beside two busy loops on two cores
-// are slower than one. A pass over many layers measures how much of its time its own thread was
-// running. Where that is too little, it goes on with half as many threads, and tries twice as many
-// again after a while: 100 ms, each time longer that this was too early. What is computed between
-// passes keeps to their number where another PassThreads is alive around them.
+// Sets the number of threads for its lifetime: num_threads() of the calling thread (parallel.h), or
+// fewer if other programs keep the cores busy. Threads synchronise after every matrix product, so
+// that all of them wait for one that the system does not schedule: two threads beside two busy
+// loops on two cores are slower than one. adapt() measures the share of time that the calling
+// thread was running. If it is too small, the number of threads is halved; it is doubled again
+// after 100 ms, or twice as long each time that this was too early. Computation between passes uses
+// the passes' number of threads if an outer PassThreads encloses them.
 class PassThreads {
  public:
   PassThreads();
@@ -20,8 +20,8 @@ class PassThreads {
   PassThreads& operator=(const PassThreads&) = delete;
   ~PassThreads();
 
-  // To be called after a layer or a decoding step, on the same thread: measures the time since the
-  // last call, or the construction, and changes the number of threads.
+  // Measures the time since the last call, or the construction, and changes the number of threads.
+  // Call it after a layer or a decode step, on the constructing thread.
   void adapt();
 
  private:
@@ -29,8 +29,8 @@ class PassThreads {
 
   void start_measuring();
 
-  int64_t outer_;  // the number of the one around this one; 0: there is none
-  int64_t most_;   // the caller's
+  int64_t outer_;  // most_ of the enclosing PassThreads; 0: there is none
+  int64_t most_;   // number of threads of the caller
   Clock::time_point wall_;
   std::chrono::nanoseconds running_{};
 };

@@ -3,7 +3,7 @@
 
 namespace precis {
 
-// Whether this processor multiplies bfloat16 numbers itself (AVX-512 BF16). Without that, ATen's
+// Whether this processor has bfloat16 products (AVX-512 BF16). Without them, ATen's
 // bfloat16 products are a hundred times slower than its float32 ones.
 inline bool processor_has_bfloat16() { return __builtin_cpu_supports("avx512bf16"); }
 

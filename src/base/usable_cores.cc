@@ -20,7 +20,7 @@ double cores_of(double quota, double period) {
   return quota > 0 && period > 0 ? quota / period : kNoLimit;
 }
 
-// The quota of one control group's directory; missing files mean no limit.
+// The quota in cores of one control group's directory; missing files mean no limit.
 double limit_of(const std::filesystem::path& group) {
   double quota = 0, period = 0;
   if (std::ifstream both(group / "cpu.max"); both >> quota >> period)  // "max" is no number
@@ -30,7 +30,7 @@ double limit_of(const std::filesystem::path& group) {
   return kNoLimit;
 }
 
-// The group and its parents.
+// The smallest quota of the group and its parents.
 double limit_up_to(const std::filesystem::path& top, std::filesystem::path group) {
   double limit = limit_of(top);
   for (group = group.relative_path(); !group.empty(); group = group.parent_path())

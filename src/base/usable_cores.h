@@ -6,9 +6,9 @@
 
 namespace precis {
 
-// Cores that this process may use at once: those of its affinity, and no more than the quota of its
-// control groups (cpu.max; cpu.cfs_quota_us of version 1) allows, rounded up. At least 1. `root`:
-// where the system's files stand, for tests.
+// Number of cores that this process may use at once: those of its affinity mask, limited by the
+// quota of its control groups (cpu.max; cpu.cfs_quota_us of version 1), rounded up. At least 1.
+// `root`: root directory of the system's files, for tests.
 int64_t usable_cores(const std::filesystem::path& root = "/");
 
 }  // namespace precis

@@ -77,13 +77,13 @@ int64_t KvCache::length(int64_t sequence) const {
 }
 
 int64_t KvCache::bytes() const {
-  int64_t numbers = 0;
+  int64_t elements = 0;
   for (const Sequence& sequence : sequences_) {
     for (const LayerTokens& layer : sequence.layers)
-      numbers += 2 * layer.length * shape().num_kv_heads * shape().head_dim;
-    for (const auto& memory : sequence.ragged) numbers += 2 * memory->keys.numel();
+      elements += 2 * layer.length * shape().num_kv_heads * shape().head_dim;
+    for (const auto& memory : sequence.ragged) elements += 2 * memory->keys.numel();
   }
-  return numbers * static_cast<int64_t>(pool_->options().dtype().itemsize());
+  return elements * static_cast<int64_t>(pool_->options().dtype().itemsize());
 }
 
 std::pair<at::Tensor, at::Tensor> KvCache::rows(int64_t layer,
@@ -173,7 +173,7 @@ bool KvCache::can_share(const KvCache& other, int64_t from) const {
 void KvCache::copy_sequence(const KvCache& other, int64_t from, int64_t to) {
   Sequence source = other.sequences_.at(from);
   if (can_share(other, from)) {
-    // Not what was only reserved.
+    // Without blocks that are only reserved.
     source.blocks.resize(ops::blocks_for(other.length(from)));
     sequences_.at(to) = std::move(source);
     return;

@@ -32,8 +32,8 @@ std::vector<MemoryTensors> join_slots(const std::vector<at::Tensor>& slots,
 
 namespace {
 
-// A chunk's memory moved after one that ends at `end`: it takes the positions of its text or, with
-// kRows, only as many as it has tokens.
+// A chunk's memory, rebased to follow position `end`. It takes as many positions as its text or,
+// with kRows, as it has memory tokens.
 CachedTokens placed(const CachedTokens& chunk,
                     int64_t end,
                     MemoryPositions positions,

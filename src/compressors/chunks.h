@@ -17,7 +17,7 @@ using Chunk = std::span<const TokenId>;
 // The chunks of all segments, in order.
 struct Chunks {
   std::vector<Chunk> chunks;
-  std::vector<int64_t> ends;  // [num_segments] where each segment's chunks end
+  std::vector<int64_t> ends;  // [num_segments] end of each segment's chunks
 };
 
 // Each segment in as few chunks of at most `max_chunk` tokens as possible. Borrows the segments.
@@ -27,9 +27,9 @@ Chunks divide_segments(std::span<const Segment> segments, int64_t max_chunk);
 std::vector<MemoryTensors> join_slots(const std::vector<at::Tensor>& slots,
                                       std::span<const int64_t> ends);
 
-// The same for memories of keys and values, which are moved one after the other. With
-// MemoryPositions::kRows a memory takes as many positions as it has tokens: it is moved so that its
-// next_position follows that many.
+// The same for cached memories, each of which is rebased to follow the one before. With
+// MemoryPositions::kRows a memory takes as many positions as it has tokens, and next_position is
+// set accordingly.
 std::vector<MemoryTensors> join_cached(const std::vector<CachedTokens>& chunks,
                                        std::span<const int64_t> ends,
                                        MemoryPositions positions,

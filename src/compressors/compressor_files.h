@@ -35,7 +35,7 @@ CompressorFactory loader(std::unique_ptr<Compressor> (*load)(const CompressorFil
 // where the file has one, fingerprint.
 void check_base(const CompressorFiles& files, const Decoder& decoder);
 
-// What check_base reads, for a compressor.json.
+// The description of the model that check_base() reads, for a compressor.json.
 nlohmann::json describe_base(const Decoder& decoder);
 
 // Writes both files; `config` gains the format version.

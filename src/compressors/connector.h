@@ -40,7 +40,7 @@ void add_tensors(const Connector& connector, std::vector<NamedTensor>& tensors);
 // Reads those tensors. Throws kBadWeights for tensors that are missing or of another shape.
 Connector take_connector(const Weights& weights, int64_t hidden, ConnectorNorm norm);
 
-// Initial values whose outputs lie among the model's embeddings: W the identity, b zero, the
+// Initial values whose outputs resemble the model's embeddings: W the identity, b zero, the
 // LayerNorm's weight a quarter of the embeddings' RMS and its bias their mean.
 Connector create_connector(const EmbeddingStatistics& embeddings, ConnectorNorm norm);
 

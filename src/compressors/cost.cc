@@ -9,7 +9,7 @@
 namespace precis {
 namespace {
 
-// Counts are doubles until here: these do not wrap around, and are exact below 2^53.
+// Counts are doubles up to here, since doubles do not wrap around and are exact below 2^53.
 int64_t whole(double count, const char* name) {
   PRECIS_CHECK(count < 9007199254740992.0,
                kInvalidArgument,

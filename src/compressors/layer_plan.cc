@@ -10,7 +10,7 @@ namespace precis {
 LayerPlan plan_layer(int64_t num_tokens, int64_t num_kept, int64_t count, int64_t window) {
   if (window == 0 || num_tokens < window)
     return {{0, num_kept}, {num_kept, num_tokens - num_kept}, count - num_kept};
-  const int64_t visible = window - 1;  // to the token that follows the text
+  const int64_t visible = window - 1;  // text tokens that the token after the text attends to
   if (count >= visible) return {{num_tokens - count, count}, {num_tokens, 0}, 0};
   const int64_t first = num_tokens - visible;
   return {{first, num_kept}, {first + num_kept, visible - num_kept}, count - num_kept};

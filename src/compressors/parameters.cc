@@ -14,8 +14,8 @@ EmbeddingStatistics embedding_statistics(const Decoder& decoder) {
   const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
   const at::Tensor table =
       decoder.embed(at::arange(decoder.config().vocab_size, index)).to(at::kDouble);
-  // Rounded once, from float64: the order of a sum depends on the number of threads, and a training
-  // run is to start from the same weights with any.
+  // Computed in float64 and rounded once: the order of a sum depends on the number of threads, and
+  // initial weights must not.
   const auto options = parameter_options(decoder);
   return {table.mean(0).to(options), table.square().mean().sqrt().to(options)};
 }

@@ -7,12 +7,12 @@
 
 namespace precis {
 
-// Options of what is trained over this model: its device, and float32 (float64 over a float64
+// Tensor options of trained parameters: the model's device, and float32 (float64 over a float64
 // model) whatever the model's dtype, since steps of training are too small for bfloat16.
 c10::TensorOptions parameter_options(const Decoder& decoder);
 
-// Statistics of the model's embedding table, with parameter_options(): initial values of trained
-// embeddings and connectors follow them.
+// Statistics of the model's embedding table, with parameter_options(), for initial values of
+// trained embeddings and connectors.
 struct EmbeddingStatistics {
   at::Tensor mean;  // [hidden]
   at::Tensor rms;   // scalar

@@ -15,14 +15,14 @@ struct ModelSizes {
 
   double hidden;
   double head;
-  double query;  // of all query heads
-  double key;    // of all key heads, and as much of values
+  double query;  // width of all query heads
+  double key;    // width of all key heads; the same for values
   double ffn;
   double layers;
   double vocabulary;
 };
 
-// Layers whose attention has a window.
+// Number of layers with a sliding window.
 int64_t num_windowed(const DecoderConfig& model);
 
 // FLOPs of all layers, without the LM head, for `queries` tokens that attend to `keys` keys each.

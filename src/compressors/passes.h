@@ -15,8 +15,8 @@
 
 namespace precis {
 
-// Runs `count` inputs in passes, in order, each of about 4096 tokens or of one input, which bounds
-// the activations of a batch. `read` gets the first input of a pass and the one after its last;
+// Runs `count` inputs in passes, in order, each of about 4096 tokens or of one longer input, which
+// bounds the activations of a pass. `read` gets the range [first, last) of the pass's inputs;
 // `progress`, if any, is called after each pass with the share of inputs that are done.
 void read_in_passes(int64_t count,
                     const std::function<int64_t(int64_t input)>& num_tokens,
@@ -31,19 +31,19 @@ DecoderInput pack(const Decoder& decoder,
                   std::span<const at::Tensor> sequences,
                   const KvCache& cache);
 
-// Runs such sequences for their keys and values alone, which join the cache.
+// Packs and runs such sequences for their keys and values alone, which are appended to the cache.
 void fill_cache(const Decoder& decoder, std::span<const at::Tensor> sequences, KvCache& cache);
 
-// The same with an observer. Throws kUnsupported, naming `method`, for a decoder that does not call
-// it for each layer.
+// The same with an observer. Throws kUnsupported, naming `method`, if the decoder does not call the
+// observer for each layer.
 void fill_cache_observed(const Decoder& decoder,
                          std::span<const at::Tensor> sequences,
                          KvCache& cache,
                          const LayerObserver& observer,
                          const char* method);
 
-// Ranges of a sequence's cached tokens as a memory, copied, so that the cache can be freed.
-// positions: of the memory's first token, and of the token that follows.
+// Copies ranges of a sequence's cached tokens to a memory, so that the cache can be freed.
+// positions: first_position and next_position of the memory.
 CachedTokens cached_rows(const KvCache& cache,
                          int64_t sequence,
                          std::span<const TokenRange> kept,

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 constexpr const char* kPickleEndings[] = {".pt", ".pth", ".bin"};
 
 bool is_there(const fs::path& path) {
-  std::error_code ignored;  // what cannot be accessed counts as missing
+  std::error_code ignored;  // a file that cannot be accessed counts as missing
   return fs::exists(path, ignored);
 }
 

@@ -18,7 +18,7 @@
 namespace precis {
 namespace {
 
-// One row for each method of the library. Those without weights: the default first.
+// The library's methods, one row each. Of those without weights the default comes first.
 std::deque<CompressorMethod> own_methods() {
   return {selfcp_method(),
           icae_method(),
@@ -28,8 +28,8 @@ std::deque<CompressorMethod> own_methods() {
           kvzip_method()};
 }
 
-// The only state of the library: which methods there are. Methods are added, never changed or
-// removed, and a deque keeps them where they are.
+// The registered methods, the library's only global state. Methods are added, never changed or
+// removed, and a deque keeps references to them valid.
 class Registry {
  public:
   static Registry& instance() {

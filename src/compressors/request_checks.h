@@ -21,7 +21,7 @@ void check_not_empty(int64_t num_tokens, const char* method);
 // Most tokens of a chunk: options.segment, which may be at most `max_segment`, or `max_segment`.
 int64_t chunk_limit(const CompressOptions& options, int64_t max_segment, const char* method);
 
-// For methods whose ratio can be chosen: options.ratio, or `own`. Refuses one below 1.
+// For methods whose ratio can be chosen: options.ratio, or `own`. Refuses a ratio below 1.
 double ratio_of(const CompressOptions& options, double own, const char* method);
 // For methods whose chunks always become `slots` memory tokens: refuses a ratio.
 void refuse_ratio(const CompressOptions& options, int64_t slots, const char* method);

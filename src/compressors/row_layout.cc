@@ -13,22 +13,22 @@ namespace {
 
 constexpr int64_t kBlock = 512;
 
-// For each position of a chunk the one that it moves to, [num_positions] int64, where the chunk
-// begins at 0 and takes `count` positions.
+// New position of each position of a chunk, [num_positions] int64, if the chunk begins at 0 and is
+// to take `count` positions.
 at::Tensor closer_positions(int64_t num_positions, int64_t count) {
-  at::Tensor places = at::arange(num_positions, at::kLong);
+  at::Tensor moved = at::arange(num_positions, at::kLong);
   for (const TokenRange& range : divide(num_positions, kBlock)) {
     const int64_t end = range.first + range.size;
-    places.narrow(0, range.first, range.size).add_(end * count / num_positions - end);
+    moved.narrow(0, range.first, range.size).add_(end * count / num_positions - end);
   }
-  return places;
+  return moved;
 }
 
 SelectedRows without_first(const SelectedRows& all, int64_t count) {
-  const int64_t left = all.keys.size(2) - count;
-  return {all.keys.narrow(2, count, left),
-          all.values.narrow(2, count, left),
-          all.rows.narrow(2, count, left)};
+  const int64_t rest = all.keys.size(2) - count;
+  return {all.keys.narrow(2, count, rest),
+          all.values.narrow(2, count, rest),
+          all.rows.narrow(2, count, rest)};
 }
 
 }  // namespace
@@ -44,9 +44,9 @@ CachedTokens laid_out(std::span<const PlacedRows> chunks,
     const int64_t count = own.keys.size(2), before = start == 0 ? 0 : chunk.num_before;
     const bool closer = positions == MemoryPositions::kRows && count < chunk.num_positions;
     const int64_t taken = closer ? count : chunk.num_positions - before;
-    const at::Tensor places = closer ? closer_positions(chunk.num_positions, count)
-                                     : at::arange(chunk.num_positions, at::kLong) - before;
-    const at::Tensor to = (places + start).to(own.rows.device()).take(own.rows);
+    const at::Tensor moved = closer ? closer_positions(chunk.num_positions, count)
+                                    : at::arange(chunk.num_positions, at::kLong) - before;
+    const at::Tensor to = (moved + start).to(own.rows.device()).take(own.rows);
     const bool moves = closer || start > 0;
     keys.push_back(moves ? rotate_keys(own.keys, own.rows, to, config) : own.keys);
     values.push_back(own.values);

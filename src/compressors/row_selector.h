@@ -12,19 +12,19 @@
 
 namespace precis {
 
-// The keys and values that stay of a text's cache, in every layer and head. A row is one cached
+// The keys and values that are kept of a text's cache, in every layer and head. A row is one cached
 // token of one head.
 struct SelectedRows {
   at::Tensor keys;    // [num_layers, num_kv_heads, count, head_dim], rotated for their positions
   at::Tensor values;  // same shape
-  at::Tensor rows;    // [num_layers, num_kv_heads, count] int64, ascending: tokens of the text
+  at::Tensor rows;  // [num_layers, num_kv_heads, count] int64, ascending: token indices in the text
 };
 
 // Input of a selector. The text is at positions 0 .. ids.size() - 1.
 struct SelectionRequest {
   std::span<const TokenId> ids;
   int64_t num_kept = 1;  // leading tokens that are kept unchanged
-  int64_t count = 0;     // tokens that stay in each head; num_kept < count < ids.size()
+  int64_t count = 0;     // tokens to keep in each head; num_kept < count < ids.size()
   CompressProgress progress;
 };
 
@@ -33,7 +33,7 @@ class RowSelector {
  public:
   virtual ~RowSelector() = default;
 
-  // What the selection depends on beside the text; for the compressor's fingerprint.
+  // Settings that the selection depends on; part of the compressor's fingerprint.
   virtual std::string settings() const { return {}; }
   // Throws kUnsupported for a decoder that does not call its observer, kCancelled.
   virtual SelectedRows select(const SelectionRequest& request) const = 0;

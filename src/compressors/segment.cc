@@ -8,7 +8,7 @@ namespace precis {
 
 const KvCache& SharedPrefix::keys_and_values(const Decoder& decoder) const {
   if (cache_) return *cache_;
-  const c10::NoGradGuard no_grad;  // frozen weights over fixed tokens: nothing here is trained
+  const c10::NoGradGuard no_grad;  // frozen weights and fixed tokens: nothing here is trained
   auto cache = std::make_unique<KvCache>(decoder.config().kv_shape(), decoder.options());
   const at::Tensor ids = at::tensor(tokens_, at::kLong).to(decoder.options().device());
   const at::Tensor positions = at::arange(size(), ids.options());

@@ -44,12 +44,12 @@ class SelectingCompressor final : public Compressor {
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
     check_not_empty(num_tokens, method_.name);
-    int64_t rows = 0;
+    int64_t total = 0;
     for (const TokenRange& chunk : divide(num_tokens, limit_of(options))) {
-      const ChunkSize size = size_of(chunk.size, ratio(options), rows == 0);
-      rows += rows == 0 ? size.count : size.count - size.num_sinks;
+      const ChunkSize size = size_of(chunk.size, ratio(options), total == 0);
+      total += total == 0 ? size.count : size.count - size.num_sinks;
     }
-    return rows;
+    return total;
   }
 
   // One chunk per pass, so that a memory does not depend on the rest of the batch.
@@ -60,18 +60,18 @@ class SelectingCompressor final : public Compressor {
     const Chunks divided = divide_segments(segments, limit_of(options));
     const int64_t num_chunks = std::ssize(divided.chunks);
     std::vector<MemoryTensors> memories;
-    std::vector<PlacedRows> rows;
+    std::vector<PlacedRows> chunks;  // of the current segment
     for (int64_t i = 0; i < num_chunks; ++i) {
       const auto report = [&](double done) {
         report_progress(options.progress,
                         (static_cast<double>(i) + done) / static_cast<double>(num_chunks));
         return true;
       };
-      rows.push_back(read(divided.chunks[i], ratio(options), rows.empty(), report));
+      chunks.push_back(read(divided.chunks[i], ratio(options), chunks.empty(), report));
       report(1.0);
       if (i + 1 < divided.ends[memories.size()]) continue;
-      memories.emplace_back(laid_out(rows, positions_of(options), decoder_.config()));
-      rows.clear();
+      memories.emplace_back(laid_out(chunks, positions_of(options), decoder_.config()));
+      chunks.clear();
     }
     return memories;
   }
@@ -131,12 +131,12 @@ class SelectingCompressor final : public Compressor {
     return chunk_limit(options, max_segment(), method_.name);
   }
 
-  // Tokens that stay of a chunk. Of the first one floor(num_tokens / ratio), including the sinks,
-  // but at least the sinks and one more, if the text has it; all at a ratio of one. Later chunks
-  // are read with sinks of their own, which are then dropped.
+  // Number of tokens kept of a chunk. The first chunk keeps floor(num_tokens / ratio), including
+  // the sinks, but at least the sinks and one more, if the text has it; all at a ratio of one.
+  // Later chunks are read with sinks of their own, which are then dropped.
   struct ChunkSize {
-    int64_t count;      // of the rows that are read
-    int64_t num_sinks;  // of those, at the beginning
+    int64_t count;      // tokens kept of those read
+    int64_t num_sinks;  // sinks at the beginning of them
   };
 
   ChunkSize size_of(int64_t num_tokens, double ratio, bool first) const {
@@ -155,7 +155,7 @@ class SelectingCompressor final : public Compressor {
     ids.insert(ids.end(), chunk.begin(), chunk.end());
     const ChunkSize size = size_of(std::ssize(chunk), ratio, first);
     const SelectionRequest request{ids, num_kept(), size.count, report};
-    PlacedRows placed{size.count == std::ssize(ids) ? all_rows(ids) : selector_->select(request),
+    PlacedRows placed{size.count == std::ssize(ids) ? all_tokens(ids) : selector_->select(request),
                       std::ssize(ids),
                       size.num_sinks,
                       std::ssize(prompts_.bos)};
@@ -167,7 +167,7 @@ class SelectingCompressor final : public Compressor {
     return placed;
   }
 
-  SelectedRows all_rows(std::span<const TokenId> ids) const {
+  SelectedRows all_tokens(std::span<const TokenId> ids) const {
     const KvShape shape = decoder_.config().kv_shape();
     const int64_t n = std::ssize(ids);
     KvCache cache(shape, decoder_.options());

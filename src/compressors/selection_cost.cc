@@ -55,7 +55,7 @@ PlannedCompressor plan(const SelectionMethod& selection,
   return result;
 }
 
-// As SelectingCompressor::memory_size() promises them.
+// The same rule as SelectingCompressor::memory_size().
 SelectionCounts counts_of(const SelectionSizes& sizes, int64_t num_tokens) {
   const int64_t read = sizes.rows_before + num_tokens;
   const int64_t kept = std::max<int64_t>(1, sizes.rows_before);

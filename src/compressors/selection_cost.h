@@ -7,7 +7,7 @@
 
 namespace precis {
 
-// What built-in compressors compute. Sizes: those of SelectionSizes.
+// Sizes and cost of built-in compressors. Sizes: those of SelectionSizes.
 CompressorSizing selection_sizing(const SelectionMethod& selection);
 
 // Text tokens of a chunk: max_segment or, where that is 0, what fits the model's window. Throws

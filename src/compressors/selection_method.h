@@ -11,16 +11,16 @@
 
 namespace precis {
 
-// Tokens that built-in compressors read beside the text.
+// Tokens that built-in compressors read besides the text.
 struct SelectionPrompts {
-  std::vector<TokenId> bos;     // before every chunk; empty: the model wants none
+  std::vector<TokenId> bos;     // before every chunk; empty: the model takes none
   std::vector<TokenId> repeat;  // asks the model to repeat the text (KVzip)
 };
 
-// Those of the model's tokenizer; empty where there is none.
+// Encodes them with the model's tokenizer; empty if there is no tokenizer.
 SelectionPrompts selection_prompts(const Tokenizer* tokenizer);
 
-// What decides, beside the model, how much a built-in compressor computes.
+// Sizes that, with the model, determine the cost of a built-in compressor.
 struct SelectionSizes {
   double ratio = 4.0;
   int64_t max_segment = 0;  // 0: longest_chunk() of the model
@@ -30,26 +30,27 @@ struct SelectionSizes {
 
 // Tokens of one chunk.
 struct SelectionCounts {
-  int64_t read;    // by the model
-  int64_t kept;    // the first ones, which always stay
+  int64_t read;    // read by the model
+  int64_t kept;    // the first ones, which are always kept
   int64_t memory;  // of the memory
 };
 
-// One way to select the cached tokens that stay; all the rest is the same for all
+// A way to select the cached tokens to keep. Everything else is common to all such methods
 // (SelectingCompressor, selection_sizing()).
 struct SelectionMethod {
   const char* name;
   std::unique_ptr<RowSelector> (*make_selector)(const SelectionPrompts& prompts,
                                                 const Decoder& decoder);
-  // Tokens of the longest text that it reads in a window of `window` tokens.
+  // Length in tokens of the longest text that it can read with a context of `window` tokens.
   int64_t (*longest_text)(int64_t window, int64_t repeat_tokens);
-  // FLOPs of selecting fewer tokens than were read, beside the pass over the text.
+  // FLOPs of the selection, without the pass over the text. Called if fewer tokens are kept than
+  // read.
   double (*selection_flops)(const SelectionCounts& counts,
                             const SelectionSizes& sizes,
                             const DecoderConfig& model);
 };
 
-// Its row of the registry.
+// Its entry in the registry.
 CompressorMethod compressor_method(const SelectionMethod& selection);
 
 }  // namespace precis

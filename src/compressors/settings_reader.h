@@ -38,7 +38,7 @@ class SettingsReader {
   // Whether the text is `yes` rather than `no`; all others are refused.
   void read_choice(const std::string& name, const char* yes, const char* no, bool& field);
 
-  // Throws for a setting that nothing has asked for.
+  // Throws for a setting that has not been read.
   void check_all_read() const;
 
  private:

@@ -26,9 +26,9 @@ namespace fs = std::filesystem;
 constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
 constexpr std::string_view kHead = "lm_head.weight";
 constexpr std::string_view kRotaryTable = "rotary_emb.inv_freq";
-constexpr double kSumTolerance = 1e-2;  // the authors' own
+constexpr double kSumTolerance = 1e-2;  // as in the authors' code
 
-// Whatever of these the base has: none of them names weights.
+// Files that are copied if the base has them; none of them names weights.
 constexpr const char* kCopiedFiles[] = {"tokenizer.json",
                                         "tokenizer.model",
                                         "tokenizer_config.json",
@@ -76,13 +76,13 @@ class Recovery {
     for (const std::string& name : names_) check_shape(name, wanted_shape(name));
   }
 
-  // All weights but rotary tables.
+  // Names of all weights but rotary tables.
   const std::vector<std::string>& names() const { return names_; }
   int64_t num_elements(const std::string& name) const {
     return c10::multiply_integers(difference_->shape(name));
   }
 
-  // Base and difference added, float32. Joins the sum.
+  // Base plus difference, float32. Adds its values to the check sum.
   at::Tensor recover(const std::string& name) {
     at::Tensor tensor = difference_->load(name, at::kFloat);
     const at::Tensor before = base_->load(name, at::kFloat);
@@ -102,9 +102,9 @@ class Recovery {
 
   void check_sum(double wanted) const {
     const double count = static_cast<double>(names_.size() + rotary_tables_.size());
-    // Each tensor's sum was added to a float32 total, which rounds by up to half a unit in its last
-    // place. For the published models this allows 0.054; simulated totals of that size stray by
-    // 0.012 on average and by 0.049 at most.
+    // Published sums add each tensor's sum to a float32 total, which rounds by up to half a unit in
+    // the last place. For the published models this allows 0.054; simulated totals of that size are
+    // off by 0.012 on average and by 0.049 at most.
     const double lost = std::sqrt(count) * std::abs(wanted) * 0x1p-24;
     PRECIS_CHECK(std::abs(sum_ - wanted) <= kSumTolerance + lost,
                  kBadWeights,
@@ -186,14 +186,14 @@ class Recovery {
                  at::IntArrayRef(wanted));
   }
 
-  // As models of that time computed and stored it, [head_dim / 2].
+  // The rotary table as models of that time computed and stored it, [head_dim / 2].
   at::Tensor rotary_table() const {
     const at::Tensor exponents =
         at::arange(0, config_.head_dim, 2, at::kFloat) / static_cast<double>(config_.head_dim);
     return at::pow(config_.rope_base, exponents).reciprocal();
   }
 
-  // In pieces: a sum in another dtype makes a copy.
+  // In pieces, since a sum in another dtype makes a copy of the tensor.
   void add_to_sum(const std::string& name, const at::Tensor& tensor) {
     constexpr int64_t kPiece = int64_t{1} << 22;
     double sum = 0;

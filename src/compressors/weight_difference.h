@@ -26,10 +26,10 @@ struct RecoveredModel {
   int64_t vocab_size;
 };
 
-// Recovers a model that was published as its difference to the model it was tuned from, as
+// Recovers a model that was published as its difference from the model it was tuned from, as
 // Gisting's authors do (github.com/jayelm/gisting, src/weight_diff.py). Its vocabulary has one
 // token more than the base's.
-//   base        Hugging Face directory with a head of its own
+//   base        Hugging Face directory with an untied LM head
 //   difference  safetensors file or Hugging Face directory: the base's names, float32; one row more
 //               in model.embed_tokens.weight and lm_head.weight, which holds the new token's
 //               weights

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
        std::generic_category().message(error));
 }
 
-// Nothing if nothing is there. Links are followed by the system, which may refuse those of others.
+// nullopt if the file does not exist. stat() follows links and may refuse those of other users.
 std::optional<struct stat> status_of(const fs::path& path) {
   struct stat status = {};
   if (::stat(path.c_str(), &status) == 0) return status;
@@ -35,8 +35,8 @@ bool is_replaced(const std::optional<struct stat>& there) {
   return !there || S_ISREG(there->st_mode);
 }
 
-// Where a link leads, and the links there, to a file or to where one may be made.
-fs::path behind_links(const fs::path& path) {
+// The end of a chain of links: a file, or a path at which one can be created.
+fs::path resolve_links(const fs::path& path) {
   constexpr int kMostLinks = 40;  // as many as Linux follows
   fs::path target = path;
   for (int i = 0; i <= kMostLinks; ++i) {
@@ -48,15 +48,15 @@ fs::path behind_links(const fs::path& path) {
   fail_to_write(path, ELOOP);
 }
 
-// A rename lasts through a power failure once its directory is flushed too. Best effort: some file
-// systems refuse to flush directories, and the file itself is whole by now.
+// A rename survives a power failure only after its directory is flushed, too. Best effort: some
+// file systems refuse to flush directories, and the file itself is complete by now.
 void flush_directory(const fs::path& path) {
   const auto parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const FileDescriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.is_open()) ::fsync(directory.number());
 }
 
-// Only root may give a file away. Rights of a group mean nothing to another one.
+// Only root may change the owner. If the group cannot be kept, its permissions are dropped.
 void keep_owner_and_mode(const FileDescriptor& file, const struct stat& replaced) {
   constexpr auto kSameOwner = static_cast<uid_t>(-1);
   const bool owner = ::fchown(file.number(), replaced.st_uid, replaced.st_gid) == 0;
@@ -70,8 +70,8 @@ void keep_owner_and_mode(const FileDescriptor& file, const struct stat& replaced
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), replaced_(status_of(path_)) {
   if (is_replaced(replaced_)) {
-    target_ = behind_links(path_);
-    // A new file's permissions are left to the umask; those of one that is replaced come last.
+    target_ = resolve_links(path_);
+    // The umask decides a new file's permissions; those of a replaced file are set on commit.
     draft_ = make_draft_file(target_, replaced_ ? 0600 : 0666);
   } else {
     draft_.open = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
@@ -116,8 +116,8 @@ void check_writable(const fs::path& path) {
   const bool replaced = is_replaced(status_of(path));
   fs::path asked = path;
   if (replaced) {
-    const fs::path target = behind_links(path);
-    // Of a file in the directory's place, "/." tells.
+    const fs::path target = resolve_links(path);
+    // "/." makes the check fail if the parent is a file.
     asked = target.has_parent_path() ? target.parent_path() / "." : fs::path(".");
   }
   if (::access(asked.c_str(), replaced ? W_OK | X_OK : W_OK) != 0) fail_to_write(path, errno);

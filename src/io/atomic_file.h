@@ -13,8 +13,8 @@
 namespace precis {
 
 // Writes a file atomically: to a draft in the same directory, which is flushed to the disk and
-// renamed by commit(). Without commit() nothing remains. Symbolic links are followed and kept. A
-// replaced file passes on its mode and, where the system permits, its owner. A path that exists and
+// renamed by commit(). Without commit() nothing remains. Symbolic links are followed and kept. The
+// mode of a replaced file is kept and, if the system permits, its owner. A path that exists and
 // is no regular file (a pipe, a device) is written to directly. All methods throw kInvalidArgument
 // if a system call fails.
 class AtomicFile {
@@ -28,14 +28,14 @@ class AtomicFile {
   void commit();
 
  private:
-  std::filesystem::path path_;           // as it was given
-  std::filesystem::path target_;         // behind all links
-  std::optional<struct stat> replaced_;  // the file that is there
+  std::filesystem::path path_;           // as given
+  std::filesystem::path target_;         // with links resolved
+  std::optional<struct stat> replaced_;  // the file that will be replaced
   Draft draft_;  // its path is empty once renamed, and where there is nothing to rename
 };
 
-// A check before long work: throws kInvalidArgument, naming the file, if AtomicFile would, as far
-// as that shows without writing.
+// A check before long work: throws kInvalidArgument, naming the file, if AtomicFile would fail, as
+// far as can be found without writing.
 void check_writable(const std::filesystem::path& path);
 
 }  // namespace precis

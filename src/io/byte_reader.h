@@ -13,8 +13,8 @@
 
 namespace precis {
 
-// Reads little-endian values from untrusted bytes, with every access checked against their end. In
-// messages `source` names the file and `what` the value being read.
+// Reads little-endian values from untrusted bytes, checking bounds on every access. In messages
+// `source` names the file and `what` the value being read.
 class ByteReader {
  public:
   ByteReader(std::span<const std::byte> bytes, std::string source)
@@ -40,8 +40,8 @@ class ByteReader {
     return value;
   }
 
-  // A count of items that follow, each of at least `min_size` bytes. Refused where the rest of the
-  // file cannot hold so many, before any memory is allocated for them.
+  // Reads the number of items that follow, each of at least `min_size` bytes. Refused, before any
+  // memory is allocated for them, if the rest of the file cannot hold so many.
   uint64_t count(uint64_t min_size, std::string_view what) {
     const auto value = number<uint64_t>(what);
     if (value > remaining() / min_size) {
@@ -50,7 +50,7 @@ class ByteReader {
     return value;
   }
 
-  // Bytes with their length in front.
+  // Reads a length, then so many bytes.
   std::string_view text(std::string_view what) {
     const auto bytes = take(number<uint64_t>(what), what);
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

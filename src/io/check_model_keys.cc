@@ -43,20 +43,20 @@ bool is_neutral(const ModelKey& key, const json& value) {
   return std::find(neutral.begin(), neutral.end(), value) != neutral.end();
 }
 
-// null, false, 0, and what is empty: nothing is asked for.
+// null, false, 0 and empty values request nothing.
 bool says_nothing(const json& value) {
   return value.is_null() || value == false || value == 0 || value == "" ||
          (value.is_structured() && value.empty());
 }
 
-// A value of a file as a message can show it.
+// A value of a file, shortened and quoted for a message.
 std::string shown(const json& value) {
   if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
   if (value.is_structured()) return value.is_array() ? "a list" : "an object";
   return value.dump();
 }
 
-// Goes through settings one by one; `prefix` stands before their names in the file.
+// Checks settings one by one. `prefix` precedes their names in the file.
 class KeyCheck {
  public:
   KeyCheck(std::span<const ModelKey> keys,
@@ -87,7 +87,7 @@ class KeyCheck {
          key.meaning.empty() ? "" : ")");
   }
 
-  // Remembers a key that the table does not know.
+  // Collects keys that are not in the table.
   void note_unknown(const std::string& name, const json& value) {
     if (!says_nothing(value)) unknown_.push_back(prefix_ + name);
   }
@@ -113,7 +113,7 @@ class KeyCheck {
   std::vector<std::string> unknown_;
 };
 
-// How people call a method of quantization, out of quantization_config.
+// The common name of the quantization method in quantization_config.
 std::string quantization_method(const json& quantization) {
   if (!quantization.is_object()) return "an unknown method";
   const auto says = [&](const char* key) {
@@ -145,7 +145,7 @@ void refuse_quantization(const json& config, const std::string& origin) {
   }
 }
 
-// Settings of rotary embeddings: Gemma 3 holds them for each type of layer.
+// Settings of rotary embeddings, which Gemma 3 has for each type of layer.
 void note_unknown_rope_keys(KeyCheck& check,
                             const std::string& name,
                             const json& rope,
@@ -190,7 +190,7 @@ void check_gguf_keys(const GgufFile& file, const std::string& architecture) {
   const std::string prefix = architecture + ".";
   KeyCheck check(gguf_keys(), architecture, file.path().string(), prefix);
   for (const auto& [key, value] : file.values()) {
-    if (!key.starts_with(prefix)) continue;  // about the text, the file or its origin
+    if (!key.starts_with(prefix)) continue;  // keys about the text, the file or its origin
     const std::string name = key.substr(prefix.size());
     if (check.knows(name)) {
       check.check(name, to_json(value));

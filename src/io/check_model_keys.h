@@ -8,8 +8,8 @@
 
 namespace precis {
 
-// Throw kUnsupported, naming the key, where a configuration asks for a computation that the
-// architecture does not have here (model_keys.cc). Keys that are not known are named in the log.
+// Throw kUnsupported, naming the key, if a configuration requests a computation that Precis does
+// not implement for the architecture (model_keys.cc). Unknown keys are logged as warnings.
 
 // `architecture` as DecoderConfig names it; `origin` names the file in messages.
 void check_config_keys(const nlohmann::json& config,

@@ -16,8 +16,8 @@ void check_done(const std::error_code& error, const fs::path& path) {
   PRECIS_CHECK(!error, kInvalidArgument, path.string(), ": cannot be created: ", error.message());
 }
 
-// Absolute, so that it has a parent; behind all links, since none can be renamed over; without a
-// slash at its end, so that it has a name.
+// Made absolute, so that it has a parent; with links resolved, since a rename cannot replace a
+// link; without a trailing slash, so that it has a file name.
 fs::path resolved(const fs::path& path) {
   PRECIS_CHECK(!path.empty(), kInvalidArgument, "the name of the directory to write is empty");
   std::error_code error;
@@ -27,7 +27,7 @@ fs::path resolved(const fs::path& path) {
   return whole.has_filename() ? whole : whole.parent_path();
 }
 
-// A link that is left leads nowhere.
+// A link that resolved() could not follow is dangling.
 void check_free(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(path, error))) return;
@@ -38,8 +38,8 @@ void check_free(const fs::path& path) {
                ": is there already, expected nothing or an empty directory");
 }
 
-// Some empty directories cannot give way, mount points among them. Moved away and back, since its
-// owner and permissions are lost if it is removed and then nothing is committed.
+// Some empty directories, such as mount points, cannot be replaced. Tested by moving the directory
+// away and back: removing it would lose its owner and permissions if nothing is committed later.
 void check_replaceable(const fs::path& path, const fs::path& aside) {
   std::error_code error;
   if (!fs::exists(path, error)) return;
@@ -63,7 +63,7 @@ DraftDirectory::DraftDirectory(const fs::path& path) : target_(resolved(path)) {
   check_done(std::error_code(errno, std::generic_category()), target_);
 }
 
-// Nothing is thrown, not even where there is no memory to list what is to go.
+// Does not throw, not even if memory runs out while listing files to remove.
 DraftDirectory::~DraftDirectory() {
   if (draft_.path.empty()) return;
   try {

@@ -7,9 +7,9 @@
 
 namespace precis {
 
-// Writes a directory atomically: it is filled under another name beside its place and renamed by
-// commit(). Without commit() nothing remains. A process that is killed leaves a ".precis-*.part"
-// behind, which the next draft in the same parent directory removes.
+// Writes a directory atomically: it is filled under a temporary name in the same parent directory
+// and renamed by commit(). Without commit() nothing remains. A killed process leaves a
+// ".precis-*.part", which the next draft in the same parent directory removes.
 class DraftDirectory {
  public:
   // Follows symbolic links: the link stays and its target is replaced. Parent directories are

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kBegin = ".precis-", kEnd = ".part";
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
-// Short, so that it fits wherever the final name does.
+// A short name, so that the path fits wherever the final one does.
 fs::path random_name_beside(const fs::path& path, std::string_view end) {
   std::random_device random;
   return path.parent_path() / concat(kBegin, std::hex, random(), random(), end);
@@ -37,14 +37,14 @@ bool is_draft_name(std::string_view name) {
 
 bool lock(const FileDescriptor& file) { return ::flock(file.number(), LOCK_EX | LOCK_NB) == 0; }
 
-// False if remove_drafts() came between its making and this: then it is gone, or about to be.
+// Locks a new draft. False if remove_drafts() has locked it first: it is being removed.
 bool claim(const FileDescriptor& draft) {
-  if (!lock(draft)) return errno != EWOULDBLOCK;  // some file systems know no locks
+  if (!lock(draft)) return errno != EWOULDBLOCK;  // some file systems do not support locks
   struct stat status = {};
   return ::fstat(draft.number(), &status) != 0 || status.st_nlink > 0;
 }
 
-// `make(path)` gives a descriptor of what it made under that path.
+// `make(path)` creates a draft at that path and returns its descriptor.
 template <typename Make>
 Draft make_draft(const fs::path& beside, const Make& make) {
   for (;;) {

@@ -12,11 +12,11 @@ namespace precis {
 // A file or directory that is being written under a temporary name, ".precis-*.part".
 struct Draft {
   std::filesystem::path path;
-  FileDescriptor open;  // as long as it is, remove_drafts() keeps away
+  FileDescriptor open;  // while it is open, remove_drafts() leaves the draft alone
 };
 
-// Creates a draft in the directory of `path`: a directory open for listing, or a file open for
-// writing. On failure `open` is closed and errno is set.
+// Creates a draft in the directory of `path`: a file open for writing, or a directory open for
+// listing. On failure `open` is closed and errno is set.
 Draft make_draft_file(const std::filesystem::path& path, mode_t mode);
 Draft make_draft_directory(const std::filesystem::path& path);
 
@@ -24,7 +24,7 @@ Draft make_draft_directory(const std::filesystem::path& path);
 std::filesystem::path free_name_beside(const std::filesystem::path& path);
 
 // Removes the drafts of killed processes from `directory`, if it exists. Drafts that are being
-// written stay.
+// written are kept.
 void remove_drafts(const std::filesystem::path& directory);
 
 }  // namespace precis

@@ -7,7 +7,7 @@
 
 namespace precis {
 
-// Owns an open file descriptor; a negative number is none.
+// Owns an open file descriptor; a negative number means none.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int number = -1) : number_(number) {}

@@ -18,11 +18,11 @@ namespace {
 
 using Values = std::map<std::string, GgufValue, std::less<>>;
 
-// Data is read in place.
+// Tensor data is used in place, without byte swapping.
 static_assert(std::endian::native == std::endian::little);
 
-// The least that a metadata pair or a tensor's description takes: lengths, types, one byte each of
-// name and value, one dimension.
+// Smallest size of a metadata pair or a tensor description: lengths, types, one byte each of name
+// and value, one dimension.
 constexpr uint64_t kMinPairBytes = 8 + 1 + 4 + 1;
 constexpr uint64_t kMinDescriptionBytes = 8 + 4 + 8 + 4 + 8;
 
@@ -107,9 +107,9 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   if (split.count == 1) return file;
   for (const auto& part : other_gguf_parts(path, split)) {
     ++split.index;
-    file.add_part(part, split);
+    file.add_file(part, split);
   }
-  file.check_all_parts(split);
+  file.check_all_files(split);
   return file;
 }
 
@@ -130,7 +130,7 @@ GgufSplit GgufFile::split() const {
   return split;
 }
 
-void GgufFile::add_part(const std::filesystem::path& path, const GgufSplit& expected) {
+void GgufFile::add_file(const std::filesystem::path& path, const GgufSplit& expected) {
   GgufFile part(MappedFile::open(path));
   const GgufSplit own = part.split();
   PRECIS_CHECK(own.index == expected.index && own.count == expected.count,
@@ -145,7 +145,7 @@ void GgufFile::add_part(const std::filesystem::path& path, const GgufSplit& expe
                " of ",
                expected.count);
   std::ranges::move(part.tensors_, std::back_inserter(tensors_));
-  other_parts_.push_back(std::move(part.file_));
+  other_files_.push_back(std::move(part.file_));
 }
 
 GgufFile::GgufFile(MappedFile file) : file_(std::move(file)) {
@@ -161,7 +161,7 @@ GgufFile::GgufFile(MappedFile file) : file_(std::move(file)) {
   tensors_ = read_gguf_tensors(reader, num_tensors, static_cast<uint64_t>(alignment));
 }
 
-void GgufFile::check_all_parts(const GgufSplit& split) const {
+void GgufFile::check_all_files(const GgufSplit& split) const {
   PRECIS_CHECK(!split.num_tensors || *split.num_tensors == std::ssize(tensors_),
                kBadWeights,
                path().string(),

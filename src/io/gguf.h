@@ -17,7 +17,7 @@
 
 namespace precis {
 
-// Storage types of GGUF tensors that Precis reads; the numbers are those of the file format.
+// Storage types of GGUF tensors that Precis reads, with the numbers of the file format.
 enum class GgufType : uint32_t {
   kF32 = 0,
   kF16 = 1,
@@ -42,7 +42,7 @@ struct GgufTensor {
 };
 
 // A metadata value, widened to the largest type of its kind. Strings point into the mapped file.
-// Arrays of booleans are stored as numbers, 0 or 1.
+// Arrays of booleans are stored as integers, 0 or 1.
 using GgufValue = std::variant<uint64_t,
                                int64_t,
                                double,
@@ -82,15 +82,15 @@ class GgufFile {
   explicit GgufFile(MappedFile file);
 
   GgufSplit split() const;
-  void add_part(const std::filesystem::path& path, const GgufSplit& expected);
-  void check_all_parts(const GgufSplit& split) const;
+  void add_file(const std::filesystem::path& path, const GgufSplit& expected);
+  void check_all_files(const GgufSplit& split) const;
 
   template <typename Convert>
   auto convert(std::string_view key, std::string_view expected, Convert to) const
       -> decltype(to(GgufValue()));
 
   MappedFile file_;
-  std::vector<MappedFile> other_parts_;
+  std::vector<MappedFile> other_files_;
   std::map<std::string, GgufValue, std::less<>> values_;
   std::vector<GgufTensor> tensors_;
 };

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-// As GGUF spells them. Tensors are laid out by these names, so that no other will do.
+// As GGUF spells them. The layout of tensors depends on the architecture, so no others are read.
 constexpr std::array<std::string_view, 4> kArchitectures{"llama", "qwen2", "qwen3", "gemma3"};
 
 class Metadata {
@@ -50,7 +50,7 @@ class Metadata {
     return *value;
   }
 
-  // Throws kUnsupported about what a key says.
+  // Throws kUnsupported for the value of a key.
   template <typename... Parts>
   [[noreturn]] void refuse(const char* key, const Parts&... parts) const {
     fail(ErrorKind::kUnsupported, file_.path().string(), ": ", full(key), parts...);
@@ -63,15 +63,15 @@ class Metadata {
   std::string architecture_;
 };
 
-// By how much positions are stretched; rope.scale_linear is the key of old files. 0 is no scaling.
+// Factor of position scaling; rope.scale_linear is the key in old files. 0: no scaling.
 double rope_factor(const Metadata& metadata) {
   auto factor = metadata.number("rope.scaling.factor");
   if (!factor) factor = metadata.number("rope.scale_linear");
   return factor && *factor != 0 ? *factor : 1.0;
 }
 
-// A multiple of what YaRN itself multiplies cos and sin by, where Hugging Face's attention_factor
-// takes the place of that.
+// GGUF stores a multiple of YaRN's own factor of cos and sin, whereas Hugging Face's
+// attention_factor replaces that factor.
 double yarn_attention_factor(const Metadata& metadata, double factor) {
   const double own = factor <= 1 ? 1.0 : 0.1 * std::log(factor) + 1.0;
   return own * metadata.number("rope.scaling.attn_factor").value_or(1.0);
@@ -100,7 +100,7 @@ json divisor_scaling(const GgufTensor& tensor, double factor) {
   return {{"rope_type", "precis_divisors"}, {"divisors", divisors}};
 }
 
-// As llama.cpp reads it: a factor without a type is linear.
+// As in llama.cpp, a factor without a type means linear scaling.
 void read_rope(json& config, const Metadata& metadata, const GgufFile& file) {
   if (const auto base = metadata.number("rope.freq_base")) config["rope_theta"] = *base;
   const std::string type(metadata.string("rope.scaling.type").value_or("linear"));
@@ -124,7 +124,7 @@ void read_rope(json& config, const Metadata& metadata, const GgufFile& file) {
   }
 }
 
-// A window that no prompt exceeds is none.
+// A window of at least the context length has no effect.
 void refuse_window(const json& config, const Metadata& metadata) {
   const int64_t window = metadata.integer("attention.sliding_window").value_or(0);
   if (window <= 0 || window >= config["max_position_embeddings"].get<int64_t>()) return;
@@ -135,7 +135,7 @@ void refuse_window(const json& config, const Metadata& metadata) {
       "; windows are supported in GGUF files of gemma3 only, and in Hugging Face directories");
 }
 
-// Every how many layers one sees everything, or which layers have a window.
+// The period of layers with full attention, or a list of the layers that have a window.
 void read_window_pattern(json& config, const Metadata& metadata) {
   const std::vector<int64_t> pattern =
       metadata.integers("attention.sliding_window_pattern").value_or(std::vector<int64_t>{6});
@@ -153,7 +153,7 @@ void read_gemma3(json& config, const Metadata& metadata) {
   config["hidden_activation"] = "gelu_pytorch_tanh";
   config["sliding_window"] = metadata.required("attention.sliding_window");
   read_window_pattern(config, metadata);
-  // The 27B model alone scales queries by hidden_size / heads; it is known by its 62 layers.
+  // Only the 27B model, which has 62 layers, scales queries by hidden_size / heads.
   const bool largest = config["num_hidden_layers"] == 62;
   config["query_pre_attn_scalar"] =
       largest ? config["hidden_size"].get<int64_t>() / config["num_attention_heads"].get<int64_t>()

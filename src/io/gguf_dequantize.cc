@@ -7,8 +7,8 @@
 namespace precis {
 namespace {
 
-// Each block below lies in the file as written here. `out` never aliases a block: blocks are copied
-// out of the file first, which also makes their alignment irrelevant.
+// The structs below have the layout of the file. `out` never aliases a block: blocks are copied out
+// of the file first, so that they need no alignment either.
 
 struct F32Block {
   static constexpr int kElements = 1;
@@ -42,7 +42,7 @@ void decode(const Q8_0Block& block, float* out) {
   for (int i = 0; i < 32; ++i) out[i] = scale * static_cast<float>(block.quants[i]);
 }
 
-// Low nibbles are the first half of the block, high nibbles the second.
+// Low nibbles hold the first half of the block, high nibbles the second.
 struct Q4_0Block {
   static constexpr int kElements = 32;
   uint16_t scale;
@@ -73,8 +73,8 @@ void decode(const Q4_1Block& block, float* out) {
   }
 }
 
-// Eight bytes, of which byte i is 16 where bit i is set. Byte i of the product keeps bit i alone;
-// adding 127 then carries whatever is left of it into the byte's top bit, and no further.
+// Expands eight bits to eight bytes: byte i is 16 if bit i is set, otherwise 0. Byte i of the
+// product is masked to bit i; adding 127 carries a set bit into the byte's top bit, and no further.
 uint64_t spread_to_bytes(uint8_t bits) {
   const uint64_t separate = (bits * 0x0101010101010101u) & 0x8040201008040201u;
   return ((separate + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;

@@ -9,8 +9,8 @@
 
 namespace precis {
 
-// A GGUF model translated to Hugging Face's names and layouts, which are all that the other folders
-// know.
+// A GGUF model translated to Hugging Face's names and layouts, the only ones that code outside this
+// folder handles.
 
 // config.json as transformers would have written it. Throws kUnsupported for an unknown
 // architecture, kBadWeights for missing metadata.

@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// The storage of a tensor type: a row of a table.
+// How a tensor type is stored.
 struct GgufStorage {
   GgufType type;
   std::string_view name;

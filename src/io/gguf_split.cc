@@ -23,7 +23,7 @@ std::string in_words(const GgufSplit& split) {
   return concat("part ", split.index + 1, " of a model that is split over ", split.count, " files");
 }
 
-// What comes before the ending in the names of all parts; nothing if this one ends otherwise.
+// The common start of the names of all files; nullopt if this name has another ending.
 std::optional<std::string> common_start(const fs::path& file, const GgufSplit& split) {
   std::string name = file.filename().string();
   const std::string own = ending(split.index, split.count);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kMaxDimensions = 4;
 
-// A tensor whose bytes are not known yet: offsets count from the end of all descriptions.
+// A tensor whose data is not located yet; offsets count from the start of the data section.
 struct Description {
   GgufTensor tensor;
   uint64_t offset;
@@ -95,7 +95,7 @@ uint64_t stored_bytes(const GgufTensor& tensor,
                   storage.block_elements);
   }
   const uint64_t blocks = tensor.num_elements() / storage.block_elements;
-  // Dividing keeps the number of bytes from wrapping around.
+  // Divides rather than multiplies, so that the number of bytes cannot wrap around.
   if (blocks > data.size() / storage.block_bytes) {
     reader.reject(naming(tensor.name), " is larger than the ", data.size(), " bytes of data");
   }

@@ -6,7 +6,7 @@
 namespace precis {
 namespace {
 
-// The numbers of the file format.
+// Types, with the numbers of the file format.
 enum class ValueType : uint32_t {
   kUint8 = 0,
   kInt8 = 1,
@@ -23,7 +23,7 @@ enum class ValueType : uint32_t {
   kFloat64 = 12,
 };
 
-// A single value is read as an array of one.
+// Type and number of the values; a single value is read as an array of one.
 struct Extent {
   bool is_array;
   uint64_t count;
@@ -31,7 +31,7 @@ struct Extent {
 
 template <typename Stored, typename Wide>
 std::vector<Wide> widened(ByteReader& reader, uint64_t count, std::string_view what) {
-  // Dividing keeps count * sizeof from wrapping around.
+  // Divides rather than multiplies, so that count * sizeof cannot wrap around.
   if (count > reader.remaining() / sizeof(Stored)) {
     reader.reject(what, " has ", count, " numbers, but only ", reader.remaining(), " bytes left");
   }

@@ -65,8 +65,8 @@ std::string hugging_face_name(const std::string& name, bool sandwich_norms) {
   return concat("model.layers", name.substr(number, part - number + 1), *found, name.substr(kind));
 }
 
-// Rows first .. first + count, dequantised straight into the wanted dtype, a bounded number of them
-// at a time. rows: of all dimensions but the last.
+// Rows first .. first + count, dequantised into the wanted dtype, a bounded number of rows at a
+// time. Rows are counted over all dimensions but the last.
 at::Tensor dequantized_rows(const GgufTensor& tensor,
                             int64_t first,
                             int64_t count,
@@ -79,7 +79,7 @@ at::Tensor dequantized_rows(const GgufTensor& tensor,
   const int64_t chunk = std::max<int64_t>(1, kElementsPerTask / width);
   const bool inference = c10::InferenceMode::is_enabled();
   for_ranges(count, chunk, [&](int64_t begin, int64_t end) {
-    const c10::InferenceMode mode(inference);  // `out` was made in the same
+    const c10::InferenceMode mode(inference);  // the mode in which `out` was created
     std::vector<float> scratch(chunk * width);
     for (int64_t row = begin; row < end; row += chunk) {
       const int64_t rows = std::min(chunk, end - row);
@@ -155,15 +155,14 @@ class GgufWeights final : public WeightSource {
   }
 
  private:
-  // Of the rows that the file holds as interleaved pairs; 0: of none.
+  // Number of heads whose rows the file holds as interleaved pairs; 0: not interleaved.
   int64_t heads_of(const std::string& name) const {
     if (name.find("self_attn.q_proj.") != std::string::npos) return heads_;
     if (name.find("self_attn.k_proj.") != std::string::npos) return kv_heads_;
     return 0;
   }
 
-  // Interleaved pairs (2i, 2i + 1) back to halves (i, i + head_dim / 2). heads == 0: the file has
-  // them so.
+  // Reorders interleaved pairs (2i, 2i + 1) to halves (i, i + head_dim / 2). heads == 0: no change.
   at::Tensor unpermuted(const at::Tensor& values, int64_t heads, const GgufTensor& tensor) const {
     if (heads == 0) return values;
     PRECIS_CHECK(values.size(0) % (2 * heads) == 0,

@@ -10,7 +10,7 @@
 namespace precis {
 
 // The value of a JSON file. Throws kNotFound if there is no such file, kBadWeights naming the file
-// and the place of the fault if it is not JSON or beyond the limits of json_text.h.
+// and the position of the error if it is not JSON or exceeds the limits of json_text.h.
 nlohmann::json read_json(const std::filesystem::path& path,
                          JsonNumbers numbers = JsonNumbers::kPython);
 

@@ -21,7 +21,7 @@ namespace {
 using Visit = std::function<void(const nlohmann::json& object, int64_t line)>;
 using Progress = std::function<void(double)>;
 
-// Far over any text; a small compressed file can hold a line of any length.
+// Far above any real text: a small compressed file can expand to a line of any length.
 constexpr size_t kLongestLine = kMaxJsonBytes;
 constexpr int64_t kLinesBetweenReports = 64;
 
@@ -29,13 +29,13 @@ std::string name_of(const nlohmann::json& value) {
   return concat(value.is_array() ? "an " : "a ", value.type_name());
 }
 
-// Takes a file's text in pieces and visits the lines that are complete.
+// Takes a file's text in buffers and visits the lines that are complete.
 class LineVisitor {
  public:
   LineVisitor(const std::filesystem::path& path, const Visit& visit, const Progress& progress)
       : path_(path), visit_(visit), progress_(progress) {}
 
-  // done(rest): share of the file that is read while the last `rest` bytes of the text are not.
+  // done(rest): share of the file that is read, without the last `rest` bytes of `text`.
   template <typename Done>
   void add(std::string_view text, const Done& done) {
     for (size_t end = 0; (end = text.find('\n')) != std::string_view::npos;) {
@@ -43,12 +43,12 @@ class LineVisitor {
       text.remove_prefix(end + 1);
       if (progress_ && number_ % kLinesBetweenReports == 0) progress_(done(text.size()));
     }
-    check_length(begun_.size() + text.size());
-    begun_ += text;
+    check_length(partial_line_.size() + text.size());
+    partial_line_ += text;
   }
 
   void finish() {
-    if (!begun_.empty()) finish_line({});
+    if (!partial_line_.empty()) finish_line({});
     if (progress_) progress_(1.0);
   }
 
@@ -65,10 +65,10 @@ class LineVisitor {
   }
 
   void finish_line(std::string_view end) {
-    check_length(begun_.size() + end.size());
-    if (begun_.empty()) return visit_line(end);
-    begun_ += end;
-    visit_line(std::exchange(begun_, {}));
+    check_length(partial_line_.size() + end.size());
+    if (partial_line_.empty()) return visit_line(end);
+    partial_line_ += end;
+    visit_line(std::exchange(partial_line_, {}));
   }
 
   void visit_line(std::string_view line) {
@@ -90,12 +90,12 @@ class LineVisitor {
   const std::filesystem::path& path_;
   const Visit& visit_;
   const Progress& progress_;
-  std::string begun_;  // the line whose end has not come yet
+  std::string partial_line_;  // the beginning of an incomplete line
   int64_t number_ = 0;
 };
 
-double share(size_t part, size_t whole) {
-  return static_cast<double>(part) / static_cast<double>(whole);
+double share(size_t count, size_t whole) {
+  return static_cast<double>(count) / static_cast<double>(whole);
 }
 
 bool is_zstd(std::string_view bytes) { return bytes.starts_with("\x28\xB5\x2F\xFD"); }

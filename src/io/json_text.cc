@@ -20,7 +20,7 @@ constexpr size_t kNowhere = std::string_view::npos;
 constexpr std::string_view kNumberStarts = "-0123456789";
 constexpr std::string_view kNumberCharacters = "0123456789+-.eE";
 
-// A number that the standard has no spelling for, by its place among all numbers of the text.
+// A number without a spelling in the JSON standard, and its index among all numbers of the text.
 struct Constant {
   size_t number;
   double value;
@@ -37,7 +37,7 @@ constexpr std::array<Spelling, 3> kSpellings{{
     {"NaN", std::numeric_limits<double>::quiet_NaN()},
 }};
 
-// The position behind the string that begins at `quote`.
+// The position after the string that begins at `quote`.
 size_t skip_string(std::string_view text, size_t quote) {
   size_t i = quote + 1;
   while (i < text.size() && text[i] != '"') i += text[i] == '\\' ? 2 : 1;
@@ -50,8 +50,8 @@ const Spelling* spelling_at(std::string_view text, size_t place) {
   return found == kSpellings.end() ? nullptr : &*found;
 }
 
-// Puts a zero in the place of each constant, between spaces, so that it cannot become a part of
-// another number, and all that follows stays where it was.
+// Replaces each constant by a zero between spaces: so that it cannot join another number, and the
+// text after it keeps its position.
 std::vector<Constant> take_constants(std::string& text) {
   std::vector<Constant> constants;
   size_t numbers = 0;
@@ -91,20 +91,20 @@ size_t find_depth(std::string_view text) {
 
 JsonFault fault_at(std::string_view text, size_t place, std::string reason) {
   const std::string_view before = text.substr(0, std::min(place, text.size()));
-  const size_t line_start = before.rfind('\n') + 1;  // 0 where there is no line before
+  const size_t line_start = before.rfind('\n') + 1;  // 0 on the first line
   return {1 + static_cast<size_t>(std::ranges::count(before, '\n')),
           1 + before.size() - line_start,
           std::move(reason)};
 }
 
-// The parser's message without its prefix and without the text that it quotes, which may be of any
-// length and hold any bytes.
-std::string reason_of(std::string_view said) {
-  const size_t column = said.find("column "), colon = said.find(": ", column);
-  const size_t prefix = column != kNowhere ? colon : said.find("] ");
-  if (prefix != kNowhere) said.remove_prefix(prefix + 2);
+// The parser's message without its prefix and without the text that it quotes, which may have any
+// length and any bytes.
+std::string reason_of(std::string_view what) {
+  const size_t column = what.find("column "), colon = what.find(": ", column);
+  const size_t prefix = column != kNowhere ? colon : what.find("] ");
+  if (prefix != kNowhere) what.remove_prefix(prefix + 2);
   return std::string(
-      said.substr(0, std::min(said.find("; last read: '"), said.find(" parsing '"))));
+      what.substr(0, std::min(what.find("; last read: '"), what.find(" parsing '"))));
 }
 
 // Builds the value of a text from the parser's events.
@@ -181,10 +181,10 @@ class TreeBuilder final : public Json::json_sax_t {
   std::string_view text_;
   std::vector<Constant> constants_;
   size_t next_constant_ = 0;
-  size_t numbers_ = 0;  // that were read
+  size_t numbers_ = 0;  // read so far
   Json root_;
-  std::vector<Json*> open_;  // objects and arrays around what comes next
-  Json* member_ = nullptr;   // the place that the last key names
+  std::vector<Json*> open_;  // objects and arrays that enclose the next value
+  Json* member_ = nullptr;   // the member that the last key names
   JsonFault fault_;
 };
 
@@ -196,7 +196,7 @@ Json refused(JsonFault* fault, JsonFault why) {
 Json build(std::string_view text, std::vector<Constant> constants, JsonFault* fault) {
   TreeBuilder builder(text, std::move(constants));
   if (!Json::sax_parse(text, &builder)) return refused(fault, std::move(builder.fault()));
-  // The parser takes a NUL for the end of the text.
+  // The parser takes a NUL as the end of the text.
   const size_t nul = text.find('\0');
   if (nul != kNowhere) return refused(fault, fault_at(text, nul, "a NUL byte"));
   return builder.take();

@@ -29,7 +29,7 @@ fs::path lock_of(const fs::path& what) {
 
 FileDescriptor open_lock(const fs::path& path) {
   FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
-  // The lock file of another user can be locked, too.
+  // Another user's lock file is opened read-only, which is enough to lock it.
   if (!file.is_open() && errno == EACCES)
     file = FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   PRECIS_CHECK(file.is_open(),
@@ -40,8 +40,8 @@ FileDescriptor open_lock(const fs::path& path) {
   return file;
 }
 
-// Whether the path still names this file. Its last owner removes it: a process that opened it
-// before that would hold a lock that no other process sees.
+// Whether the path still names this file. The last owner removes it on release: a process that
+// opened it before would hold a lock that no other process sees.
 bool is_still_there(const FileDescriptor& file, const fs::path& path) {
   struct stat own = {}, there = {};
   return ::fstat(file.number(), &own) == 0 && ::lstat(path.c_str(), &there) == 0 &&
@@ -87,7 +87,7 @@ LockFile::LockFile(const fs::path& what, std::chrono::milliseconds timeout)
   std::ofstream(path_) << ::getpid() << "\n";
 }
 
-// Removed before it is unlocked, so that the lock file of the next owner stays.
+// Removed before it is unlocked, so that it cannot be the lock file of the next owner.
 LockFile::~LockFile() { ::unlink(path_.c_str()); }
 
 LockFile lock_directory(const fs::path& directory, std::chrono::milliseconds timeout) {

@@ -47,7 +47,7 @@ size_t regular_file_size(const FileDescriptor& file, const std::filesystem::path
   return static_cast<size_t>(status.st_size);
 }
 
-// A few lines of text: which version, which hash, "size" and the bytes of the file itself.
+// A Git LFS pointer is a few lines of text: a version, a hash, and "size" with the size in bytes.
 void refuse_lfs_pointer(std::string_view text, const std::filesystem::path& path) {
   constexpr size_t kLongestPointer = 1024;
   constexpr std::string_view kStart = "version https://git-lfs.github.com/spec/", kSize = "\nsize ";

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one list of what model files can say about the computation.
+// The list of all settings in model files that affect the computation.
 //
 // To add a row: name the key; then the architectures for which models/config.cc (or
-// io/gguf_config.cc) reads it; then the values that change nothing where it is not read, as a JSON
-// list. Any other value is refused with the key's name. Write "any" only where transformers
-// computes the same whatever the value is. Keys that are never about the computation go to
-// kBesideTheComputation. A key that stands nowhere here is passed over with a warning in the log,
-// since writers of files add harmless ones all the time.
+// io/gguf_config.cc) reads it; then, as a JSON list, the values without effect where it is not
+// read. Any other value is refused with the key's name. Write "any" only if transformers computes
+// the same for every value. Keys that never affect the computation go to kBesideTheComputation. A
+// key that is not listed here is ignored with a warning in the log, since writers of files often
+// add harmless ones.
 #include "io/model_keys.h"
 
 #include <algorithm>
@@ -61,7 +61,7 @@ constexpr ModelKey kConfigKeys[] = {
     {"no_rope_layers", kNoArchitecture, "[[]]", "layers without positions"},
     {"no_rope_layer_interval", kNoArchitecture, "[0]", "layers without positions"},
     {"alibi", kNoArchitecture, "[false]"},
-    // what attention sees
+    // attention windows and masks
     {"layer_types", kEveryArchitecture, "any"},
     {"sliding_window",
      kMistral | kQwen | kGemma3,
@@ -117,10 +117,10 @@ constexpr ModelKey kConfigKeys[] = {
     {"compression_config", kNoArchitecture, "[{}]"},
 };
 
-// What follows another key's computation, or none at all. Names that begin with "_", and that end
-// in "_token_id", "_dropout" or "_pdrop" need no entry.
+// Keys without effect of their own: they depend on another key, or do not affect the computation.
+// Names that begin with "_", or end in "_token_id", "_dropout" or "_pdrop", need no entry.
 constexpr std::string_view kBesideTheComputation[] = {
-    // what the file is and who wrote it
+    // origin of the file
     "architectures",
     "auto_map",
     "dtype",
@@ -155,7 +155,7 @@ constexpr std::string_view kBesideTheComputation[] = {
     "output_router_logits",
     "router_jitter_noise",
     "tf_legacy_loss",
-    // how it is run
+    // inference
     "use_cache",
     "cache_implementation",
     "attn_implementation",
@@ -169,7 +169,7 @@ constexpr std::string_view kBesideTheComputation[] = {
     "tie_last_hidden_states",
     "use_flash_attn",
     "use_return_dict",
-    // of experts that num_experts and its like would announce
+    // experts: without effect unless num_experts or a similar key is set
     "num_experts_per_tok",
     "num_experts_per_token",
     "decoder_sparse_step",
@@ -267,7 +267,7 @@ constexpr ModelKey kGgufKeys[] = {
     {"rope.scaling.yarn_log_multiplier", kNoArchitecture, "[0]"},
     {"rope.scaling.alpha", kNoArchitecture, "[0]"},
     {"rope.scaling.finetuned", kNoArchitecture, "any"},
-    // what attention sees
+    // attention windows and masks
     {"attention.sliding_window", kEveryArchitecture, "any"},
     {"attention.sliding_window_pattern", kGemma3, "[]"},
     {"attention.causal", kNoArchitecture, "[true]", "attention to later tokens"},
@@ -329,7 +329,7 @@ constexpr ModelKey kGgufKeys[] = {
     {"leading_dense_block_count", kNoArchitecture, "[0]", kExperts},
     {"moe_every_n_layers", kNoArchitecture, "[0]", kExperts},
     {"moe_latent_size", kNoArchitecture, "[0]", kExperts},
-    // of experts that expert_count would announce
+    // experts: without effect unless expert_count is set
     {"expert_group_used_count", kNoArchitecture, "any"},
     {"expert_weights_scale", kNoArchitecture, "any"},
     {"expert_weights_norm", kNoArchitecture, "any"},

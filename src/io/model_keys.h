@@ -6,7 +6,7 @@
 
 namespace precis {
 
-// Architectures, as bits of a set.
+// Sets of architectures, as bits.
 enum KeyReaders : unsigned {
   kNoArchitecture = 0,
   kLlama = 1,
@@ -20,17 +20,17 @@ enum KeyReaders : unsigned {
 
 // A setting of a model's configuration that can change what the model computes.
 struct ModelKey {
-  std::string_view name;  // one that ends in "." stands for all that begin with it
-  // Architectures whose computation here obeys it, whatever it says.
+  std::string_view name;  // if it ends in ".", all keys that begin with it
+  // Architectures for which Precis implements every value of it.
   unsigned readers;
-  // For the other architectures: a JSON list of values that change nothing (null is always one),
-  // or "any" where the architecture's code in transformers does not look at it.
+  // For the other architectures: a JSON list of values without effect (null is always one), or
+  // "any" if the architecture's code in transformers does not read it.
   std::string_view neutral;
   // Why another value is refused, for the message; may be empty.
   std::string_view meaning = {};
 };
 
-// Keys of config.json, and those of GGUF metadata behind "<architecture>.".
+// Keys of config.json, and of GGUF metadata after "<architecture>.".
 std::span<const ModelKey> config_keys();
 std::span<const ModelKey> gguf_keys();
 

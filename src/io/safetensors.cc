@@ -12,7 +12,7 @@
 namespace precis {
 namespace {
 
-// A file is its header's length (8 bytes), the header, and the data that the header divides.
+// Sections of a file: the header's length (8 bytes), the header, and the data of all tensors.
 struct Sections {
   std::string_view header;
   std::span<const std::byte> data;
@@ -86,8 +86,8 @@ StoredTensor place(const std::string& name,
   return {name, std::move(entry.dtype), std::move(entry.shape), data.subspan(entry.begin, bytes)};
 }
 
-// Tensors in the order of their offsets must follow each other without overlap or gap, so that no
-// byte of the file has two meanings or none.
+// Tensors in the order of their offsets must be contiguous, so that every byte of the data belongs
+// to exactly one tensor.
 void check_coverage(const std::vector<StoredTensor>& tensors,
                     std::span<const std::byte> data,
                     const std::string& source) {

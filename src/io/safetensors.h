@@ -19,7 +19,7 @@ struct StoredTensor {
   std::string name;
   std::string dtype;  // as safetensors spells it: "F32", "BF16", "I64", ...
   std::vector<int64_t> shape;
-  std::span<const std::byte> bytes;  // at any address: the format promises no alignment
+  std::span<const std::byte> bytes;  // may be unaligned: the format does not guarantee alignment
 };
 
 // A safetensors file, memory-mapped and fully validated when opened: header length, JSON, dtypes,
@@ -27,7 +27,7 @@ struct StoredTensor {
 class SafetensorsFile {
  public:
   // Throws kNotFound, kBadWeights (damaged) or kUnsupported (a dtype that Precis does not know),
-  // naming the file and what is wrong with it.
+  // naming the file and the fault.
   static SafetensorsFile open(const std::filesystem::path& path);
 
   const std::vector<StoredTensor>& tensors() const {
@@ -46,14 +46,14 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes tensors (those of large elements first, which aligns them all) and metadata; the file
-// appears whole under its name or not at all. Throws kInvalidArgument if it cannot be written, or
+// Writes tensors (those of large elements first, which aligns them all) and metadata, atomically.
+// Throws kInvalidArgument if it cannot be written, or
 // if a name, dtype or size does not fit the format.
 void write_safetensors(const std::filesystem::path& path,
                        std::span<const StoredTensor> tensors,
                        const std::map<std::string, std::string>& metadata);
 
-// Writes text so that the file appears whole or not at all. Throws as write_safetensors.
+// Writes a text file atomically. Throws as write_safetensors.
 void write_text_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace precis

@@ -40,8 +40,8 @@ constexpr ElementSize kElementSizes[] = {
     {"F64", 8},
 };
 
-// Reads the JSON as a stream of events and refuses at the first one that a header cannot have: no
-// tree is built of a hostile header, and duplicate keys are found.
+// Reads the JSON as a stream of events and stops at the first one that a header cannot have: a
+// hostile header is never built as a tree, and duplicate keys are found.
 class HeaderReader final : public Json::json_sax_t {
  public:
   explicit HeaderReader(const std::string& source) : source_(source) {}
@@ -115,7 +115,7 @@ class HeaderReader final : public Json::json_sax_t {
     return true;
   }
 
-  // No metadata may be written as null.
+  // null in place of the metadata object is accepted.
   bool null() override {
     if (place_ == Place::kTop && name_ == kSafetensorsMetadataKey) return true;
     unexpected("null");
@@ -174,7 +174,7 @@ class HeaderReader final : public Json::json_sax_t {
 }  // namespace
 
 SafetensorsHeader parse_safetensors_header(std::string_view text, const std::string& source) {
-  // The format asks for "{" at once, and the JSON parser would take a NUL byte for the end.
+  // The format requires "{" as the first byte; the JSON parser would take a NUL byte as the end.
   PRECIS_CHECK(text.starts_with('{') && text.find('\0') == std::string_view::npos,
                kBadWeights,
                source,

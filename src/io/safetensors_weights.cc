@@ -43,7 +43,7 @@ const DtypeName* find_dtype(std::string_view name) {
 
 class SafetensorsWeights final : public WeightSource {
  public:
-  // Of a tensor in several files, the last one counts.
+  // If a tensor is in several files, the last file counts.
   SafetensorsWeights(std::string origin, std::vector<SafetensorsFile> files)
       : origin_(std::move(origin)), files_(std::move(files)) {
     for (const SafetensorsFile& file : files_) {

@@ -14,9 +14,9 @@
 
 namespace precis {
 
-// The weights of a Hugging Face directory, read as transformers does: model.safetensors, whatever
-// index may stand beside it, or all tensors of the shards that model.safetensors.index.json names;
-// of a tensor in several shards, the last one's. Throws kNotFound if neither is there.
+// The weights of a Hugging Face directory, found as transformers does: model.safetensors, even if
+// there is an index, too, or else the shards that model.safetensors.index.json names; if a tensor
+// is in several shards, the last one counts. Throws kNotFound if there is neither.
 std::shared_ptr<const WeightSource> safetensors_weights(const std::filesystem::path& directory);
 
 // The weights of one file.

@@ -33,8 +33,8 @@ void check_writable(const StoredTensor& tensor) {
                bytes.value_or(0));
 }
 
-// Large elements first: the data begins at a multiple of 8, so every tensor lies at a multiple of
-// its element size.
+// Large elements first: the data begins at a multiple of 8, so that every tensor is aligned to its
+// element size.
 std::vector<const StoredTensor*> in_file_order(std::span<const StoredTensor> tensors) {
   std::vector<const StoredTensor*> order;
   for (const StoredTensor& tensor : tensors) {

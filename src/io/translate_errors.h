@@ -13,7 +13,7 @@ namespace precis {
 
 namespace detail {
 
-// libtorch's allocator for the CPU throws an error like any other: only its text tells.
+// libtorch's CPU allocator throws a generic error that only its text identifies.
 constexpr std::string_view kAllocator = "DefaultCPUAllocator: ";
 
 inline bool is_out_of_memory(const c10::Error& error) {
@@ -22,9 +22,9 @@ inline bool is_out_of_memory(const c10::Error& error) {
              std::string_view::npos;
 }
 
-// `reason` is what the allocator says.
+// `reason`: the message of the allocator.
 inline Error out_of_memory(std::string_view reason) {
-  const size_t place = reason.find(kAllocator);  // behind a place in libtorch's source
+  const size_t place = reason.find(kAllocator);  // follows a source location in libtorch
   if (place != std::string_view::npos) reason.remove_prefix(place + kAllocator.size());
   return Error(ErrorKind::kOutOfMemory,
                "out of memory" + std::string(reason.empty() ? "" : ": ") + std::string(reason) +

@@ -7,13 +7,13 @@ namespace precis::kernels {
 
 using Stream = void*;  // a cudaStream_t
 
-// Kernels on the current device: whole problems, queued on a stream. Pointers are the device's, and
-// what arguments point at stays until the stream is done.
+// Kernels on the current device. A call queues a whole problem on a stream. Pointers are device
+// memory, and must stay valid until the stream has run the kernel.
 struct CudaKernelTable {
   void (*rms_norm)(Element, const RmsNormArguments&, int64_t rows, Stream);
   void (*add_rms_norm)(Element, const AddRmsNormArguments&, int64_t rows, Stream);
   void (*rotary)(Element, const RotaryArguments&, int64_t rows, Stream);
-  // head_dim of the next two is at most widest_head, and even where it is turned.
+  // The next two need head_dim of at most widest_head, rotary_append an even one.
   void (*rotary_append)(Element, const PagedAppendArguments&, int64_t rows, Stream);
   void (*paged_attention)(Element, const PagedAttentionArguments&, int64_t sequences, Stream);
   void (*write_pages)(Element, const WritePagesArguments&, int64_t rows, Stream);
@@ -23,7 +23,7 @@ struct CudaKernelTable {
   void (*weight_only_linear)(Element, const WeightOnlyLinearArguments&, Stream);
   void (*sample)(const SampleArguments&, int64_t rows, Stream);
   int64_t widest_head;
-  // What went wrong since the last call, or null.
+  // Message of the last CUDA error since the previous call, or null.
   const char* (*error)();
 };
 

@@ -13,7 +13,7 @@
 namespace precis {
 namespace {
 
-// Memories that become one: the embeddings of each on the CPU, and their common provenance.
+// Memories to be joined: the embeddings of each on the CPU, and the common provenance.
 struct Joined {
   std::vector<at::Tensor> embeddings;
   Provenance provenance;
@@ -137,7 +137,7 @@ std::string rows_hash(const MemoryTensors& memory) {
   if (const auto* cached = std::get_if<CachedTokens>(&memory)) {
     hasher.add(cached->first_position);
     hasher.add(cached->next_position);
-    // Without sinks the hash is that of versions that knew none.
+    // Hashed only if there are sinks, so that hashes of files of earlier versions stay valid.
     if (cached->num_sinks > 0) hasher.add(precis::concat("sinks ", cached->num_sinks));
   }
   return hasher.hex();

@@ -27,15 +27,16 @@ const at::Tensor& embeddings_of(const Memory& memory) {
 
 // The search key of a memory: the sum of its first `slots` embeddings, [hidden] float32.
 at::Tensor key_of(const Memory& memory, int64_t slots) {
-  const at::Tensor& rows = embeddings_of(memory);
-  const at::Tensor first = rows.narrow(0, 0, std::min(slots, rows.size(0)));
+  const at::Tensor& embeddings = embeddings_of(memory);
+  const at::Tensor first = embeddings.narrow(0, 0, std::min(slots, embeddings.size(0)));
   return first.detach().cpu().to(at::kFloat).sum(0);
 }
 
-// Whether no key is infinite, however many embeddings are summed; infinite keys could have NaN as
-// their score.
+// Whether the search key is finite for any number of summed embeddings; infinite keys could have
+// NaN as score.
 bool has_finite_keys(const Memory& memory) {
-  constexpr double kLimit = std::numeric_limits<float>::max() / 2;  // leaves room for rounding
+  constexpr double kLimit =
+      std::numeric_limits<float>::max() / 2;  // half of the maximum allows for rounding
   const at::Tensor sizes = embeddings_of(memory).detach().cpu().to(at::kDouble).abs().sum(0);
   return (sizes < kLimit).all().item<bool>();
 }
@@ -83,7 +84,7 @@ void check_alike(const Memory& memory, const Memory& first) {
                first.hidden_size());
 }
 
-// In float64, where products of float32 numbers are exact; eight sums side by side vectorise.
+// In float64, in which products of float32 values are exact. Eight partial sums vectorise.
 double dot(const float* a, const float* b, int64_t size) {
   constexpr int64_t kLanes = 8;
   std::array<double, kLanes> sums{};
@@ -96,31 +97,31 @@ double dot(const float* a, const float* b, int64_t size) {
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
-// keys [n, hidden] times query [hidden]. Not at::mv: BLAS sums some rows in another order than
-// others, and equal memories must have equal scores.
+// keys [n, hidden] times query [hidden]. Not at::mv: BLAS may sum different rows in different
+// orders, and equal memories must have equal scores.
 std::vector<double> scores_of(const at::Tensor& keys, const at::Tensor& query) {
-  const int64_t rows = keys.size(0), width = keys.size(1);
+  const int64_t num_keys = keys.size(0), width = keys.size(1);
   const float *key = keys.const_data_ptr<float>(), *wanted = query.const_data_ptr<float>();
-  std::vector<double> scores(static_cast<size_t>(rows));
+  std::vector<double> scores(static_cast<size_t>(num_keys));
   constexpr int64_t kElementsPerTask = 16384;
   const int64_t grain = std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(1, width));
-  for_ranges(rows, grain, [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row)
-      scores[static_cast<size_t>(row)] = dot(key + row * width, wanted, width);
+  for_ranges(num_keys, grain, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i)
+      scores[static_cast<size_t>(i)] = dot(key + i * width, wanted, width);
   });
   return scores;
 }
 
-// The indices of the `count` highest scores, highest first, equal ones in order.
+// Indices of the `count` highest scores, highest first; equal scores in order of index.
 std::vector<size_t> best_of(const std::vector<double>& scores, int64_t count) {
-  std::vector<size_t> places(scores.size());
-  std::iota(places.begin(), places.end(), size_t{0});
-  const auto end = places.begin() + std::min<int64_t>(count, std::ssize(places));
-  std::partial_sort(places.begin(), end, places.end(), [&](size_t a, size_t b) {
+  std::vector<size_t> indices(scores.size());
+  std::iota(indices.begin(), indices.end(), size_t{0});
+  const auto end = indices.begin() + std::min<int64_t>(count, std::ssize(indices));
+  std::partial_sort(indices.begin(), end, indices.end(), [&](size_t a, size_t b) {
     return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
   });
-  places.erase(end, places.end());
-  return places;
+  indices.erase(end, indices.end());
+  return indices;
 }
 
 }  // namespace
@@ -131,9 +132,9 @@ struct MemoryBank::Contents {
     Memory memory;
   };
 
-  size_t place_of(const std::string& name) const {
-    const auto found = places.find(name);
-    PRECIS_CHECK(found != places.end(),
+  size_t index_of(const std::string& name) const {
+    const auto found = indices.find(name);
+    PRECIS_CHECK(found != indices.end(),
                  kNotFound,
                  "memory bank: there is no memory named ",
                  in_quotes(name));
@@ -143,21 +144,21 @@ struct MemoryBank::Contents {
   // The search keys of all memories: [n, hidden] float32. Those of memories that were added since
   // the last call are appended.
   at::Tensor keys(int64_t slots) {
-    slots = std::min(slots, longest);  // more would give the same sums
+    slots = std::min(slots, longest);  // a larger value gives the same sums
     const std::lock_guard lock(keys_mutex);
     at::Tensor& known = keys_by_slots[slots];
-    std::vector<at::Tensor> rows;
+    std::vector<at::Tensor> missing;
     for (auto i = static_cast<size_t>(known.defined() ? known.size(0) : 0); i < entries.size(); ++i)
-      rows.push_back(key_of(entries[i].memory, slots));
-    if (rows.empty()) return known;
-    const at::Tensor added = at::stack(rows);
+      missing.push_back(key_of(entries[i].memory, slots));
+    if (missing.empty()) return known;
+    const at::Tensor added = at::stack(missing);
     known = known.defined() ? at::cat({known, added}) : added;
     return known;
   }
 
-  std::vector<Entry> entries;                      // in the order in which they were added
-  std::unordered_map<std::string, size_t> places;  // name -> index into entries
-  int64_t longest = 0;  // most memory tokens that a memory has had so far
+  std::vector<Entry> entries;                       // in the order in which they were added
+  std::unordered_map<std::string, size_t> indices;  // name -> index into entries
+  int64_t longest = 0;  // largest number of memory tokens of any memory so far
   std::mutex keys_mutex;
   std::map<int64_t, at::Tensor> keys_by_slots;
 };
@@ -171,7 +172,7 @@ void MemoryBank::add(std::string name, Memory memory) {
   translate_errors([&] {
     Contents& bank = *contents_;
     check_name(name);
-    PRECIS_CHECK(!bank.places.contains(name),
+    PRECIS_CHECK(!bank.indices.contains(name),
                  kInvalidArgument,
                  "memory bank: there is a memory named ",
                  in_quotes(name),
@@ -180,23 +181,23 @@ void MemoryBank::add(std::string name, Memory memory) {
     if (!bank.entries.empty()) check_alike(memory, bank.entries.front().memory);
     bank.longest = std::max(bank.longest, memory.num_tokens());
     bank.entries.push_back({name, std::move(memory)});
-    bank.places.emplace(std::move(name), bank.entries.size() - 1);
+    bank.indices.emplace(std::move(name), bank.entries.size() - 1);
   });
 }
 
 void MemoryBank::remove(const std::string& name) {
   translate_errors([&] {
     Contents& bank = *contents_;
-    const size_t removed = bank.place_of(name);
-    bank.places.erase(name);
-    for (auto& [other, place] : bank.places) place -= place > removed ? 1 : 0;
+    const size_t removed = bank.index_of(name);
+    bank.indices.erase(name);
+    for (auto& [other, index] : bank.indices) index -= index > removed ? 1 : 0;
     bank.entries.erase(bank.entries.begin() + static_cast<int64_t>(removed));
     bank.keys_by_slots.clear();
   });
 }
 
 const Memory& MemoryBank::get(const std::string& name) const {
-  return contents_->entries[contents_->place_of(name)].memory;
+  return contents_->entries[contents_->index_of(name)].memory;
 }
 
 int64_t MemoryBank::size() const { return std::ssize(contents_->entries); }

@@ -25,13 +25,13 @@ constexpr std::string_view kFormat = "precis.memory_bank.1";
 constexpr std::string_view kFileStart = "memory-", kFileEnd = ".safetensors";
 constexpr std::chrono::minutes kLockTimeout(1);
 
-struct IndexRow {
+struct IndexEntry {
   std::string name;
   std::string file;
 };
 
-// A hash of all that the file holds, so that a file is never overwritten by another memory while an
-// index names it. Unchanged since the first version.
+// Named by a hash of the content, so that a file that an index names is never overwritten by
+// another memory. The hash has been the same since the first version.
 std::string file_name_of(const Memory& memory) {
   Hasher hasher;
   hasher.add(rows_hash(memory.contents().tensors));
@@ -44,7 +44,7 @@ std::string file_name_of(const Memory& memory) {
   return concat(kFileStart, hasher.hex(), kFileEnd);
 }
 
-// Files with other names are not opened, so that an index cannot point out of its directory.
+// Files with other names are not opened, so that an index cannot refer to files outside the bank.
 bool is_file_name(std::string_view name) {
   if (!name.starts_with(kFileStart) || !name.ends_with(kFileEnd)) return false;
   if (name.size() != kFileStart.size() + 32 + kFileEnd.size()) return false;
@@ -53,17 +53,17 @@ bool is_file_name(std::string_view name) {
   });
 }
 
-std::string text_in(const nlohmann::json& row, const char* key, const fs::path& index) {
-  PRECIS_CHECK(row.is_object() && row.contains(key) && row[key].is_string(),
+std::string text_in(const nlohmann::json& entry, const char* key, const fs::path& index) {
+  PRECIS_CHECK(entry.is_object() && entry.contains(key) && entry[key].is_string(),
                kBadWeights,
                index.string(),
                ": a memory has no ",
                key);
-  return row[key].get<std::string>();
+  return entry[key].get<std::string>();
 }
 
 // Throws kNotFound or kBadWeights.
-std::vector<IndexRow> read_index(const fs::path& index) {
+std::vector<IndexEntry> read_index(const fs::path& index) {
   const nlohmann::json parsed = read_json(index);
   PRECIS_CHECK(parsed.is_object() && parsed.contains("format") && parsed["format"] == kFormat,
                kBadWeights,
@@ -73,22 +73,21 @@ std::vector<IndexRow> read_index(const fs::path& index) {
                kBadWeights,
                index.string(),
                ": memories is missing");
-  std::vector<IndexRow> rows;
-  for (const nlohmann::json& row : parsed["memories"]) {
-    rows.push_back({text_in(row, "name", index), text_in(row, "file", index)});
-    PRECIS_CHECK(is_file_name(rows.back().file),
+  std::vector<IndexEntry> entries;
+  for (const nlohmann::json& entry : parsed["memories"]) {
+    entries.push_back({text_in(entry, "name", index), text_in(entry, "file", index)});
+    PRECIS_CHECK(is_file_name(entries.back().file),
                  kBadWeights,
                  index.string(),
                  ": ",
-                 in_quotes(rows.back().file),
+                 in_quotes(entries.back().file),
                  " is no name of a file in a memory bank");
   }
-  return rows;
+  return entries;
 }
 
-// The entries of a bank that is to be replaced: none where there is no bank or its index is
-// damaged.
-std::vector<IndexRow> rows_to_replace(const fs::path& index) {
+// The entries of a bank that is to be replaced: none if there is no bank or its index is damaged.
+std::vector<IndexEntry> entries_to_replace(const fs::path& index) {
   try {
     return read_index(index);
   } catch (const Error&) {
@@ -158,10 +157,10 @@ void MemoryBank::save(const fs::path& directory) const {
       if (is_new && !holds_its_memory(directory / file)) get(name).save(directory / file);
       rows.push_back({{"name", name}, {"file", file}});
     }
-    const std::vector<IndexRow> replaced = rows_to_replace(directory / kIndex);
+    const std::vector<IndexEntry> replaced = entries_to_replace(directory / kIndex);
     const nlohmann::json index{{"format", kFormat}, {"memories", std::move(rows)}};
     write_text_file(directory / kIndex, index.dump(2) + "\n");
-    for (const IndexRow& row : replaced) {
+    for (const IndexEntry& row : replaced) {
       if (!files.contains(row.file)) fs::remove(directory / row.file, ignored);
     }
   });
@@ -171,7 +170,7 @@ MemoryBank MemoryBank::load(const fs::path& directory) {
   return translate_errors([&] {
     const fs::path index = directory / kIndex;
     MemoryBank bank;
-    for (const IndexRow& row : read_index(index)) {
+    for (const IndexEntry& row : read_index(index)) {
       Memory memory = load_named(directory / row.file);
       try {
         bank.add(row.name, std::move(memory));

@@ -23,11 +23,11 @@ struct NamedRows {
 
 std::vector<NamedRows> named_rows(const MemoryTensors& memory);
 
-// Hash of the tensors and their positions, without the provenance: what earlier versions wrote as
-// content_hash.
+// Hash of the tensors and their positions, without the provenance: the content_hash of earlier
+// versions.
 std::string rows_hash(const MemoryTensors& memory);
 
-// The model's fingerprint and, where it is known, its name, for messages.
+// The model's fingerprint and, if known, its name, for messages.
 std::string model_in_words(const std::string& fingerprint, const std::string& name);
 
 }  // namespace precis

@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kFormat = "precis.memory.1";
 constexpr const char* kLengths = "lengths";
 
-// Limit of tokens and positions: above any real one, and sums of them do not overflow.
+// Limit of tokens and positions: above any real value, and low enough that sums do not overflow.
 constexpr int64_t kLargestCount = int64_t{1} << 40;
 
 class MemoryReader {
@@ -115,7 +115,7 @@ class MemoryReader {
   SafetensorsFile file_;
 };
 
-// Files of earlier versions have no lengths.
+// Checks the lengths, if any: files of earlier versions have none.
 void check_lengths(const MemoryReader& reader, const at::Tensor& keys) {
   if (!reader.holds(kLengths)) return;
   const at::Tensor lengths = reader.tensor(kLengths, 2);

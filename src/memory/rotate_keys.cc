@@ -10,10 +10,10 @@
 namespace precis {
 namespace {
 
-// The rotation from k old positions to k new ones, [k, head_dim / 2] float64. It is the quotient of
-// the two rotations that the decoder applies, not the rotation by the difference of positions: the
-// decoder rounds its angles to float32, and at large positions that error would show. A quotient
-// also leaves an attention factor in the keys as it is.
+// The rotation from k old positions to k new ones, [k, head_dim / 2] float64: the quotient of the
+// two rotations that the decoder applies, not the rotation by the difference of positions. The
+// decoder rounds its angles to float32, and a difference would not reproduce that error, which is
+// large at large positions. The quotient also leaves an attention factor in the keys unchanged.
 ops::RotaryTable relative_rotation(const RopeConfig& rope,
                                    int64_t head_dim,
                                    const at::Tensor& from,
@@ -29,13 +29,14 @@ ops::RotaryTable relative_rotation(const RopeConfig& rope,
           (after.sin * before.cos - after.cos * before.sin) / length};
 }
 
-// The same positions in every head. keys: [kv_heads, n, head_dim]; table: of [n] positions.
+// All heads have the same positions. keys: [kv_heads, n, head_dim]; table: of [n] positions.
 at::Tensor rotate_shared(const at::Tensor& keys, const ops::RotaryTable& table) {
-  // The reference, not the kernel: this table is in float64.
+  // The reference rather than the kernel, since the table is float64.
   return ops::reference::rotary(keys.transpose(0, 1), table).transpose(0, 1);
 }
 
-// Positions of each head's own. keys: [kv_heads, n, head_dim]; table: of [kv_heads * n] positions.
+// Each head has its own positions. keys: [kv_heads, n, head_dim]; table: of [kv_heads * n]
+// positions.
 at::Tensor rotate_per_head(const at::Tensor& keys, const ops::RotaryTable& table) {
   return ops::reference::rotary(keys.flatten(0, 1).unsqueeze(1), table).view(keys.sizes());
 }

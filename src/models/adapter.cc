@@ -43,9 +43,9 @@ void check_adapter(const Adapter& adapter, const DecoderInput& input, const Deco
   PRECIS_CHECK(!rows.defined() || (rows.scalar_type() == at::kBool && rows.dim() == 1 &&
                                    rows.size(0) == input.embeddings.size(0)),
                kInvalidArgument,
-               "adapter: adapted_rows do not name each of the ",
+               "adapter: adapted_rows is not one bool for each of the ",
                input.embeddings.size(0),
-               " rows");
+               " tokens");
 }
 
 at::Tensor adapted_rows(const DecoderInput& input) {
@@ -57,15 +57,15 @@ at::Tensor adapted_rows(const DecoderInput& input) {
 
 at::Tensor apply_lora(const LoraWeights& change,
                       const at::Tensor& x,
-                      const at::Tensor& rows,
+                      const at::Tensor& tokens,
                       const at::Tensor& projected) {
   if (!change.down.defined()) return projected;
   const auto dtype = x.scalar_type();
-  const at::Tensor adapted = rows.defined() ? x.index_select(0, rows) : x;
+  const at::Tensor adapted = tokens.defined() ? x.index_select(0, tokens) : x;
   const at::Tensor changed =
       ops::linear(ops::linear(adapted, change.down.to(dtype)), change.up.to(dtype));
-  return rows.defined() ? projected.index_add(0, rows, changed, change.scale)
-                        : at::add(projected, changed, change.scale);
+  return tokens.defined() ? projected.index_add(0, tokens, changed, change.scale)
+                          : at::add(projected, changed, change.scale);
 }
 
 }  // namespace precis::models

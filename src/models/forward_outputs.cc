@@ -16,9 +16,9 @@ at::Tensor forward_outputs(const Decoder& decoder,
                kInternal,
                "decoder: gave ",
                hidden.size(0),
-               " rows where ",
+               " hidden states for ",
                input.output_indices.numel(),
-               " were wanted");
+               " output_indices");
   return hidden;
 }
 

@@ -15,9 +15,9 @@
 
 namespace precis::models {
 
-// The weights of one layer: attention and gated MLP with their norms. What a layer may have stands
-// here; an executor (models/executors) runs all of it or refuses the layer by applies(). Norm
-// weights are float32, as they are applied, and undefined where the model has no such norm.
+// The weights of one layer: attention and gated MLP with their norms. Every feature of a layer is a
+// member; an executor (models/executors) supports all of them or refuses the layer in applies().
+// Norm weights are float32, as they are applied, and undefined where the model has no such norm.
 struct DecoderLayer {
   at::Tensor attention_norm;      // [hidden]
   at::Tensor attention_out_norm;  // sandwich norms only

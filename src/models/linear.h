@@ -19,7 +19,7 @@ struct Linear {
 
   at::Tensor operator()(const at::Tensor& x) const;  // [n, in] -> [n, out]
 
-  // Numbers and bytes of both.
+  // Elements and bytes of weight and bias.
   int64_t numel() const;
   int64_t nbytes() const;
 };
@@ -32,10 +32,10 @@ struct LinearShape {
 
 Linear load_linear(const Weights& weights, std::string_view name, LinearShape shape);
 
-// The same with its weight in `bits` (4 or 8).
+// The layer with its weight quantised to `bits` (4 or 8).
 Linear quantized(const Linear& linear, int64_t bits);
 
-// The same with its matrix in the arena.
+// The layer with its weight in the arena.
 Linear moved(const Linear& linear, WeightArena& arena);
 
 // Stacks the outputs of layers that read the same input: one product instead of several.

@@ -105,7 +105,7 @@ class RandomWeights final : public WeightSource {
     if (shape.size() == 1) return at::full(shape, norm_weight_, dtype);
     at::Tensor weight = at::empty(shape, dtype);
     const at::Tensor flat = weight.flatten(), drawn = drawn_.to(dtype);
-    // Tensors start at different offsets of the drawn numbers.
+    // Tensors start at different offsets of the drawn values.
     Hasher hasher;
     hasher.add(name);
     const int64_t begin = std::stoll(hasher.hex().substr(0, 8), nullptr, 16) % kDrawn;

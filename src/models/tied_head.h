@@ -13,8 +13,8 @@ inline constexpr const char* kHeadName = "lm_head.weight";
 // says so and the checkpoint has no head with other values. Throws as Weights::take_rows().
 bool has_tied_head(const DecoderConfig& config, const Weights& weights);
 
-// The name of the embedding tensor: with a tied head that of the head if the checkpoint has it
-// alone.
+// The name of the embedding tensor: the head's, if the head is tied and the checkpoint has only the
+// head.
 const char* embedding_name(bool tied_head, const Weights& weights);
 
 }  // namespace precis

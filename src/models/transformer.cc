@@ -39,7 +39,7 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
                kInvalidArgument,
                "decoder: ",
                input.embeddings.size(0),
-               " rows, but positions [",
+               " tokens, but positions [",
                input.positions.sizes(),
                "]");
   const auto& starts = input.cu_seqlens;
@@ -60,7 +60,7 @@ void check_input(const DecoderInput& input, int64_t hidden_size) {
   PRECIS_CHECK(!outputs.defined() || (outputs.scalar_type() == at::kLong && outputs.dim() == 1),
                kInvalidArgument,
                "decoder: output_indices are no list of rows");
-  // Of those on a GPU, asking would wait for it.
+  // Indices on a GPU are not checked, since that would wait for it.
   PRECIS_CHECK(!outputs.defined() || !outputs.is_cpu() || outputs.numel() == 0 ||
                    (outputs.min().item<int64_t>() >= 0 &&
                     outputs.max().item<int64_t>() < input.embeddings.size(0)),
@@ -83,8 +83,8 @@ class Transformer final : public Decoder {
     const auto stored = [&](const models::Linear& linear) {
       return models::moved(bits > 0 ? quantized(linear, bits, origin) : linear, arena);
     };
-    // Four bits are too few for what is looked up, and for what every token goes through at last.
-    // The largest matrix by far: where it is quantised, it is read a part at a time.
+    // Embedding and head are quantised to 8 bits in both formats: 4 bits are too few for them. They
+    // are by far the largest matrices, so they are read and quantised a few rows at a time.
     const auto table = [&](const char* name) {
       const std::vector<int64_t> shape{config.vocab_size, config.hidden_size};
       if (bits == 0) return stored({weights.take(name, shape), {}});
@@ -141,7 +141,7 @@ class Transformer final : public Decoder {
                            const at::Tensor& source_indices) const override {
     const bool as_stored = !embedding_.quantized.defined() && stack_.config.embedding_scale == 1.0;
     if (!as_stored) return Decoder::embed_spliced(ids, embeddings, source_indices);
-    // Of the whole table followed by the embeddings: ids are indices of its rows.
+    // Rows of the embedding table followed by `embeddings`; ids are indices of the table.
     const int64_t first = embedding_.weight.size(0);
     const at::Tensor rows =
         at::cat({ids, at::arange(first, first + embeddings.size(0), ids.options())});
@@ -182,7 +182,7 @@ class Transformer final : public Decoder {
     return models::run_op_by_op(stack_, input, cache, adapter, observer, threads);
   }
 
-  // work(), whose complaints about numbers name where they come from.
+  // Calls work(). Its kInvalidArgument becomes kBadWeights with the origin of the weights.
   template <typename Work>
   static models::Linear naming(const std::string& origin, const Work& work) {
     try {
@@ -205,7 +205,8 @@ class Transformer final : public Decoder {
     return input.output_indices.defined() ? hidden.index_select(0, input.output_indices) : hidden;
   }
 
-  // Whether the pass is one token each of different sequences, which an executor can run in one.
+  // Whether the pass is a decode step, one token of each of several sequences, that an executor
+  // runs as a whole.
   bool is_step(const DecoderInput& input, const KvCache& cache) const {
     if (c10::GradMode::is_enabled() || input.visible_cache_len.defined() ||
         input.embeddings.size(0) != std::ssize(input.cache_sequences))

@@ -8,13 +8,13 @@
 
 namespace precis::models {
 
-// Memory for weights, one after the other in the order in which they are moved in, in pages as
-// large as the system gives: what a pass reads once is limited by memory, and by finding its pages
-// (measured: 1.2 times the speed of small ones). Weights keep it alive.
+// Memory for weights, in the order in which they are moved in and in the largest pages that the
+// system has: reading weights once a pass is limited by memory and by address translation
+// (measured: 1.2 times the speed of small pages). Weights keep the memory alive.
 class WeightArena {
  public:
-  // The same numbers in the arena, contiguous. Those on a GPU stay where they are. Throws
-  // kOutOfMemory.
+  // Copies a weight into the arena, contiguous. Undefined, empty and GPU tensors are returned as
+  // they are. Throws kOutOfMemory.
   at::Tensor move(const at::Tensor& weight);
 
  private:

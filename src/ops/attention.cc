@@ -17,7 +17,7 @@
 namespace precis::ops {
 namespace {
 
-// One sequence's share of the input.
+// The input's tokens of one sequence.
 struct Entry {
   at::Tensor q;  // [n, heads, head_dim]
   at::Tensor k;  // [n, kv_heads, head_dim]
@@ -102,7 +102,7 @@ std::vector<Entry> entries_of(const AttentionInput& input) {
   std::vector<int64_t> lengths;
   for (size_t i = 0; i + 1 < input.cu_seqlens.size(); ++i)
     lengths.push_back(input.cu_seqlens[i + 1] - input.cu_seqlens[i]);
-  // One split each, so that its backward is one concatenation.
+  // One split each: its backward is then one concatenation.
   const auto q = input.q.split_with_sizes(lengths, 0);
   const auto k = input.k.split_with_sizes(lengths, 0);
   const auto v = input.v.split_with_sizes(lengths, 0);
@@ -111,7 +111,8 @@ std::vector<Entry> entries_of(const AttentionInput& input) {
   return entries;
 }
 
-// Keys and values of all of an entry's tokens but ragged memories', [kv_heads, length, head_dim].
+// Keys and values of all of an entry's tokens without ragged memories, [kv_heads, length,
+// head_dim].
 std::pair<at::Tensor, at::Tensor> keys_and_values(const Entry& entry) {
   const KvView& view = entry.view;
   if (view.length == entry.num_tokens()) return {heads_first(entry.k), heads_first(entry.v)};
@@ -119,8 +120,8 @@ std::pair<at::Tensor, at::Tensor> keys_and_values(const Entry& entry) {
   return read_from_blocks(view.blocks, view.layer, 0, view.length);
 }
 
-// attend: an attention of four dimensions. Heads one after the other, each behind its own tokens of
-// the ragged memories.
+// Runs heads one after the other, each over its tokens of the ragged memories and then of the
+// sequence. attend: a dense attention.
 template <typename Attend>
 at::Tensor attend_ragged(const Entry& entry,
                          const AttentionOptions& options,
@@ -148,7 +149,8 @@ at::Tensor attend_ragged(const Entry& entry,
   return at::cat(heads, 0).transpose(0, 1);
 }
 
-// Entries whose keys are of equal lengths, by index; visible: [n] or undefined.
+// Attention of entries (by index) with equal numbers of queries and of keys, as one batch. visible:
+// [n] or undefined.
 template <typename Attend>
 void attend_group(const std::vector<Entry>& entries,
                   const std::vector<size_t>& group,
@@ -166,13 +168,13 @@ void attend_group(const std::vector<Entry>& entries,
   const auto batch = [](const std::vector<at::Tensor>& each) {
     return each.size() == 1 ? each[0].unsqueeze(0) : at::stack(each, 0);
   };
-  // One unbinding, so that its backward is one stack.
+  // One unbind: its backward is then one stack.
   const auto own = attend(batch(q), batch(k), batch(v), options, visible).transpose(1, 2).unbind(0);
   for (size_t i = 0; i < group.size(); ++i) outputs[group[i]] = own[i];
 }
 
-// Sequences that go through attention together, by index: equally many queries over equally many
-// keys, where stacking them copies no keys that a cache holds.
+// Groups of sequences, by index, that are one batch: equal numbers of queries and of keys, if
+// stacking them does not copy keys that a cache holds.
 std::vector<std::vector<size_t>> groups_of(const std::vector<Entry>& entries, bool apart) {
   std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> groups;
   std::vector<std::vector<size_t>> all;
@@ -211,7 +213,7 @@ at::Tensor attend_groups(const AttentionInput& input,
   return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
 }
 
-// The common number of tokens where no sequence has more than this pass's, and all as many; else 0.
+// The number of tokens if it is the same for all sequences and none has earlier tokens; else 0.
 int64_t uniform_length(const AttentionInput& input) {
   const int64_t length = input.cu_seqlens[1];
   for (size_t i = 0; i < input.views.size(); ++i) {
@@ -254,8 +256,8 @@ at::Tensor attend_packed(const AttentionInput& input, const AttentionOptions& op
   return packed_attention(input.q, at::cat(keys, 0), at::cat(values, 0), *input.packed, options);
 }
 
-// Queries of a sequence up to which reading its blocks for each of them is faster than copying
-// them together.
+// Most queries of a sequence for which reading its blocks once for each is faster than copying them
+// together.
 constexpr int64_t kFewQueries = 4;
 
 bool block_kernel_applies(const AttentionInput& input) {
@@ -275,25 +277,26 @@ at::Tensor attend_blocks(const AttentionInput& input, const AttentionOptions& op
   const int64_t kv_heads = input.k.size(1);
   const at::Tensor q = input.q.to(at::kFloat).contiguous();
   const at::Tensor out = at::empty(q.sizes(), q.options());
-  const at::Tensor states = at::empty({queries * heads * table.parts * (width + 2)}, q.options());
+  const at::Tensor states =
+      at::empty({queries * heads * table.max_splits * (width + 2)}, q.options());
   const kernels::BlockAttentionArguments arguments{q.const_data_ptr<float>(),
                                                    table.blocks.data(),
                                                    table.readers.data(),
-                                                   table.num_parts.data(),
+                                                   table.num_splits.data(),
                                                    out.mutable_data_ptr<float>(),
                                                    states.mutable_data_ptr<float>(),
                                                    input.views.front().layer,
                                                    heads,
                                                    kv_heads,
                                                    width,
-                                                   table.parts,
+                                                   table.max_splits,
                                                    static_cast<float>(options.scale)};
   for_row_ranges(std::ssize(table.blocks) * kv_heads,
                  heads / kv_heads * kBlockSize * width,
                  [&](int64_t first, int64_t last) {
                    kernels::cpu().block_attention(element_of(input.q), arguments, first, last);
                  });
-  for_row_ranges(queries * heads, table.parts * width, [&](int64_t first, int64_t last) {
+  for_row_ranges(queries * heads, table.max_splits * width, [&](int64_t first, int64_t last) {
     kernels::cpu().merge_block_attention(arguments, first, last);
   });
   return out.to(input.q.scalar_type());

@@ -13,7 +13,7 @@ using kernels::AttendedBlock;
 using kernels::BlockReader;
 using kernels::kBlockSize;
 
-// A block before it is known who else reads it.
+// A block that one query reads, before blocks are grouped.
 struct Reading {
   AttendedBlock block;
   BlockReader reader;
@@ -26,7 +26,7 @@ int64_t chunks_of(const RaggedKv& memory) {
   return (longest + kBlockSize - 1) / kBlockSize;
 }
 
-void add_ragged(const KvView& view, int32_t query, int32_t& part, std::vector<Reading>& readings) {
+void add_ragged(const KvView& view, int32_t query, int32_t& split, std::vector<Reading>& readings) {
   for (const auto& memory : view.ragged) {
     for (int64_t chunk = 0; chunk < chunks_of(*memory); ++chunk) {
       readings.push_back({{memory->keys.const_data_ptr(),
@@ -35,7 +35,7 @@ void add_ragged(const KvView& view, int32_t query, int32_t& part, std::vector<Re
                            chunk,
                            0,
                            0},
-                          {query, part++, 0, static_cast<int32_t>(kBlockSize)}});
+                          {query, split++, 0, static_cast<int32_t>(kBlockSize)}});
     }
   }
 }
@@ -45,13 +45,13 @@ void add_blocks(const KvView& view,
                 int64_t first,
                 int64_t last,
                 int32_t query,
-                int32_t& part,
+                int32_t& split,
                 std::vector<Reading>& readings) {
   for (int64_t i = first / kBlockSize; i * kBlockSize < last; ++i) {
     const int64_t start = i * kBlockSize;
     readings.push_back({{view.blocks[i].const_data_ptr(), nullptr, nullptr, 0, 0, 0},
                         {query,
-                         part++,
+                         split++,
                          static_cast<int32_t>(std::max<int64_t>(first - start, 0)),
                          static_cast<int32_t>(std::min(last - start, kBlockSize))}});
   }
@@ -61,7 +61,7 @@ bool same_block(const AttendedBlock& a, const AttendedBlock& b) {
   return a.keys == b.keys && a.starts == b.starts && a.chunk == b.chunk;
 }
 
-// Blocks that are read by more than one query next to each other; the order is otherwise kept.
+// Moves reads of one block next to each other; keeps the order otherwise.
 void group(std::vector<Reading>& readings) {
   std::stable_sort(readings.begin(), readings.end(), [](const Reading& a, const Reading& b) {
     return a.block.keys != b.block.keys ? std::less<>()(a.block.keys, b.block.keys)
@@ -82,14 +82,14 @@ BlockTable block_table(std::span<const KvView> views,
       const auto query = static_cast<int32_t>(cu_seqlens[i] + j);
       const int64_t last = views[i].length - queries + j + 1;
       const int64_t first = window > 0 ? std::max<int64_t>(last - window, 0) : 0;
-      int32_t part = 0;
-      add_ragged(views[i], query, part, readings);
-      add_blocks(views[i], first, last, query, part, readings);
-      table.num_parts.push_back(part);
-      table.parts = std::max<int64_t>(table.parts, part);
+      int32_t split = 0;
+      add_ragged(views[i], query, split, readings);
+      add_blocks(views[i], first, last, query, split, readings);
+      table.num_splits.push_back(split);
+      table.max_splits = std::max<int64_t>(table.max_splits, split);
     }
   }
-  if (table.num_parts.size() > 1) group(readings);
+  if (table.num_splits.size() > 1) group(readings);
   for (const Reading& reading : readings) {
     if (table.blocks.empty() || !same_block(table.blocks.back(), reading.block)) {
       table.blocks.push_back(reading.block);

@@ -10,14 +10,14 @@
 
 namespace precis::ops {
 
-// Which blocks the query tokens of a pass attend to, as kernels::BlockAttentionArguments has them.
-// A block that several sequences share stands once, with the readers of all. It serves every layer
-// of one window. Borrows the views' blocks and ragged memories.
+// The blocks that the query tokens of a pass attend to, as kernels::BlockAttentionArguments takes
+// them. A block that several sequences share is listed once, with all its readers. A table serves
+// all layers with the same window. Borrows the views' blocks and ragged memories.
 struct BlockTable {
   std::vector<kernels::AttendedBlock> blocks;
   std::vector<kernels::BlockReader> readers;
-  std::vector<int32_t> num_parts;  // [queries]
-  int64_t parts = 0;               // the most of these
+  std::vector<int32_t> num_splits;  // [queries]
+  int64_t max_splits = 0;           // largest of num_splits
 };
 
 // cu_seqlens: [views + 1], the queries of each view, its last tokens; window: as of

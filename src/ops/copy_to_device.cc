@@ -7,7 +7,7 @@ namespace precis::ops {
 
 at::Tensor copy_to_device_async(const at::Tensor& x, c10::Device device) {
   if (x.device() == device) return x;
-  // From memory that is not pinned, ATen waits.
+  // ATen waits for copies from memory that is not pinned.
   return x.pin_memory().to(device, /*non_blocking=*/true);
 }
 

@@ -5,7 +5,7 @@
 
 namespace precis::ops {
 
-// The same numbers on a device. A GPU is not waited for: they are copied behind what is queued.
+// Copies a tensor to a device. A copy to a GPU is queued on the current stream and not waited for.
 at::Tensor copy_to_device_async(const at::Tensor& x, c10::Device device);
 
 }  // namespace precis::ops

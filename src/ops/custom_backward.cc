@@ -21,7 +21,7 @@ using LinearBackward = std::function<at::Tensor(const at::Tensor& gradient)>;
 
 class CustomBackward final : public torch::autograd::Node {
  public:
-  // x undefined: it is not kept.
+  // x: kept for the backward pass; undefined: nothing is kept.
   CustomBackward(Backward backward, const at::Tensor& x)
       : backward_(std::move(backward)), x_(x, false) {}
 

@@ -7,16 +7,15 @@
 
 namespace precis::ops {
 
-// forward(x), through which gradients flow by `backward`, called with no gradients recorded, in
-// place of autograd's own way through whatever forward does. Of several tensors that forward reads,
-// x alone gets a gradient, and nothing has a gradient of a gradient: precis::Error (kUnsupported)
-// where one is asked for. x is kept for the backward pass.
+// forward(x) with a backward pass of its own: forward runs without recording gradients, and
+// `backward` computes the gradient of x. Other tensors that forward reads get no gradient. A
+// gradient of a gradient throws precis::Error (kUnsupported). x is kept for the backward pass.
 at::Tensor with_backward(
     const at::Tensor& x,
     const std::function<at::Tensor(const at::Tensor& x)>& forward,
     std::function<at::Tensor(const at::Tensor& x, const at::Tensor& gradient)> backward);
 
-// The same where the backward pass needs no x, which is not kept then: linear ops.
+// For linear ops, whose backward pass does not need x: x is not kept.
 at::Tensor with_backward(const at::Tensor& x,
                          const std::function<at::Tensor(const at::Tensor& x)>& forward,
                          std::function<at::Tensor(const at::Tensor& gradient)> backward);

@@ -12,8 +12,8 @@
 namespace precis::ops {
 namespace {
 
-// Mask of the keys that a query attends to, [n, m]: up to its own, or the visible ones and its own,
-// no further back than the window.
+// Mask of the keys that each query attends to, [n, m]: those up to its own, or the visible ones and
+// its own; in a window, the latest of these.
 at::Tensor allowed(
     int64_t n, int64_t m, int64_t window, const at::Tensor& visible, c10::Device device) {
   const auto index = at::TensorOptions(at::kLong).device(device);
@@ -69,7 +69,7 @@ void check_shapes(const at::Tensor& q,
   PRECIS_CHECK(!visible.defined() || (visible.scalar_type() == at::kLong && visible.dim() == 1 &&
                                       visible.size(0) == q.size(2)),
                kInvalidArgument,
-               "attention: visible_cache_len does not name each of the ",
+               "attention: visible_cache_len is not one length for each of the ",
                q.size(2),
                " queries");
   const auto dtype = q.scalar_type();
@@ -84,12 +84,12 @@ void check_shapes(const at::Tensor& q,
                "; expected one dtype");
 }
 
-constexpr int64_t kShort =
-    192;  // queries; a backward pass of as many takes as long in either dtype
+// Queries for which a backward pass takes equally long in both dtypes.
+constexpr int64_t kShort = 192;
 
-// bfloat16 on a processor that has no products of its own for it, and short sequences on their way
-// back: libtorch sets up a product of bfloat16 anew for every 32 queries of every head, which takes
-// longer than float32 does (112 queries, 9 heads: 2 times).
+// True for bfloat16 on a processor without bfloat16 products, and for backward passes of short
+// sequences: libtorch sets up a bfloat16 product anew for every 32 queries of every head, which
+// takes longer than float32 does (112 queries, 9 heads: 2 times).
 bool is_faster_in_float32(const at::Tensor& q, const at::Tensor& k) {
   if (!q.is_cpu() || q.scalar_type() != at::kBFloat16) return false;
   const bool backward = c10::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad());
@@ -106,7 +106,7 @@ at::Tensor prefill(const at::Tensor& q,
   const bool plain_causal = n == m && !windowed && !visible.defined();
   std::optional<at::Tensor> mask;
   if (!plain_causal) mask = allowed(n, m, windowed ? options.window : 0, visible, q.device());
-  // The processor's kernel reads a shared head for each query head; of a GPU's not all do.
+  // libtorch's CPU kernel supports grouped queries, but not all its GPU kernels do.
   const bool shares_heads = q.is_cpu() && q.size(1) != k.size(1);
   const auto heads = [&](const at::Tensor& x) {
     return shares_heads ? x : repeat_heads(x, q.size(1));
@@ -124,8 +124,8 @@ at::Tensor reference::dense_attention(const at::Tensor& q,
                                       const at::Tensor& visible) {
   const at::Tensor keys = repeat_heads(k, q.size(1));
   const at::Tensor mask = allowed(q.size(2), k.size(2), options.window, visible, q.device());
-  // In bfloat16 scores as large as those that IC-Former begins with (over 100) would become whole
-  // numbers before they are scaled.
+  // Scores are float32: in bfloat16, scores over 100, as a new IC-Former has, would be rounded to
+  // integers before they are scaled.
   const auto wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor scores =
       (at::matmul(q.to(wide), keys.to(wide).transpose(-2, -1)) * options.scale)

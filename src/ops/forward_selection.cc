@@ -13,7 +13,7 @@
 namespace precis::ops {
 namespace {
 
-constexpr float kSmallest = 1e-30f;  // of the ridge, where all columns are zero
+constexpr float kSmallest = 1e-30f;  // ridge, for columns of zeros
 
 void check(const at::Tensor& gram, const at::Tensor& products, int64_t count, double ridge) {
   const bool fits = gram.dim() == 3 && products.dim() == 3 && gram.size(1) == gram.size(2) &&
@@ -39,13 +39,13 @@ at::Tensor by_kernel(const at::Tensor& gram,
                      int64_t count,
                      double ridge) {
   const at::Tensor from = gram.contiguous(), ridges = ridge_of(gram, ridge);
-  at::Tensor left = products.clone(at::MemoryFormat::Contiguous);
+  at::Tensor remaining = products.clone(at::MemoryFormat::Contiguous);
   const int64_t problems = gram.size(0), n = gram.size(1);
   at::Tensor chosen = at::empty({problems, count}, gram.options().dtype(at::kLong));
   std::vector<float> scratch((count + 2) * n);
   for (int64_t i = 0; i < problems; ++i) {
     kernels::cpu().forward_selection({from[i].const_data_ptr<float>(),
-                                      left[i].mutable_data_ptr<float>(),
+                                      remaining[i].mutable_data_ptr<float>(),
                                       scratch.data(),
                                       chosen[i].mutable_data_ptr<int64_t>(),
                                       n,
@@ -75,12 +75,12 @@ at::Tensor reference::forward_selection(const at::Tensor& gram,
                                         double ridge) {
   const at::Tensor raised = ridge_of(gram, ridge).unsqueeze(1);  // [h, 1]
   const at::Tensor columns = gram + at::diag_embed(raised.expand({-1, gram.size(1)}));
-  at::Tensor residual = columns.diagonal(0, 1, 2).clone(), left = products;
+  at::Tensor residual = columns.diagonal(0, 1, 2).clone(), remaining = products;
   at::Tensor factors = at::empty({gram.size(0), 0, gram.size(1)}, gram.options());  // [h, step, n]
   std::vector<at::Tensor> chosen;
-  at::Tensor open = at::zeros_like(residual);  // minus infinity where chosen
+  at::Tensor open = at::zeros_like(residual);  // minus infinity for chosen columns
   for (int64_t step = 0; step < count; ++step) {
-    const at::Tensor gains = left.square().sum(1) / residual + open;
+    const at::Tensor gains = remaining.square().sum(1) / residual + open;
     const at::Tensor best = gains.argmax(1, true);  // [h, 1]
     const auto at_best = [&](const at::Tensor& x) {
       return x.gather(2, best.unsqueeze(1).expand({-1, x.size(1), 1}));
@@ -89,7 +89,7 @@ at::Tensor reference::forward_selection(const at::Tensor& gram,
     const at::Tensor own = at_best(columns).squeeze(2);
     const at::Tensor earlier = at_best(factors).transpose(1, 2).bmm(factors).squeeze(1);
     const at::Tensor factor = (own - earlier) / length;
-    left = left - at_best(left) / length.unsqueeze(2) * factor.unsqueeze(1);
+    remaining = remaining - at_best(remaining) / length.unsqueeze(2) * factor.unsqueeze(1);
     residual = at::maximum(residual - factor.square(), raised);
     open = open.scatter(1, best, -std::numeric_limits<double>::infinity());
     factors = at::cat({factors, factor.unsqueeze(1)}, 1);

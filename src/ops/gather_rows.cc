@@ -8,7 +8,7 @@
 
 namespace precis::ops {
 
-// Without a copy of `first`, which may be a model's whole embedding table.
+// Does not copy `first`, which may be a model's whole embedding table.
 at::Tensor reference::gather_rows(const at::Tensor& first,
                                   const at::Tensor& second,
                                   const at::Tensor& indices) {

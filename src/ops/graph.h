@@ -8,7 +8,7 @@
 
 namespace precis::ops {
 
-// Memory that recordings have in common for what they compute on the way.
+// Memory for intermediate results, shared by graphs.
 class GraphMemory {
  public:
   GraphMemory();
@@ -20,24 +20,24 @@ class GraphMemory {
   std::unique_ptr<Pool> pool_;
 };
 
-// Work on a GPU that is queued again as a whole, at the cost of one launch (a CUDA graph).
-// Recordings share work spaces of libraries and, where they are given the same, memory: they are
-// made and queued again on the device's default stream only, where one comes after the other.
+// A CUDA graph: GPU work that is captured once and replayed as one launch. Graphs share work spaces
+// of libraries and, if given the same, GraphMemory. So they are captured and replayed on the
+// device's default stream only, where one runs after the other.
 class Graph {
  public:
-  // Does the work once, and records what it queues. It may be done again for nothing; it reads and
-  // writes the same memory each time, which is there as long as the graph, waits for no GPU and
-  // draws no random numbers. Recording, releasing and queueing is done by one thread at a time.
-  // REQUIRES: a build with CUDA, and a GPU.
+  // Runs work() once as a warm-up, then captures it. work() has to give the same result when
+  // repeated, to read and write the same memory each time, which lives as long as the graph, not to
+  // wait for a GPU, and not to draw random numbers. Capture, release and replay are serialised
+  // across threads. REQUIRES: a build with CUDA, and a GPU.
   Graph(const std::function<at::Tensor()>& work, const GraphMemory& memory);
   ~Graph();
   Graph(Graph&&) noexcept;
   Graph& operator=(Graph&&) noexcept;
 
-  // Whether the current stream is one to record and replay on.
+  // Whether graphs may be captured and replayed on the current stream.
   static bool can_capture();
 
-  // Queues the work, and a copy of what it leaves: this and other recordings overwrite that.
+  // Queues the captured work. Returns a copy of its result, which this and other graphs overwrite.
   at::Tensor replay();
 
  private:

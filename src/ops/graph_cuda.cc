@@ -26,15 +26,16 @@ struct Graph::Recorded {
 
 namespace {
 
-// Held while a graph is recorded or released: libtorch keeps a list of them that knows no threads.
-std::mutex& recorder() {
+// Held while a graph is captured or released: libtorch's list of graphs is not safe for use from
+// several threads.
+std::mutex& capture_mutex() {
   static std::mutex mutex;
   return mutex;
 }
 
-// The default stream cannot be recorded, and a stream of the pool may be another thread's, too.
-// REQUIRES: recorder() is held.
-c10::cuda::CUDAStream recording_stream() {
+// The stream to capture on: the default stream cannot be captured, and a stream of libtorch's pool
+// may be another thread's, too. REQUIRES: capture_mutex() is held.
+c10::cuda::CUDAStream capture_stream() {
   static std::map<c10::DeviceIndex, cudaStream_t> streams;
   const c10::DeviceIndex device = c10::cuda::current_device();
   cudaStream_t& own = streams[device];
@@ -42,28 +43,29 @@ c10::cuda::CUDAStream recording_stream() {
   return c10::cuda::getStreamFromExternal(own, device);
 }
 
-// What has been queued on one stream comes before what is queued on the other from now on.
-void put_before(const c10::cuda::CUDAStream& first, const c10::cuda::CUDAStream& second) {
+// Work that is queued on `second` from now on waits for all that has been queued on `first`.
+void order(const c10::cuda::CUDAStream& first, const c10::cuda::CUDAStream& second) {
   at::cuda::CUDAEvent event;
   event.record(first);
   event.block(second);
 }
 
-// A side stream between two points of the current one, also where work throws.
-class Detour {
+// Makes the capture stream current, ordered after the current stream's earlier work and before its
+// later work, also if an exception is thrown.
+class CaptureStreamGuard {
  public:
-  Detour() : current_(c10::cuda::getCurrentCUDAStream()), side_(recording_stream()) {
-    put_before(current_, side_);
+  CaptureStreamGuard() : current_(c10::cuda::getCurrentCUDAStream()), side_(capture_stream()) {
+    order(current_, side_);
     guard_.reset_stream(side_);
   }
-  ~Detour() {
+  ~CaptureStreamGuard() {
     try {
-      put_before(side_, current_);
-    } catch (...) {  // a GPU that fails says so at the next call
+      order(side_, current_);
+    } catch (...) {  // the next call reports the GPU's error
     }
   }
-  Detour(const Detour&) = delete;
-  Detour& operator=(const Detour&) = delete;
+  CaptureStreamGuard(const CaptureStreamGuard&) = delete;
+  CaptureStreamGuard& operator=(const CaptureStreamGuard&) = delete;
 
  private:
   c10::cuda::CUDAStream current_, side_;
@@ -73,20 +75,20 @@ class Detour {
 }  // namespace
 
 Graph::Graph(const std::function<at::Tensor()>& work, const GraphMemory& memory) {
-  const std::lock_guard lock(recorder());
-  const Detour detour;
-  work();  // libraries make their handles and work spaces when they are first used
+  const std::lock_guard lock(capture_mutex());
+  const CaptureStreamGuard guard;
+  work();  // warm-up: libraries create handles and work spaces on first use
   auto recorded = std::make_unique<Recorded>();
-  // Other threads may go on asking the GPU for memory.
+  // Other threads may allocate GPU memory during the capture.
   recorded->graph.capture_begin(memory.pool_->id, cudaStreamCaptureModeThreadLocal);
   try {
     recorded->result = work();
     recorded->graph.capture_end();
   } catch (...) {
     try {
-      recorded->graph.capture_end();  // else the stream stays unusable
+      recorded->graph.capture_end();  // otherwise the stream stays unusable
     } catch (...) {
-      // The allocator may still ask it which stream is recorded: it is not released.
+      // Not released, since the allocator may still ask it which stream is captured.
       static_cast<void>(recorded.release());
     }
     throw;
@@ -96,7 +98,7 @@ Graph::Graph(const std::function<at::Tensor()>& work, const GraphMemory& memory)
 
 Graph::~Graph() {
   if (recorded_ == nullptr) return;
-  const std::lock_guard lock(recorder());
+  const std::lock_guard lock(capture_mutex());
   recorded_.reset();
 }
 Graph::Graph(Graph&&) noexcept = default;
@@ -107,8 +109,8 @@ bool Graph::can_capture() {
 }
 
 at::Tensor Graph::replay() {
-  // Another recording may overwrite the result as soon as it is queued.
-  const std::lock_guard lock(recorder());
+  // Another graph may overwrite the result once it is replayed.
+  const std::lock_guard lock(capture_mutex());
   recorded_->graph.replay();
   return recorded_->result.clone();
 }

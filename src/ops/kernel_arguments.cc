@@ -45,7 +45,7 @@ bool may_be_read_in_packs(const at::Tensor& x) {
 
 void check_launch(const char* kernel) {
   const char* const error = kernels::cuda()->error();
-  PRECIS_CHECK(error == nullptr, kInternal, kernel, ": the GPU says: ", error);
+  PRECIS_CHECK(error == nullptr, kInternal, kernel, ": CUDA error: ", error);
 }
 
 kernels::Element element_of(const at::Tensor& x) {

@@ -15,23 +15,23 @@
 
 namespace precis::ops {
 
-// Whether the kernels may run in place of the reference: all on the CPU, in a dtype they know, with
-// no gradient asked for.
+// Whether CPU kernels may replace the reference: all tensors on the CPU, x in a dtype of the
+// kernels, no gradient required.
 bool kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
 
-// The same of an op whose backward pass is a kernel too: a gradient may be asked for, of x alone.
+// The same for an op with a backward kernel: x may require a gradient.
 bool kernel_and_backward_apply(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
 
-// Whether the GPU's kernels may run in place of the reference: in a build that has them, on tensors
-// of one GPU, in a dtype they know, with no gradient asked for.
+// Whether GPU kernels may replace the reference: a build with CUDA, all tensors on one GPU, x in a
+// dtype of the kernels, no gradient required.
 bool gpu_kernel_applies(const at::Tensor& x, std::initializer_list<at::Tensor> others = {});
 
-// Whether it begins where the GPU's kernels may read 16 bytes at a time.
+// Whether x is aligned to 16 bytes, the widest load of GPU kernels.
 bool may_be_read_in_packs(const at::Tensor& x);
 
 kernels::Element element_of(const at::Tensor& x);
 
-// Throws kInternal, naming the kernel, if what was queued before could not be started.
+// Throws kInternal with the kernel's name if an earlier launch failed.
 void check_launch(const char* kernel);
 
 // Queues a kernel, launch(table, stream), on the GPU of x.
@@ -42,13 +42,13 @@ void on_gpu(const at::Tensor& x, const char* kernel, const Launch& launch) {
   check_launch(kernel);
 }
 
-// As many rows as are worth a thread.
+// Fewest rows that are worth a thread.
 inline int64_t row_grain(int64_t elements_per_row) {
   constexpr int64_t kElementsPerTask = 16384;
   return std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(1, elements_per_row));
 }
 
-// Runs `work(first, last)` over 0 .. rows, in parallel where the rows are worth it.
+// Runs `work(first, last)` over 0 .. rows, in parallel if there are enough elements.
 template <typename Work>
 void for_row_ranges(int64_t rows, int64_t elements_per_row, const Work& work) {
   for_ranges(rows, row_grain(elements_per_row), work);

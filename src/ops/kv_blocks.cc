@@ -38,8 +38,8 @@ bool kernel_copies(const at::Tensor& block, const at::Tensor& keys, const at::Te
   return gpu_kernel_applies(block, {keys, values}) && fits(block, keys) && fits(block, values);
 }
 
-// Calls copy(first token, tokens before, tokens) for runs that lie in as many blocks as the GPU's
-// kernels take at once.
+// Calls copy(first token, tokens before, tokens) for runs of at most the blocks that a GPU kernel
+// takes at once.
 template <typename Copy>
 void for_each_run(int64_t first, int64_t count, const Copy& copy) {
   constexpr int64_t kMostTokens = (WritePagesArguments::kMostPages - 1) * kBlockSize;
@@ -47,7 +47,7 @@ void for_each_run(int64_t first, int64_t count, const Copy& copy) {
     copy(first + done, done, std::min(kMostTokens, count - done));
 }
 
-// address(tokens): where they begin, as the kernel takes it.
+// address(tokens): the pointer that the kernel takes.
 template <typename Arguments, typename Address>
 Arguments arguments_for(std::span<const at::Tensor> blocks,
                         int64_t layer,
@@ -72,12 +72,12 @@ Arguments arguments_for(std::span<const at::Tensor> blocks,
   return arguments;
 }
 
-// The CPU's copies: a token of a head at a time, or as many as lie together. Decoding has two a
-// layer, smaller than what dispatching one to ATen costs.
+// Copies on the CPU, of one token of a head or of several that are contiguous. memcpy, because
+// decoding makes two such copies a layer, and dispatching one to ATen costs more than the copy.
 struct Copies {
   const at::Tensor& tokens;  // [kv_heads, n, head_dim]
   int64_t layer;
-  int64_t part;  // 0: keys, 1: values
+  int64_t kind;  // 0: keys, 1: values
 
   int64_t token_bytes() const {
     return tokens.size(2) * static_cast<int64_t>(tokens.element_size());
@@ -85,7 +85,7 @@ struct Copies {
   std::byte* in_block(const at::Tensor& block, int64_t head, int64_t token) const {
     const int64_t heads = tokens.size(0);
     return static_cast<std::byte*>(block.data_ptr()) +
-           ((2 * (layer * heads + head) + part) * kBlockSize + token) * token_bytes();
+           ((2 * (layer * heads + head) + kind) * kBlockSize + token) * token_bytes();
   }
   int64_t offset(int64_t head, int64_t token) const {
     return (head * tokens.stride(0) + token * tokens.stride(1)) *
@@ -192,7 +192,7 @@ std::pair<at::Tensor, at::Tensor> read_from_blocks(std::span<const at::Tensor> b
     return {keys, values};
   }
   if (!gpu_kernel_applies(block)) return reference::read_from_blocks(blocks, layer, first, count);
-  // The heads of a token together, as attention over packed sequences reads them.
+  // The heads of a token are contiguous, as attention over packed sequences reads them.
   const at::Tensor all = at::empty({2, count, block.size(1), block.size(4)}, block.options());
   const at::Tensor keys = all[0].transpose(0, 1), values = all[1].transpose(0, 1);
   for_each_run(first, count, [&](int64_t token, int64_t before, int64_t own) {

@@ -10,13 +10,13 @@
 namespace precis::ops {
 namespace {
 
-// Up to so many rows, the kernel is ahead of ATen's products (measured at widths 576 and 1,536).
+// Most rows for which the kernel is faster than ATen's products (measured at widths 576 and 1,536).
 constexpr int64_t kFewRows = 16;
-// The same of bfloat16 where the processor multiplies it.
+// The same for bfloat16 on processors with bfloat16 products.
 constexpr int64_t kFewRowsBesideBFloat16 = 4;
 
-// Elements of a weight that are widened at a time: 4 MB, which stay in the cache until the product
-// has read them.
+// Elements of a weight that are converted to float32 at a time: 4 MB, which stay in the cache until
+// the product has read them.
 constexpr int64_t kWidenedElements = 1 << 20;
 
 void check_shapes(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -41,7 +41,7 @@ bool all_of_one_dtype(const at::Tensor& x, const at::Tensor& weight, const at::T
          (!bias.defined() || bias.scalar_type() == x.scalar_type());
 }
 
-// As the kernel wants its rows.
+// x in the layout that the kernel reads.
 at::Tensor arranged(const at::Tensor& x) {
   const at::Tensor rows = x.to(at::kFloat).contiguous();
   if (x.scalar_type() == at::kFloat) return rows;
@@ -72,8 +72,8 @@ at::Tensor few_rows(const at::Tensor& x, const at::Tensor& weight, const at::Ten
   return out.to(x.scalar_type());
 }
 
-// In float32, a block of outputs after the other: for bfloat16 where the processor has no products
-// of its own for it.
+// Converts the weight to float32, a block of outputs at a time: for bfloat16 on processors without
+// bfloat16 products.
 at::Tensor widened(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const at::Tensor rows = x.to(at::kFloat);
   const int64_t outputs = weight.size(0);

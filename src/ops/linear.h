@@ -9,7 +9,7 @@ namespace precis::ops {
 // all of one dtype. -> [n, out] of that dtype
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
-// Whether linear() multiplies so few rows by a kernel that reads the weight once.
+// Whether linear() uses its kernel for few rows, which reads the weight once.
 bool linear_by_kernel(const at::Tensor& x, const at::Tensor& weight);
 
 namespace reference {

@@ -47,7 +47,7 @@ void check(const at::Tensor& q,
                k.sizes(),
                " and values ",
                v.sizes(),
-               " of one dtype are no rows of ",
+               " of one dtype are not the tokens of ",
                queries.size(),
                " - 1 sequences");
 }
@@ -79,14 +79,14 @@ at::Tensor by_flash(const at::Tensor& q,
                                                   /*window_size_right=*/0));
 }
 
-// The kernel that knows float32. It does not know shared heads.
+// libtorch's kernel for float32. It does not support grouped queries, so heads are repeated.
 at::Tensor by_efficient_attention(const at::Tensor& q,
                                   const at::Tensor& k,
                                   const at::Tensor& v,
                                   const PackedSequences& sequences,
                                   const AttentionOptions& options) {
   constexpr int64_t kCausalFromTheLastKey = 2;
-  // Counts as ours does: the row itself and those before it.
+  // Counts the query's own key, as our window does.
   const auto window =
       options.window > 0 ? std::optional<int64_t>(options.window) : std::optional<int64_t>();
   const auto batch = [&](const at::Tensor& x) {
@@ -109,28 +109,28 @@ at::Tensor by_efficient_attention(const at::Tensor& q,
       .squeeze(0);
 }
 
-// By any attention of four dimensions.
+// Calls a dense attention for each sequence.
 template <typename Attention>
-at::Tensor one_after_the_other(const at::Tensor& q,
-                               const at::Tensor& k,
-                               const at::Tensor& v,
-                               const PackedSequences& sequences,
-                               const AttentionOptions& options,
-                               const Attention& attend) {
-  std::vector<at::Tensor> rows;
+at::Tensor for_each_sequence(const at::Tensor& q,
+                             const at::Tensor& k,
+                             const at::Tensor& v,
+                             const PackedSequences& sequences,
+                             const AttentionOptions& options,
+                             const Attention& attend) {
+  std::vector<at::Tensor> outputs;
   for (size_t i = 0; i + 1 < sequences.queries.size(); ++i) {
     const auto own = [i](const at::Tensor& x, const std::vector<int64_t>& starts) {
       return x.narrow(0, starts[i], starts[i + 1] - starts[i]).transpose(0, 1).unsqueeze(0);
     };
-    rows.push_back(attend(own(q, sequences.queries),
-                          own(k, sequences.keys),
-                          own(v, sequences.keys),
-                          options,
-                          at::Tensor())
-                       .squeeze(0)
-                       .transpose(0, 1));
+    outputs.push_back(attend(own(q, sequences.queries),
+                             own(k, sequences.keys),
+                             own(v, sequences.keys),
+                             options,
+                             at::Tensor())
+                          .squeeze(0)
+                          .transpose(0, 1));
   }
-  return at::cat(rows, 0);
+  return at::cat(outputs, 0);
 }
 
 }  // namespace
@@ -155,7 +155,7 @@ at::Tensor reference::packed_attention(const at::Tensor& q,
                                        const at::Tensor& v,
                                        const PackedSequences& sequences,
                                        const AttentionOptions& options) {
-  return one_after_the_other(q, k, v, sequences, options, reference::dense_attention);
+  return for_each_sequence(q, k, v, sequences, options, reference::dense_attention);
 }
 
 at::Tensor packed_attention(const at::Tensor& q,
@@ -166,11 +166,11 @@ at::Tensor packed_attention(const at::Tensor& q,
   check(q, k, v, sequences);
   if (gpu_kernel_applies(q, {k, v}) && sequences.cu_seqlens_q.defined()) {
     if (flash_applies(q)) return by_flash(q, k, v, sequences, options);
-    // Its kernels read four numbers at a time.
+    // Its kernels load four values at a time.
     if (q.scalar_type() == at::kFloat && q.size(2) % 4 == 0)
       return by_efficient_attention(q, k, v, sequences, options);
   }
-  return one_after_the_other(q, k, v, sequences, options, ops::dense_attention);
+  return for_each_sequence(q, k, v, sequences, options, ops::dense_attention);
 }
 
 }  // namespace precis::ops

@@ -10,8 +10,8 @@
 
 namespace precis::ops {
 
-// Sequences whose rows lie one after the other: where each begins, and where the last one ends,
-// [sequences + 1] each. The queries of a sequence are the last of its keys' rows.
+// Packed sequences: cumulative lengths of queries and of keys, [sequences + 1] each. The queries of
+// a sequence are its last tokens.
 struct PackedSequences {
   std::vector<int64_t> queries;
   std::vector<int64_t> keys;
@@ -26,7 +26,7 @@ PackedSequences packed_sequences(std::vector<int64_t> queries,
 // Whether packed_attention() is one call for all sequences: on a GPU, gradients off.
 bool attention_is_packed(const at::Tensor& q);
 
-// dense_attention() of each sequence over its own rows. q: [n, heads, head_dim]; k, v: [m,
+// dense_attention() of each sequence over its own tokens. q: [n, heads, head_dim]; k, v: [m,
 // kv_heads, head_dim]. -> [n, heads, head_dim]
 at::Tensor packed_attention(const at::Tensor& q,
                             const at::Tensor& k,

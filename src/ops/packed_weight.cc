@@ -13,8 +13,8 @@
 namespace precis::ops {
 namespace {
 
-// torch.compile's own operators: in every build with oneDNN, but in no C++ header. One with
-// another number of arguments, of some other version of libtorch, is not used.
+// Operators of torch.compile: in every build with oneDNN, but in no C++ header. An operator with
+// another number of arguments, from another version of libtorch, is not used.
 std::optional<c10::OperatorHandle> find(const char* name, size_t num_arguments) {
   const auto found = c10::Dispatcher::singleton().findSchema({name, ""});
   if (!found || found->schema().arguments().size() != num_arguments) return std::nullopt;

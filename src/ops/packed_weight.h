@@ -5,10 +5,10 @@
 
 namespace precis::ops {
 
-// A weight that is multiplied by tens to thousands of rows, often. In bfloat16, on processors that
-// multiply it, it keeps a copy in the layout of oneDNN's products, which every product would make
-// anew otherwise (a fifth to a third of its time at 128 rows of width 576). Elsewhere, for other
-// dtypes, and for a weight that wants a gradient, there is no copy.
+// A weight for frequent products with tens to thousands of rows. In bfloat16, on processors with
+// bfloat16 products, it keeps a copy in the layout of oneDNN, which every product would otherwise
+// create anew (a fifth to a third of its time at 128 rows of width 576). For other processors and
+// dtypes, and for a weight that requires a gradient, there is no copy.
 class PackedWeight {
  public:
   PackedWeight() = default;

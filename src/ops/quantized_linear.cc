@@ -13,8 +13,8 @@
 namespace precis::ops {
 namespace {
 
-// Elements of a weight that are widened at a time: 4 MB in float32, which stay in the cache until
-// the product has read them.
+// Elements of a weight that are dequantised at a time: 4 MB in float32, which stay in the cache
+// until the product has read them.
 constexpr int64_t kWidenedElements = 1 << 20;
 
 void check_shapes(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
@@ -35,7 +35,7 @@ void check_shapes(const at::Tensor& x, const QuantizedWeight& weight, const at::
                " outputs");
 }
 
-// What quantize_rows makes of some rows, in one allocation.
+// Rows as quantize_rows writes them, in one allocation.
 struct QuantizedRows {
   at::Tensor scratch;
   float* scales;
@@ -57,12 +57,12 @@ QuantizedRows room_for(int64_t rows, int64_t width, int64_t block, int64_t bits)
 
 at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
   const int64_t rows = x.size(0), width = x.size(1), block = block_of_codes(weight);
-  const at::Tensor numbers = x.contiguous();
+  const at::Tensor input = x.contiguous();
   const QuantizedRows own = room_for(rows, width, block, weight.bits);
   const at::Tensor out = at::empty({rows, weight.outputs()}, at::kFloat);
   const at::Tensor wide = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
   const kernels::QuantizeRowsArguments quantize{
-      numbers.const_data_ptr(), own.codes, own.scales, own.sums, width, block};
+      input.const_data_ptr(), own.codes, own.scales, own.sums, width, block};
   for_row_ranges(rows, width, [&](int64_t first, int64_t last) {
     kernels::cpu().quantize_rows(element_of(x), quantize, first, last);
   });
@@ -84,10 +84,10 @@ at::Tensor few_rows(const at::Tensor& x, const QuantizedWeight& weight, const at
 }
 
 QuantizedWeight outputs_of(const QuantizedWeight& weight, int64_t first, int64_t count) {
-  QuantizedWeight part{
+  QuantizedWeight result{
       weight.bits, weight.codes.narrow(0, first, count), weight.scales.narrow(0, first, count), {}};
-  if (weight.mins.defined()) part.mins = weight.mins.narrow(0, first, count);
-  return part;
+  if (weight.mins.defined()) result.mins = weight.mins.narrow(0, first, count);
+  return result;
 }
 
 at::Tensor many_rows(const at::Tensor& x, const QuantizedWeight& weight) {
@@ -113,10 +113,10 @@ bool on_one_gpu(const at::Tensor& x, const QuantizedWeight& weight, const at::Te
 at::Tensor few_rows_on_gpu(const at::Tensor& x,
                            const QuantizedWeight& weight,
                            const at::Tensor& bias) {
-  const at::Tensor numbers = x.contiguous();
+  const at::Tensor input = x.contiguous();
   at::Tensor out = at::empty({x.size(0), weight.outputs()}, x.options());
   const kernels::WeightOnlyLinearArguments arguments{
-      numbers.const_data_ptr(),
+      input.const_data_ptr(),
       kernel_matrix(weight),
       bias.defined() ? bias.const_data_ptr() : nullptr,
       out.mutable_data_ptr(),
@@ -131,7 +131,7 @@ at::Tensor few_rows_on_gpu(const at::Tensor& x,
 }  // namespace
 
 int64_t block_of_codes(const QuantizedWeight& weight) {
-  if (weight.bits == 4) return kernels::kQuantizedGroup;  // whose scales are the weight's groups'
+  if (weight.bits == 4) return kernels::kQuantizedGroup;  // one scale for each group of the weight
   const int64_t width = weight.width();
   for (const int64_t block : {128, 64})
     if (width % block == 0) return block;

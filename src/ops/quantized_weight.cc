@@ -16,11 +16,11 @@ namespace {
 
 using kernels::kQuantizedGroup;
 
-constexpr int64_t kSmallestInt4Grid = 8;  // steps between a group's smallest and largest number
+constexpr int64_t kSmallestInt4Grid = 8;  // steps between a group's smallest and largest value
 constexpr int64_t kLargestInt4Code = 15;
 constexpr double kLargestInt8Code = 127;
 constexpr double kLargestFloat16 = 65504;
-constexpr int64_t kNumbersAtATime = 1 << 22;  // of a weight, in float32
+constexpr int64_t kElementsAtATime = 1 << 22;  // of a weight, in float32
 
 QuantizedWeight quantize_int8(const at::Tensor& weight) {
   const at::Tensor scales = weight.abs().amax(1) / kLargestInt8Code;
@@ -28,7 +28,7 @@ QuantizedWeight quantize_int8(const at::Tensor& weight) {
   return {8, codes.to(at::kChar), scales, {}};
 }
 
-// Groups as one grid has them, [outputs, groups, ...].
+// Groups of values quantised on one grid, [outputs, groups, ...].
 struct Grid {
   at::Tensor scale;    // float16 values in float32, [outputs, groups, 1]
   at::Tensor minimum;  // likewise
@@ -80,13 +80,13 @@ uint16_t* float16_data(const at::Tensor& x) { return static_cast<uint16_t*>(x.mu
 
 QuantizedWeight kernel_int4(const at::Tensor& weight) {
   const int64_t rows = weight.size(0), width = weight.size(1);
-  const at::Tensor numbers = weight.contiguous();
+  const at::Tensor values = weight.contiguous();
   const auto halves = weight.options().dtype(at::kHalf);
   QuantizedWeight result{4,
                          at::empty({rows, width / 2}, weight.options().dtype(at::kByte)),
                          at::empty({rows, width / kQuantizedGroup}, halves),
                          at::empty({rows, width / kQuantizedGroup}, halves)};
-  const kernels::QuantizeInt4Arguments arguments{numbers.const_data_ptr<float>(),
+  const kernels::QuantizeInt4Arguments arguments{values.const_data_ptr<float>(),
                                                  result.codes.mutable_data_ptr<uint8_t>(),
                                                  float16_data(result.scales),
                                                  float16_data(result.mins),
@@ -133,24 +133,24 @@ QuantizedWeight quantize_rows(const at::Tensor& rows, int64_t bits, QuantizeInt4
 
 QuantizedWeight quantize_with(const WeightRows& weight, int64_t bits, QuantizeInt4 int4) {
   check(weight, bits);
-  const int64_t step = std::max<int64_t>(1, kNumbersAtATime / weight.width);
+  const int64_t step = std::max<int64_t>(1, kElementsAtATime / weight.width);
   QuantizedWeight result{bits, {}, {}, {}};
-  const auto put = [&](at::Tensor& whole, const at::Tensor& part, int64_t first) {
-    if (!part.defined()) return;
+  const auto put = [&](at::Tensor& whole, const at::Tensor& block, int64_t first) {
+    if (!block.defined()) return;
     if (!whole.defined()) {
-      std::vector<int64_t> shape = part.sizes().vec();
+      std::vector<int64_t> shape = block.sizes().vec();
       shape[0] = weight.outputs;
-      whole = at::empty(shape, part.options());
+      whole = at::empty(shape, block.options());
     }
-    whole.narrow(0, first, part.size(0)).copy_(part);
+    whole.narrow(0, first, block.size(0)).copy_(block);
   };
   for (int64_t first = 0; first < weight.outputs; first += step) {
     const int64_t count = std::min(step, weight.outputs - first);
     const at::Tensor rows = weight.rows(first, count).detach().to(at::kFloat);
-    const QuantizedWeight part = quantize_rows(rows, bits, int4);
-    put(result.codes, part.codes, first);
-    put(result.scales, part.scales, first);
-    put(result.mins, part.mins, first);
+    const QuantizedWeight block = quantize_rows(rows, bits, int4);
+    put(result.codes, block.codes, first);
+    put(result.scales, block.scales, first);
+    put(result.mins, block.mins, first);
   }
   return result;
 }
@@ -222,7 +222,7 @@ kernels::QuantizedMatrix kernel_matrix(const QuantizedWeight& weight) {
     matrix.scales = weight.scales.const_data_ptr<float>();
   } else {
     matrix.group_scales = float16(weight.scales);
-    matrix.group_minima = float16(weight.mins);
+    matrix.group_mins = float16(weight.mins);
   }
   return matrix;
 }

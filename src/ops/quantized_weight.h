@@ -12,10 +12,10 @@ struct QuantizedMatrix;
 
 namespace precis::ops {
 
-// A matrix in few bits, [outputs, width].
-//   bits 8: weight = scale of its output * code, codes -127 .. 127
-//   bits 4: weight = scale of its group * code + minimum of its group, codes 0 .. 15, groups of 32
-//           neighbours in an output; byte i of a group holds code i in its low half and code i + 16
+// A quantised matrix, [outputs, width].
+//   bits 8: value = scale of its output * code, codes -127 .. 127
+//   bits 4: value = scale of its group * code + min of its group, codes 0 .. 15, groups of 32
+//           neighbours of an output; byte i of a group holds code i in its low half and code i + 16
 //           in its high half
 struct QuantizedWeight {
   int64_t bits = 0;
@@ -30,34 +30,34 @@ struct QuantizedWeight {
   int64_t nbytes() const;
 };
 
-// Whether a width has the groups that quantize() wants.
+// Whether quantize() takes weights of this width.
 bool can_be_quantized(int64_t width);
 
-// weight: [outputs, width], of any floating dtype. bits 8 rounds to the nearest code below the
-// output's largest number; bits 4 tries grids between a group's smallest and largest number and
-// takes the nearest, so that a weight that came from such a grid comes back. Throws
-// kInvalidArgument for other bits, a width that is no multiple of 32 and numbers that are not
-// finite or, for bits 4, too large for float16 scales.
+// weight: [outputs, width], of any floating dtype. bits 8: the scale of an output is its largest
+// magnitude / 127. bits 4: of several grids between a group's smallest and largest value it takes
+// the one with the smallest error, so that values which were dequantised from such a grid are
+// quantised exactly. Throws kInvalidArgument for other bits, a width that is no multiple of 32, and
+// values that are not finite or, for bits 4, too large for float16 scales.
 QuantizedWeight quantize(const at::Tensor& weight, int64_t bits);
 
-// A weight [outputs, width] that is read some rows at a time, so that it is never in memory as a
-// whole.
+// A weight [outputs, width] that is read a few rows at a time and never held in memory as a whole.
 struct WeightRows {
   int64_t outputs = 0;
   int64_t width = 0;
   std::function<at::Tensor(int64_t first, int64_t count)> rows;  // [count, width]
 };
-// As quantize(weight). rows() is asked for all rows in order, of any floating dtype, on one device.
+// As quantize(weight). Calls rows() for all rows in order; rows are of any floating dtype, on one
+// device.
 QuantizedWeight quantize(const WeightRows& weight, int64_t bits);
 
-// The numbers that stand for the weight, [outputs, width].
+// The values of the weight, [outputs, width].
 at::Tensor dequantize(const QuantizedWeight& weight, c10::ScalarType dtype);
 
-// As kernels read it (kernels/kernels.h). REQUIRES: contiguous tensors of one device, which outlive
-// the result.
+// The weight as kernels read it (kernels/kernels.h). REQUIRES: contiguous tensors of one device,
+// which outlive the result.
 kernels::QuantizedMatrix kernel_matrix(const QuantizedWeight& weight);
 
-// The rows at `index` [n] int64 of them, [n, width].
+// Rows of dequantize(weight). index: [n] int64 -> [n, width].
 at::Tensor dequantize_rows(const QuantizedWeight& weight,
                            const at::Tensor& index,
                            c10::ScalarType dtype);

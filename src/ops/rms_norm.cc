@@ -11,12 +11,12 @@
 namespace precis::ops {
 namespace {
 
-at::Tensor by_kernel(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
+at::Tensor by_kernel(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
   const at::Tensor rows = x.contiguous();
   at::Tensor out = at::empty_like(rows);
   const int64_t width = rows.size(-1);
   const kernels::RmsNormArguments arguments{rows.const_data_ptr(),
-                                            gain.const_data_ptr<float>(),
+                                            weight.const_data_ptr<float>(),
                                             out.mutable_data_ptr(),
                                             width,
                                             static_cast<float>(epsilon)};
@@ -34,14 +34,14 @@ at::Tensor by_kernel(const at::Tensor& x, const at::Tensor& gain, double epsilon
 }
 
 at::Tensor backward_by_kernel(const at::Tensor& x,
-                              const at::Tensor& gain,
+                              const at::Tensor& weight,
                               double epsilon,
                               const at::Tensor& gradient) {
   const at::Tensor rows = x.contiguous(), own = gradient.contiguous();
   at::Tensor out = at::empty_like(rows);
   const int64_t width = rows.size(-1);
   const kernels::RmsNormBackwardArguments arguments{rows.const_data_ptr(),
-                                                    gain.const_data_ptr<float>(),
+                                                    weight.const_data_ptr<float>(),
                                                     own.const_data_ptr(),
                                                     out.mutable_data_ptr(),
                                                     width,
@@ -54,26 +54,26 @@ at::Tensor backward_by_kernel(const at::Tensor& x,
 
 }  // namespace
 
-at::Tensor reference::rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
+at::Tensor reference::rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
   const at::Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
   const at::Tensor scale = wide.square().mean(-1, true).add(epsilon).rsqrt();
-  return (wide * scale * gain).to(x.scalar_type());
+  return (wide * scale * weight).to(x.scalar_type());
 }
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
-  PRECIS_CHECK(gain.dim() == 1 && x.size(-1) == gain.size(0),
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
+  PRECIS_CHECK(weight.dim() == 1 && x.size(-1) == weight.size(0),
                kInvalidArgument,
                "rms_norm: rows have ",
                x.size(-1),
-               " elements, the gain ",
-               gain.numel());
-  if (gpu_kernel_applies(x, {gain})) return by_kernel(x, gain, epsilon);
-  if (!kernel_and_backward_apply(x, {gain})) return reference::rms_norm(x, gain, epsilon);
+               " elements, the weight ",
+               weight.numel());
+  if (gpu_kernel_applies(x, {weight})) return by_kernel(x, weight, epsilon);
+  if (!kernel_and_backward_apply(x, {weight})) return reference::rms_norm(x, weight, epsilon);
   return with_backward(
       x,
-      [&](const at::Tensor& input) { return by_kernel(input, gain, epsilon); },
-      [gain, epsilon](const at::Tensor& input, const at::Tensor& gradient) {
-        return backward_by_kernel(input, gain, epsilon, gradient);
+      [&](const at::Tensor& input) { return by_kernel(input, weight, epsilon); },
+      [weight, epsilon](const at::Tensor& input, const at::Tensor& gradient) {
+        return backward_by_kernel(input, weight, epsilon, gradient);
       });
 }
 

@@ -5,12 +5,12 @@
 
 namespace precis::ops {
 
-// x / sqrt(mean(x^2) + epsilon) * gain over the last dimension, computed in float32, returned in
-// x's dtype. x: [..., d]; gain: [d] float32.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon);
+// x / sqrt(mean(x^2) + epsilon) * weight over the last dimension, computed in float32, returned in
+// x's dtype. x: [..., d]; weight: [d] float32.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon);
 
 namespace reference {
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon);
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon);
 }
 
 }  // namespace precis::ops

@@ -63,7 +63,7 @@ double scaled_frequency(double frequency, int64_t pair, const RopeConfig& rope, 
   fail(ErrorKind::kInternal, "rotary_frequencies: unknown scaling");
 }
 
-// x: [n, heads, head_dim], whose heads lie one after the other.
+// x: [n, heads, head_dim], the heads of a token contiguous.
 at::Tensor by_kernel(const at::Tensor& x, const RotaryTable& table) {
   at::Tensor out = at::empty(x.sizes(), x.options());
   const kernels::RotaryArguments arguments{x.const_data_ptr(),
@@ -118,9 +118,9 @@ at::Tensor reference::rotary(const at::Tensor& x, const RotaryTable& table) {
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
   PRECIS_CHECK(x.dim() == 3 && x.size(0) == table.cos.size(0) && x.size(2) == 2 * table.cos.size(1),
                kInvalidArgument,
-               "rotary: rows [",
+               "rotary: heads [",
                x.sizes(),
-               "] against a table [",
+               "] do not fit a table [",
                table.cos.sizes(),
                "]");
   const bool dense_rows = x.stride(2) == 1 && x.stride(1) == x.size(2);
@@ -130,7 +130,7 @@ at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
   return with_backward(
       x,
       [&](const at::Tensor& input) { return by_kernel(input, table); },
-      // A turn is undone by the turn the other way.
+      // The inverse of a rotation is the rotation by the negative angle.
       [table](const at::Tensor& gradient) {
         return by_kernel(gradient.contiguous(), {table.cos, table.sin.neg()});
       });

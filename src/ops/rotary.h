@@ -22,7 +22,7 @@ RotaryTable rotary_table(const at::Tensor& frequencies,
                          const at::Tensor& positions,
                          double attention_factor);
 
-// Rotates the pairs (i, i + head_dim / 2) of each row. x: [n, heads, head_dim].
+// Rotates the pairs (i, i + head_dim / 2) of each head. x: [n, heads, head_dim].
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table);
 
 namespace reference {

@@ -18,10 +18,10 @@ namespace {
 
 constexpr double kHeaviest = 2147483648.0;  // weight of the largest logit
 
-// What stays finite when a logit is divided by it, for all logits that are not the largest.
+// The temperature as a float above 0.
 float divisor(double temperature) { return std::max(static_cast<float>(temperature), FLT_MIN); }
 
-// Of so much weight in all, the least that reaches top_p.
+// The least weight that reaches top_p of the total.
 uint64_t wanted_share(double top_p, uint64_t total) {
   return std::max<uint64_t>(1,
                             static_cast<uint64_t>(std::ceil(top_p * static_cast<double>(total))));
@@ -29,7 +29,7 @@ uint64_t wanted_share(double top_p, uint64_t total) {
 
 uint64_t lightest(double min_p) { return static_cast<uint64_t>(std::ceil(min_p * kHeaviest)); }
 
-// Where a random number falls in a total.
+// Maps a random number to 0 .. total - 1.
 uint64_t place_in(uint64_t total, uint64_t random) {
   return static_cast<uint64_t>(static_cast<unsigned __int128>(random) * total >> 64);
 }
@@ -47,9 +47,9 @@ bool comes_before(const Candidate& a, const Candidate& b) { return a.before(b); 
 
 using Candidates = std::vector<Candidate>;
 
-// Those with a weight, indices ascending.
+// Candidates with a weight above 0, indices ascending.
 Candidates candidates_of(const float* logits, int64_t count, float largest, float temperature) {
-  // What is so far below the largest has none.
+  // Logits further than this below the largest have weight 0.
   const float lowest = largest - 23 * temperature;
   Candidates candidates;
   for (int64_t i = 0; i < count; ++i) {
@@ -66,8 +66,7 @@ uint64_t total_weight(Candidates::const_iterator begin, Candidates::const_iterat
   return total;
 }
 
-// Shortens the best in order to those that together reach `wanted`: halves what is in doubt, like
-// std::nth_element.
+// Keeps the best candidates that together reach `wanted`, by bisection with std::nth_element.
 void keep_share(Candidates& best, uint64_t wanted) {
   auto begin = best.begin(), end = best.end();
   while (end - begin > 1) {
@@ -84,7 +83,7 @@ void keep_share(Candidates& best, uint64_t wanted) {
   best.erase(end, best.end());
 }
 
-// The best in order, as top-k and top-p keep them; indices ascending again.
+// Applies top-k and top-p; indices stay ascending.
 Candidates best_of(Candidates best, const SamplingOptions& options) {
   const bool too_many = options.top_k > 0 && options.top_k < std::ssize(best);
   if (too_many) {
@@ -117,7 +116,7 @@ int64_t draw(Candidates candidates, const SamplingOptions& options, uint64_t ran
 std::optional<int64_t> on_cpu(const at::Tensor& logits,
                               const SamplingOptions& options,
                               uint64_t random) {
-  const auto [least, most] = at::aminmax(logits);  // no numbers if one is none
+  const auto [least, most] = at::aminmax(logits);  // NaN if a logit is NaN
   const float smallest = least.item<float>(), largest = most.item<float>();
   if (!std::isfinite(smallest) || !std::isfinite(largest)) return std::nullopt;
   const float* data = logits.const_data_ptr<float>();

@@ -12,23 +12,23 @@ namespace precis::ops {
 
 struct SamplingOptions {
   double temperature = 1;  // 0: always the largest logit
-  int64_t top_k = 0;       // keeps so many; 0: all
-  double top_p = 1;        // keeps the fewest that together reach it
-  double min_p = 0;        // keeps those with at least so many times the best one's probability
+  int64_t top_k = 0;       // number of logits to keep; 0: all
+  double top_p = 1;        // keeps the fewest logits whose probabilities sum to it
+  double min_p = 0;        // keeps logits with at least this fraction of the largest probability
 };
 
-// An index of each row of logits [rows, n] float32, n at least 1, on any device, by the row's
-// random number. Of equal logits the lower index comes first: as the largest one, and where one of
-// them is the last that is kept. Probabilities are whole numbers of 2^-31 of the largest one, so
-// that sums depend on no order; they lie one after the other, indices ascending, and the random
-// number, one of the 2^64 with equal chances, falls on one. Nothing for a row of which a logit is
-// not finite.
+// Samples an index from each row of logits, [rows, n] float32, n at least 1, on any device, with
+// one random number a row. Of equal logits the one with the lower index comes first, also where
+// only some of them are kept. Probabilities are integers, in units of 2^-31 of the largest one, so
+// that sums do not depend on their order. They are consecutive intervals, indices ascending; the
+// random number, uniform over 64 bits, selects one. nullopt for a row with a logit that is not
+// finite.
 std::vector<std::optional<int64_t>> sample(const at::Tensor& logits,
                                            const SamplingOptions& options,
                                            std::span<const uint64_t> random);
 
 namespace reference {
-// Of one row, [n].
+// logits: one row, [n].
 std::optional<int64_t> sample(const at::Tensor& logits,
                               const SamplingOptions& options,
                               uint64_t random);

@@ -5,7 +5,7 @@
 
 namespace precis::ops {
 
-// ATen's current one, of the current device. REQUIRES: a build with CUDA.
+// ATen's current stream of the current device. REQUIRES: a build with CUDA.
 kernels::Stream current_stream();
 
 }  // namespace precis::ops

@@ -17,14 +17,14 @@ at::Tensor wide(const at::Tensor& x) {
   return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
 }
 
-// A GPU has no cache to stay in, and waits for each launch.
+// On a GPU one block: blocks would only add launches.
 int64_t rows_per_block(const at::Tensor& logits) {
   if (!logits.is_cpu()) return std::max<int64_t>(1, logits.size(0));
   return std::max<int64_t>(1, kLogitsPerBlock / std::max<int64_t>(1, logits.size(1)));
 }
 
-// loss_of(block of logits as log probabilities, first row): a block's sum and, in place of what is
-// left of the log probabilities, its gradient.
+// loss_of(log probabilities of a block, first row) returns the block's loss and a function that
+// computes its gradient by the logits.
 template <typename Loss>
 at::Tensor sum_over_blocks(const at::Tensor& logits,
                            double scale,

@@ -5,13 +5,13 @@
 
 namespace precis::ops {
 
-// Losses over the vocabulary, whose logits are the widest rows of a training step. What autograd
-// would keep of them are several tensors as wide; here the gradient is written beside the loss, a
-// few rows at a time, while they are in the processor's cache.
+// Losses over the vocabulary. Logits are the largest tensors of a training step, and autograd would
+// keep several of their size. Here the gradient is computed with the loss, a few rows at a time,
+// while these are in the processor's cache.
 //
-// Both return the sum over rows in nats, [] float64, without a backward pass. logits: [n, vocab];
-// `gradient`: [n, vocab] of any dtype, filled with scale times the sum's gradient by the logits;
-// undefined: not wanted.
+// Both return the sum over rows in nats, [] float64, and do not record a backward pass. logits: [n,
+// vocab]; `gradient`: [n, vocab] of any dtype, filled with scale times the gradient of the sum by
+// the logits; undefined: not computed.
 
 // Cross entropy: -log softmax(logits)[target]. targets: [n] int64.
 at::Tensor cross_entropy_sum(const at::Tensor& logits,

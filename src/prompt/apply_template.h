@@ -10,8 +10,9 @@
 namespace precis {
 
 // Adds memories, and text about them, to a prompt in the template of their compressor: template
-// items `before`, memories, items `after`, text, items at the `end`. Either may be empty, and other
-// pieces may stand in place of memories. Trained embeddings of the template keep their gradients.
+// items `before`, memories, items `after`, text, items at the `end`. Memories and text may be
+// empty, and other pieces may be given in place of memories. Trained embeddings of the template
+// keep their gradients.
 void apply_template(const MemoryTemplate& around,
                     std::span<const Prompt::Piece> memories,
                     std::span<const Prompt::Piece> text,

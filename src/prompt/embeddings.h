@@ -10,7 +10,7 @@
 
 namespace precis {
 
-// What Embeddings hold.
+// The data of Embeddings.
 struct EmbeddingsContents {
   at::Tensor values;              // [n, hidden]; may carry gradients
   std::string model_fingerprint;  // of the decoder that they were trained for

@@ -25,7 +25,7 @@ int64_t size_of(const std::vector<PromptItem>& items, const OverflowRules& rules
   return size;
 }
 
-// Its tokens, if it is context; else null.
+// The tokens of a context item; null for other items.
 const TokenSpan* context_of(const PromptItem& item) {
   const TokenSpan* tokens = tokens_of(item);
   return tokens && tokens->treatment == Treatment::kContext ? tokens : nullptr;
@@ -43,12 +43,12 @@ TokenSpan slice(const TokenSpan& tokens, int64_t first, int64_t last, Treatment 
   return {{tokens.ids.begin() + first, tokens.ids.begin() + last}, treatment};
 }
 
-// Splits the context, taken as one run of tokens, at `border`: tokens before it get one treatment,
-// those behind it the other; without a treatment they are left out.
+// Splits the context, counted as one run of tokens, at token `border`: tokens before it get one
+// treatment, those from it on the other; nullopt drops them.
 std::vector<PromptItem> split_context(const std::vector<PromptItem>& items,
                                       int64_t border,
                                       std::optional<Treatment> before,
-                                      std::optional<Treatment> behind) {
+                                      std::optional<Treatment> after) {
   std::vector<PromptItem> result;
   for (const PromptItem& item : items) {
     const TokenSpan* context = context_of(item);
@@ -60,7 +60,7 @@ std::vector<PromptItem> split_context(const std::vector<PromptItem>& items,
     const int64_t first = std::clamp<int64_t>(border, 0, size);
     border -= size;
     if (before && first > 0) result.push_back(slice(*context, 0, first, *before));
-    if (behind && first < size) result.push_back(slice(*context, first, size, *behind));
+    if (after && first < size) result.push_back(slice(*context, first, size, *after));
   }
   return result;
 }
@@ -73,7 +73,7 @@ std::vector<PromptItem> compress_some(const std::vector<PromptItem>& items,
                 : split_context(items, size - amount, Treatment::kContext, Treatment::kCompress);
 }
 
-// The smallest amount that makes the prompt fit; all of the context if none does.
+// Compresses the fewest context tokens that make the prompt fit; all of them if no number does.
 std::vector<PromptItem> compress_enough(const std::vector<PromptItem>& items,
                                         bool former,
                                         const OverflowRules& rules) {

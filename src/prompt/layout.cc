@@ -22,7 +22,7 @@ const at::Tensor& values_of(const PromptItem& item) {
   return std::get<SoftTokens>(std::get<Memory>(item).contents().tensors).embeddings;
 }
 
-// The ids of the items up to `end`, as a prefix; null: there are none.
+// The token ids of the items from `begin` to `end` as a prefix; null if there are none.
 template <typename Iterator>
 std::shared_ptr<const SharedPrefix> prefix_of(Iterator first, Iterator end) {
   std::vector<TokenId> ids;
@@ -30,7 +30,7 @@ std::shared_ptr<const SharedPrefix> prefix_of(Iterator first, Iterator end) {
   return ids.empty() ? nullptr : std::make_shared<SharedPrefix>(std::move(ids));
 }
 
-// Tokens in front of a cached memory; null: there is no cached memory, or nothing in front of it.
+// Tokens before the first cached memory; null if there is none, or nothing before it.
 std::shared_ptr<const SharedPrefix> prefix_of_cached(std::span<const PromptItem> items) {
   const auto first_other = std::ranges::find_if_not(items, tokens_of);
   if (first_other == items.end() || !cached_of(*first_other)) return nullptr;
@@ -49,7 +49,7 @@ const char* what_helps(std::span<const PlacedMemory> cached) {
   return cached.empty() ? "" : "; a memory with a higher ratio takes fewer";
 }
 
-PlacedMemory placed_behind(const CachedTokens& memory, int64_t position, int64_t context_length) {
+PlacedMemory placed_after(const CachedTokens& memory, int64_t position, int64_t context_length) {
   const int64_t covered = memory.next_position - memory.first_position;
   const bool only_sinks = memory.num_sinks >= memory.keys.size(2);
   PlacedMemory placed{memory, true, position, only_sinks ? 0 : memory.num_sinks};
@@ -71,7 +71,7 @@ class LayoutBuilder {
   LayoutBuilder(std::shared_ptr<const SharedPrefix> prefix, int64_t context_length)
       : context_length_(context_length) {
     layout_.prefix = std::move(prefix);
-    if (layout_.prefix) layout_.start = still_in_prefix_ = layout_.prefix->size();
+    if (layout_.prefix) layout_.start = remaining_prefix_ = layout_.prefix->size();
   }
 
   void add(const PromptItem& item) {
@@ -85,15 +85,15 @@ class LayoutBuilder {
 
   PromptLayout finish() && {
     const int64_t num_ids = std::ssize(layout_.input_ids);
-    for (const int64_t i : of_embeddings_) layout_.source_indices[i] += num_ids;
+    for (const int64_t i : embedding_inputs_) layout_.source_indices[i] += num_ids;
     return std::move(layout_);
   }
 
  private:
   void add_tokens(std::span<const TokenId> ids) {
     layout_.ids.insert(layout_.ids.end(), ids.begin(), ids.end());
-    const int64_t skipped = std::min<int64_t>(still_in_prefix_, std::ssize(ids));
-    still_in_prefix_ -= skipped;
+    const int64_t skipped = std::min<int64_t>(remaining_prefix_, std::ssize(ids));
+    remaining_prefix_ -= skipped;
     for (const TokenId id : ids.subspan(skipped)) {
       layout_.source_indices.push_back(std::ssize(layout_.input_ids));
       layout_.input_ids.push_back(id);
@@ -102,8 +102,8 @@ class LayoutBuilder {
 
   void add_embeddings(const at::Tensor& embeddings) {
     for (int64_t i = 0; i < embeddings.size(0); ++i) {
-      layout_.source_indices.push_back(std::ssize(of_embeddings_));
-      of_embeddings_.push_back(layout_.num_inputs() - 1);
+      layout_.source_indices.push_back(std::ssize(embedding_inputs_));
+      embedding_inputs_.push_back(layout_.num_inputs() - 1);
     }
     layout_.input_embeddings.push_back(embeddings);
   }
@@ -113,15 +113,15 @@ class LayoutBuilder {
                  kInvalidArgument,
                  "prompt: behind other memories, and behind text that follows a memory, no cached "
                  "memory can stand");
-    const bool stands_first = !layout_.prefix && layout_.cached.empty();
-    layout_.cached.push_back(stands_first ? PlacedMemory{memory, false, memory.first_position, 0}
-                                          : placed_behind(memory, layout_.start, context_length_));
+    const bool is_first = !layout_.prefix && layout_.cached.empty();
+    layout_.cached.push_back(is_first ? PlacedMemory{memory, false, memory.first_position, 0}
+                                      : placed_after(memory, layout_.start, context_length_));
     layout_.start = layout_.cached.back().next_position();
   }
 
   int64_t context_length_;
-  int64_t still_in_prefix_ = 0;         // tokens of the prefix that are yet to come
-  std::vector<int64_t> of_embeddings_;  // inputs that are embeddings
+  int64_t remaining_prefix_ = 0;           // tokens of the prefix not passed yet
+  std::vector<int64_t> embedding_inputs_;  // indices of inputs that are embeddings
   PromptLayout layout_;
 };
 

@@ -15,8 +15,8 @@ bool same_prefix(const SharedPrefix* a, const SharedPrefix* b) {
   return a == b || (a != nullptr && b != nullptr && a->tokens() == b->tokens());
 }
 
-// Rotating keys to other positions leaves a memory's values where they are, and its keys follow
-// from the positions.
+// Compares values and positions only: rebasing keeps the values, and keys follow from the
+// positions.
 bool same_memory(const CachedTokens& a, const CachedTokens& b) {
   return a.values.const_data_ptr() == b.values.const_data_ptr() &&
          a.values.sizes() == b.values.sizes() && a.values.strides() == b.values.strides() &&

@@ -12,19 +12,19 @@
 
 namespace precis {
 
-// One pass of the decoder over spliced prompts of any lengths, packed without padding, each into a
-// sequence of the cache. Without gradients, prompts that begin with the same prefix and memories
-// share the blocks of these. Differentiable. Borrows decoder and cache.
+// One pass of the decoder over spliced prompts of any lengths, packed without padding, each into
+// its own sequence of the cache. Without gradients, prompts that begin with the same prefix and
+// memories share their blocks. Differentiable. Borrows decoder and cache.
 class PackedPass {
  public:
-  // recompute_activations: of its DecoderInput.
+  // recompute_activations: see DecoderInput.
   PackedPass(const Decoder& decoder, KvCache& cache, bool recompute_activations = false)
       : decoder_(decoder), cache_(cache) {
     input_.cu_seqlens.push_back(0);
     input_.recompute_activations = recompute_activations;
   }
 
-  // num_outputs: of how many of the prompt's last inputs read() returns the hidden states.
+  // num_outputs: read() returns the hidden states of so many of the prompt's last inputs.
   void add(const SplicedPrompt& prompt, int64_t sequence, int64_t num_outputs);
 
   // Runs the pass. Final hidden states, [n, hidden], in the order of the prompts.
@@ -43,7 +43,7 @@ class PackedPass {
   KvCache& cache_;
   DecoderInput input_;
   std::vector<at::Tensor> embeddings_, positions_, output_indices_;
-  std::vector<Beginning> beginnings_;  // of sequences that hold nothing else yet
+  std::vector<Beginning> beginnings_;  // of sequences with preloaded tokens only
 };
 
 }  // namespace precis

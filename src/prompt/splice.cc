@@ -109,7 +109,7 @@ void preload(const SplicedPrompt& prompt,
              int64_t sequence) {
   if (prompt.prefix) cache.copy_sequence(prompt.prefix->keys_and_values(decoder), 0, sequence);
   for (const CachedTokens& memory : prompt.cached) {
-    // Unbound once, so that the backward pass is one stack.
+    // One unbind(), whose backward pass is one stack().
     const auto keys = memory.keys.to(decoder.options()).unbind(0);
     const auto values = memory.values.to(decoder.options()).unbind(0);
     for (size_t layer = 0; layer < keys.size(); ++layer)

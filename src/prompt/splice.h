@@ -20,15 +20,16 @@ struct SplicedPrompt {
   at::Tensor embeddings;                       // [n, hidden]
   at::Tensor positions;                        // [n] int64
   int64_t start = 0;                           // the first position
-  std::shared_ptr<const SharedPrefix> prefix;  // tokens that are in the cache first; null: none
+  std::shared_ptr<const SharedPrefix> prefix;  // tokens at the start of the cache; null: none
   std::vector<CachedTokens> cached;            // memories that follow the prefix in the cache
   std::vector<TokenId> tokens;                 // all ids of the prompt, for the repetition penalty
 
-  // Of ids that follow the prompt, the first that the model predicts: 1 if there are no inputs,
-  // since a cached memory holds no hidden state to predict the first one from.
+  // Index of the first predicted id among those that follow the prompt: 1 if there are no inputs,
+  // since a cached memory has no hidden state from which to predict id 0.
   int64_t first_scored() const { return embeddings.size(0) == 0 ? 1 : 0; }
-  int64_t cache_length() const;         // of its sequence when the prompt has been read
-  int64_t num_computed_tokens() const;  // of them, those that the model computes: no cached memory
+  int64_t cache_length() const;  // cached tokens after reading the prompt
+  int64_t num_computed_tokens()
+      const;  // of these, tokens that the model computes, without cached memories
 };
 
 // The third stage: builds the tensors of a layout. Throws kInvalidArgument for memories and
@@ -36,7 +37,7 @@ struct SplicedPrompt {
 SplicedPrompt splice(const PromptLayout& layout, const Decoder& decoder);
 
 // Throws kInvalidArgument if a prompt has no inputs: a cached memory has no hidden state from which
-// the next token could be drawn.
+// the next token could be sampled.
 void check_has_inputs(const PromptLayout& layout);
 
 // lay_out(), check_has_inputs() and splice() in one.

@@ -15,7 +15,8 @@ namespace {
 // OBJECT REPLACEMENT CHARACTER.
 constexpr const char* kPlaceholder = "\xEF\xBF\xBC";
 
-// Collects pieces in order; runs of kept text are tokenized when something else follows.
+// Collects pieces in order. Consecutive kept texts are tokenized together once another item
+// follows.
 class ItemBuilder {
  public:
   explicit ItemBuilder(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {}

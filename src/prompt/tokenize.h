@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// What a prompt is tokenized with. Null: the model has none.
+// Tokenizer and chat template of a model. Null: the model has none.
 struct PromptTokenizer {
   const Tokenizer* tokenizer = nullptr;
   const ChatTemplate* chat = nullptr;
@@ -19,9 +19,9 @@ struct PromptTokenizer {
   bool cached_memories = false;  // text to be compressed becomes cached memories
 };
 
-// The first stage: text to ids. Adjacent texts that are kept are tokenized as one; each text that
-// may be compressed is tokenized alone. Where a BOS goes is said in layout.h; in a chat the
-// template puts it. Throws kInvalidArgument for an empty prompt, for chat turns without a template,
+// The first stage: text to ids. Adjacent kept texts are tokenized as one; each text that may be
+// compressed is tokenized alone. BOS is added by the rules in layout.h; in a chat the template adds
+// it. Throws kInvalidArgument for an empty prompt, for chat turns without a template,
 // for chat options without a turn, and for invalid UTF-8.
 std::vector<PromptItem> tokenize(const Prompt& prompt, const PromptTokenizer& with);
 

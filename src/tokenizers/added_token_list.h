@@ -14,12 +14,13 @@ namespace precis {
 // "lstrip": false, ...}. Throws nlohmann::json::exception.
 AddedToken read_added_token(TokenId id, const nlohmann::json& entry);
 
-// The same tokens, those whose name is in the vocabulary with the id that it has there, which may
-// not be the one that their own file says.
+// The same tokens, but those whose name is in the vocabulary get the vocabulary's id, which may
+// differ from the one in their own file.
 std::vector<AddedToken> with_known_ids(std::vector<AddedToken> added,
                                        const std::vector<Token>& tokens);
 
-// Adds `more` to a list; of two with the same id the later one counts, and is special if either is.
+// Adds `more` to a list. Of two tokens with the same id the later one is kept, and is special if
+// either is.
 void merge_added_tokens(std::vector<AddedToken>& tokens, const std::vector<AddedToken>& more);
 
 // Gives added tokens their ids in a vocabulary, which grows as needed. Throws kBadWeights, naming

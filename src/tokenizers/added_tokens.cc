@@ -50,7 +50,7 @@ class TrustedRanges {
  public:
   explicit TrustedRanges(std::span<const ByteRange> ranges) : rest_(ranges) {}
 
-  // The trusted range that `position` lies in, or an empty one.
+  // The trusted range that contains `position`, or an empty one.
   ByteRange around(size_t position) {
     while (!rest_.empty() && rest_.front().end <= position) rest_ = rest_.subspan(1);
     if (rest_.empty() || rest_.front().begin > position) return {position, position};
@@ -67,7 +67,7 @@ void find_tokens(const TokenMatcher& matcher,
                  ByteRange range,
                  TrustedRanges& trusted,
                  std::vector<TextPiece>& found) {
-  size_t limit = range.begin;  // the end of the token before
+  size_t limit = range.begin;  // the end of the previous token
   for (size_t position = range.begin; position < range.end;) {
     const ByteRange around = trusted.around(position);
     const AddedToken* token = matcher.longest_at(text, {position, range.end}, around.end);
@@ -87,7 +87,7 @@ void find_tokens(const TokenMatcher& matcher,
   }
 }
 
-// The stretches of a text between the given pieces.
+// The ranges of a text between the given pieces.
 std::vector<ByteRange> gaps(std::span<const TextPiece> pieces, size_t size) {
   std::vector<ByteRange> left;
   size_t position = 0;
@@ -114,7 +114,7 @@ std::vector<TextPiece> with_text_between(std::span<const TextPiece> tokens, size
 }  // namespace
 
 TokenMatcher::TokenMatcher(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
-  // A broken text could only be found by cutting a character of a valid one in two.
+  // Invalid UTF-8 could only match inside a character of a valid text.
   std::erase_if(tokens_,
                 [](const AddedToken& token) { return token.text.empty() || !is_utf8(token.text); });
   std::sort(tokens_.begin(), tokens_.end(), [](const AddedToken& a, const AddedToken& b) {
@@ -132,7 +132,7 @@ const AddedToken* TokenMatcher::longest_at(std::string_view text,
   const AddedToken* longest = nullptr;
   auto first = tokens_.begin();
   auto last = tokens_.end();
-  // Keeps the tokens that share `depth` bytes with the text; the shortest of them sorts first.
+  // Narrows to the tokens that share `depth` bytes with the text; the shortest of them sorts first.
   for (size_t depth = 0; range.begin + depth < range.end && first != last; ++depth) {
     const auto byte = static_cast<unsigned char>(text[range.begin + depth]);
     const auto at = [depth](const AddedToken& token) {

@@ -14,19 +14,19 @@
 
 namespace precis {
 
-// A token that is matched in the text before normalisation and splitting: a special one in trusted
+// A token that is matched in the text before normalisation and splitting: special tokens in trusted
 // text only, others in any text.
 struct AddedToken {
   TokenId id = 0;
   std::string text;
   bool special = false;
-  bool strip_left = false;   // takes the white space before it along
+  bool strip_left = false;   // includes the white space before it
   bool strip_right = false;  // and the white space after it
-  bool single_word = false;  // only where it is not a part of a longer word
-  bool late = false;         // looked for only where the others have left text
+  bool single_word = false;  // not matched inside a longer word
+  bool late = false;         // matched after the others, in the text between them
 };
 
-// A stretch of text, or an added token in its place.
+// A range of text, with the added token that it matches, if any.
 struct TextPiece {
   ByteRange range;
   std::optional<TokenId> token;
@@ -37,22 +37,21 @@ class TokenMatcher {
  public:
   explicit TokenMatcher(std::vector<AddedToken> tokens);
 
-  // The token that begins at range.begin and ends in the range, a special one at the latest at
-  // `special_end`; nullptr if there is none.
+  // The longest token that begins at range.begin and ends in the range; a special token must end at
+  // `special_end` or before. nullptr if there is none.
   const AddedToken* longest_at(std::string_view text, ByteRange range, size_t special_end) const;
 
  private:
   std::vector<AddedToken> tokens_;     // sorted by text
-  std::array<bool, 256> begins_ = {};  // the bytes that a token begins with
+  std::array<bool, 256> begins_ = {};  // whether a token begins with this byte
 };
 
 class AddedTokens {
  public:
   explicit AddedTokens(std::vector<AddedToken> tokens);
 
-  // Cuts the text at its added tokens. Special ones are found only where they lie wholly inside one
-  // of the `trusted` ranges, which are in order and do not overlap; they strip no white space
-  // outside.
+  // Splits the text at its added tokens. Special tokens are matched only inside one of the
+  // `trusted` ranges, which are in order and do not overlap, and strip no white space outside it.
   std::vector<TextPiece> split(std::string_view text, std::span<const ByteRange> trusted) const;
 
  private:

@@ -8,7 +8,7 @@
 namespace precis {
 namespace {
 
-// A byte is text even where the file says that its token was added.
+// A byte token matches text even if the file lists it as an added token.
 std::array<TokenId, 256> find_byte_characters(const Vocabulary& vocabulary) {
   std::array<TokenId, 256> ids;
   for (size_t byte = 0; byte < ids.size(); ++byte) {
@@ -91,7 +91,7 @@ void BpeTokenizer::split_into_characters(std::string_view word,
   }
 }
 
-// All bytes of a character, or none if one of them has no token.
+// Appends the byte tokens of a character; appends nothing if one of its bytes has no token.
 bool BpeTokenizer::append_fallback(std::string_view character,
                                    std::vector<TokenId>& symbols) const {
   if (rules_.alphabet != BpeAlphabet::kCharactersWithFallback) return false;

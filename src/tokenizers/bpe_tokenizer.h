@@ -13,9 +13,9 @@
 
 namespace precis {
 
-// What the smallest symbols of a byte pair encoding are, before anything is merged.
+// The initial symbols of a byte pair encoding, before merges.
 enum class BpeAlphabet {
-  kBytes,                   // every byte, by its character in GPT-2's alphabet
+  kBytes,                   // bytes, written in GPT-2's byte alphabet
   kCharacters,              // characters; one without a token is unknown
   kCharactersWithFallback,  // characters; one without a token becomes its bytes, "<0x0A>"
 };
@@ -23,13 +23,13 @@ enum class BpeAlphabet {
 struct BpeRules {
   BpeAlphabet alphabet = BpeAlphabet::kBytes;
   bool ignore_merges = false;      // a word that is a token as a whole is not merged
-  bool fuse_unknown = false;       // neighbouring unknown characters are one
-  std::optional<TokenId> unknown;  // without it, what has no token is dropped
+  bool fuse_unknown = false;       // consecutive unknown characters become one token
+  std::optional<TokenId> unknown;  // none: characters without a token are dropped
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
 };
 
-// Byte pair encoding as Hugging Face's tokenizers do it: normalise, cut into words, merge.
+// Byte pair encoding as in Hugging Face's tokenizers: normalise, split into words, merge.
 class BpeTokenizer : public VocabularyTokenizer {
  public:
   BpeTokenizer(TokenizerParts parts, BpeRules rules, const std::vector<MergeRule>& merges);

@@ -9,7 +9,7 @@
 namespace precis {
 namespace {
 
-constexpr size_t kNumCharacters = 256 + 68;  // 68 bytes are not printable by themselves
+constexpr size_t kNumCharacters = 256 + 68;  // 68 bytes are not printable and have other characters
 constexpr int16_t kNoByte = -1;
 
 bool is_printable(int byte) {

@@ -11,7 +11,7 @@ namespace precis {
 // a space is U+0120, a line break U+010A.
 std::string to_byte_alphabet(std::string_view bytes);
 
-// The bytes that a name stands for, or nullopt if a character of it stands for no byte.
+// The bytes that a name encodes; nullopt if a character of it is not in the alphabet.
 std::optional<std::string> from_byte_alphabet(std::string_view name);
 
 }  // namespace precis

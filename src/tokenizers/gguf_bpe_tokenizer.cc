@@ -19,7 +19,7 @@ std::vector<MergeRule> read_merges(const GgufFile& file, const Vocabulary& vocab
   return resolve_merges(vocabulary, merges, origin);
 }
 
-// Added tokens are spelled as they are, all others in the byte alphabet.
+// Added tokens are spelled in plain text, all others in the byte alphabet.
 void fill_bytes(std::vector<Token>& tokens) {
   for (Token& token : tokens) {
     const auto bytes =
@@ -28,8 +28,8 @@ void fill_bytes(std::vector<Token>& tokens) {
   }
 }
 
-// Files of before April 2024 do not say how their text is cut into words. Guessing would give other
-// ids than the model was trained with.
+// Files from before April 2024 do not name their pre-tokenizer. Guessing could give other ids than
+// the model was trained with.
 std::vector<SplitRule> read_split_rules(const GgufFile& file) {
   const std::string origin = file.path().string();
   const auto name = file.string("tokenizer.ggml.pre");
@@ -55,7 +55,7 @@ BpeRules rules_of(const std::vector<SplitRule>& split_rules) {
   BpeRules rules;
   rules.pre_tokenizer =
       PreTokenizer(std::vector<SplitStep>(split_rules.begin(), split_rules.end()));
-  // GGUF files do not say what the tokenizers of these families do beside cutting words.
+  // GGUF files do not contain the other settings of these tokenizers.
   rules.ignore_merges = split_rules.back() == SplitRule::kLlama3;
   if (split_rules.back() == SplitRule::kQwen2) {
     rules.normalizer = Normalizer({TextRule::kNfc});

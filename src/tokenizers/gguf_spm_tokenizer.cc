@@ -50,8 +50,8 @@ void fill_bytes(GgufTokens& tokens) {
   }
 }
 
-// The library of SentencePiece would rewrite the text by these rules, which GGUF holds only as data
-// of its own kind.
+// The SentencePiece library would normalise the text by these rules, which GGUF stores in an opaque
+// form that Precis does not read.
 void check_no_rewriting(const GgufFile& file) {
   const bool squeezes = file.boolean("tokenizer.ggml.remove_extra_whitespaces").value_or(false);
   const auto map = file.integers("tokenizer.ggml.precompiled_charsmap");

@@ -10,8 +10,8 @@
 
 namespace precis {
 
-// A SentencePiece vocabulary of the byte pair kind: neighbours are joined into the token with the
-// best score, what has no token becomes its bytes. User-defined tokens are cut out of every text.
+// A SentencePiece BPE vocabulary: adjacent symbols are merged into the token with the best score;
+// characters without a token become byte tokens. User-defined tokens are matched in any text.
 class GgufSpmTokenizer : public VocabularyTokenizer {
  public:
   struct Rules {

@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// Types of tokens as GGUF files number them.
+// Types of tokens, with the numbers of GGUF files.
 enum class GgufTokenType : int64_t {
   kNormal = 1,
   kUnknown = 2,
@@ -29,16 +29,16 @@ struct GgufTokens {
 };
 GgufTokens read_gguf_tokens(const GgufFile& file);
 
-// The tokens of some types, to be cut out of texts by their names.
+// The tokens of some types, to be matched in texts by their names.
 std::vector<AddedToken> added_tokens_of(const GgufTokens& tokens,
                                         std::initializer_list<GgufTokenType> types);
 
-// The value of a key that names a token. Throws kBadWeights if there is no such token.
+// The value of a key that holds a token id. Throws kBadWeights if the vocabulary has no such id.
 std::optional<TokenId> read_gguf_id(const GgufFile& file,
                                     std::string_view key,
                                     const GgufTokens& tokens);
 
-// `add_bos_by_default` holds where the file does not say.
+// `add_bos_by_default`: add_bos if the file does not have the key.
 SpecialTokens read_gguf_special_tokens(const GgufFile& file,
                                        const GgufTokens& tokens,
                                        bool add_bos_by_default);

@@ -11,23 +11,22 @@
 
 namespace precis {
 
-// A stretch of a text that is merged with its neighbours into a token.
+// A range of a text, to be merged with its neighbours.
 struct Symbol {
   static constexpr TokenId kUnknown = -1;
 
-  TokenId id;  // kUnknown if no token is spelled like this
+  TokenId id;  // kUnknown if no token has this spelling
   size_t begin;
   size_t end;
 };
 
 struct Merge {
-  double priority;  // the smallest goes first, of equal ones the leftmost
+  double priority;  // the smallest is merged first, of equal ones the leftmost
   TokenId id;
 };
 
-// Joins neighbours in the order of their priority until nothing more can be joined. `find(left,
-// right)` gives the merge of two neighbours, if any. Takes O(n log n) for n symbols, however long
-// the text is.
+// Merges adjacent symbols in the order of priority until no merge is left. `find(left, right)`
+// returns the merge of two adjacent symbols, if any. O(n log n) for n symbols.
 template <typename Find>
 class GreedyMerge {
  public:
@@ -49,9 +48,9 @@ class GreedyMerge {
   struct Candidate {
     double priority;
     size_t left;  // index of the left symbol
-    size_t end;   // of the right symbol's text
+    size_t end;   // end of the right symbol's text
     TokenId id;
-    bool operator<(const Candidate& other) const {  // std::priority_queue has the largest on top
+    bool operator<(const Candidate& other) const {  // std::priority_queue puts the largest on top
       return priority != other.priority ? priority > other.priority : left > other.left;
     }
   };
@@ -77,8 +76,8 @@ class GreedyMerge {
     if (merge) queue_.push({merge->priority, left, right.end, merge->id});
   }
 
-  // Symbols only ever grow to the right, so a candidate is out of date unless its left symbol is
-  // still there and its right neighbour still ends where it did.
+  // Symbols only grow to the right: a candidate is current if its left symbol still exists and its
+  // right neighbour still ends where it did.
   bool is_current(const Candidate& candidate) {
     const size_t right = links_[candidate.left].next;
     const Symbol& left = symbol(candidate.left);
@@ -90,7 +89,7 @@ class GreedyMerge {
     const size_t right = links_[left].next;
     symbol(left).id = candidate.id;
     symbol(left).end = candidate.end;
-    symbol(right).begin = candidate.end;  // empty: absorbed
+    symbol(right).begin = candidate.end;  // empty: merged into the left one
     links_[left].next = links_[right].next;
     if (links_[left].next != kNone) links_[links_[left].next].previous = left;
     propose(links_[left].previous);

@@ -15,7 +15,7 @@ namespace precis {
 namespace {
 
 bool is_there(const std::filesystem::path& path) {
-  std::error_code ignored;  // what cannot be looked at is not there
+  std::error_code ignored;  // a file that cannot be accessed counts as missing
   return std::filesystem::exists(path, ignored);
 }
 

@@ -16,7 +16,7 @@ namespace precis {
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model);
 std::unique_ptr<Tokenizer> load_gguf_tokenizer(const GgufFile& file);
 
-// The source of the model's chat template, if it has one. Throws as load_tokenizer.
+// The source text of the model's chat template, if it has one. Throws as load_tokenizer.
 std::optional<std::string> load_chat_template(const std::filesystem::path& model);
 std::optional<std::string> load_gguf_chat_template(const GgufFile& file);
 

@@ -8,7 +8,7 @@
 namespace precis {
 namespace {
 
-// Up to here looking at all pairs after each merge is faster than keeping a queue of them.
+// Up to this length, searching all pairs after each merge is faster than a priority queue.
 constexpr size_t kShortWord = 32;
 
 template <typename T>
@@ -23,14 +23,14 @@ MergeTable::MergeTable(std::span<const MergeRule> rules)
   for (size_t rank = 0; rank < rules.size(); ++rank) {
     const auto left = static_cast<uint32_t>(rules[rank].left);
     const auto right = static_cast<uint32_t>(rules[rank].right);
-    // A pair that is listed twice has its last rank, as in Hugging Face's tokenizers.
-    entries_[place_of(left, right)] = {
+    // If a pair is listed twice, the last rank counts, as in Hugging Face's tokenizers.
+    entries_[slot_of(left, right)] = {
         left, right, static_cast<uint32_t>(rank), static_cast<uint32_t>(rules[rank].merged)};
   }
 }
 
-// Where the pair is, or the empty place where it would go.
-size_t MergeTable::place_of(uint32_t left, uint32_t right) const {
+// Slot of the pair, or the empty slot for it.
+size_t MergeTable::slot_of(uint32_t left, uint32_t right) const {
   const uint64_t mixed = (uint64_t{left} << 32 | right) * 0x9E3779B97F4A7C15u;
   const size_t mask = entries_.size() - 1;
   size_t at = static_cast<size_t>(mixed >> 32) & mask;
@@ -41,10 +41,10 @@ size_t MergeTable::place_of(uint32_t left, uint32_t right) const {
   return at;
 }
 
-// An entry of rank kNoRank if the pair does not merge. Symbol::kUnknown, cut to 32 bits, is no id
-// of any rule.
+// Returns an entry of rank kNoRank if the pair does not merge. Symbol::kUnknown, truncated to 32
+// bits, is not an id of any rule.
 const MergeTable::Entry& MergeTable::find(TokenId left, TokenId right) const {
-  return entries_[place_of(static_cast<uint32_t>(left), static_cast<uint32_t>(right))];
+  return entries_[slot_of(static_cast<uint32_t>(left), static_cast<uint32_t>(right))];
 }
 
 void MergeTable::apply(std::vector<TokenId>& word) const {

@@ -9,7 +9,7 @@
 
 namespace precis {
 
-// One line of a byte pair encoding's merges; its rank is its place in the list.
+// One merge of a byte pair encoding; its rank is its index in the list.
 struct MergeRule {
   TokenId left;
   TokenId right;
@@ -21,8 +21,8 @@ class MergeTable {
  public:
   explicit MergeTable(std::span<const MergeRule> rules);
 
-  // Joins the neighbours of one word until no merge applies, the lowest rank first. Entries of
-  // Symbol::kUnknown never join.
+  // Merges the tokens of one word, the lowest rank first, until no merge applies. Symbol::kUnknown
+  // is never merged.
   void apply(std::vector<TokenId>& word) const;
 
  private:
@@ -31,12 +31,12 @@ class MergeTable {
   struct Entry {
     uint32_t left = 0;
     uint32_t right = 0;
-    uint32_t rank = kNoRank;  // kNoRank: an empty place
+    uint32_t rank = kNoRank;  // kNoRank: an empty slot
     uint32_t merged = 0;
   };
 
   const Entry& find(TokenId left, TokenId right) const;
-  size_t place_of(uint32_t left, uint32_t right) const;
+  size_t slot_of(uint32_t left, uint32_t right) const;
   void apply_to_short(std::vector<TokenId>& word) const;
   void apply_to_long(std::vector<TokenId>& word) const;
 

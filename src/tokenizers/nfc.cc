@@ -15,11 +15,11 @@ namespace {
 
 using CodePoints = std::vector<utf8proc_int32_t>;
 
-// All code points below are their own normal form, and none is a combining mark.
+// All code points below it are their own normal form, and none is a combining mark.
 constexpr char32_t kFirstToNormalise = 0x300;
 
 bool is_normal(std::string_view text) {
-  // A lead byte below that of U+0300.
+  // ASCII and lead bytes below that of U+0300.
   constexpr unsigned char kFirstLead = 0xC0u | (kFirstToNormalise >> 6u);
   return std::all_of(
       text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < kFirstLead; });
@@ -47,8 +47,7 @@ void append_decomposed(char32_t code_point, CodePoints& points) {
   points.insert(points.end(), parts.begin(), parts.begin() + count);
 }
 
-// Marks that follow one another stand in the order of their combining classes; those of one class
-// stay as they are. utf8proc's own sorting takes time in the square of their number.
+// Sorts consecutive marks by combining class, stably. utf8proc's own sorting takes quadratic time.
 void sort_marks(CodePoints& points) {
   const auto is_mark = [](utf8proc_int32_t point) { return combining_class(point) != 0; };
   const auto by_class = [](utf8proc_int32_t a, utf8proc_int32_t b) {
@@ -62,8 +61,8 @@ void sort_marks(CodePoints& points) {
   }
 }
 
-// utf8proc takes U+11A7 for a trailing consonant of Hangul and drops it behind a syllable. It never
-// joins what stands beside it, so that the text may be cut there.
+// utf8proc takes U+11A7 as a trailing consonant of Hangul and drops it after a syllable. It never
+// composes with its neighbours, so that the text can be split there.
 constexpr utf8proc_int32_t kNoTrailingConsonant = 0x11A7;
 
 void append_composed(utf8proc_int32_t* begin, utf8proc_int32_t* end, std::string& text) {

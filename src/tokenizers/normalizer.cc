@@ -8,7 +8,7 @@
 namespace precis {
 namespace {
 
-// Limits of a text's length. Without them a few replacements that double it would exhaust the
+// Limits the growth of a text. Without a limit a few replacements that double it would exhaust
 // memory.
 constexpr size_t kMaxGrowth = 64;
 constexpr size_t kMaxExtraBytes = 65536;
@@ -70,7 +70,7 @@ std::string Normalizer::apply(std::string_view text, bool at_start) const {
   const size_t max_bytes = kMaxGrowth * text.size() + kMaxExtraBytes;
   std::string normal(text);
   for (const NormalizerStep& step : steps_) {
-    if (normal.empty()) break;  // a front goes before a text only, as in tokenizers
+    if (normal.empty()) break;  // nothing is prepended to an empty text, as in tokenizers
     if (const auto* rule = std::get_if<TextRule>(&step)) {
       normal = apply_rule(*rule, normal, at_start);
     } else {

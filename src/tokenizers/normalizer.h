@@ -15,13 +15,13 @@ namespace precis {
 enum class TextRule : uint8_t {
   kNfc,                // Unicode normalisation form C
   kEscapeSpaces,       // every space becomes U+2581
-  kPrependMark,        // U+2581 goes in front
-  kEnsureMark,         // U+2581 goes in front unless it stands there
-  kEnsureMarkAtStart,  // the same, but only where no token stands before the text
-  kEnsureSpace,        // a space goes in front unless one stands there
+  kPrependMark,        // prepends U+2581
+  kEnsureMark,         // prepends U+2581 unless the text begins with it
+  kEnsureMarkAtStart,  // the same, but only if no token precedes the text
+  kEnsureSpace,        // prepends a space unless the text begins with one
 };
 
-// Puts `content` in the place of every match.
+// Replaces every match by `content`.
 struct Replacement {
   Regex regex;
   std::string content;
@@ -29,15 +29,15 @@ struct Replacement {
 
 using NormalizerStep = std::variant<TextRule, Replacement>;
 
-// Changes a text before it is cut into words: steps, one after another.
+// Applies normalisation steps to a text, in order, before it is split into words.
 class Normalizer {
  public:
   Normalizer() = default;
   explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
 
   bool empty() const { return steps_.empty(); }
-  // `at_start`: no token stands before the text. Throws kUnsupported where replacements make a text
-  // many times longer than it was.
+  // `at_start`: no token precedes the text. Throws kUnsupported if replacements make a text many
+  // times longer.
   std::string apply(std::string_view text, bool at_start) const;
 
  private:

@@ -57,7 +57,8 @@ size_t contraction_size(std::string_view text, size_t begin, bool any_case) {
   return any_case && rest == kLongS ? 3 : 0;
 }
 
-// \s+(?!\S)|\s+ : the last space of a run is left to the word that follows, unless it is alone.
+// \s+(?!\S)|\s+ : a run of spaces without its last one, which the next word gets, unless it is the
+// only one.
 size_t space_end(std::string_view text, size_t begin) {
   const size_t end = run_end(text, begin, Class::kSpace);
   if (end == text.size()) return end;
@@ -65,7 +66,7 @@ size_t space_end(std::string_view text, size_t begin) {
   return last == begin ? end : last;
 }
 
-// A space, if there is one, and then a run of one class; `begin` if there is no such run.
+// An optional space, then a run of one class; `begin` if there is no such run.
 size_t spaced_run_end(std::string_view text, size_t begin, Class wanted) {
   const size_t start = begin + (text[begin] == ' ' ? 1 : 0);
   const size_t end = run_end(text, start, wanted);
@@ -92,7 +93,7 @@ size_t prefixed_letters_end(std::string_view text, size_t begin) {
   return end == start ? begin : end;
 }
 
-// \s*[\r\n]+ : spaces up to and with the last line break of the run; `begin` if there is none.
+// \s*[\r\n]+ : spaces up to and including the last line break of the run; `begin` if there is none.
 size_t line_break_end(std::string_view text, size_t begin) {
   size_t position = run_end(text, begin, Class::kSpace);
   while (position > begin && !is_line_break(text, position - 1)) --position;
@@ -110,7 +111,7 @@ size_t llama3_end(std::string_view text, size_t begin, size_t max_digits) {
   return space_end(text, begin);
 }
 
-// Digits that stand alone (at most `max_digits` together), or everything up to the next one.
+// A run of at most `max_digits` digits, or everything up to the next digit.
 size_t digits_end(std::string_view text, size_t begin, size_t max_digits) {
   if (const size_t end = run_end(text, begin, Class::kNumber, max_digits); end != begin) return end;
   size_t position = begin;
@@ -160,18 +161,18 @@ void append_words(const SplitStep& step,
   }
 }
 
-// Splits `bytes` where the step splits their spelling in the byte alphabet, which has one character
-// for each byte.
+// Applies a step to the spelling of `bytes` in the byte alphabet, one character for each byte, and
+// splits `bytes` at the same places.
 void append_byte_words(const SplitStep& step,
                        std::string_view bytes,
                        std::vector<std::string_view>& words) {
   const std::string spelling = to_byte_alphabet(bytes);
   std::vector<std::string_view> pieces;
   append_words(step, spelling, pieces);
-  size_t place = 0;  // in the spelling
-  size_t byte = 0;   // that is spelt there
+  size_t offset = 0;  // offset in the spelling
+  size_t byte = 0;    // offset in `bytes`
   const auto advance = [&](const char* end) {
-    for (; spelling.data() + place < end; ++byte) place += code_point_at(spelling, place).size;
+    for (; spelling.data() + offset < end; ++byte) offset += code_point_at(spelling, offset).size;
     return byte;
   };
   for (const std::string_view piece : pieces) {

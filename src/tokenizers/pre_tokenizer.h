@@ -13,31 +13,31 @@
 
 namespace precis {
 
-// Rules that cut a text into words, each equal to the regular expression beside it in
-// pre_tokenizer_names.cc but two to five times as fast as PCRE2. Their words, joined, are the text.
+// Rules that split a text into words. Each equals a regular expression in pre_tokenizer_names.cc
+// but is two to five times as fast as PCRE2. The words, concatenated, are the text.
 enum class SplitRule : uint8_t {
-  kDigits,     // every number character stands alone
-  kDigitRuns,  // runs of number characters stand alone
+  kDigits,     // every number character is a word
+  kDigitRuns,  // runs of number characters are words
   kGpt2,       // contractions, words with the space before them, numbers, punctuation
-  kLlama3,     // as GPT-2, but any case, at most 3 digits, line breaks apart
+  kLlama3,     // as GPT-2, but contractions in any case, at most 3 digits, line breaks separate
   kQwen2,      // as Llama 3, but one digit
   kMetaspace,  // a word begins at every U+2581
 };
 
 using SplitStep = std::variant<SplitRule, RegexSplit>;
 
-// Cuts a text into words before merging. Steps are applied one after another, each to the words
-// that the one before has left.
+// Splits a text into words before merging. Steps are applied in order, each to the words of the
+// previous one.
 class PreTokenizer {
  public:
   PreTokenizer() = default;
-  // `byte_steps` come last and see a word as it is written in GPT-2's byte alphabet, a character
-  // for each byte: steps that follow ByteLevel in a tokenizer.json.
+  // `byte_steps`: steps that follow ByteLevel in a tokenizer.json. They are applied last, to words
+  // written in GPT-2's byte alphabet, one character for each byte.
   explicit PreTokenizer(std::vector<SplitStep> steps, std::vector<SplitStep> byte_steps = {})
       : steps_(std::move(steps)), byte_steps_(std::move(byte_steps)) {}
 
-  // The words of a text, as substrings of it; a byte step may cut inside a character. Text that a
-  // step removes is in none of them. REQUIRES: valid UTF-8.
+  // The words of a text, as substrings of it. A byte step may split inside a character. Text that a
+  // step removes is in no word. REQUIRES: valid UTF-8.
   std::vector<std::string_view> split(std::string_view text) const;
 
  private:
@@ -45,10 +45,10 @@ class PreTokenizer {
   std::vector<SplitStep> byte_steps_;
 };
 
-// The rule that equals a regular expression of a tokenizer.json, if there is one.
+// The rule equal to a regular expression of a tokenizer.json, if there is one.
 std::optional<SplitRule> split_rule_of_regex(std::string_view regex);
 
-// The rules that a GGUF file's tokenizer.ggml.pre stands for, if it is a known name.
+// The rules for the value of tokenizer.ggml.pre in a GGUF file, if it is known.
 std::optional<std::vector<SplitRule>> split_rules_of_gguf_name(std::string_view name);
 
 // The known names, as a list for messages.

@@ -32,8 +32,9 @@ struct KnownName {
   bool digits_first = false;
 };
 
-// What llama.cpp's converter writes for models whose tokenizer.json has these rules. Only names
-// whose ids were compared are here: others split alike but rewrite or cut the text differently.
+// Names that llama.cpp's converter writes for models whose tokenizer.json has these rules. Only
+// names whose ids were compared with the reference are listed: others may use the same splits but
+// normalise the text differently.
 constexpr KnownName kNames[] = {
     {"gpt-2", SplitRule::kGpt2},
     {"smollm", SplitRule::kGpt2, true},

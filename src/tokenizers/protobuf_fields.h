@@ -8,11 +8,11 @@
 
 namespace precis {
 
-// One field of a protocol buffer message, as it stands in the file.
+// One field of a protocol buffer message, as stored.
 struct ProtobufField {
   uint64_t number;
   uint64_t value = 0;      // of a varint
-  std::string_view bytes;  // of a string or a message inside
+  std::string_view bytes;  // of a string or nested message
   std::string_view whole;  // with its key and length
 };
 

@@ -13,8 +13,9 @@
 namespace precis {
 namespace {
 
-// Steps of one match. The published expressions take a few for each character that they match; the
-// limit is far above that and stops one that tries every way to match (such as (a+)+[bc]).
+// Limit on the steps of one match. The published expressions take a few steps for each character
+// that they match. The limit is far above that and stops catastrophic backtracking, as of
+// (a+)+[bc].
 constexpr uint32_t kMaxSteps = 10'000'000;
 constexpr uint32_t kMaxHeapKilobytes = 256 * 1024;
 
@@ -67,12 +68,12 @@ Code compile(std::string_view pattern,
                " of its translation ",
                in_quotes(translated),
                ")");
-  // Without machine code, which some systems do not allow, PCRE2 interprets the expression.
+  // If it fails, since some systems do not allow machine code, PCRE2 interprets the expression.
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);
   return code;
 }
 
-// One search after another through a text.
+// Consecutive searches in one text.
 class Search {
  public:
   Search(const pcre2_code& code, std::string_view text)
@@ -87,7 +88,7 @@ class Search {
   // 1 if there is a match at or after `position`, else one of PCRE2's errors.
   int find(size_t position) {
     int result = match(position, PCRE2_NO_UTF_CHECK);
-    // The machine code has a stack of 32 KB, the interpreter takes memory as it needs it.
+    // The machine code has a stack of 32 KB; the interpreter allocates memory as needed.
     if (result == PCRE2_ERROR_JIT_STACKLIMIT) {
       result = match(position, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT);
     }

@@ -10,7 +10,7 @@
 namespace precis {
 namespace {
 
-// A name, the set, and the set of all other characters where PCRE2 can write it inside a class.
+// A name, its set, and the complement if PCRE2 can write it inside a class.
 struct NamedSet {
   std::string_view name;
   std::string_view items;
@@ -41,7 +41,7 @@ constexpr NamedSet kPosixNames[] = {{"alnum", R"(\p{Alphabetic}\p{Nd})"},
                                     {"word", kWord},
                                     {"xdigit", kHexDigit}};
 
-// Names of general categories beside the short ones, which PCRE2 knows.
+// Long names of general categories; PCRE2 knows the short ones.
 constexpr NamedSet kCategories[] = {{"any", R"(\x{0}-\x{10FFFF})"},
                                     {"casedletter", R"(\p{L&})"},
                                     {"closepunctuation", R"(\p{Pe})"},

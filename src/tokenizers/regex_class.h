@@ -10,8 +10,7 @@
 namespace precis {
 
 // A set of characters in PCRE2's syntax. PCRE2 has neither nested character classes nor
-// intersections: what they hold is kept as further expressions, each of which matches one
-// character.
+// intersections: these are kept as further expressions, each of which matches one character.
 class CharacterSet {
  public:
   // Items of a class without its brackets, such as "a-z\p{Nd}".
@@ -34,18 +33,19 @@ class CharacterSet {
   std::vector<std::string> others_;
 };
 
-// A character as PCRE2 reads it anywhere, inside a class or outside.
+// A character escaped so that PCRE2 reads it inside a class and outside.
 std::string regex_character(char32_t code_point);
 
-// The sets that \s \S \w \W \d \D \h \H stand for, as Oniguruma defines them for Unicode text;
-// nullopt for any other letter.
+// The sets of \s \S \w \W \d \D \h \H, as Oniguruma defines them for Unicode text; nullopt for any
+// other letter.
 std::optional<CharacterSet> shorthand_class(char32_t letter);
 
-// [:name:], which for punctuation holds more than \p{Punct} does; nullopt where it is not known.
+// The set of [:name:]. For punct it is larger than \p{Punct}. nullopt if the name is unknown.
 std::optional<CharacterSet> posix_class(std::string_view name);
 
-// \p{name}: a general category, a script, a binary property, or a POSIX name. Spaces, '_', '-' and
-// case of the name do not count. Whether PCRE2 knows it shows when the expression is compiled.
+// The set of \p{name}: a general category, a script, a binary property, or a POSIX name. Spaces,
+// '_',
+// '-' and case of the name are ignored. Names that PCRE2 does not know fail at compilation.
 CharacterSet property_class(std::string_view name);
 
 }  // namespace precis

@@ -4,7 +4,7 @@
 namespace precis {
 namespace {
 
-constexpr int kMaxDepth = 16;  // of classes within each other
+constexpr int kMaxDepth = 16;  // of nested classes
 
 class ClassReader {
  public:
@@ -83,8 +83,8 @@ class ClassReader {
 
   RegexCursor& cursor_;
   int depth_;
-  CharacterSet set_;                    // of the operand that is being read
-  std::vector<CharacterSet> operands_;  // those of "&&" that are complete
+  CharacterSet set_;                    // the operand being read
+  std::vector<CharacterSet> operands_;  // complete operands of "&&"
 };
 
 }  // namespace

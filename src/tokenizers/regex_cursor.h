@@ -38,7 +38,7 @@ class RegexCursor {
     return point.value;
   }
 
-  // The text up to `end`, which is skipped, too.
+  // Reads up to `end`, and skips it.
   std::string_view until(std::string_view end) {
     const size_t size = rest().find(end);
     if (size == std::string_view::npos) malformed("ends too early");
@@ -70,13 +70,13 @@ class RegexCursor {
   size_t position_ = 0;
 };
 
-// What follows a backslash: one character, or a set of them. A set stays a set inside a class.
+// An escape: one character, or a set of characters.
 using RegexEscape = std::variant<char32_t, CharacterSet>;
-// Reads an escape that means the same inside a character class and outside. The cursor stands
-// behind the backslash.
+// Reads an escape that means the same inside a character class and outside. REQUIRES: the cursor is
+// after the backslash.
 RegexEscape read_regex_escape(RegexCursor& cursor);
 
-// Reads a character class. The cursor stands behind its opening bracket.
+// Reads a character class. REQUIRES: the cursor is after its opening bracket.
 CharacterSet read_regex_class(RegexCursor& cursor);
 
 }  // namespace precis

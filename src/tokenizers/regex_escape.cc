@@ -36,7 +36,7 @@ char32_t code_point_of(std::string_view digits, const RegexCursor& cursor) {
   return static_cast<char32_t>(value);
 }
 
-// \x{H...}, or \xHH, which from 80 on is a byte of a character.
+// \x{H...} or \xHH. \xHH from 80 on is a byte of a character, not a character.
 char32_t read_hex(RegexCursor& cursor) {
   if (cursor.skip_if("{")) return code_point_of(cursor.until("}"), cursor);
   const std::string_view digits = cursor.rest().substr(0, 2);

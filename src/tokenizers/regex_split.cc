@@ -9,7 +9,7 @@ struct Stretch {
   bool is_match;
 };
 
-// The matches and the text between them, in order, which together are the text.
+// The matches and the ranges between them, in order; concatenated they are the text.
 std::vector<Stretch> stretches_of(std::string_view text,
                                   const std::vector<ByteRange>& matches,
                                   bool invert) {
@@ -24,7 +24,7 @@ std::vector<Stretch> stretches_of(std::string_view text,
   return stretches;
 }
 
-// Whether a stretch belongs to the same word as the one before it.
+// Whether a range belongs to the same word as the one before it.
 bool joins_previous(SplitBehavior behavior, bool previous_is_match, bool is_match) {
   switch (behavior) {
     case SplitBehavior::kMergedWithPrevious:

@@ -10,17 +10,17 @@
 
 namespace precis {
 
-// What becomes of the matches of an expression that cuts a text.
+// Treatment of the matches of an expression that splits a text.
 enum class SplitBehavior : uint8_t {
   kRemoved,             // dropped
   kIsolated,            // words of their own
-  kMergedWithPrevious,  // the end of the word before
-  kMergedWithNext,      // the beginning of the word after
-  kContiguous,          // words of their own, matches next to each other being one
+  kMergedWithPrevious,  // the end of the previous word
+  kMergedWithNext,      // the beginning of the next word
+  kContiguous,          // words of their own; adjacent matches are one word
 };
 
-// The "Split" step of a tokenizer.json: cuts a text at the matches of a regular expression. With
-// `invert` matches and the text between them change places.
+// The "Split" step of a tokenizer.json: splits a text at the matches of a regular expression. With
+// `invert` the roles of matches and the text between them are exchanged.
 class RegexSplit {
  public:
   RegexSplit(Regex regex, SplitBehavior behavior, bool invert)

@@ -10,9 +10,10 @@ namespace precis {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 32768;
-constexpr size_t kMaxGroups = 200;  // within each other; PCRE2 allows 250
+constexpr size_t kMaxGroups = 200;  // nested groups; PCRE2 allows 250
 
-// \w where it stands outside a character class: there alone it holds the numbers of Latin-1, too.
+// \w outside a character class, where it includes the numbers of Latin-1; inside a class it does
+// not.
 CharacterSet word_characters() {
   CharacterSet set = *shorthand_class('w');
   set.add(CharacterSet(R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})"));
@@ -25,7 +26,7 @@ std::string word_boundary(bool negated) {
   return concat("(?:(?<=", word, ")(?", same, word, ")|(?<!", word, ")(?", other, word, "))");
 }
 
-// A quantifier, and what may follow it.
+// A quantifier and its kind, which decides what may follow it.
 struct Quantifier {
   std::string text;
   bool is_interval = false;  // {n,m}
@@ -44,8 +45,8 @@ class Translator {
 
  private:
   struct Group {
-    size_t begin = 0;     // in the translation
-    size_t implicit = 0;  // groups opened by (?i), which end where this one ends
+    size_t begin = 0;     // offset in the translation
+    size_t implicit = 0;  // groups opened by (?i), which end with this one
   };
 
   void read_token() {
@@ -124,7 +125,7 @@ class Translator {
     atom_.reset();
   }
 
-  // (?i) reaches to the end of the group that it stands in, over all its alternatives.
+  // (?i) holds up to the end of the enclosing group, for all further alternatives.
   void read_options() {
     std::string options;
     while (!cursor_.is_next(")") && !cursor_.is_next(":")) options += option(cursor_.next());
@@ -156,7 +157,7 @@ class Translator {
     return cursor_.is_next("{") ? read_interval() : std::nullopt;
   }
 
-  // {n} {n,} {n,m} {,m}; a brace that begins none of them is a character.
+  // {n} {n,} {n,m} {,m}; any other brace is a literal character.
   std::optional<Quantifier> read_interval() {
     const size_t size = cursor_.rest().find('}');
     if (size == std::string_view::npos) return std::nullopt;
@@ -182,8 +183,8 @@ class Translator {
     return value;
   }
 
-  // Only * + ? become possessive by a further '+', and {n}? is the whole of it or nothing: what
-  // else follows a quantifier repeats what it has repeated.
+  // Only * + ? become possessive by a following '+', and {n}? makes the repetition optional. Any
+  // other quantifier after a quantifier repeats the repeated item.
   void append_quantifier(const Quantifier& quantifier) {
     if (!atom_) cursor_.malformed("repeats nothing");
     if (is_repeated_) group_atom();
@@ -203,9 +204,9 @@ class Translator {
 
   RegexCursor cursor_;
   std::string out_;
-  std::optional<size_t> atom_;  // where the last item begins that may be repeated
-  bool is_repeated_ = false;    // it has a quantifier
-  size_t num_grouped_ = 0;      // items that have had more than one
+  std::optional<size_t> atom_;  // where the last repeatable item begins
+  bool is_repeated_ = false;    // that item has a quantifier
+  size_t num_grouped_ = 0;      // items with more than one quantifier
   std::vector<Group> groups_{Group{}};
 };
 

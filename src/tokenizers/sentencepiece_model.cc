@@ -26,7 +26,7 @@ constexpr uint64_t kAddDummyPrefix = 3;     // "
 constexpr uint64_t kEscapeWhitespaces = 5;  // "
 
 // Values of a piece's type.
-constexpr uint64_t kNormal = 1;  // where nothing is said
+constexpr uint64_t kNormal = 1;  // the default
 constexpr uint64_t kControl = 3;
 constexpr uint64_t kUserDefined = 4;
 constexpr uint64_t kUnused = 5;
@@ -41,9 +41,9 @@ void require_map(bool condition, const std::string& origin) {
   PRECIS_CHECK(condition, kBadWeights, origin, ": the character map is damaged");
 }
 
-// The units of a double-array trie. The library follows them without looking where they lead: the
-// children of a node lie at most at (its place ^ its offset) | 0xFF, and a node with bit 8 has a
-// value there, which is a place in the texts. Bit 31 marks values; no walk goes through those.
+// Checks the units of a double-array trie, which the library follows without bounds checks. The
+// children of a node are at indices up to (its index ^ its offset) | 0xFF. A node with bit 8 has a
+// value there, which is an offset into the texts. Bit 31 marks values, which have no children.
 void check_trie(std::string_view trie, size_t texts_size, const std::string& origin) {
   const size_t num_units = trie.size() / 4;
   for (size_t i = 0; i < num_units; ++i) {
@@ -56,7 +56,7 @@ void check_trie(std::string_view trie, size_t texts_size, const std::string& ori
   }
 }
 
-// Length of the trie in bytes, the trie, then texts that each end with a zero byte.
+// Checks the map: length of the trie in bytes, the trie, then zero-terminated texts.
 void check_character_map(std::string_view map, const std::string& origin) {
   if (map.empty()) return;
   require_map(map.size() > 4, origin);
@@ -89,7 +89,7 @@ void check_normalizer_spec(std::string_view bytes,
   }
 }
 
-// Whether a piece with one of these names could come out of a text.
+// Whether the piece has one of these names and must not be produced from text.
 bool becomes_control(std::string_view piece, const Names& control, const std::string& origin) {
   if (control.empty()) return false;
   std::string_view name;
@@ -102,7 +102,7 @@ bool becomes_control(std::string_view piece, const Names& control, const std::st
   return comes_out && control.contains(name);
 }
 
-// Of a field that is written twice the last value counts, so that changes are added at the end.
+// Of a repeated field the last value counts, so that the change is appended.
 std::string as_control_piece(std::string_view piece) {
   return protobuf_message(kPiece, std::string(piece).append(protobuf_number(kPieceType, kControl)));
 }
@@ -121,7 +121,7 @@ SentencePieceModel check_sentencepiece_model(std::string_view bytes,
   for (const ProtobufField& field : read_protobuf(bytes, origin)) {
     if (field.number == kTrainerSpec) check_trainer_spec(field.bytes, origin);
     if (field.number == kNormalizerSpec) check_normalizer_spec(field.bytes, origin, model);
-    // Not needed here: texts are put together from the pieces, and a failing self-test is printed.
+    // Not needed: Precis decodes by the pieces, and the library would print a failing self-test.
     if (field.number == kSelfTestData || field.number == kDenormalizerSpec) continue;
     if (field.number == kPiece && becomes_control(field.bytes, control, origin)) {
       model.serialized += as_control_piece(field.bytes);

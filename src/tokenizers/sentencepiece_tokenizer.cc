@@ -18,9 +18,9 @@
 #include "tokenizers/utf8.h"
 
 // libsentencepiece and libtorch's libc10 each define a variable of this name, of 32 bytes and of 4,
-// and the loader gives both the one that it finds first. In libc10 the larger one would lie over
-// its neighbours, among them the switch by which libtorch aborts where memory runs out. This one
-// is found before either, and has room for both.
+// and the loader resolves both to the first that it finds. In libc10 the larger one would overlap
+// other variables, among them the switch by which libtorch aborts when memory runs out. This
+// definition is found before either and is large enough for both.
 [[gnu::visibility("default")]] alignas(16) char FLAGS_minloglevel[64];
 
 namespace precis {
@@ -36,7 +36,8 @@ std::unique_ptr<const Processor> load_processor(const std::string& serialized,
     status = processor->LoadFromSerializedProto(serialized);
   } catch (const std::bad_alloc&) {
     throw;
-  } catch (const std::exception& error) {  // from its table of pieces, of one with a zero byte
+  } catch (
+      const std::exception& error) {  // thrown by its table of pieces for a piece with a zero byte
     fail(ErrorKind::kBadWeights, origin, ": SentencePiece refuses the pieces: ", error.what());
   }
   PRECIS_CHECK(status.ok(), kBadWeights, origin, ": ", status.message());
@@ -59,7 +60,7 @@ Token make_token(const Processor& processor, int id) {
   return token;
 }
 
-// The library looks single characters up among all pieces, control pieces too.
+// The library looks up single characters among all pieces, including control pieces.
 bool may_come_from_text(const Token& token) {
   return !is_utf8(token.name) || token.name.empty() ||
          code_point_at(token.name, 0).size == token.name.size();
@@ -115,7 +116,7 @@ std::set<std::string, std::less<>> special_names(const std::vector<AddedToken>& 
   return names;
 }
 
-// The library says -1 for a token that the model has not.
+// The library returns -1 for a token that the model lacks.
 std::optional<TokenId> id_or_none(int id) {
   return id < 0 ? std::nullopt : std::optional<TokenId>(id);
 }

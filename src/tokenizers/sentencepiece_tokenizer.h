@@ -14,14 +14,14 @@ class SentencePieceProcessor;
 
 namespace precis {
 
-// A SentencePiece model run by its own library. Each text between added tokens is encoded for
-// itself; whether the model's space goes in front of those that are not the first is said by
-// "legacy" of tokenizer_config.json, as in transformers (absent: no).
+// A SentencePiece model run by its own library. Each text between added tokens is encoded on its
+// own. "legacy" of tokenizer_config.json says whether texts after an added token get the dummy
+// prefix, too, as in transformers (absent: no).
 class SentencePieceTokenizer : public VocabularyTokenizer {
  public:
   using Processor = sentencepiece::SentencePieceProcessor;
 
-  // `behind_tokens`: for texts that stand behind an added token; null: the same for all.
+  // `behind_tokens`: for texts that follow an added token; null: the same for all texts.
   SentencePieceTokenizer(TokenizerParts parts,
                          std::unique_ptr<const Processor> processor,
                          std::unique_ptr<const Processor> behind_tokens);
@@ -35,8 +35,8 @@ class SentencePieceTokenizer : public VocabularyTokenizer {
   std::unique_ptr<const Processor> behind_tokens_;
 };
 
-// Reads a tokenizer.model. bos goes in front unless `settings`, from the files beside it, says
-// otherwise. Throws kNotFound, kBadWeights or kUnsupported, naming the file.
+// Reads a tokenizer.model. BOS is added unless `settings`, from the other files of the directory,
+// say otherwise. Throws kNotFound, kBadWeights or kUnsupported, naming the file.
 struct TokenizerSettings;
 std::unique_ptr<Tokenizer> load_sentencepiece_tokenizer(const std::filesystem::path& path,
                                                         const TokenizerSettings& settings);

@@ -7,8 +7,8 @@
 
 namespace precis {
 
-// Ids that end an answer: those that the model's files name, and the end-of-turn tokens of the
-// common chat formats.
+// Ids that end an answer: those in the model's files, and the end-of-turn tokens of common chat
+// formats.
 std::set<TokenId> stop_ids(const Tokenizer& tokenizer);
 
 }  // namespace precis

@@ -9,7 +9,7 @@
 namespace precis {
 namespace {
 
-// Whether decode() strips the space that the first token of a text begins with.
+// Whether decode() strips the leading space of this token at the start of a text.
 bool strips_space(const Tokenizer& tokenizer, TokenId id, const std::string& bytes) {
   if (!bytes.starts_with(' ')) return false;
   return !tokenizer.decode(std::array{id}, true).starts_with(repair_utf8(bytes));

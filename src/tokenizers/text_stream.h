@@ -8,15 +8,15 @@
 
 namespace precis {
 
-// Turns ids that arrive one by one into text, a whole number of characters at a time. The pieces
-// that push() and finish() return, joined, equal decode() of all ids with special tokens skipped.
+// Decodes ids one by one, in whole characters. The results of push() and finish(), concatenated,
+// equal decode() of all ids with special tokens skipped.
 class TextStream {
  public:
   explicit TextStream(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
 
-  // The text that is now certain: complete UTF-8, possibly empty.
+  // The new complete characters, possibly none.
   std::string push(TokenId id);
-  // What is left: an incomplete character at the very end becomes U+FFFD.
+  // The remaining text: an incomplete character at the end becomes U+FFFD.
   std::string finish();
 
  private:

@@ -151,7 +151,7 @@ void check_is_token(std::optional<TokenId> id,
                *id);
 }
 
-// bos and eos of the post-processor are those of the file; the settings may know better.
+// bos and eos default to those of the post-processor; the settings override them.
 SpecialTokens read_special_tokens(const json& file,
                                   const Vocabulary& vocabulary,
                                   const TokenizerSettings& settings,

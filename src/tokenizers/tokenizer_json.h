@@ -10,8 +10,8 @@
 namespace precis {
 
 // Reads a tokenizer.json of Hugging Face's tokenizers. `settings` come from the
-// tokenizer_config.json beside it. Throws kNotFound, kBadWeights, or kUnsupported naming the part
-// that Precis lacks.
+// tokenizer_config.json beside it. Throws kNotFound, kBadWeights, or kUnsupported naming the
+// feature that Precis lacks.
 std::unique_ptr<Tokenizer> load_tokenizer_json(const std::filesystem::path& path,
                                                const TokenizerSettings& settings);
 

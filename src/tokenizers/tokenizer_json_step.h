@@ -8,7 +8,7 @@
 
 namespace precis {
 
-// Throws kUnsupported: `what` is outside what Precis knows.
+// Throws kUnsupported: Precis does not support `what`.
 [[noreturn]] void refuse(const std::string& origin, const std::string& what);
 // The same, quoting a step of "normalizer", "pre_tokenizer", "decoder" or "post_processor".
 [[noreturn]] void refuse_step(const std::string& origin,

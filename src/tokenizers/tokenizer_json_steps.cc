@@ -32,7 +32,7 @@ void add_decoder_step(const json& step, const std::string& origin, DecoderSteps&
   }
 }
 
-// The one token of one side, if any.
+// The token on one side of the text, if any. Refuses several.
 std::optional<TokenId> only_token(const std::vector<TokenId>& ids,
                                   const char* side,
                                   const std::string& origin) {
@@ -83,7 +83,7 @@ TokensAround read_tokens_around(const json& file, const std::string& origin) {
   for (const json& step : steps_of(file, "post_processor", "processors")) {
     const std::string type = type_of(step);
     if (type == "ByteLevel") continue;  // moves offsets only
-    // Hugging Face's tokenizers ignore some of several, or stop.
+    // With several, Hugging Face's tokenizers ignore some or fail.
     if (found) refuse(origin, "a post_processor with several steps that add tokens");
     found = true;
     if (type == "TemplateProcessing") {

@@ -12,7 +12,7 @@
 
 namespace precis {
 
-// What "normalizer" and "pre_tokenizer" of a tokenizer.json do before merging. All functions throw
+// The steps of "normalizer" and "pre_tokenizer" of a tokenizer.json. All functions throw
 // kUnsupported naming a step that Precis lacks, kBadWeights for a malformed regular expression, or
 // nlohmann::json::exception.
 struct TextSteps {
@@ -23,7 +23,7 @@ struct TextSteps {
 };
 TextSteps read_text_steps(const nlohmann::json& file, const std::string& origin);
 
-// What "decoder" does to the tokens of a text.
+// The steps of "decoder".
 struct DecoderSteps {
   bool byte_level = false;
   bool unescape_spaces = false;
@@ -31,7 +31,7 @@ struct DecoderSteps {
 };
 DecoderSteps read_decoder_steps(const nlohmann::json& file, const std::string& origin);
 
-// The tokens that "post_processor" puts around a text: at most one on either side.
+// The tokens that "post_processor" adds before and after a text: at most one each.
 struct TokensAround {
   std::optional<TokenId> before;
   std::optional<TokenId> after;

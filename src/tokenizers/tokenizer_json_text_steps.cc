@@ -24,7 +24,7 @@ constexpr NamedBehavior kBehaviors[] = {
     {"Contiguous", SplitBehavior::kContiguous},
 };
 
-// ASCII's symbols count as punctuation.
+// ASCII symbols count as punctuation.
 constexpr std::string_view kPunctuation = R"([\p{P}$+<=>\^`|~])";
 
 Regex read_pattern(const json& step, const std::string& origin) {
@@ -83,8 +83,8 @@ SplitBehavior read_behavior(const json& step, const std::string& origin) {
   return found->behavior;
 }
 
-// The rule that does what the step does, if there is one. A rule keeps all text: the long ones
-// match all of it, so that keeping only the matches is the same.
+// The rule equal to the step, if there is one. Rules keep all text. The expressions of the long
+// rules match all text, so that steps that keep only the matches are equal, too.
 std::optional<SplitRule> equal_rule(const json& step, SplitBehavior behavior, bool invert) {
   const json& pattern = step.at("pattern");
   const auto regex = pattern.find("Regex");
@@ -103,7 +103,7 @@ SplitStep read_split(const json& step, const std::string& origin) {
   return RegexSplit(read_pattern(step, origin), behavior, invert);
 }
 
-// A step that only cuts the text, or nullopt if it is another one.
+// Reads a step that only splits the text; nullopt for other steps.
 std::optional<SplitStep> read_cut(const json& step, const std::string& origin) {
   const std::string type = type_of(step);
   if (type == "Split") return read_split(step, origin);
@@ -117,7 +117,7 @@ std::optional<SplitStep> read_cut(const json& step, const std::string& origin) {
 
 void add_pre_tokenizer_step(const json& step, const std::string& origin, TextSteps& steps) {
   const std::string type = type_of(step);
-  // Gemma splits at spaces after its normalizer has replaced them all: nothing is left to split.
+  // Gemma splits at spaces after its normalizer has replaced them all: the step has no effect.
   if (type == "Split" && has_string_pattern(step, " ") && escapes_spaces(steps)) return;
   if (auto cut = read_cut(step, origin)) {
     auto& splits = steps.byte_level ? steps.byte_splits : steps.splits;

@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-// A token is written as its name, or as an object that holds the name as "content".
+// The name of a token, given as a string or as an object with the name as "content".
 std::string name_of(const json& token) {
   return (token.is_object() ? token.at("content") : token).get<std::string>();
 }
@@ -59,10 +59,10 @@ bool is_given(const json& object, const char* key) {
   return value != object.end() && !value->is_null();
 }
 
-// Hands the object of a JSON file on, if there is such a file.
+// Passes the object of a JSON file to `read`, if the file exists.
 template <typename Read>
 void read_object(const std::filesystem::path& path, Read read) {
-  std::error_code ignored;  // what cannot be looked at is not there
+  std::error_code ignored;  // a file that cannot be accessed counts as missing
   if (!std::filesystem::exists(path, ignored)) return;
   const json object = read_json(path);
   PRECIS_CHECK(object.is_object(), kBadWeights, path.string(), ": not a JSON object");
@@ -89,7 +89,7 @@ void read_tokenizer_config(const json& config, TokenizerSettings& settings) {
   settings.space_behind_tokens = flag(config, "legacy").value_or(false);
 }
 
-// The names of the tokens that a file calls special.
+// Adds the names of the tokens that a file lists as special.
 void add_special_names(const json& config, std::set<std::string>& names) {
   for (const char* key : {"bos_token",
                           "eos_token",
@@ -187,7 +187,7 @@ SpecialTokens apply_settings(const TokenizerSettings& settings,
   SpecialTokens special = fallback;
   assign_token(special.bos, settings.bos_token, vocabulary, origin);
   assign_token(special.eos, settings.eos_token, vocabulary, origin);
-  // Ids beyond the vocabulary end no answer, since none is ever drawn.
+  // Ids outside the vocabulary are dropped, since they are never sampled.
   for (const TokenId id : settings.stops) {
     if (vocabulary.contains(id)) special.stops.push_back(id);
   }

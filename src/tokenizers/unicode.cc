@@ -15,7 +15,7 @@ struct CodePointRange {
   char32_t last;
 };
 
-// utf8proc may know Unicode 15 only (Debian 12). These came with 15.1 and 16.
+// Letters of Unicode 15.1 and 16: utf8proc may know Unicode 15 only (Debian 12).
 constexpr CodePointRange kNewLetters[] = {
     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3},
     {0x10D4A, 0x10D65}, {0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4}, {0x11380, 0x11389},
@@ -37,7 +37,7 @@ bool contains(std::span<const CodePointRange> ranges, char32_t code_point) {
   });
 }
 
-// White_Space of the Unicode character database; the separators U+001C..1F are not among them.
+// White_Space of the Unicode character database, without the separators U+001C..1F.
 bool is_white_space(char32_t c) {
   return (c >= 0x9 && c <= 0xD) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||

@@ -7,7 +7,7 @@
 
 namespace precis {
 
-// The classes that pre-tokenizer expressions tell apart: \p{L}, \p{N}, \s and all others.
+// The classes that pre-tokenizer expressions distinguish: \p{L}, \p{N}, \s and all others.
 enum class CharacterClass : uint8_t { kOther, kLetter, kNumber, kSpace };
 
 // By Unicode 16, which the tokenizers of Hugging Face follow.

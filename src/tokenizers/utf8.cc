@@ -16,8 +16,8 @@ uint8_t byte_at(std::string_view text, size_t position) {
   return static_cast<uint8_t>(text[position]);
 }
 
-// What may follow a lead byte. The second byte has its own range, which keeps out overlong forms,
-// surrogates and values over U+10FFFF (Unicode, table 3-7).
+// The bytes that may follow a lead byte. The second byte has its own range, which excludes overlong
+// forms, surrogates and values over U+10FFFF (Unicode, table 3-7).
 struct LeadByte {
   size_t size = 0;  // 0: not a lead byte
   uint8_t second_min = 0x80;
@@ -37,9 +37,9 @@ LeadByte lead_byte(uint8_t byte) {
 }
 
 struct Sequence {
-  size_t size;      // bytes that belong together, at least 1
-  bool complete;    // they are a character
-  bool unfinished;  // they would be one if the text went on
+  size_t size;      // bytes of the sequence, at least 1
+  bool complete;    // it is a character
+  bool unfinished;  // more bytes could make it a character
 };
 
 Sequence sequence_at(std::string_view text, size_t position) {

@@ -22,14 +22,14 @@ bool is_utf8(std::string_view bytes);
 
 // Throws kInvalidArgument naming the first byte that is not valid UTF-8.
 void check_utf8(std::string_view text);
-// The same of the text of a file, naming it.
+// The same for the text of a file, which the error names.
 void check_utf8(std::string_view text, const std::string& origin);
 
-// The text with every broken sequence replaced by U+FFFD: one for each longest run of bytes that
+// The text with every invalid sequence replaced by U+FFFD: one for each longest run of bytes that
 // begins a character, as Unicode recommends and Python's errors="replace" does.
 std::string repair_utf8(std::string_view bytes);
 
-// Number of bytes at the end that begin a character whose rest may still come.
+// Number of bytes at the end that are the beginning of an incomplete character.
 size_t unfinished_utf8(std::string_view bytes);
 
 void append_utf8(std::string& text, char32_t code_point);

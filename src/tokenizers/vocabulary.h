@@ -14,22 +14,22 @@ namespace precis {
 
 enum class TokenRole : uint8_t {
   kNone,     // an id that no token has: a hole in the file's numbering
-  kText,     // may come out of any text
-  kByte,     // stands for one byte where no text token does
-  kAdded,    // never merged out of text, but found in any, and shown like text
-  kSpecial,  // only recognised in trusted text, and not shown
+  kText,     // may be produced from any text
+  kByte,     // one byte, the fallback for characters without a token
+  kAdded,    // never produced by merges, but matched in any text; decoded like text
+  kSpecial,  // matched in trusted text only; skipped in decoded text
 };
 
 struct Token {
   std::string name;   // as the file spells it
-  std::string bytes;  // what it adds to a decoded text
+  std::string bytes;  // its part of a decoded text
   TokenRole role = TokenRole::kNone;
 };
 
 // The tokens of a model by id and by name. Immutable.
 class Vocabulary {
  public:
-  // No more ids than this, so that one huge id in a damaged file does not ask for all memory.
+  // Limit of ids, so that one huge id in a damaged file does not allocate all memory.
   static constexpr int64_t kMaxSize = 1 << 21;
 
   // Throws kBadWeights, naming `origin`, if there is no token or two have the same name.
@@ -41,12 +41,12 @@ class Vocabulary {
   const Token& operator[](TokenId id) const { return tokens_[static_cast<size_t>(id)]; }
   std::optional<TokenId> find(std::string_view name) const;
 
-  // As find, but only tokens that may come out of untrusted text.
+  // As find, but only tokens that untrusted text may produce.
   std::optional<TokenId> find_text(std::string_view name) const;
 
  private:
   std::vector<Token> tokens_;
-  std::unordered_map<std::string_view, TokenId> ids_;  // the keys lie in tokens_
+  std::unordered_map<std::string_view, TokenId> ids_;  // keys point into tokens_
 };
 
 }  // namespace precis

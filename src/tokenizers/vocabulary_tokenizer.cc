@@ -7,7 +7,7 @@
 namespace precis {
 
 std::vector<TokenId> VocabularyTokenizer::encode(std::string_view text) const {
-  return encode_parts(text, {});
+  return encode_trusted(text, {});
 }
 
 std::vector<TokenId> VocabularyTokenizer::encode_runs(std::span<const TextRun> runs) const {
@@ -17,11 +17,11 @@ std::vector<TokenId> VocabularyTokenizer::encode_runs(std::span<const TextRun> r
     if (run.trusted) trusted.push_back({text.size(), text.size() + run.text.size()});
     text += run.text;
   }
-  return encode_parts(text, trusted);
+  return encode_trusted(text, trusted);
 }
 
-std::vector<TokenId> VocabularyTokenizer::encode_parts(std::string_view text,
-                                                       std::span<const ByteRange> trusted) const {
+std::vector<TokenId> VocabularyTokenizer::encode_trusted(std::string_view text,
+                                                         std::span<const ByteRange> trusted) const {
   check_utf8(text);
   std::vector<TokenId> ids;
   for (const auto& [range, token] : parts_.added_tokens.split(text, trusted)) {

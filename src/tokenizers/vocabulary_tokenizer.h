@@ -13,16 +13,16 @@
 
 namespace precis {
 
-// What every tokenizer has: tokens, those that are cut out of a text beforehand, and rules for the
-// ends of a text.
+// Components of every tokenizer: vocabulary, added tokens, which are matched before encoding, and
+// special tokens.
 struct TokenizerParts {
   Vocabulary vocabulary;
   AddedTokens added_tokens;
   SpecialTokens special_tokens;
-  bool strip_leading_space = false;  // decoding drops the space that encoding puts in front
+  bool strip_leading_space = false;  // decoding drops the space that encoding prepends
 };
 
-// The common part of all tokenizers over a vocabulary: trusted and untrusted runs, names, decoding.
+// Base of all tokenizers with a vocabulary: trusted and untrusted runs, names, decoding.
 class VocabularyTokenizer : public Tokenizer {
  public:
   int64_t vocab_size() const override { return parts_.vocabulary.size(); }
@@ -39,7 +39,7 @@ class VocabularyTokenizer : public Tokenizer {
 
   const Vocabulary& vocabulary() const { return parts_.vocabulary; }
 
-  // Appends the ids of a text without added tokens. `at_start`: no token stands before it.
+  // Appends the ids of a text without added tokens. `at_start`: no token precedes it.
   // REQUIRES: valid UTF-8, not empty.
   virtual void append_ids(std::string_view text,
                           bool at_start,
@@ -47,8 +47,8 @@ class VocabularyTokenizer : public Tokenizer {
 
  private:
   // REQUIRES: trusted ranges in order, without overlaps.
-  std::vector<TokenId> encode_parts(std::string_view text,
-                                    std::span<const ByteRange> trusted) const;
+  std::vector<TokenId> encode_trusted(std::string_view text,
+                                      std::span<const ByteRange> trusted) const;
   void check_id(TokenId id) const;
 
   TokenizerParts parts_;

@@ -19,7 +19,7 @@ TEST(Check, JoinsItsMessageAndKeepsItsKind) {
   EXPECT_NO_THROW(PRECIS_CHECK(true, kInternal, "never"));
 }
 
-TEST(Hash, TellsNeighboursApart) {
+TEST(Hash, DistinguishesSplitsOfTheSameText) {
   const auto hash = [](std::string_view a, std::string_view b) {
     Hasher hasher;
     hasher.add(a);
@@ -31,7 +31,7 @@ TEST(Hash, TellsNeighboursApart) {
   EXPECT_NE(hash("ab", "c"), hash("a", "bc"));
 }
 
-TEST(Log, ReachesTheSinkAndIsSilentWithout) {
+TEST(Log, CallsTheSinkIfThereIsOne) {
   std::vector<std::string> heard;
   set_log_sink([&](LogLevel level, std::string_view message) {
     if (level == LogLevel::kWarning) heard.emplace_back(message);

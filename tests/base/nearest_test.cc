@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a misspelt word is taken for.
+// Suggestions for misspelt words.
 #include "base/nearest.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ namespace {
 const std::vector<std::string> kCommands{
     "compress", "convert", "generate", "info", "score", "tokenize", "train"};
 
-TEST(Nearest, OneSlipOfEachKindIsForgiven) {
+TEST(Nearest, OneErrorOfEachKindIsCorrected) {
   for (const char* word : {"generat", "gnerate", "genrate", "generste", "generrate", "egnerate"})
     EXPECT_EQ(nearest(word, kCommands), "generate") << word;
 }
@@ -22,13 +22,13 @@ TEST(Nearest, AThirdOfTheLettersMayBeWrong) {
   EXPECT_EQ(nearest("tukinise", kCommands), std::nullopt);
 }
 
-TEST(Nearest, ShortWordsAreForgivenOneSlip) {
+TEST(Nearest, ShortWordsMayHaveOneError) {
   EXPECT_EQ(nearest("inf", kCommands), "info");
   EXPECT_EQ(nearest("ifo", kCommands), "info");
   EXPECT_EQ(nearest("io", kCommands), std::nullopt);
 }
 
-TEST(Nearest, ABeginningIsEnough) {
+TEST(Nearest, APrefixIsEnough) {
   EXPECT_EQ(nearest("tok", kCommands), "tokenize");
   EXPECT_EQ(nearest("compres", std::vector<std::string>{"refuse", "compress-all"}), "compress-all");
   EXPECT_EQ(nearest("to", kCommands), std::nullopt);
@@ -40,16 +40,16 @@ TEST(Nearest, TheNearestOfSeveralIsTaken) {
   EXPECT_EQ(nearest("--contxt-limit", flags), "--context-limit");
 }
 
-TEST(Nearest, CaseDoesNotCount) { EXPECT_EQ(nearest("TRAIM", kCommands), "train"); }
+TEST(Nearest, CaseIsIgnored) { EXPECT_EQ(nearest("TRAIM", kCommands), "train"); }
 
-TEST(Nearest, WhatIsFarFromAllIsNothing) {
+TEST(Nearest, DistantWordsHaveNoSuggestion) {
   EXPECT_EQ(nearest("frobnicate", kCommands), std::nullopt);
   EXPECT_EQ(nearest("", kCommands), std::nullopt);
   EXPECT_EQ(nearest("train", {}), std::nullopt);
   EXPECT_EQ(nearest(std::string(100000, 'a'), kCommands), std::nullopt);
 }
 
-TEST(Nearest, IsSaidInWords) {
+TEST(Nearest, DidYouMeanFormatsTheSuggestion) {
   EXPECT_EQ(did_you_mean("trian", kCommands), "; did you mean train?");
   EXPECT_EQ(did_you_mean("frobnicate", kCommands), "");
 }

@@ -25,7 +25,7 @@ class Parallel : public testing::Test {
   int threads_ = 1;
 };
 
-TEST_F(Parallel, EveryIndexIsWorkedOnOnce) {
+TEST_F(Parallel, EveryIndexIsProcessedOnce) {
   for (const int64_t count : {0, 1, 7, 64, 1001}) {
     for (const int64_t grain : {1, 10, 5000}) {
       std::vector<std::atomic<int>> visits(count);
@@ -38,8 +38,8 @@ TEST_F(Parallel, EveryIndexIsWorkedOnOnce) {
   }
 }
 
-// Each of the two waits until the other has begun: one thread alone would wait in vain.
-TEST_F(Parallel, RangesAreWorkedOnAtTheSameTime) {
+// Each range waits until the other has begun, so that one thread alone would never finish.
+TEST_F(Parallel, RangesRunConcurrently) {
   std::atomic<int> begun{0};
   std::atomic<bool> met{false};
   for_ranges(2, 1, [&](int64_t, int64_t) {
@@ -58,7 +58,7 @@ TEST_F(Parallel, WithinAParallelRegionThereIsOneRange) {
   EXPECT_EQ(inner, 2);
 }
 
-TEST_F(Parallel, WhatTheWorkThrowsArrives) {
+TEST_F(Parallel, ExceptionsAreRethrown) {
   EXPECT_THROW(for_ranges(100,
                           1,
                           [](int64_t, int64_t last) {
@@ -67,8 +67,8 @@ TEST_F(Parallel, WhatTheWorkThrowsArrives) {
                std::runtime_error);
 }
 
-// Each range reads what all wrote before it.
-TEST_F(Parallel, ATeamDoesOneThingAfterTheOther) {
+// Each range reads what all members wrote in the phase before.
+TEST_F(Parallel, ATeamRunsItsPhasesInOrder) {
   constexpr int64_t kCount = 100;
   std::vector<int64_t> numbers(kCount, 0);
   std::atomic<int> wrong{0}, members{0};
@@ -79,14 +79,14 @@ TEST_F(Parallel, ATeamDoesOneThingAfterTheOther) {
         for (int64_t i = first; i < last; ++i) numbers[i] += i + 1;
       });
       for (int64_t i = 0; i < kCount; ++i) wrong += numbers[i] != (round + 1) * (i + 1);
-      team.for_ranges(0, 1, [](int64_t, int64_t) {});  // all have looked
+      team.for_ranges(0, 1, [](int64_t, int64_t) {});  // a barrier: all have read
     }
   });
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(members, 2);
 }
 
-TEST_F(Parallel, ATeamHasNoMoreMembersThanItsWorkIsWorth) {
+TEST_F(Parallel, ATeamHasAtMostTheRequestedMembers) {
   std::atomic<int> members{0}, worked{0};
   run_team(1, [&](TeamMember& team) {
     ++members;

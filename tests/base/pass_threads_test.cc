@@ -13,14 +13,14 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Keeps the core for so long.
+// Keeps the core busy for this time.
 void run_for(milliseconds time) {
   const auto end = std::chrono::steady_clock::now() + time;
   while (std::chrono::steady_clock::now() < end) {
   }
 }
 
-// On a thread of its own, since what passes find out is kept for a thread.
+// Runs on a new thread, since measurements of passes are thread-local.
 template <typename Work>
 void on_a_new_thread(const Work& work) {
   std::thread([&] {
@@ -29,7 +29,7 @@ void on_a_new_thread(const Work& work) {
   }).join();
 }
 
-TEST(PassThreads, APassWhoseThreadDoesNotRunGoesOnWithHalfAsMany) {
+TEST(PassThreads, ContentionHalvesTheThreads) {
   on_a_new_thread([] {
     PassThreads pass;
     EXPECT_EQ(num_threads(), 4);
@@ -42,7 +42,7 @@ TEST(PassThreads, APassWhoseThreadDoesNotRunGoesOnWithHalfAsMany) {
   });
 }
 
-TEST(PassThreads, TheCallersNumberIsBackAfterwardsAndTheNextPassBeginsWithLess) {
+TEST(PassThreads, RestoresTheCallersNumberAndStartsTheNextPassWithTheReducedOne) {
   on_a_new_thread([] {
     {
       PassThreads pass;
@@ -67,12 +67,12 @@ TEST(PassThreads, TriesMoreAfterAWhile) {
     EXPECT_EQ(num_threads(), 2);
     run_for(milliseconds(5));
     next.adapt();
-    // 1 on a machine that kept this thread from running meanwhile.
+    // 1 on a machine that did not schedule this thread meanwhile.
     EXPECT_NE(num_threads(), 2);
   });
 }
 
-TEST(PassThreads, WhatIsComputedBetweenPassesKeepsToTheirNumber) {
+TEST(PassThreads, ComputationBetweenPassesUsesTheirNumber) {
   on_a_new_thread([] {
     {
       PassThreads call;
@@ -93,8 +93,8 @@ TEST(PassThreads, WhatIsComputedBetweenPassesKeepsToTheirNumber) {
   });
 }
 
-// As while a caller is handed text.
-TEST(PassThreads, TimeOutsideOfPassesIsNotMeasured) {
+// For example while the caller processes text.
+TEST(PassThreads, TimeOutsidePassesIsNotMeasured) {
   on_a_new_thread([] {
     PassThreads call;
     std::this_thread::sleep_for(milliseconds(10));
@@ -118,7 +118,7 @@ TEST(PassThreads, OtherThreadsAndShortTimesChangeNothing) {
   });
 }
 
-TEST(NumThreads, HoldsWhileItIsAlive) {
+TEST(NumThreads, AppliesForItsLifetime) {
   on_a_new_thread([] {
     {
       const NumThreads two(2);

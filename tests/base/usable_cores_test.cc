@@ -11,7 +11,7 @@
 namespace precis {
 namespace {
 
-// A machine's files under a directory that goes with it.
+// A machine's system files in a temporary directory.
 class UsableCores : public testing::Test {
  protected:
   void SetUp() override {
@@ -41,7 +41,7 @@ TEST_F(UsableCores, WithoutControlGroupsAreThoseOfTheAffinity) {
   EXPECT_EQ(usable_cores(root_), cores_of_affinity());
 }
 
-TEST_F(UsableCores, AQuotaBoundsThem) {
+TEST_F(UsableCores, AQuotaLimitsThem) {
   write("proc/self/cgroup", "0::/a/b\n");
   write("sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
   EXPECT_EQ(usable_cores(root_), cores_of_affinity());
@@ -51,14 +51,14 @@ TEST_F(UsableCores, AQuotaBoundsThem) {
   EXPECT_EQ(usable_cores(root_), std::min<int64_t>(10, cores_of_affinity()));
 }
 
-TEST_F(UsableCores, TheQuotaOfAGroupThatItStandsInCountsToo) {
+TEST_F(UsableCores, TheQuotaOfAParentGroupCountsToo) {
   write("proc/self/cgroup", "0::/a/b\n");
   write("sys/fs/cgroup/a/cpu.max", "100000 100000\n");
   write("sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
   EXPECT_EQ(usable_cores(root_), 1);
 }
 
-TEST_F(UsableCores, InAContainerTheGroupIsTheTop) {
+TEST_F(UsableCores, InAContainerTheGroupIsTheRoot) {
   write("proc/self/cgroup", "0::/\n");
   write("sys/fs/cgroup/cpu.max", "100000 100000\n");
   EXPECT_EQ(usable_cores(root_), 1);
@@ -73,7 +73,7 @@ TEST_F(UsableCores, FilesOfVersion1) {
   EXPECT_EQ(usable_cores(root_), 1);
 }
 
-TEST_F(UsableCores, DamagedFilesBoundNothing) {
+TEST_F(UsableCores, DamagedFilesAreIgnored) {
   write("proc/self/cgroup", "0::\n:\nnonsense");
   write("sys/fs/cgroup/cpu.max", "many few\n");
   EXPECT_EQ(usable_cores(root_), cores_of_affinity());

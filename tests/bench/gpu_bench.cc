@@ -107,12 +107,13 @@ class Table {
 double bytes_of(const at::Tensor& x) { return static_cast<double>(x.nbytes()); }
 
 void elementwise(Table& all) {
-  const at::Tensor x = at::randn({kRows, kHidden}, kBFloat16), gain = at::ones({kHidden}, kFloat);
+  const at::Tensor x = at::randn({kRows, kHidden}, kBFloat16),
+                   norm_weight = at::ones({kHidden}, kFloat);
   all.moves(
       "rms_norm 8192x4096",
       2 * bytes_of(x),
-      [&] { ops::rms_norm(x, gain, 1e-5); },
-      [&] { ops::reference::rms_norm(x, gain, 1e-5); });
+      [&] { ops::rms_norm(x, norm_weight, 1e-5); },
+      [&] { ops::reference::rms_norm(x, norm_weight, 1e-5); });
   const at::Tensor rows = at::randn({kRows, kHidden}, kFloat), out = at::empty_like(x);
   all.moves(
       "add_rms_norm 8192x4096",
@@ -122,14 +123,14 @@ void elementwise(Table& all) {
                                       {rows.mutable_data_ptr<float>(),
                                        x.const_data_ptr(),
                                        nullptr,
-                                       gain.const_data_ptr<float>(),
+                                       norm_weight.const_data_ptr<float>(),
                                        out.mutable_data_ptr(),
                                        kHidden,
                                        1e-5f},
                                       kRows,
                                       ops::current_stream());
       },
-      [&] { ops::reference::rms_norm(rows.add_(x), gain, 1e-5).to(at::kBFloat16); });
+      [&] { ops::reference::rms_norm(rows.add_(x), norm_weight, 1e-5).to(at::kBFloat16); });
   const at::Tensor heads = x.view({kRows, kHeads, kWidth});
   const at::Tensor angles = at::rand({kRows, kWidth / 2}, kFloat);
   const ops::RotaryTable table{angles.cos(), angles.sin()};
@@ -186,8 +187,8 @@ void paged_attention(Table& all, int64_t sequences, int64_t held, int64_t kv_hea
   const at::Tensor lengths = at::full({sequences}, held, kLong);
   const at::Tensor q = at::randn({sequences, kHeads, kWidth}, kFloat);
   const at::Tensor out = at::empty(q.sizes(), kBFloat16);
-  const int64_t parts = (held + kernels::kKeysPerGpuPart) / kernels::kKeysPerGpuPart;
-  const at::Tensor states = at::empty({sequences * kHeads * parts * (kWidth + 2)}, kFloat);
+  const int64_t max_splits = (held + kernels::kKeysPerGpuSplit) / kernels::kKeysPerGpuSplit;
+  const at::Tensor states = at::empty({sequences * kHeads * max_splits * (kWidth + 2)}, kFloat);
   const at::Tensor keys = at::randn({sequences, kv_heads, held + 1, kWidth}, kBFloat16);
   const at::Tensor values = at::randn_like(keys), query = q.unsqueeze(2).to(at::kBFloat16);
   all.moves(
@@ -206,7 +207,7 @@ void paged_attention(Table& all, int64_t sequences, int64_t held, int64_t kv_hea
                                           kHeads,
                                           kv_heads,
                                           kWidth,
-                                          parts,
+                                          max_splits,
                                           0,
                                           0.088f},
                                          sequences,

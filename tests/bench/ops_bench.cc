@@ -78,12 +78,12 @@ std::string named(const char* op, int64_t rows, at::ScalarType dtype) {
 }
 
 void elementwise(Comparison& all, int64_t rows, at::ScalarType dtype) {
-  const at::Tensor x = at::randn({rows, kHidden}).to(dtype), gain = at::ones({kHidden});
-  const at::Tensor own_gain = gain.to(dtype);
+  const at::Tensor x = at::randn({rows, kHidden}).to(dtype), norm_weight = at::ones({kHidden});
+  const at::Tensor own_norm_weight = norm_weight.to(dtype);
   all.add(
       named("RMSNorm", rows, dtype),
-      [&] { ops::rms_norm(x, gain, 1e-5); },
-      [&] { at::rms_norm(x, {kHidden}, own_gain, 1e-5); });
+      [&] { ops::rms_norm(x, norm_weight, 1e-5); },
+      [&] { at::rms_norm(x, {kHidden}, own_norm_weight, 1e-5); });
   const at::Tensor gate_up = at::randn({rows, 2 * kFfn}).to(dtype);
   all.add(
       named("SiLU gate", rows, dtype),

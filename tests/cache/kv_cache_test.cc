@@ -17,7 +17,7 @@ namespace {
 constexpr KvShape kShape{.num_layers = 2, .num_kv_heads = 3, .head_dim = 4};
 constexpr int64_t kBlock = 64;
 
-// [kv_heads, n, head_dim], as a decoder has them: head by head, or token by token.
+// [kv_heads, n, head_dim] in the layouts that decoders append: contiguous by head or by token.
 at::Tensor tokens_of(int64_t count, bool token_by_token, c10::ScalarType dtype) {
   const at::Tensor tokens =
       token_by_token ? at::randn({count, 3, 4}).transpose(0, 1) : at::randn({3, count, 4});
@@ -28,7 +28,7 @@ class KvCacheTest : public testing::Test {
  protected:
   void SetUp() override { at::manual_seed(1); }
 
-  // So many more tokens in every layer, the same in all.
+  // Appends `count` tokens, the same to every layer.
   static void append(KvCache& cache, int64_t sequence, const at::Tensor& tokens) {
     for (int64_t layer = 0; layer < kShape.num_layers; ++layer)
       cache.append(layer, sequence, tokens, tokens + 1);
@@ -66,7 +66,7 @@ TEST_F(KvCacheTest, KeepsWhatIsAppended) {
   }
 }
 
-// Tokens of another dtype are converted, and those whose numbers lie apart are gathered.
+// Tokens of another dtype are converted, and strided ones are copied.
 TEST_F(KvCacheTest, TakesTokensOfAnyLayout) {
   KvCache cache(kShape, at::kFloat);
   const at::Tensor keys = at::randn({3, 4, 2}).transpose(1, 2);
@@ -92,7 +92,7 @@ TEST_F(KvCacheTest, RefusesTokensOfAnotherShape) {
   EXPECT_EQ(cache.length(0), 0);
 }
 
-// Tokens that a sequence gets after it was copied, or cut, are its own.
+// Tokens appended after a copy or a truncation belong to one sequence only.
 TEST_F(KvCacheTest, CopiesAreIndependent) {
   KvCache first(kShape, at::kFloat), second(kShape, at::kFloat, 3);
   const at::Tensor tokens = at::randn({3, 70, 4}), more = at::randn({3, 9, 4});
@@ -119,7 +119,7 @@ TEST_F(KvCacheTest, CopiesFromACacheOfAnotherDtype) {
   EXPECT_TRUE(at::equal(cache.rows(1, 0, 0, 70).first, tokens.to(at::kFloat)));
 }
 
-TEST_F(KvCacheTest, GradientsGoThroughTokens) {
+TEST_F(KvCacheTest, GradientsFlowThroughTokens) {
   KvCache cache(kShape, at::kFloat);
   const at::Tensor before = at::randn({3, 33, 4}), tokens = at::randn({3, 2, 4}).requires_grad_();
   append(cache, 0, before);
@@ -134,8 +134,8 @@ TEST_F(KvCacheTest, GradientsGoThroughTokens) {
   expect_tokens(cache, 0, at::cat({before, tokens.narrow(1, 0, 1), before}, 1));
 }
 
-// Tokens that were concatenated under gradients move to blocks, with room behind them.
-TEST_F(KvCacheTest, MakesRoomForTokensThatOthersWrite) {
+// Tokens that were concatenated under gradients move to blocks, with room for new ones.
+TEST_F(KvCacheTest, ExtendsByTokensThatTheCallerWrites) {
   for (const int64_t length : {5, 63, 64, 80}) {
     KvCache cache(kShape, at::kFloat);
     const at::Tensor keys = tokens_of(length, true, at::kFloat).requires_grad_();
@@ -152,7 +152,7 @@ TEST_F(KvCacheTest, MakesRoomForTokensThatOthersWrite) {
   }
 }
 
-// Blocks of a common beginning are shared until they are written to.
+// Blocks of a common prefix are shared until they are written to.
 TEST_F(KvCacheTest, SharesBlocks) {
   const auto pool = std::make_shared<BlockPool>(kShape, at::kFloat);
   KvCache cache(pool, 2);
@@ -168,13 +168,13 @@ TEST_F(KvCacheTest, SharesBlocks) {
   EXPECT_TRUE(same(0) && same(1));
   EXPECT_FALSE(same(2));
   EXPECT_EQ(pool->blocks_in_use(), 4);
-  // Not what is only reserved.
+  // Blocks that are only reserved are not shared.
   cache.reserve(0, 400);
   cache.copy_sequence(cache, 0, 1);
   EXPECT_EQ(cache.blocks(1).size(), 3u);
 }
 
-TEST_F(KvCacheTest, ViewsEndWhereAsked) {
+TEST_F(KvCacheTest, ViewsHaveTheLengthAskedFor) {
   KvCache cache(kShape, at::kFloat);
   const at::Tensor tokens = at::randn({3, 70, 4});
   append(cache, 0, tokens);
@@ -221,7 +221,7 @@ TEST(BlockPoolTest, CountsAndReusesBlocks) {
   first.reset();
   EXPECT_EQ(pool->blocks_in_use(), 1);
   EXPECT_EQ(pool->allocate().data_ptr(), memory);
-  // A block outlives its pool, and the mode that it was made in.
+  // A block outlives its pool, and the inference mode in which it was allocated.
   at::Tensor third;
   {
     const c10::InferenceMode inference;
@@ -233,7 +233,7 @@ TEST(BlockPoolTest, CountsAndReusesBlocks) {
   EXPECT_EQ(third.sum().item<float>(), 2.0f * static_cast<float>(third.numel()));
 }
 
-TEST(BlockPoolTest, ACacheWithoutRoomSaysSo) {
+TEST(BlockPoolTest, ACacheWithoutFreeBlocksThrowsOutOfMemory) {
   KvCache cache(std::make_shared<BlockPool>(kShape, at::kFloat, 1), 1);
   const at::Tensor tokens = at::ones({3, 65, 4});
   expect_error(ErrorKind::kOutOfMemory, "block pool", [&] { cache.append(0, 0, tokens, tokens); });

@@ -201,7 +201,7 @@ TEST_F(Help, NoIdsAreTheEmptyText) {
 }
 
 // In scripts that people have.
-TEST(Help, FormerNamesOfFlagsAreAcceptedAndNotShown) {
+TEST_F(Help, FormerNamesOfFlagsAreAcceptedAndNotShown) {
   EXPECT_THAT(run("eval --framed").err, testing::Not(testing::HasSubstr("framed")));
   EXPECT_THAT(run("eval --help").out, testing::Not(testing::HasSubstr("--framed")));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compressor directories that are damaged, incomplete or of another kind: refused with the name of
-// what is wrong.
+// Compressor directories that are damaged, incomplete or of another kind are refused; the error
+// names the fault.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -83,7 +83,7 @@ TEST_F(BadCompressor, ASurplusTensorIsNamed) {
       "surplus tensor extra");
 }
 
-TEST_F(BadCompressor, ANormIsSurplusWhereTheVariantHasNone) {
+TEST_F(BadCompressor, ANormIsSurplusInAVariantWithout) {
   refuse_tensors_with("layer_norm", false, "surplus tensor norm.");
 }
 
@@ -95,14 +95,14 @@ TEST_F(BadCompressor, ATensorOfAnotherShapeIsNamed) {
       "connector.bias is [2, 16], expected [32]");
 }
 
-TEST_F(BadCompressor, IntegersInPlaceOfWeightsAreNamed) {
+TEST_F(BadCompressor, IntegerWeightsAreNamed) {
   refuse_tensors([](TensorFile& file) { file.at("tag_embedding").dtype = "I32"; },
                  "tag_embedding is I32, expected a floating type");
 }
 
 // compressor.json
 
-TEST_F(BadCompressor, WhatIsNoJsonObjectIsRefused) {
+TEST_F(BadCompressor, OtherThanAJsonObjectIsRefused) {
   refuse_text("", "not valid JSON");
   refuse_text("{\"format\": 1,", "not valid JSON");
   refuse_text(std::string(100'000, '['), "more than 200 objects and arrays in each other");
@@ -121,14 +121,14 @@ TEST_F(BadCompressor, AnUnknownMethodIsNamed) {
   refuse_value("method", 7, "method is missing");
 }
 
-TEST_F(BadCompressor, RatiosThatCannotBeAreNamed) {
+TEST_F(BadCompressor, RatiosOutOfRangeAreNamed) {
   for (const json& ratio : {json(0.5), json(0), json(-4)})
     refuse_value("ratio", ratio, "ratio is " + ratio.dump());
   for (const json& ratio : {json("NaN"), json("4"), json(nullptr), json(true), json::array({4})})
     refuse_value("ratio", ratio, "ratio");
 }
 
-TEST_F(BadCompressor, SegmentsThatCannotBeAreNamed) {
+TEST_F(BadCompressor, SegmentsOutOfRangeAreNamed) {
   for (const json& size : {json(0), json(-20)})
     refuse_value("max_segment", size, "max_segment is " + size.dump());
   for (const json& size : {json("20"), json(nullptr), json(20.5), json(1e300)})

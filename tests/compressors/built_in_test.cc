@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compressors without weights, made by their names: how large their memories are, which rows they
-// hold, and what they refuse. Which rows are chosen, and how they are fitted, is told by
-// selection_golden_test.cc.
+// Compressors without weights, loaded by name: sizes of their memories, which tokens are kept, and
+// errors. selection_golden_test.cc tests which tokens are selected and how they are fitted.
 #include "support/built_in.h"
 
 #include <ATen/ATen.h>
@@ -41,7 +40,7 @@ CachedTokens memory_of(const Segment& segment,
   return cached_of(compressor.compress({&segment, 1}, options).front());
 }
 
-// Keys and values of all rows as the model caches them.
+// Keys and values of all tokens as the model caches them.
 CachedTokens cache_of(const std::vector<TokenId>& ids, const Decoder& decoder) {
   KvCache cache(decoder.config().kv_shape(), decoder.options());
   const int64_t n = std::ssize(ids);
@@ -61,13 +60,13 @@ void expect_same_rows(const CachedTokens& actual, const CachedTokens& expected) 
 }
 
 // Hidden states of a text that follows a memory.
-at::Tensor read_behind(const CachedTokens& memory,
-                       const std::vector<TokenId>& ids,
-                       const Decoder& decoder) {
+at::Tensor read_after(const CachedTokens& memory,
+                      const std::vector<TokenId>& ids,
+                      const Decoder& decoder) {
   return read(splice(std::vector{memory_item(memory), text_item(ids)}, decoder), decoder);
 }
 
-// While it is alive, at::get_num_threads() is another.
+// Sets at::get_num_threads() for its lifetime.
 class Threads {
  public:
   explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
@@ -96,7 +95,7 @@ std::string name_of(const testing::TestParamInfo<std::string>& test) { return te
 
 INSTANTIATE_TEST_SUITE_P(Methods, BuiltIn, testing::Values("attention_matching", "kvzip"), name_of);
 
-TEST_P(BuiltIn, IsMadeByItsName) {
+TEST_P(BuiltIn, IsLoadedByName) {
   const CompressorInfo info = compressor->info();
   EXPECT_EQ(info.method, GetParam());
   EXPECT_EQ(info.ratio, 4);
@@ -104,11 +103,11 @@ TEST_P(BuiltIn, IsMadeByItsName) {
   EXPECT_TRUE(info.cached);
   EXPECT_TRUE(info.divides);
   EXPECT_EQ(info.num_parameters, 0);
-  // The model's window is 512; KVzip has the text in it twice.
+  // The model's window is 512, which for KVzip has to hold the text twice.
   EXPECT_EQ(info.max_segment, GetParam() == "kvzip" ? 256 : 512);
 }
 
-// Which rows are left
+// Which tokens are kept
 
 TEST_P(BuiltIn, AMemoryIsTheSameAloneAndBesideOthers) {
   const std::vector<Segment> segments{segment_of(40), segment_of(7, 9), segment_of(90, 11)};
@@ -126,7 +125,7 @@ TEST_P(BuiltIn, AMemoryIsTheSameOnOneThreadAndOnTwo) {
   expect_alike(memory_on(2), memory_on(1), 1e-5);
 }
 
-TEST_P(BuiltIn, ARatioOfOneKeepsEveryRowAsTheCacheHasIt) {
+TEST_P(BuiltIn, ARatioOfOneKeepsTheWholeCacheUnchanged) {
   for (const char* model : {"llama", "mistral_window", "gemma3_text"}) {
     SCOPED_TRACE(model);
     const auto other = load_model(model, at::kFloat);
@@ -141,7 +140,7 @@ TEST_P(BuiltIn, ARatioOfOneKeepsEveryRowAsTheCacheHasIt) {
   }
 }
 
-TEST_P(BuiltIn, AHighRatioLeavesTheSinkAndOneRow) {
+TEST_P(BuiltIn, AHighRatioKeepsTheSinkAndOneToken) {
   const Segment segment = segment_of(20);
   const CachedTokens memory = memory_of(segment, *compressor, at_ratio(100));
   EXPECT_EQ(memory.keys.size(2), 2);
@@ -152,13 +151,13 @@ TEST_P(BuiltIn, AHighRatioLeavesTheSinkAndOneRow) {
   EXPECT_TRUE(at::equal(memory.values.select(2, 0), whole.values.select(2, 0)));
 }
 
-TEST_P(BuiltIn, ATextOfOneTokenIsItsOwnRow) {
+TEST_P(BuiltIn, ATextOfOneTokenIsKept) {
   const CachedTokens memory = memory_of(segment_of(1), *compressor);
   expect_same_rows(memory, cache_of(segment_of(1).tokens, *decoder));
   EXPECT_EQ(memory.next_position, 1);
 }
 
-TEST_P(BuiltIn, ATextOfAnyLengthUpToTheWindowIsReadInOnePart) {
+TEST_P(BuiltIn, ATextUpToTheWindowIsReadInOneChunk) {
   for (const auto& [length, rows] : std::vector<std::pair<int64_t, int64_t>>{
            {2, 2}, {3, 2}, {8, 2}, {11, 2}, {12, 3}, {63, 15}, {64, 16}, {255, 63}, {256, 64}}) {
     EXPECT_EQ(compressor->memory_size(length, {}), rows) << length;
@@ -172,15 +171,15 @@ TEST_P(BuiltIn, ATextOfAnyLengthUpToTheWindowIsReadInOnePart) {
   EXPECT_EQ(memory_of(longest, *compressor).keys.size(2), std::ssize(longest.tokens) / 4);
 }
 
-// KVzip changes no row.
-TEST(KvZip, KeepsRowsAsTheCacheHasThem) {
+// KVzip does not change keys and values.
+TEST(KvZip, KeepsKeysAndValuesUnchanged) {
   const c10::NoGradGuard no_grad;
   const auto decoder = load_model("llama", at::kFloat);
   const Segment segment = segment_of(60);
   const CachedTokens memory = memory_of(segment, *load_compressor("kvzip", *decoder), at_ratio(4));
   const CachedTokens whole = cache_of(segment.tokens, *decoder);
   ASSERT_EQ(memory.keys.size(2), 15);
-  // [layers, kv_heads, rows of the memory, rows of the text]
+  // [layers, kv_heads, memory tokens, text tokens]
   const at::Tensor same = memory.values.unsqueeze(3).eq(whole.values.unsqueeze(2)).all(4);
   EXPECT_TRUE(same.any(3).all().item<bool>());
   const at::Tensor rows = same.to(at::kInt).argmax(3);
@@ -192,9 +191,9 @@ TEST(KvZip, KeepsRowsAsTheCacheHasThem) {
 
 // Long texts
 
-TEST_P(BuiltIn, LongTextsAreReadInParts) {
+TEST_P(BuiltIn, LongTextsAreReadInChunks) {
   CompressOptions options;
-  options.segment = 16;  // parts of 15, 15 and 13 tokens
+  options.segment = 16;  // chunks of 15, 15 and 13 tokens
   EXPECT_EQ(compressor->memory_size(43, options), 9);
   const CachedTokens memory = memory_of(segment_of(43), *compressor, options);
   EXPECT_EQ(memory.keys.size(2), 9);
@@ -205,8 +204,8 @@ TEST_P(BuiltIn, LongTextsAreReadInParts) {
   EXPECT_EQ(memory_of(segment_of(43), *compressor, options).next_position, 43);
 }
 
-TEST_P(BuiltIn, ATextLongerThanTheWindowIsReadInParts) {
-  // In three parts of 434, 434 and 432 tokens, or in six, five of 217 and one of 215.
+TEST_P(BuiltIn, ATextLongerThanTheWindowIsReadInChunks) {
+  // In three chunks of 434, 434 and 432 tokens, or in six, five of 217 and one of 215.
   const int64_t rows = GetParam() == "kvzip" ? 5 * 54 + 53 : 108 + 108 + 108;
   EXPECT_EQ(compressor->memory_size(1300, {}), rows);
   const CachedTokens memory = memory_of(segment_of(1300), *compressor);
@@ -214,28 +213,28 @@ TEST_P(BuiltIn, ATextLongerThanTheWindowIsReadInParts) {
   EXPECT_EQ(memory.next_position, rows);
 }
 
-// A part behind others is read with a first row of its own, which then goes.
-TEST_P(BuiltIn, PartsStandOneBehindTheOther) {
+// A later chunk is read with a sink of its own, which is then dropped.
+TEST_P(BuiltIn, ChunksHaveConsecutivePositions) {
   const Segment whole = segment_of(30);
   const Segment first{{whole.tokens.begin(), whole.tokens.begin() + 15}, nullptr},
       second{{whole.tokens.begin() + 15, whole.tokens.end()}, nullptr};
-  CompressOptions options = at_ratio(5);  // three rows of each part
+  CompressOptions options = at_ratio(5);  // three tokens of each chunk
   options.segment = 15;
   const CachedTokens memory = memory_of(whole, *compressor, options);
   ASSERT_EQ(memory.keys.size(2), 6);
   EXPECT_EQ(memory.next_position, 30);
-  const auto part = [](const CachedTokens& all, int64_t from, int64_t count) {
+  const auto slice = [](const CachedTokens& all, int64_t from, int64_t count) {
     return CachedTokens{
         all.keys.narrow(2, from, count), all.values.narrow(2, from, count), 0, count};
   };
-  expect_alike(part(memory, 0, 3), part(memory_of(first, *compressor, at_ratio(5)), 0, 3), 0);
+  expect_alike(slice(memory, 0, 3), slice(memory_of(first, *compressor, at_ratio(5)), 0, 3), 0);
   const CachedTokens moved =
       rebase(memory_of(second, *compressor, at_ratio(3.75)), decoder->config(), 15);
   ASSERT_EQ(moved.keys.size(2), 4);
-  expect_alike(part(memory, 3, 3), part(moved, 1, 3), 1e-5);
+  expect_alike(slice(memory, 3, 3), slice(moved, 1, 3), 1e-5);
 }
 
-TEST_P(BuiltIn, AtARatioOfOneALongTextHasARowForEachToken) {
+TEST_P(BuiltIn, AtARatioOfOneALongTextKeepsEveryToken) {
   CompressOptions options = at_ratio(1, MemoryPositions::kRows);
   options.segment = 15;
   const CachedTokens memory = memory_of(segment_of(43), *compressor, options);
@@ -243,7 +242,7 @@ TEST_P(BuiltIn, AtARatioOfOneALongTextHasARowForEachToken) {
   EXPECT_EQ(memory.next_position, 43);
 }
 
-TEST_P(BuiltIn, ABosIsReadBeforeEveryPartAndKeptOnce) {
+TEST_P(BuiltIn, BosIsReadBeforeEveryChunkAndKeptOnce) {
   const auto with_bos = make_built_in(GetParam(), {{1}, {}}, *decoder);
   CompressOptions options = at_ratio(2);
   options.segment = 4;
@@ -258,16 +257,16 @@ TEST_P(BuiltIn, ABosIsReadBeforeEveryPartAndKeptOnce) {
   EXPECT_EQ(memory_of(segment_of(8), *with_bos, options).keys.size(2), 9);
 }
 
-// What follows
+// Reading the memory
 
-TEST_P(BuiltIn, WhatFollowsReadsBothPositionsAlike) {
+TEST_P(BuiltIn, BothKindsOfPositionsGiveTheSameHiddenStates) {
   for (const char* model : {"llama", "llama3_rope", "gemma3_text"}) {
     const auto other = load_model(model, at::kFloat);
     const auto built_in = make(*other);
     const auto hidden = [&](MemoryPositions positions) {
       const CachedTokens memory = memory_of(segment_of(80), *built_in, at_ratio(4, positions));
       EXPECT_EQ(memory.next_position, positions == MemoryPositions::kText ? 80 : 20);
-      return read_behind(memory, {21, 22, 23}, *other);
+      return read_after(memory, {21, 22, 23}, *other);
     };
     EXPECT_LT(largest_difference(hidden(MemoryPositions::kRows), hidden(MemoryPositions::kText)),
               1e-3)
@@ -275,8 +274,8 @@ TEST_P(BuiltIn, WhatFollowsReadsBothPositionsAlike) {
   }
 }
 
-// All layers of this model have a window of 12 rows, and 15 rows are left of each.
-TEST_P(BuiltIn, WhereOnlyAWindowIsSeenNothingIsLost) {
+// All layers of this model have a window of 12 tokens, and 15 tokens are kept in each.
+TEST_P(BuiltIn, InLayersWithAWindowVisibleTokensAreKept) {
   const auto windowed = load_model("mistral_window", at::kFloat);
   const auto built_in = make(*windowed);
   const Segment segment = segment_of(60);
@@ -287,13 +286,13 @@ TEST_P(BuiltIn, WhereOnlyAWindowIsSeenNothingIsLost) {
   for (const MemoryPositions positions : {MemoryPositions::kText, MemoryPositions::kRows}) {
     const CachedTokens memory = memory_of(segment, *built_in, at_ratio(4, positions));
     ASSERT_EQ(memory.keys.size(2), 15);
-    EXPECT_LT(largest_difference(read_behind(memory, rest, *windowed), expected.narrow(0, 60, 6)),
+    EXPECT_LT(largest_difference(read_after(memory, rest, *windowed), expected.narrow(0, 60, 6)),
               1e-3);
   }
 }
 
-// Of 60 rows the one that follows sees the last 15 in layers with a window of 16.
-TEST(KvZip, OfALayerWithAWindowKeepsRowsThatWhatFollowsSees) {
+// The token after the 60 of the text attends to the last 15 in layers with a window of 16.
+TEST(KvZip, LayersWithAWindowKeepTokensVisibleAfterTheText) {
   const c10::NoGradGuard no_grad;
   const auto decoder = load_model("gemma3_text", at::kFloat);
   const Segment segment = segment_of(60);
@@ -316,44 +315,44 @@ TEST_P(BuiltIn, ALayerWithAWindowWorksForALongText) {
     const CachedTokens memory = memory_of(segment_of(120), *built_in, at_ratio(ratio));
     EXPECT_EQ(memory.keys.size(2), built_in->memory_size(120, at_ratio(ratio))) << ratio;
     EXPECT_EQ(memory.next_position, 120);
-    EXPECT_TRUE(read_behind(memory, {21, 22}, *windowed).isfinite().all().item<bool>()) << ratio;
+    EXPECT_TRUE(read_after(memory, {21, 22}, *windowed).isfinite().all().item<bool>()) << ratio;
   }
 }
 
 // Progress
 
-TEST_P(BuiltIn, TellsHowFarItIsThroughAllParts) {
+TEST_P(BuiltIn, ReportsProgressOverAllChunks) {
   const std::vector<Segment> segments{segment_of(43), segment_of(20, 9)};
-  std::vector<double> heard;
+  std::vector<double> reported;
   CompressOptions options;
-  options.segment = 16;  // three parts and two
+  options.segment = 16;  // three chunks and two
   options.progress = [&](double done) {
-    heard.push_back(done);
+    reported.push_back(done);
     return true;
   };
   compressor->compress(segments, options);
-  EXPECT_GE(heard.size(), 5u * 3);  // after every layer of every part
-  EXPECT_TRUE(std::ranges::is_sorted(heard));
-  EXPECT_GT(heard.front(), 0);
-  EXPECT_EQ(heard.back(), 1);
+  EXPECT_GE(reported.size(), 5u * 3);  // after every layer of every chunk
+  EXPECT_TRUE(std::ranges::is_sorted(reported));
+  EXPECT_GT(reported.front(), 0);
+  EXPECT_EQ(reported.back(), 1);
 }
 
-TEST_P(BuiltIn, IsCancelledAtAnyTime) {
+TEST_P(BuiltIn, CanBeCancelledAtEveryReport) {
   const Segment segment = segment_of(43);
   for (int calls = 1; calls <= 10; ++calls) {
-    int heard = 0;
+    int reported = 0;
     CompressOptions options;
     options.segment = 16;
-    options.progress = [&](double) { return ++heard < calls; };
+    options.progress = [&](double) { return ++reported < calls; };
     expect_error(ErrorKind::kCancelled, "cancelled", [&] {
       compressor->compress({&segment, 1}, options);
     });
-    EXPECT_EQ(heard, calls);
+    EXPECT_EQ(reported, calls);
   }
   EXPECT_EQ(memory_of(segment, *compressor).keys.size(2), 10);
 }
 
-// What is refused
+// Errors
 
 TEST_P(BuiltIn, ImpossibleRatiosAreRefused) {
   const Segment segment = segment_of(10);
@@ -391,7 +390,7 @@ TEST_P(BuiltIn, DamagedWeightsOfTheModelAreNamed) {
   }
 }
 
-// A decoder from outside that leaves the last argument of forward() aside.
+// A decoder from outside the library that ignores the last argument of forward().
 class Unobserved final : public Decoder {
  public:
   explicit Unobserved(const Decoder& decoder) : decoder_(decoder) {}
@@ -424,7 +423,7 @@ TEST_P(BuiltIn, ADecoderThatCallsNoObserverIsRefused) {
   expect_error(ErrorKind::kUnsupported, GetParam(), [&] { built_in->compress({&segment, 1}, {}); });
 }
 
-TEST_P(BuiltIn, IsNotTrainedToSayATextAgain) {
+TEST_P(BuiltIn, HasNoTemplateForReconstruction) {
   expect_error(ErrorKind::kUnsupported,
                GetParam() + ": it is not trained to say a text again",
                [&] { compressor->memory_template(MemoryUse::kAutoencode); });
@@ -446,13 +445,13 @@ TEST_P(BuiltIn, IdsOfItsDirectoryOutsideTheVocabularyAreRefused) {
   }
 }
 
-TEST_P(BuiltIn, WhatItReadsBesideTheTextIsInItsFingerprint) {
+TEST_P(BuiltIn, FingerprintDependsOnPrompts) {
   const auto fingerprint = [&](SelectionPrompts prompts) {
     return make_built_in(GetParam(), std::move(prompts), *decoder)->info().fingerprint;
   };
   EXPECT_EQ(fingerprint({}), compressor->info().fingerprint);
   EXPECT_NE(fingerprint({{1}, {}}), fingerprint({}));
-  // Attention matching asks for nothing.
+  // Attention matching reads no prompt.
   EXPECT_EQ(fingerprint({{}, {7, 8}}) != fingerprint({}), GetParam() == "kvzip");
 }
 
@@ -463,17 +462,17 @@ TEST(BuiltInNames, AreAttentionMatchingAndKvzip) {
   EXPECT_STREQ(kDefaultCompressor, "attention_matching");
 }
 
-TEST(BuiltInNames, OneThatIsMisspeltIsToldWhatThereIs) {
+TEST(BuiltInNames, AMisspeltNameListsTheKnownOnes) {
   const auto decoder = load_model("llama", at::kFloat);
-  for (const char* part : {"kvzap: no such directory",
-                           "attention_matching",
-                           "kvzip",
-                           "a directory with compressor.json works too"}) {
-    expect_error(ErrorKind::kNotFound, part, [&] { load_compressor("kvzap", *decoder); });
+  for (const char* message : {"kvzap: no such directory",
+                              "attention_matching",
+                              "kvzip",
+                              "a directory with compressor.json works too"}) {
+    expect_error(ErrorKind::kNotFound, message, [&] { load_compressor("kvzap", *decoder); });
   }
 }
 
-// While it is alive, relative paths begin in another directory.
+// Changes the working directory for its lifetime.
 class WorkingDirectory {
  public:
   explicit WorkingDirectory(const fs::path& path) : before_(fs::current_path()) {
@@ -487,7 +486,7 @@ class WorkingDirectory {
   fs::path before_;
 };
 
-TEST(BuiltInNames, WinOverDirectoriesOfTheSameName) {
+TEST(BuiltInNames, TakePrecedenceOverDirectories) {
   const auto decoder = load_model("llama", at::kFloat);
   const TemporaryDirectory directory;
   load_compressor("attention_matching", *decoder)->save(directory / "kvzip");

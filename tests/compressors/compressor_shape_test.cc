@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Costs of compressors that exist, from their files.
+// Costs of saved compressors, from their files.
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
 #include <c10/core/GradMode.h>
@@ -173,9 +173,9 @@ INSTANTIATE_TEST_SUITE_P(Compressors, RealCost, testing::ValuesIn(kReal), [](con
   return std::string(test.param.name);
 });
 
-// Compressors without weights: what is counted follows what they compute.
+// Compressors without weights: counts equal the FLOPs that they compute.
 
-// FLOPs of the batched products that ATen is asked for while it lives, in all threads.
+// Counts the FLOPs of ATen's batched matrix products during its lifetime, in all threads.
 class Products {
  public:
   Products() : handle_(at::addGlobalCallback(at::RecordFunctionCallback(add).needsInputs(true))) {
@@ -218,7 +218,7 @@ struct SelectedText {
         ids(num_tokens, 7),
         request{ids, 1, count, [](double) { return true; }} {}
 
-  // FLOPs that compressing takes beside the first pass over the text.
+  // FLOPs of compressing without the first pass over the text.
   double counted(CompressorShape shape) const {
     const int64_t n = std::ssize(ids);
     shape.sizes["ratio"] = static_cast<double>(n) / static_cast<double>(request.count);
@@ -312,7 +312,7 @@ TEST(SelectionShape, OfABuiltInIsThatOfItsFiles) {
   }
 }
 
-TEST(SelectionShape, KnowsTheTokensThatAreReadBesideTheText) {
+TEST(SelectionShape, CountsTokensReadBesidesTheText) {
   const auto decoder = small_decoder(at::kFloat);
   const TemporaryDirectory directory;
   make_kvzip_behind_bos(*decoder)->save(directory.path());
@@ -322,7 +322,7 @@ TEST(SelectionShape, KnowsTheTokensThatAreReadBesideTheText) {
   EXPECT_EQ(shape.sizes.at("repeat_rows"), SettingValue(int64_t{2}));
 }
 
-TEST(Cost, OfAContextIsWhatTheCacheHolds) {
+TEST(Cost, OfAContextIsTheSizeOfItsCache) {
   const c10::NoGradGuard no_grad;
   const auto decoder = small_decoder(at::kFloat);
   KvCache cache(decoder->config().kv_shape(), decoder->options());
@@ -348,7 +348,7 @@ TEST(CompressorShape, DamagedFilesAreNamed) {
   expect_error(ErrorKind::kNotFound, "nowhere", [] { read_compressor_shape("nowhere"); });
 }
 
-TEST(CompressorShape, OfAMethodFromOutsideNothingIsKnown) {
+TEST(CompressorShape, OfAMethodWithoutSizesIsUnsupported) {
   const auto decoder = small_decoder(at::kFloat);
   const TemporaryDirectory directory;
   MeanPooling(*decoder, 4).save(directory.path());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every compressor owes its callers, whatever its method: one row in kCompressors is all that
-// a new one needs.
+// The contract of every compressor, whatever its method. A new one needs only a row in
+// kCompressors.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -52,7 +52,7 @@ Segment segment_of(int64_t size, int64_t first = 5) {
   return segment;
 }
 
-// One row for each memory token.
+// The memory tokens as a matrix, one row each.
 at::Tensor rows_of(const MemoryTensors& memory) {
   if (const auto* soft = std::get_if<SoftTokens>(&memory)) return soft->embeddings;
   const auto& cached = std::get<CachedTokens>(memory);
@@ -114,7 +114,7 @@ TEST_P(Contract, SameInputGivesSameOutput) {
   EXPECT_TRUE(at::equal(rows_of(first[0]), rows_of(second[0])));
 }
 
-TEST_P(Contract, ARatioIsObeyedOrRefused) {
+TEST_P(Contract, ARatioIsAppliedOrRefused) {
   const Segment segment = segment_of(100);
   CompressOptions options;
   options.ratio = 2 * compressor->info().ratio;
@@ -150,18 +150,18 @@ TEST_P(Contract, LeavesTheDecoderUnchanged) {
   EXPECT_TRUE(at::equal(before, logits_of_a_text()));
 }
 
-TEST_P(Contract, ALongSegmentIsItsPartsOneAfterTheOther) {
+TEST_P(Contract, ALongSegmentIsTheConcatenationOfItsChunks) {
   if (!compressor->info().divides) GTEST_SKIP() << "it refuses them";
   if (compressor->info().max_segment >= 57) GTEST_SKIP() << "this one is no long one for it";
   const Segment whole = segment_of(57);
-  std::vector<Segment> parts;
+  std::vector<Segment> chunks;
   for (const TokenRange& range : divide(57, compressor->info().max_segment)) {
-    parts.push_back(
+    chunks.push_back(
         {{whole.tokens.begin() + range.first, whole.tokens.begin() + range.first + range.size},
          nullptr});
   }
   std::vector<at::Tensor> rows;
-  for (const MemoryTensors& memory : compressor->compress(parts, {}))
+  for (const MemoryTensors& memory : compressor->compress(chunks, {}))
     rows.push_back(rows_of(memory));
   const at::Tensor divided = rows_of(compressor->compress({&whole, 1}, {})[0]);
   EXPECT_TRUE(at::allclose(divided, at::cat(rows, 0), 1e-4, 1e-5));
@@ -185,7 +185,7 @@ TEST_P(Contract, RefusesChainingThatItDoesNotOffer) {
   });
 }
 
-TEST_P(Contract, IsNotTouchedByWhatStandsBesideASegment) {
+TEST_P(Contract, IgnoresOtherSegmentsOfTheBatch) {
   const std::vector<Segment> alone{segment_of(30)}, beside{segment_of(30), segment_of(12, 40)};
   EXPECT_TRUE(at::allclose(rows_of(compressor->compress(alone, {})[0]),
                            rows_of(compressor->compress(beside, {})[0]),
@@ -206,24 +206,24 @@ TEST_P(Contract, RefusesAnEmptySegmentAndForeignIds) {
   });
 }
 
-TEST_P(Contract, TellsHowFarItIs) {
+TEST_P(Contract, ReportsProgress) {
   const Segment segment{std::vector<TokenId>(100, 7), nullptr};
   for (const Chaining chaining : chainings()) {
-    std::vector<double> heard;
+    std::vector<double> reported;
     CompressOptions options;
     options.chaining = chaining;
     options.progress = [&](double done) {
-      heard.push_back(done);
+      reported.push_back(done);
       return true;
     };
     compressor->compress({&segment, 1}, options);
-    ASSERT_FALSE(heard.empty());
-    EXPECT_TRUE(std::is_sorted(heard.begin(), heard.end()));
-    EXPECT_DOUBLE_EQ(heard.back(), 1.0);
+    ASSERT_FALSE(reported.empty());
+    EXPECT_TRUE(std::is_sorted(reported.begin(), reported.end()));
+    EXPECT_DOUBLE_EQ(reported.back(), 1.0);
   }
 }
 
-TEST_P(Contract, StopsWhereItIsCancelled) {
+TEST_P(Contract, StopsWhenCancelled) {
   const std::vector<Segment> segments{segment_of(30), segment_of(12, 40)};
   const auto before = compressor->compress(segments, {});
   for (const Chaining chaining : chainings()) {
@@ -254,7 +254,7 @@ TEST_P(Contract, RefusesRatiosAndSegmentsOutOfRange) {
   });
 }
 
-TEST_P(Contract, ComesBackFromItsFilesUnchanged) {
+TEST_P(Contract, LoadsWhatItSaved) {
   const TemporaryDirectory directory;
   compressor->save(directory.path());
   const auto loaded = load_compressor(directory.path(), *decoder);
@@ -265,7 +265,7 @@ TEST_P(Contract, ComesBackFromItsFilesUnchanged) {
   EXPECT_EQ(loaded->info().method, compressor->info().method);
 }
 
-TEST_P(Contract, IsRefusedByNameOverAnotherModel) {
+TEST_P(Contract, IsRefusedForAnotherModel) {
   const TemporaryDirectory directory;
   compressor->save(directory.path());
   const auto other =
@@ -280,12 +280,12 @@ INSTANTIATE_TEST_SUITE_P(Compressors,
                          testing::ValuesIn(kCompressors),
                          [](const auto& test) { return std::string(test.param.name); });
 
-TEST(Divide, MakesEqualPartsRatherThanAShortLastOne) {
-  const auto parts = divide(513, 512);
-  ASSERT_EQ(parts.size(), 2u);
-  EXPECT_EQ(parts[0].size, 257);
-  EXPECT_EQ(parts[1].first, 257);
-  EXPECT_EQ(parts[1].size, 256);
+TEST(Divide, MakesEqualChunksRatherThanAShortLastOne) {
+  const auto chunks = divide(513, 512);
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(chunks[0].size, 257);
+  EXPECT_EQ(chunks[1].first, 257);
+  EXPECT_EQ(chunks[1].size, 256);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Costs against published figures and counts by hand.
+// Costs compared with published figures and with counts by hand.
 #include "precis/extend/cost.h"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kBFloat16Bytes = 2;
 
-// Cut off, as in the table of the IC-Former paper.
+// Truncated to three digits, as in the table of the IC-Former paper.
 int64_t three_digits(double value) {
   while (value >= 1000) value /= 10;
   return static_cast<int64_t>(value);
@@ -56,7 +56,7 @@ TEST(PublishedCost, AMemoryOf128TokensTakesAQuarterOfTheCacheOf512) {
   EXPECT_EQ(cost.memory.kv_bytes, 128 * 524288);
 }
 
-// Counted by hand: multiplications of each product, two FLOPs each.
+// Counted by hand: two FLOPs for each multiplication of a matrix product.
 
 // Queries of 6 x 4 = 24 columns, keys and values of 2 x 4 = 8.
 DecoderConfig odd_model() {
@@ -178,8 +178,8 @@ double pass_of(const DecoderConfig& model, int64_t num_rows) {
   return context_cost(model, num_rows, kBFloat16Bytes).prefill_flops;
 }
 
-// Ten tokens become three: BOS and two of nine others, to which three heads of nine queries attend.
-// Six tokens are candidates for the two.
+// Ten tokens become three: BOS and two of the nine others, to which nine reference queries of each
+// of three heads attend. Six tokens are candidates for the two.
 TEST(CountedCost, AttentionMatchingReadsTheTextAndFitsKeysAndValues) {
   const CompressorShape shape = attention_matching(3, 1);
   const double bos = 27 * 4 * 1, whole = 27 * 4 * 9 + 27 * 9 * 4 + 1 * 27 * 9;
@@ -223,8 +223,8 @@ TEST(CountedCost, SelectedTokensNeedNoPrefill) {
   }
 }
 
-// One head of a block: t of n tokens for m queries, out of c candidates and by `some` of the
-// queries.
+// One head of a block: t of n tokens are kept for m queries, selected among c candidates by `some`
+// of the queries.
 double fitted_block(double m, double n, double t, double c, double some) {
   const double whole = 2 * (m * 4 * n) + m * n;
   const double selection = some * 4 * c + some * c * c + some * c * 5;
@@ -234,7 +234,7 @@ double fitted_block(double m, double n, double t, double c, double some) {
 }
 
 // 2049 tokens are fitted in three blocks, which keep 170, 170 and 171. Three heads have 682 queries
-// each, as many as 2048 holds; every third of all is used to select.
+// each, since 2048 is the limit of all; every third query is used for the selection.
 TEST(CountedCost, LongTextsAreFittedInBlocks) {
   const double m = 3 * 682, first = m * 4 * 1, masses = m * 4 * 2049;
   const double head = first + masses + 2 * fitted_block(m, 683, 170, 3 * 170, 682) +
@@ -244,15 +244,15 @@ TEST(CountedCost, LongTextsAreFittedInBlocks) {
 }
 
 // At a ratio of two all 800 tokens after the first are candidates, and every second query is used.
-TEST(CountedCost, ManyCandidatesAreSelectedByAsManyQueries) {
+TEST(CountedCost, ManyCandidatesNeedAsManyQueries) {
   const double m = 3 * 682, first = m * 4 * 1;
   const double head = first + fitted_block(m, 800, 399, 800, 1023);
   EXPECT_EQ(flops_of(odd_model(), attention_matching(2), 801),
             pass_of(odd_model(), 801) + 2 * 2 * head);
 }
 
-// In a layer with a window of six, what follows attends to five tokens: the first of them stays,
-// and two of the other four.
+// In a layer with a window of six, the next token attends to five tokens: the first of them is
+// kept, and two of the other four.
 TEST(CountedCost, LayersWithAWindowFitWhatIsStillVisible) {
   DecoderConfig model = odd_model();
   model.window = 6;
@@ -260,11 +260,11 @@ TEST(CountedCost, LayersWithAWindowFitWhatIsStillVisible) {
   const double m = 3 * 4, first = m * 4 * 1;
   const double head = first + fitted_block(m, 4, 2, 4, m);
   EXPECT_EQ(flops_of(model, attention_matching(3), 9), pass_of(model, 9) + 2 * 2 * head);
-  model.window = 4;  // all three that are visible stay
+  model.window = 4;  // all three visible tokens are kept
   EXPECT_EQ(flops_of(model, attention_matching(3), 9), pass_of(model, 9));
 }
 
-TEST(CountedCost, AtARatioOfOneAllTokensStayUnchanged) {
+TEST(CountedCost, AtARatioOfOneNothingIsFitted) {
   for (const CompressorShape& shape : {attention_matching(1, 1), kvzip(1, 1)}) {
     const CompressionCost cost = compression_cost(odd_model(), shape, 9, kBFloat16Bytes);
     EXPECT_EQ(cost.memory_tokens, 10);
@@ -272,7 +272,7 @@ TEST(CountedCost, AtARatioOfOneAllTokensStayUnchanged) {
   }
 }
 
-TEST(LongestChunk, IsWhatTheWindowHolds) {
+TEST(LongestChunk, FitsTheWindow) {
   DecoderConfig model = odd_model();
   const auto longest = [&](const std::string& method, const CompressorSettings& settings) {
     return find_compressor_method(method)->sizing->plan(settings, model, nullptr).max_segment;
@@ -289,7 +289,7 @@ TEST(LongestChunk, IsWhatTheWindowHolds) {
 
 // Long texts
 
-TEST(DividedCost, IsThatOfTheChunks) {
+TEST(DividedCost, IsTheSumOfTheChunks) {
   for (const CompressorShape& shape : {kIcae, kIcFormer}) {
     const auto of = [&](int64_t length) { return cost_of("llama-2-7b", shape, length); };
     EXPECT_EQ(of(513).compress_flops, of(257).compress_flops + of(256).compress_flops);
@@ -355,7 +355,7 @@ TEST(BadCost, LengthsAndSizesOutOfRangeAreNamed) {
   refuse({"attention_matching"}, 10, "window of 0 holds no text");
 }
 
-TEST(BadCost, SizesOfNoMeaningAreNamed) {
+TEST(BadCost, UnknownSizesAreNamed) {
   const auto refuse = [&](const CompressorShape& shape, const std::string& message) {
     expect_error(ErrorKind::kInvalidArgument, message, [&] {
       compression_cost(odd_model(), shape, 10, kBFloat16Bytes);
@@ -384,7 +384,7 @@ TEST(BadCost, AModelWithoutHeadsIsNamed) {
   });
 }
 
-TEST(BadCost, WhatCannotBeCountedIsRefusedRatherThanWrapped) {
+TEST(BadCost, OverflowIsRefused) {
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
   for (const CompressorShape& shape :
        {CompressorShape{"kvzip", {{"max_segment", 9}, {"rows_before", kHuge}}},

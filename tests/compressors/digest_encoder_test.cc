@@ -44,7 +44,7 @@ class DigestEncoderCases : public testing::TestWithParam<NetCase> {
     probe = at::randn({std::ssize(kLengths) * kDigests, kHidden}, at::kFloat);
   }
 
-  // Leaves of its own, so that each run has its own gradients.
+  // New leaves, so that each run has its own gradients.
   std::pair<DigestNet, at::Tensor> leaves(c10::ScalarType dtype, bool gradients) const {
     const auto leaf = [&](const at::Tensor& tensor) {
       return tensor.detach()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gisting's directories: what they hold, and what of them is refused.
+// Gisting's directories: their contents, and errors.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -60,7 +60,7 @@ TEST_F(GistingFiles, OtherCountsThanTheTensorsHaveAreNamed) {
   refuse_tensors_with("rank", 5, "lora_A.weight is [4, 32], expected [5, 32]");
 }
 
-TEST_F(GistingFiles, ValuesThatCannotBeAreNamed) {
+TEST_F(GistingFiles, ValuesOutOfRangeAreNamed) {
   save(Form::kFrozen);
   refuse_value("form", "melted", "form is \"melted\", expected \"tuned\" or \"frozen\"");
   refuse_value("form", 7, "form");
@@ -77,7 +77,7 @@ TEST_F(GistingFiles, ValuesThatCannotBeAreNamed) {
   refuse_value("end", {1, "x"}, "end");
 }
 
-TEST_F(GistingFiles, TheGistOfATunedFormHasToBeThere) {
+TEST_F(GistingFiles, TheTunedFormNeedsItsGistId) {
   save(Form::kTuned);
   refuse_value("gist_id", nullptr, "the tuned form needs a gist_id");
   refuse_value("gist_id", 320, "id 320 is outside the model's vocabulary of 320");

@@ -20,7 +20,7 @@
 
 namespace precis {
 
-// What golden/make_gisting_golden.py wrote, and what the tests of Gisting have in common.
+// The files of golden/make_gisting_golden.py, and helpers of the tests of Gisting.
 
 inline const std::filesystem::path kGistingGolden =
     std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "gisting";
@@ -56,7 +56,7 @@ inline GistingConfig golden_config(GistingConfig::Form form, int64_t num_gists) 
   return config;
 }
 
-// Random everywhere, so that nothing can be left out unnoticed.
+// All tensors random, so that leaving any of them out changes results.
 inline GistingWeights golden_weights(const GistingConfig& config, const Decoder& decoder) {
   if (config.form == GistingConfig::Form::kTuned) return {};
   const DecoderConfig& shape = decoder.config();
@@ -119,7 +119,7 @@ inline Segment segment_of(int64_t size, int64_t first = 5) {
   return segment;
 }
 
-// Final hidden states of the prompt's own rows, [n, hidden].
+// Final hidden states of the prompt's inputs, [n, hidden].
 inline at::Tensor read(const SplicedPrompt& prompt, const Decoder& decoder) {
   KvCache cache(decoder.config().kv_shape(), decoder.options());
   preload(prompt, decoder, cache, 0);

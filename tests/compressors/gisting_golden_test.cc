@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gisting against a restatement of its specification in PyTorch (golden/make_gisting_golden.py),
-// which reads everything in one masked pass and caches nothing: keys and values of the gists, what
-// the model makes of them, the loss and its gradients.
+// which runs one masked pass without a cache: keys and values of the gists, hidden states of the
+// tokens that read them, the loss and its gradients.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -67,7 +67,7 @@ TEST_P(GistingGolden, KeysAndValuesOfTheGistsAgree) {
   }
 }
 
-TEST_P(GistingGolden, TheSuffixGoesOnAtItsOriginalPosition) {
+TEST_P(GistingGolden, TheSuffixContinuesAtItsOriginalPosition) {
   const c10::NoGradGuard no_grad;
   load(at::kFloat);
   const MemoryTensors memory = compress();
@@ -80,7 +80,7 @@ TEST_P(GistingGolden, TheSuffixGoesOnAtItsOriginalPosition) {
                         at::arange(text + k, text + k + std::ssize(suffix), at::kLong)));
 }
 
-TEST_P(GistingGolden, CachedGistsReadLikeTheMaskedText) {
+TEST_P(GistingGolden, CachedGistsEqualTheMaskedText) {
   const c10::NoGradGuard no_grad;
   for (const auto& [dtype, tolerance] : {std::pair(at::kFloat, 1e-4), {at::kDouble, 1e-5}}) {
     load(dtype);
@@ -113,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(Cases,
                          testing::ValuesIn(names_of("cases")),
                          [](const auto& test) { return test.param; });
 
-// An adapter on some of the rows.
+// An adapter on some of the tokens.
 
 class AdaptedRows : public testing::Test {
  protected:
@@ -131,7 +131,7 @@ class AdaptedRows : public testing::Test {
     x = draw(5, 6);
   }
 
-  // The change of the marked rows, then the gradients that a probe of it sends back.
+  // The change of the marked tokens, then the gradients of a probe of it.
   std::vector<at::Tensor> change_and_gradients(const at::Tensor& change) const {
     const at::Tensor probe = at::arange(change.numel(), at::kDouble).cos().view_as(change);
     std::vector<at::Tensor> all{change.detach()};
@@ -154,7 +154,7 @@ class AdaptedRows : public testing::Test {
     return changes(models::adapted_rows(input));
   }
 
-  // Of q, k and v, side by side.
+  // The changes of q, k and v, concatenated.
   at::Tensor changes(const at::Tensor& rows) const {
     const auto change_of = [&](const LoraWeights& low_rank, int64_t heads) {
       return models::apply_lora(
@@ -171,7 +171,7 @@ class AdaptedRows : public testing::Test {
   at::Tensor x;
 };
 
-TEST_F(AdaptedRows, ChangeAsTheyDoWhereAllAreAdapted) {
+TEST_F(AdaptedRows, ChangeAsIfAllWereAdapted) {
   for (const std::vector<bool>& marked : {std::vector{false, true, false, false, true},
                                           {false, false, false, false, false},
                                           {true, true, true, true, true}}) {
@@ -185,7 +185,7 @@ TEST_F(AdaptedRows, ChangeAsTheyDoWhereAllAreAdapted) {
   }
 }
 
-TEST_F(AdaptedRows, AreTheOnlyOnesThatAreRead) {
+TEST_F(AdaptedRows, AreTheOnlyOnesRead) {
   const c10::NoGradGuard no_grad;
   const at::Tensor rows = at::tensor({1, 0, 1, 1, 1}, at::kLong).to(at::kBool);
   x[1].fill_(std::numeric_limits<double>::quiet_NaN());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gisting's published layout: a tuned model of one row more, or its difference to its base.
+// Gisting's published layout: a tuned model with one more embedding, or its difference from its
+// base.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -61,11 +62,11 @@ class GistingTemplate : public testing::TestWithParam<std::string> {
   std::unique_ptr<Decoder> decoder;
 };
 
-TEST_P(GistingTemplate, PiecesAreThoseOfTheWholeText) {
+TEST_P(GistingTemplate, IdsAreThoseOfTheWholeText) {
   const json config = import();
   Ids whole = tokenizer->encode("Instruction: Name the town");
   if (const auto bos = tokenizer->special_tokens().bos) whole.insert(whole.begin(), *bos);
-  // SentencePiece begins every text with a space; without that, it is in the text.
+  // SentencePiece prepends a space to every text; for others it is part of the text.
   const bool adds_space = GetParam() != kBpe;
   const auto text = [&](const std::string& words) {
     return tokenizer->encode(adds_space ? words : " " + words);
@@ -84,7 +85,7 @@ TEST_P(GistingTemplate, WithoutInputTheAnswerComesNext) {
   EXPECT_EQ(config.at("before_text"), with_input.at("before_text"));
 }
 
-TEST_P(GistingTemplate, TheGistIsTheRowBehindTheTokenizersIds) {
+TEST_P(GistingTemplate, TheGistIdFollowsTheTokenizersIds) {
   const json config = import();
   EXPECT_EQ(config.at("gist_id"), tokenizer->vocab_size());
   EXPECT_EQ(config.at("form"), "tuned");
@@ -97,8 +98,8 @@ INSTANTIATE_TEST_SUITE_P(Tokenizers,
                          testing::Values(kBpe, kLlama2, kSentencePiece),
                          [](const auto& test) { return fs::path(test.param).filename().string(); });
 
-// A line's end inside the template is there, those beside the gist are not.
-TEST(GistingTemplateText, IsThatOfTheTokenizerOfItsTime) {
+// Line breaks inside the template are kept, those around the gist are not.
+TEST(GistingTemplateText, IsTokenizedAsByTheAuthors) {
   const c10::NoGradGuard no_grad;
   const TemporaryDirectory directory;
   const auto tokenizer = load_tokenizer(golden(kLlama2));
@@ -127,7 +128,7 @@ class GistingImport : public testing::Test {
   const fs::path base = directory / "base", tuned = directory / "tuned";
 };
 
-TEST_F(GistingImport, TheGistIsNamedByTheTokenizerOrIsTheOneRowMore) {
+TEST_F(GistingImport, TheGistIsATokenOrTheAdditionalEmbedding) {
   const auto decoder = load_decoder(tuned, at::kFloat);
   const auto gist = [&] {
     const auto tokenizer = load_tokenizer(tuned);
@@ -145,7 +146,7 @@ TEST_F(GistingImport, TheGistIsNamedByTheTokenizerOrIsTheOneRowMore) {
   EXPECT_EQ(gist(), 320);
 }
 
-TEST_F(GistingImport, WithoutARowForTheGistItIsRefused) {
+TEST_F(GistingImport, WithoutAnEmbeddingForTheGistItIsRefused) {
   const auto tokenizer = load_tokenizer(base);
   const auto untuned = load_decoder(base, at::kFloat);
   expect_error(ErrorKind::kBadWeights, "320 rows, expected one more than the 320 ids", [&] {
@@ -158,7 +159,7 @@ TEST_F(GistingImport, WithoutARowForTheGistItIsRefused) {
   });
 }
 
-TEST_F(GistingImport, ObeysItsOptions) {
+TEST_F(GistingImport, AppliesItsOptions) {
   const auto tokenizer = load_tokenizer(tuned);
   const auto decoder = load_decoder(tuned, at::kFloat);
   GistingImportOptions options;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Gisting promises beside agreement with its reference, in both of its forms.
+// Properties of Gisting in both forms; gisting_golden_test.cc compares it with its reference.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -32,21 +32,22 @@ class GistingForms : public testing::TestWithParam<Form> {
   }
 
   template <typename Change>
-  void refuse_options(const std::string& part, const Change& change) const {
+  void refuse_options(const std::string& message, const Change& change) const {
     CompressOptions options;
     change(options);
     const Segment segment = segment_of(10);
-    expect_error(ErrorKind::kInvalidArgument, part, [&] {
+    expect_error(ErrorKind::kInvalidArgument, message, [&] {
       compressor->compress({&segment, 1}, options);
     });
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { compressor->memory_size(10, options); });
+    expect_error(
+        ErrorKind::kInvalidArgument, message, [&] { compressor->memory_size(10, options); });
   }
 
   template <typename Change>
-  void refuse_config(const std::string& part, const Change& change) const {
+  void refuse_config(const std::string& message, const Change& change) const {
     GistingConfig changed = config;
     change(changed);
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { create_gisting(changed, *decoder); });
+    expect_error(ErrorKind::kInvalidArgument, message, [&] { create_gisting(changed, *decoder); });
   }
 
   c10::NoGradGuard no_grad;
@@ -63,30 +64,30 @@ TEST_P(GistingForms, BatchOfRaggedSegmentsEqualsSingles) {
   for (size_t i = 0; i < segments.size(); ++i) expect_alike(batch[i], compress(segments[i]), 1e-4);
 }
 
-TEST_P(GistingForms, EqualSegmentsSideBySideEqualSingles) {
+TEST_P(GistingForms, ABatchOfEqualSegmentsEqualsSingles) {
   const std::vector<Segment> segments{segment_of(24), segment_of(24, 9), segment_of(24, 11)};
   const auto batch = compressor->compress(segments, {});
   for (size_t i = 0; i < segments.size(); ++i) expect_alike(batch[i], compress(segments[i]), 1e-4);
 }
 
-TEST_P(GistingForms, ManySegmentsTakeMoreThanOnePass) {
+TEST_P(GistingForms, ManySegmentsTakeSeveralPasses) {
   std::vector<Segment> segments;
   for (int64_t i = 0; i < 12; ++i) segments.push_back(segment_of(480, 5 + i));
-  std::vector<double> heard;
+  std::vector<double> reported;
   CompressOptions options;
   options.progress = [&](double done) {
-    heard.push_back(done);
+    reported.push_back(done);
     return true;
   };
   const auto memories = compressor->compress(segments, options);
   ASSERT_EQ(memories.size(), 12u);
   expect_alike(memories[0], compress(segments[0]), 1e-4);
   expect_alike(memories[11], compress(segments[11]), 1e-4);
-  EXPECT_EQ(heard.size(), 2u);
-  EXPECT_DOUBLE_EQ(heard.back(), 1.0);
+  EXPECT_EQ(reported.size(), 2u);
+  EXPECT_DOUBLE_EQ(reported.back(), 1.0);
 }
 
-TEST_P(GistingForms, WithGradientsOnTheMemoriesAreTheSame) {
+TEST_P(GistingForms, GradientsDoNotChangeMemories) {
   const std::vector<Segment> segments{segment_of(7), segment_of(40, 9)};
   const auto without = compressor->compress(segments, {});
   const c10::AutoGradMode with(true);
@@ -96,7 +97,7 @@ TEST_P(GistingForms, WithGradientsOnTheMemoriesAreTheSame) {
   EXPECT_EQ(cached_of(memories[0]).keys.requires_grad(), GetParam() == Form::kFrozen);
 }
 
-TEST_P(GistingForms, ComesBackFromItsFilesUnchanged) {
+TEST_P(GistingForms, LoadsWhatItSaved) {
   const TemporaryDirectory directory;
   compressor->save(directory.path());
   const auto loaded = load_gisting(open_compressor(directory.path()), *decoder);
@@ -112,7 +113,7 @@ TEST_P(GistingForms, ComesBackFromItsFilesUnchanged) {
   EXPECT_EQ(std::get<Ids>(loaded->memory_template(MemoryUse::kInstruct).end.front()), config.end);
 }
 
-TEST_P(GistingForms, TellsWhatItIs) {
+TEST_P(GistingForms, InfoDescribesIt) {
   const CompressorInfo info = compressor->info();
   EXPECT_EQ(info.method, "gisting");
   EXPECT_EQ(info.slots, 2);
@@ -126,7 +127,7 @@ TEST_P(GistingForms, TellsWhatItIs) {
   EXPECT_EQ(compressor->memory_size(500, {}), 2);
 }
 
-TEST_P(GistingForms, WhatIsReadBesideTheTextIsInTheFingerprint) {
+TEST_P(GistingForms, FingerprintDependsOnTheTemplate) {
   const std::string own = compressor->info().fingerprint;
   GistingConfig other = config;
   other.before_text = {1, 3};
@@ -136,7 +137,7 @@ TEST_P(GistingForms, WhatIsReadBesideTheTextIsInTheFingerprint) {
   EXPECT_NE(make_golden(other, *decoder)->info().fingerprint, own);
 }
 
-TEST_P(GistingForms, TheFrameStandsBehindTheMemoryOnly) {
+TEST_P(GistingForms, TheTemplateFollowsTheMemory) {
   const MemoryTemplate instruct = compressor->memory_template(MemoryUse::kInstruct);
   EXPECT_TRUE(instruct.before.empty());
   EXPECT_EQ(std::get<Ids>(instruct.after.at(0)), config.after);
@@ -151,8 +152,8 @@ TEST_P(GistingForms, TheFrameStandsBehindTheMemoryOnly) {
 }
 
 TEST_P(GistingForms, RefusesSegmentsThatItCannotRead) {
-  const auto refuse = [&](const std::string& part, const Segment& segment) {
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { compress(segment); });
+  const auto refuse = [&](const std::string& message, const Segment& segment) {
+    expect_error(ErrorKind::kInvalidArgument, message, [&] { compress(segment); });
   };
   refuse("an empty segment", Segment());
   refuse(
@@ -174,7 +175,7 @@ TEST_P(GistingForms, RefusesAPassOverTheModelsWindow) {
   expect_error(ErrorKind::kInvalidArgument, "513 tokens", [&] { compress(segment_of(509)); });
 }
 
-TEST_P(GistingForms, RefusesOptionsThatItCannotObey) {
+TEST_P(GistingForms, RefusesUnsupportedOptions) {
   refuse_options("a ratio of 4 was asked for", [](CompressOptions& options) { options.ratio = 4; });
   refuse_options("chaining can only be independent",
                  [](CompressOptions& options) { options.chaining = Chaining::kConcat; });
@@ -188,7 +189,7 @@ TEST_P(GistingForms, RefusesOptionsThatItCannotObey) {
                  [](CompressOptions& options) { options.segment = 9; });
 }
 
-TEST_P(GistingForms, RefusesConfigurationsThatCannotBe) {
+TEST_P(GistingForms, RefusesImpossibleConfigurations) {
   refuse_config("num_gists is 0", [](GistingConfig& c) { c.num_gists = 0; });
   refuse_config("num_gists is 513", [](GistingConfig& c) { c.num_gists = 513; });
   refuse_config("max_segment is 0", [](GistingConfig& c) { c.max_segment = 0; });
@@ -200,8 +201,8 @@ TEST_P(GistingForms, RefusesConfigurationsThatCannotBe) {
   refuse_config("id 320 is outside", [](GistingConfig& c) { c.end = {1, 320}; });
 }
 
-// Trap 14 of the reference: where a sequence ends on a gist, its last row sees the whole prompt,
-// and so would all that is drawn after it.
+// A gist attends to the whole text: an id sampled from the output of a gist that ends a sequence
+// would depend on the uncompressed text.
 TEST_P(GistingForms, ASequenceThatEndsOnAGistIsNeverSampledFrom) {
   const Segment segment = segment_of(12);
   const MemoryTensors tensors = compress(segment);
@@ -220,7 +221,7 @@ TEST_P(GistingForms, ASequenceThatEndsOnAGistIsNeverSampledFrom) {
   generation.max_tokens = 3;
   expect_error(
       ErrorKind::kInvalidArgument, problem, [&] { engine.generate(ends_on_gist, generation); });
-  // The first id is what the rest follows.
+  // The first id is read, not predicted.
   EXPECT_EQ(engine.score_ids(ends_on_gist, Ids{5, 6}).nll.size(), 1u);
   expect_error(ErrorKind::kInvalidArgument, "at least 2 ids", [&] {
     engine.score_ids(ends_on_gist, Ids{5});
@@ -273,7 +274,7 @@ TEST_F(FreshGisting, TheSameSeedGivesTheSameWeights) {
   EXPECT_NE(fingerprint(1), fingerprint(2));
 }
 
-TEST_F(FreshGisting, EveryParameterTakesAGradient) {
+TEST_F(FreshGisting, EveryParameterHasAGradient) {
   const c10::AutoGradMode with(true);
   const auto fresh = create_gisting(config, *decoder);
   for (const NamedTensor& named : fresh->parameters()) named.tensor.requires_grad_(true);
@@ -282,14 +283,14 @@ TEST_F(FreshGisting, EveryParameterTakesAGradient) {
   (memory.keys.square().sum() + memory.values.square().sum()).backward();
   for (const NamedTensor& named : fresh->parameters()) {
     ASSERT_TRUE(named.tensor.grad().defined()) << named.name;
-    // B is zero, so that nothing reaches A yet.
+    // B is zero, so that A has no gradient yet.
     if (!named.name.ends_with("lora_A.weight")) {
       EXPECT_GT(named.tensor.grad().abs().max().item<double>(), 0.0) << named.name;
     }
   }
 }
 
-// With a ratio, longer texts have more gists, all of which start as the one embedding.
+// With a ratio, longer texts have more gists, which share one embedding.
 class GistingByRatio : public FreshGisting {
  protected:
   GistingByRatio() {
@@ -299,7 +300,7 @@ class GistingByRatio : public FreshGisting {
     config.before_text = {1};
     compressor = create_gisting(config, *decoder);
     at::manual_seed(3);
-    // B away from zero, so that a gist and a row of the text differ.
+    // B is not zero, so that a gist and a text token differ.
     for (const NamedTensor& named : compressor->parameters()) named.tensor.normal_(0, 0.3);
   }
 
@@ -317,7 +318,7 @@ class GistingByRatio : public FreshGisting {
   std::unique_ptr<Compressor> compressor;
 };
 
-TEST_F(GistingByRatio, HasAsManyGistsAsTheTextIsLong) {
+TEST_F(GistingByRatio, HasMoreGistsForLongerTexts) {
   for (const auto& [tokens, gists] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {8, 1}, {15, 1}, {16, 2}, {100, 12}}) {
     EXPECT_EQ(compress(tokens).keys.size(2), gists) << tokens;
@@ -330,7 +331,7 @@ TEST_F(GistingByRatio, HasAsManyGistsAsTheTextIsLong) {
   expect_error(ErrorKind::kInvalidArgument, "ratio is 0.5", [&] { compress(9, at_ratio(0.5)); });
 }
 
-// The same as a compressor of so many gists whose embeddings are equal.
+// Equals a compressor with a fixed number of gists whose embeddings are equal.
 TEST_F(GistingByRatio, EqualsThatManyEqualGists) {
   GistingConfig counted = config;
   counted.ratio.reset();
@@ -357,7 +358,7 @@ TEST_F(GistingByRatio, ABatchOfRaggedSegmentsEqualsSinglesWithAndWithoutGradient
   }
 }
 
-TEST_F(GistingByRatio, ComesBackFromItsFilesUnchanged) {
+TEST_F(GistingByRatio, LoadsWhatItSaved) {
   const TemporaryDirectory directory;
   compressor->save(directory.path());
   const auto loaded = load_gisting(open_compressor(directory.path()), *decoder);
@@ -367,8 +368,8 @@ TEST_F(GistingByRatio, ComesBackFromItsFilesUnchanged) {
 }
 
 TEST_F(GistingByRatio, NeedsOneGistOfTheFrozenForm) {
-  const auto refuse = [&](const GistingConfig& changed, const char* part) {
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { create_gisting(changed, *decoder); });
+  const auto refuse = [&](const GistingConfig& changed, const char* message) {
+    expect_error(ErrorKind::kInvalidArgument, message, [&] { create_gisting(changed, *decoder); });
   };
   GistingConfig changed = config;
   changed.num_gists = 2;

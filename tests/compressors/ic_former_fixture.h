@@ -17,7 +17,7 @@
 
 namespace precis {
 
-// The golden files of golden/make_ic_former_golden.py and what the tests of IC-Former share.
+// The golden files of golden/make_ic_former_golden.py and helpers of the tests of IC-Former.
 
 inline const std::filesystem::path kIcFormerGolden =
     std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "ic_former";
@@ -72,7 +72,7 @@ inline at::Tensor memory_of(const Compressor& compressor, const std::vector<Toke
   return std::get<SoftTokens>(compressor.compress({&segment, 1}, {}).front()).embeddings;
 }
 
-// The largest difference, in shares of the largest expected value.
+// The largest difference, relative to the largest expected value.
 inline double relative_difference(const at::Tensor& actual, const at::Tensor& expected) {
   const at::Tensor wide = expected.to(at::kDouble);
   return ((actual.to(at::kDouble) - wide).abs().max() / wide.abs().max().clamp_min(1e-3))

@@ -33,7 +33,8 @@ class IcFormerGolden : public testing::TestWithParam<std::string> {
     return to_tensor(*expected.find(GetParam() + "." + name));
   }
 
-  // Every parameter whose gradient the golden file has under `prefix` has it, no other has one.
+  // Exactly the parameters whose gradients the golden file has under `prefix` have a gradient, and
+  // they agree.
   void expect_gradients(const std::string& prefix, double tolerance) const {
     for (const NamedTensor& named : compressor->parameters()) {
       std::string name = named.name;
@@ -51,7 +52,7 @@ class IcFormerGolden : public testing::TestWithParam<std::string> {
     }
   }
 
-  // The trainer's loss of the targets behind the memory in its template.
+  // The trainer's loss of the targets after the memory in its template.
   double loss(bool backward) const {
     TrainingExample example{{tokens, nullptr}, tokens, MemoryUse::kAutoencode};
     if (json.at("use") == "instruct") {

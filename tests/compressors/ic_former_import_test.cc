@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// IC-Former from files: the published layout, our own, and both of them damaged.
+// IC-Former from files: the published layout, the layout of Precis, and both of them damaged.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ using nlohmann::json;
 
 const fs::path kGolden = fs::path(PRECIS_TEST_GOLDEN_DIR) / "ic_former";
 
-// Where a tensor stands in the published files.
+// A tensor of the published files.
 at::Tensor published_tensor(const std::string& name) {
   const auto find = [](const char* file, const std::string& own) {
     return to_tensor(*SafetensorsFile::open(kGolden / "published" / file).find(own));
@@ -51,7 +51,7 @@ class ImportIcFormer : public testing::Test {
     expect_error(kind, file.string(), [&] { import_folder(); });
   }
 
-  // config.json with one value changed, and then as it was.
+  // Expects an error with one value of config.json changed, then restores it.
   void refuse_value(const std::string& key,
                     const json& value,
                     const std::string& part,
@@ -100,7 +100,7 @@ TEST_F(ImportIcFormer, GivesTheMemoriesOfTheOracle) {
   EXPECT_TRUE(at::allclose(std::get<SoftTokens>(memory[0]).embeddings, want, 1e-4, 1e-4));
 }
 
-TEST_F(ImportIcFormer, KeepsWhatTheFolderDoesNotSay) {
+TEST_F(ImportIcFormer, HasDefaultsForMissingSettings) {
   IcFormerImportOptions options;
   options.max_segment = 77;
   options.instruct = {{7, 8}, {9}, {10}};
@@ -199,7 +199,7 @@ TEST_F(ImportIcFormer, OtherModelsAndVariantsAreNamed) {
   refuse_value("causal_attentin", false, "causal_attentin is false", kind);
 }
 
-TEST_F(ImportIcFormer, TheMisspeltKeyMayStandThere) {
+TEST_F(ImportIcFormer, AcceptsTheMisspeltKey) {
   damage_json(config, [](json& changed) {
     changed.erase("causal_attention");
     changed["causal_attentin"] = true;
@@ -207,7 +207,7 @@ TEST_F(ImportIcFormer, TheMisspeltKeyMayStandThere) {
   EXPECT_EQ(import_folder()->info().slots, 5);
 }
 
-TEST_F(ImportIcFormer, NumbersThatCannotBeAreNamed) {
+TEST_F(ImportIcFormer, ValuesOutOfRangeAreNamed) {
   for (const std::string key :
        {"num_query_tokens", "num_hidden_layers", "num_attention_heads", "intermediate_size"}) {
     for (const json& value : {json(0), json(-3), json(2.5), json("4"), json(nullptr)}) {
@@ -221,7 +221,7 @@ TEST_F(ImportIcFormer, NumbersThatCannotBeAreNamed) {
   refuse(ErrorKind::kBadWeights, param, "digest_embeddings is [1, 5, 32], expected [1, 6, 32]");
 }
 
-TEST_F(ImportIcFormer, AsManyKeyHeadsAsHeadsMayGoUnsaid) {
+TEST_F(ImportIcFormer, KeyHeadsDefaultToHeads) {
   const auto said = import_folder();
   damage_json(config, [](json& changed) { changed["num_key_value_heads"] = nullptr; });
   EXPECT_EQ(import_folder()->info().fingerprint, said->info().fingerprint);
@@ -289,7 +289,7 @@ TEST_F(GroupedIcFormer, GivesItsGradients) {
   EXPECT_EQ(compared, 4);
 }
 
-TEST_F(GroupedIcFormer, ComesBackFromItsFiles) {
+TEST_F(GroupedIcFormer, LoadsWhatItSaved) {
   load(at::kFloat);
   const c10::NoGradGuard no_grad;
   const TemporaryDirectory directory;
@@ -310,7 +310,7 @@ TEST_F(GroupedIcFormer, IsReadInBFloat16) {
   EXPECT_LT(((slots - want).norm() / want.norm()).item<double>(), 0.04);
 }
 
-// Our own layout.
+// The layout of Precis.
 class BadIcFormer : public testing::Test {
  protected:
   BadIcFormer()
@@ -346,7 +346,7 @@ class BadIcFormer : public testing::Test {
   json good;
 };
 
-TEST_F(BadIcFormer, SettingsThatCannotBeAreNamed) {
+TEST_F(BadIcFormer, ImpossibleSettingsAreNamed) {
   for (const std::string key : {"slots", "max_segment", "num_layers", "num_heads", "ffn_size"}) {
     for (const json& value : {json(0), json(-1)}) refuse_value(key, value, key + " is ");
     for (const json& value : {json(2.5), json("4"), json(nullptr)}) refuse_value(key, value, key);
@@ -378,7 +378,7 @@ TEST_F(BadIcFormer, AMissingTensorIsNamed) {
   }
 }
 
-TEST_F(BadIcFormer, NumbersThatTheTensorsBelieNameTheTensor) {
+TEST_F(BadIcFormer, SizesThatTheTensorsContradictNameTheTensor) {
   const auto refuse_number = [&](const std::string& key, const json& value, const char* part) {
     json changed = good;
     changed[key] = value;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// IC-Former as a Compressor: batches, options, files, templates and what it refuses.
+// IC-Former as a Compressor: batches, options, files, templates and errors.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -112,8 +112,8 @@ TEST_F(IcFormer, BFloat16StaysCloseToFloat32) {
   }
 }
 
-// The encoder that is kept for inference is built again after a training step.
-TEST_F(IcFormer, ChangedWeightsAreSeen) {
+// The cached encoder for inference is rebuilt after a training step.
+TEST_F(IcFormer, ChangedWeightsTakeEffect) {
   for (const bool token_table : {false, true}) {
     IcFormerConfig with = ic_former_config();
     with.token_table = token_table;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ICAE against a restatement of its specification in PyTorch (golden/make_icae_golden.py):
-// memories, what the frozen model makes of them in every use, the losses and their gradients; and
-// what holds for ICAE alone.
+// memories, hidden states of the frozen model that reads them in every use, the losses and their
+// gradients; and other properties of ICAE.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -32,8 +32,8 @@ namespace fs = std::filesystem;
 const fs::path kGolden = fs::path(PRECIS_TEST_GOLDEN_DIR) / "icae";
 using Ids = std::vector<TokenId>;
 
-// Of the largest element. In float64 too: the rotary table is float32, and a processor that
-// computes its cosines to another last bit moves gradients by up to 3e-5.
+// Relative to the largest element. The same for float64: the rotary table is float32, and cosines
+// that differ in the last bit between processors change gradients by up to 3e-5.
 constexpr double kTolerance = 1e-4;
 
 std::vector<std::string> case_names() {
@@ -96,7 +96,7 @@ std::unique_ptr<Compressor> make_golden(const nlohmann::json& json, const Decode
 
 at::Tensor rows_of(const MemoryTensors& memory) { return std::get<SoftTokens>(memory).embeddings; }
 
-// A use of a memory, by the name that the golden file has for it.
+// A use of a memory and its name in the golden file.
 struct Use {
   std::string name;
   MemoryUse use;
@@ -125,7 +125,7 @@ class IcaeGolden : public testing::TestWithParam<std::string> {
     return compressor->compress({&segment, 1}, {})[0];
   }
 
-  // What is to follow memory and template.
+  // The ids to predict after memory and template.
   Ids targets_of(MemoryUse use) const {
     if (use == MemoryUse::kContinue) return json.at("continuation");
     Ids targets = json.at(use == MemoryUse::kAutoencode ? "text" : "answer");
@@ -133,7 +133,7 @@ class IcaeGolden : public testing::TestWithParam<std::string> {
     return targets;
   }
 
-  // The rows that predict the targets, as the trainer has them.
+  // Hidden states that predict the targets, as in the trainer.
   PredictedBatch predict(MemoryUse use) const {
     TrainingExample example{{json.at("text"), nullptr}, targets_of(use), use};
     if (use == MemoryUse::kInstruct) example.prompt = json.at("prompt").get<Ids>();
@@ -158,7 +158,7 @@ TEST_P(IcaeGolden, MemoriesAgreeInFloat64) {
   EXPECT_LT(largest_difference(rows_of(compress()), wanted("slots")), kTolerance);
 }
 
-TEST_P(IcaeGolden, TheFrozenModelReadsThemAlikeInEveryUse) {
+TEST_P(IcaeGolden, HiddenStatesOfTheFrozenModelAgreeInEveryUse) {
   load(at::kFloat);
   const c10::NoGradGuard no_grad;
   for (const Use& use : kUses) {
@@ -230,7 +230,7 @@ class IcaeTest : public testing::Test {
   std::unique_ptr<Compressor> compressor;
 };
 
-TEST_F(IcaeTest, EveryPartBecomesTheSameNumberOfSlots) {
+TEST_F(IcaeTest, EveryChunkBecomesTheSameNumberOfSlots) {
   EXPECT_EQ(compressor->info().slots, 4);
   EXPECT_DOUBLE_EQ(compressor->info().ratio, 4.0);
   EXPECT_FALSE(compressor->info().any_ratio);
@@ -257,16 +257,16 @@ TEST_F(IcaeTest, ABatchOfRaggedSegmentsEqualsSingles) {
 
 TEST_F(IcaeTest, ALongTextTakesSeveralPasses) {
   const Segment text = segment_of(4000);
-  std::vector<double> heard;
+  std::vector<double> reported;
   CompressOptions options;
   options.progress = [&](double done) {
-    heard.push_back(done);
+    reported.push_back(done);
     return true;
   };
   const at::Tensor slots = compress(text, options);
   EXPECT_EQ(slots.size(0), 1000);
-  EXPECT_GE(heard.size(), 2u);
-  EXPECT_DOUBLE_EQ(heard.back(), 1.0);
+  EXPECT_GE(reported.size(), 2u);
+  EXPECT_DOUBLE_EQ(reported.back(), 1.0);
   const Segment last{{text.tokens.end() - 16, text.tokens.end()}, nullptr};
   EXPECT_LT(largest_difference(slots.narrow(0, 996, 4), compress(last)), kTolerance);
 }
@@ -300,8 +300,8 @@ TEST_F(IcaeTest, IdsBeforeTheTextAreDividedWithIt) {
   Segment first{{1}, nullptr}, second;
   first.tokens.insert(first.tokens.end(), text.tokens.begin(), text.tokens.begin() + 8);
   second.tokens.assign(text.tokens.begin() + 8, text.tokens.end());
-  const at::Tensor parts = at::cat({compress(first), compress(second)}, 0);
-  EXPECT_LT(largest_difference(compress(*with, text), parts), kTolerance);
+  const at::Tensor chunks = at::cat({compress(first), compress(second)}, 0);
+  EXPECT_LT(largest_difference(compress(*with, text), chunks), kTolerance);
   CompressOptions alone;
   alone.segment = 1;
   EXPECT_EQ(with->memory_size(2, alone), 12);
@@ -318,12 +318,12 @@ TEST_F(IcaeTest, ATextThatBeginsWithThemDoesNotGetThemTwice) {
   }
   const Segment half{{1, 50}, nullptr}, whole{{1, 2, 1, 50}, nullptr};
   EXPECT_TRUE(at::equal(compress(*with, half), compress(whole)));
-  Segment part = segment_of(16);
-  part.tokens[0] = 1, part.tokens[1] = 2;
-  EXPECT_EQ(compress(*with, part).size(0), 4);
+  Segment segment = segment_of(16);
+  segment.tokens[0] = 1, segment.tokens[1] = 2;
+  EXPECT_EQ(compress(*with, segment).size(0), 4);
 }
 
-TEST_F(IcaeTest, IdsBeforeTheTextMakeNoTextOfNothing) {
+TEST_F(IcaeTest, IdsBeforeAnEmptyTextDoNotMakeItValid) {
   IcaeConfig config = config_of(json);
   config.before_text = {1};
   const auto with = make(config);
@@ -355,13 +355,13 @@ TEST_F(IcaeTest, CostsCountIdsBeforeTheText) {
   }
 }
 
-TEST_F(IcaeTest, AdapterLeavesNoTraceInTheModel) {
+TEST_F(IcaeTest, TheAdapterDoesNotChangeTheModel) {
   const at::Tensor before = logits_of_a_text();
   compress(segment_of(40));
   EXPECT_TRUE(at::equal(before, logits_of_a_text()));
 }
 
-TEST_F(IcaeTest, WhatItCannotObeyIsRefused) {
+TEST_F(IcaeTest, UnsupportedOptionsAreRefused) {
   CompressOptions ratio, chained, recursive, longer;
   ratio.ratio = 4;
   chained.chaining = Chaining::kConcat;
@@ -369,9 +369,10 @@ TEST_F(IcaeTest, WhatItCannotObeyIsRefused) {
   longer.segment = 17;
   const std::vector<std::pair<CompressOptions, std::string>> refused{
       {ratio, "ratio"}, {chained, "chaining"}, {recursive, "chaining"}, {longer, "1 to 16"}};
-  for (const auto& [options, part] : refused) {
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { compress(segment_of(8), options); });
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { compressor->memory_size(8, options); });
+  for (const auto& [options, message] : refused) {
+    expect_error(ErrorKind::kInvalidArgument, message, [&] { compress(segment_of(8), options); });
+    expect_error(
+        ErrorKind::kInvalidArgument, message, [&] { compressor->memory_size(8, options); });
   }
   expect_error(ErrorKind::kInvalidArgument, "empty", [&] { compressor->memory_size(0, {}); });
   expect_error(ErrorKind::kInvalidArgument, "empty", [&] { compress(Segment{}); });
@@ -380,7 +381,7 @@ TEST_F(IcaeTest, WhatItCannotObeyIsRefused) {
   });
 }
 
-TEST_F(IcaeTest, PartAndSlotsHaveToFitTheWindow) {
+TEST_F(IcaeTest, ChunkAndSlotsHaveToFitTheWindow) {
   IcaeConfig config = config_of(json);
   config.max_segment = 10000;
   const auto wide = make(config);
@@ -393,10 +394,10 @@ TEST_F(IcaeTest, PartAndSlotsHaveToFitTheWindow) {
   });
 }
 
-TEST_F(IcaeTest, FramesHoldTheTrainedMarks) {
+TEST_F(IcaeTest, TemplatesHaveTheTrainedMarks) {
   const at::Tensor rows = golden_weights().memory_embeddings;
-  const auto is_mark = [&](const TemplateItem& part, int64_t index) {
-    return at::equal(std::get<at::Tensor>(part), rows.narrow(0, 4 + index, 1));
+  const auto is_mark = [&](const TemplateItem& item, int64_t index) {
+    return at::equal(std::get<at::Tensor>(item), rows.narrow(0, 4 + index, 1));
   };
   const MemoryTemplate again = compressor->memory_template(MemoryUse::kAutoencode);
   ASSERT_EQ(again.after.size(), 1u);
@@ -442,7 +443,7 @@ TEST_F(IcaeTest, ThePublishedTemplatesAreTwo) {
   expect_error(ErrorKind::kInvalidArgument, "id 733 is outside", [&] { make(config); });
 }
 
-TEST_F(IcaeTest, FingerprintsTellSettingsApart) {
+TEST_F(IcaeTest, FingerprintsDependOnSettings) {
   const std::string fingerprint = compressor->info().fingerprint;
   IcaeConfig config = config_of(json);
   EXPECT_EQ(make(config)->info().fingerprint, fingerprint);
@@ -463,8 +464,9 @@ TEST_F(IcaeTest, FingerprintsTellSettingsApart) {
 
 TEST_F(IcaeTest, WeightsOfAnotherShapeAreRefused) {
   const IcaeConfig config = config_of(json);
-  const auto refuse = [&](const IcaeWeights& weights, const std::string& part) {
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { make_icae(config, weights, *decoder); });
+  const auto refuse = [&](const IcaeWeights& weights, const std::string& message) {
+    expect_error(
+        ErrorKind::kInvalidArgument, message, [&] { make_icae(config, weights, *decoder); });
   };
   IcaeWeights weights = golden_weights();
   weights.memory_embeddings = at::zeros({8, 32});
@@ -480,11 +482,11 @@ TEST_F(IcaeTest, WeightsOfAnotherShapeAreRefused) {
 }
 
 TEST_F(IcaeTest, SettingsOutOfRangeAreRefused) {
-  const auto refuse = [&](const auto& change, const std::string& part) {
+  const auto refuse = [&](const auto& change, const std::string& message) {
     IcaeConfig config = config_of(json);
     change(config);
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { make(config); });
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { create_icae(config, *decoder); });
+    expect_error(ErrorKind::kInvalidArgument, message, [&] { make(config); });
+    expect_error(ErrorKind::kInvalidArgument, message, [&] { create_icae(config, *decoder); });
   };
   refuse([](IcaeConfig& config) { config.slots = 0; }, "slots is 0");
   refuse([](IcaeConfig& config) { config.slots = 512; }, "slots is 512, expected 1 to 511");
@@ -498,7 +500,7 @@ TEST_F(IcaeTest, SettingsOutOfRangeAreRefused) {
 }
 
 // The frozen model's hidden states at four memory tokens, at `positions`, after a text of ten.
-TEST_F(IcaeTest, ACreatedOneStartsAsTheFrozenModel) {
+TEST_F(IcaeTest, ANewOneStartsAsTheFrozenModel) {
   IcaeConfig config = config_of(json);
   const Segment segment = segment_of(10);
   const auto expect_hidden_states = [&](std::vector<int64_t> positions) {
@@ -519,7 +521,7 @@ TEST_F(IcaeTest, ACreatedOneStartsAsTheFrozenModel) {
   expect_hidden_states({1, 3, 6, 8});
 }
 
-// Each part of a batch has positions of its own.
+// Each chunk of a batch has its own positions.
 TEST_F(IcaeTest, SpreadMemoryTokensInABatchEqualSingles) {
   IcaeConfig config = config_of(json);
   config.spread_positions = true;
@@ -532,7 +534,7 @@ TEST_F(IcaeTest, SpreadMemoryTokensInABatchEqualSingles) {
   }
 }
 
-TEST_F(IcaeTest, ACreatedOneFollowsFromItsSeed) {
+TEST_F(IcaeTest, TheSameSeedGivesTheSameWeights) {
   IcaeConfig config = config_of(json);
   config.connector = true;
   const auto first = create_icae(config, *decoder), second = create_icae(config, *decoder);
@@ -554,7 +556,7 @@ class IcaeFiles : public CompressorDirectoryTest<IcaeTest> {
   }
 };
 
-TEST_F(IcaeFiles, HoldAllOfIt) {
+TEST_F(IcaeFiles, HoldAllSettingsAndTensors) {
   for (const bool connector : {false, true}) {
     IcaeConfig config = config_of(json);
     config.connector = connector;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checkpoints as the authors of ICAE save them, made here from the golden compressors.
+// Checkpoints in the format of the authors of ICAE, made from the golden compressors.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -87,7 +87,7 @@ class IcaeImport : public testing::Test {
   TensorFile checkpoint;
 };
 
-TEST_F(IcaeImport, ReadsSizesOffTheTensors) {
+TEST_F(IcaeImport, InfersSizesFromTheTensors) {
   const CompressorInfo info = import()->info();
   EXPECT_EQ(info.method, "icae");
   EXPECT_EQ(info.slots, 4);
@@ -114,7 +114,7 @@ TEST_F(IcaeImport, GivesTheMemoriesOfTheGoldenCompressor) {
   EXPECT_TRUE(at::allclose(slots, wanted, 1e-4, 1e-4));
 }
 
-TEST_F(IcaeImport, ComesBackFromItsOwnFiles) {
+TEST_F(IcaeImport, LoadsWhatItSaved) {
   const auto imported = import();
   imported->save(directory / "compressor");
   const auto loaded = load_icae(open_compressor(directory / "compressor"), *decoder);
@@ -146,7 +146,7 @@ TEST_F(IcaeImport, ReadsTheDirectoryOfATrainingRun) {
             import()->info().fingerprint);
 }
 
-TEST_F(IcaeImport, TheArchitectureTellsTheGeneration) {
+TEST_F(IcaeImport, TheArchitectureDecidesTheGeneration) {
   EXPECT_EQ(import()->memory_template(MemoryUse::kInstruct).answer_ends, (Ids{1}));
   decoder = load_model("mistral_window");
   checkpoint = published("mistral");
@@ -157,7 +157,7 @@ TEST_F(IcaeImport, TheArchitectureTellsTheGeneration) {
   EXPECT_TRUE(import(options)->memory_template(MemoryUse::kInstruct).answer_ends.empty());
 }
 
-TEST_F(IcaeImport, TextsBeginAsTheScriptsHaveThem) {
+TEST_F(IcaeImport, TextsBeginAsInTheScripts) {
   IcaeImportOptions options;
   options.before_text = Ids();
   const auto bare = import(options), as_script = import();
@@ -173,7 +173,7 @@ TEST_F(IcaeImport, TextsBeginAsTheScriptsHaveThem) {
   EXPECT_TRUE(at::equal(compress(*import(options), {50, 60}), compress(*bare, {50, 60})));
 }
 
-TEST_F(IcaeImport, ObeysItsOptions) {
+TEST_F(IcaeImport, AppliesItsOptions) {
   const auto plain = import();
   EXPECT_TRUE(plain->memory_template(MemoryUse::kContinue).after.empty());
   IcaeImportOptions options;
@@ -187,7 +187,7 @@ TEST_F(IcaeImport, ObeysItsOptions) {
   expect_error(ErrorKind::kInvalidArgument, "max_segment is 0", [&] { import(options); });
 }
 
-TEST_F(IcaeImport, PassesOverTheFrozenModel) {
+TEST_F(IcaeImport, SkipsTheFrozenModel) {
   const std::string fingerprint = import()->info().fingerprint;
   for (const std::string copy : {kEncoder, "decoder."}) {
     for (const char* name : {"model.embed_tokens.weight",
@@ -205,7 +205,7 @@ TEST_F(IcaeImport, PassesOverTheFrozenModel) {
   EXPECT_EQ(import()->info().fingerprint, fingerprint);
 }
 
-TEST_F(IcaeImport, WhateverElseIsThereIsNamed) {
+TEST_F(IcaeImport, SurplusTensorsAreNamed) {
   for (const std::string& name :
        {published_name(0, "k", "A"),
         published_name(3, "q", "A"),

@@ -20,7 +20,7 @@ class PublishedWeights : public testing::Test {
     const StoredTensor tensor{"a", "F32", {1}, std::as_bytes(std::span(bytes))};
     write_safetensors(directory / name, {&tensor, 1}, {});
   }
-  // The message names what is pickled and what unpickling writes.
+  // Expects a message that names the pickle and the file that unpickling writes.
   void refuse(const fs::path& source, const fs::path& pickle, const std::string& written) const {
     for (const std::string& part : {pickle.string() + ": pickles are not read",
                                     std::string("third_party/unpickle.py"),
@@ -60,7 +60,7 @@ TEST_F(PublishedWeights, ADirectoryOfPicklesIsNotRead) {
   EXPECT_EQ(published_weights(directory.path())->names().size(), 1u);
 }
 
-TEST_F(PublishedWeights, WhatIsNotThereIsNotFound) {
+TEST_F(PublishedWeights, AMissingFileIsNotFound) {
   for (const fs::path& source : {directory.path(), directory / "none.safetensors"})
     expect_error(ErrorKind::kNotFound, source.string(), [&] { published_weights(source); });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cached rows taken out of a cache, and moved to other positions.
+// Tokens read from a cache, and memories rebased to other positions.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace precis {
 namespace {
 
-TEST(CacheRows, AreTheRowsThatWereAppended) {
+TEST(CacheRows, AreTheTokensThatWereAppended) {
   const c10::NoGradGuard no_grad;
   KvCache cache({2, 3, 4}, at::kFloat, 2);
   const at::Tensor keys = at::arange(60, at::kFloat).view({3, 5, 4}), values = keys + 100;
@@ -22,7 +22,7 @@ TEST(CacheRows, AreTheRowsThatWereAppended) {
   EXPECT_TRUE(at::equal(v, (values + 1).narrow(1, 2, 3)));
 }
 
-TEST(CacheRows, AreSeenThroughByAutograd) {
+TEST(CacheRows, AreDifferentiable) {
   KvCache cache({1, 1, 2}, at::kDouble);
   const at::Tensor constant = at::ones({1, 2, 2}, at::kDouble);
   const at::Tensor trained = at::ones({1, 3, 2}, at::kDouble).requires_grad_(true);
@@ -34,7 +34,7 @@ TEST(CacheRows, AreSeenThroughByAutograd) {
       at::equal(trained.grad().sum(2).squeeze(0), at::tensor({0.0, 10.0, 10.0}, at::kDouble)));
 }
 
-TEST(CacheRows, ThatAreNotThereAreRefused) {
+TEST(CacheRows, OutOfRangeAreRefused) {
   const c10::NoGradGuard no_grad;
   KvCache cache({1, 1, 2}, at::kFloat);
   const auto refuse = [&](int64_t first, int64_t count) {
@@ -54,7 +54,7 @@ class Rebase : public testing::TestWithParam<const char*> {
 
   Rebase() : decoder(load_model(GetParam(), at::kDouble)) {}
 
-  // The last rows of a text whose first row takes the position `start`.
+  // The last tokens of a text whose first token has the position `start`.
   CachedTokens memory_at(int64_t start) const {
     const int64_t length = kText + kGists;
     KvCache cache(decoder->config().kv_shape(), decoder->options());
@@ -106,7 +106,7 @@ TEST_P(Rebase, BackAndForthIsTheIdentity) {
   EXPECT_LT(largest_difference(back.keys, narrow.keys), 1e-6);
 }
 
-TEST_P(Rebase, WhatFollowsReadsItAlike) {
+TEST_P(Rebase, TheTextThatFollowsHasTheSameHiddenStates) {
   const CachedTokens memory = memory_at(0);
   EXPECT_LT(largest_difference(logits_after(rebased(memory, 90)), logits_after(memory)), 1e-4);
   CachedTokens misplaced = memory;
@@ -117,8 +117,8 @@ TEST_P(Rebase, WhatFollowsReadsItAlike) {
 
 TEST_P(Rebase, RefusesPositionsOutsideTheWindowAndOtherShapes) {
   const CachedTokens memory = memory_at(0);
-  const auto refuse = [&](const CachedTokens& wrong, int64_t first, const std::string& part) {
-    expect_error(ErrorKind::kInvalidArgument, part, [&] { rebased(wrong, first); });
+  const auto refuse = [&](const CachedTokens& wrong, int64_t first, const std::string& message) {
+    expect_error(ErrorKind::kInvalidArgument, message, [&] { rebased(wrong, first); });
   };
   const int64_t window = decoder->config().context_length;
   EXPECT_EQ(rebased(memory, window - kGists).next_position, window);

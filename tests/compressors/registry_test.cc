@@ -24,7 +24,7 @@ std::unique_ptr<Decoder> small_decoder() {
                       at::kFloat);
 }
 
-TEST(Registry, OpensWhatWasRegisteredFromOutside) {
+TEST(Registry, LoadsRegisteredMethods) {
   register_compressor("pooling_of_the_test", load_mean_pooling);
   const TemporaryDirectory directory;
   overwrite(directory / "compressor.json",
@@ -33,7 +33,7 @@ TEST(Registry, OpensWhatWasRegisteredFromOutside) {
   EXPECT_EQ(load_compressor(directory / "", *decoder)->info().method, "mean_pooling");
 }
 
-// A method that describes itself, as the library's own do.
+// A method with a description, as the library's own have.
 CompressorMethod counted_pooling(const std::string& name) {
   CompressorMethod method;
   method.name = name;
@@ -65,7 +65,7 @@ CompressorMethod counted_pooling(const std::string& name) {
   return method;
 }
 
-TEST(Registry, CountsWhatAMethodFromOutsideDescribes) {
+TEST(Registry, CountsTheCostOfRegisteredMethods) {
   register_compressor(counted_pooling("counted_pooling_of_the_test"));
   const auto decoder = small_decoder();
   const CompressorMethod* method = find_compressor_method("counted_pooling_of_the_test");
@@ -81,7 +81,7 @@ TEST(Registry, CountsWhatAMethodFromOutsideDescribes) {
               made->memory_size(length, {}));
 }
 
-TEST(Registry, KnowsTheMethodsOfTheLibraryFirst) {
+TEST(Registry, ListsTheMethodsOfTheLibraryFirst) {
   const std::vector<std::string> names{
       "selfcp", "icae", "gisting", "ic_former", "attention_matching", "kvzip"};
   const auto methods = compressor_methods();
@@ -136,9 +136,9 @@ TEST(Registry, RefusesNamesThatAreTaken) {
       ErrorKind::kInvalidArgument, "name", [] { register_compressor("", load_mean_pooling); });
 }
 
-// The example, which people copy.
+// The example of the documentation.
 
-TEST(MeanPooling, NamesWindowsThatCannotBe) {
+TEST(MeanPooling, NamesImpossibleWindows) {
   const TemporaryDirectory directory;
   const std::string file = directory / "compressor.json";
   const auto decoder = small_decoder();
@@ -153,7 +153,7 @@ TEST(MeanPooling, NamesWindowsThatCannotBe) {
   EXPECT_EQ(load_mean_pooling(directory.path(), *decoder)->memory_size(512, {}), 1);
 }
 
-TEST(MeanPooling, TellsThatItCannotBeSaved) {
+TEST(MeanPooling, CannotBeSaved) {
   const TemporaryDirectory directory;
   std::filesystem::create_directory(directory / "compressor.json");
   const auto decoder = small_decoder();

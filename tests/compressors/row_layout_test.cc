@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the rows of a memory stand. Keys are known ones, turned to where they were read, so that
-// turning them back from where they are to stand shows them again.
+// Positions of a memory's tokens. Keys are made at position 0 and rotated to the positions at which
+// they were read; rotating the memory's keys from the expected positions to 0 must give them again.
 #include "compressors/row_layout.h"
 
 #include <ATen/ATen.h>
@@ -34,14 +34,14 @@ class RowLayout : public testing::Test {
     return at::randn({config.num_layers, config.num_kv_heads, count, config.head_dim});
   }
 
-  // Keys as they are at position 0, in the order in which parts are made, and values.
+  // Keys at position 0, and values, of all chunks in the order of creation.
   at::Tensor keys() const { return at::cat(keys_, 2); }
   at::Tensor values() const { return at::cat(values_, 2); }
 
-  PlacedRows part(const at::Tensor& rows,
-                  int64_t num_positions,
-                  int64_t num_sinks = 1,
-                  int64_t num_before = 0) {
+  PlacedRows chunk(const at::Tensor& rows,
+                   int64_t num_positions,
+                   int64_t num_sinks = 1,
+                   int64_t num_before = 0) {
     keys_.push_back(draw(rows.size(2)));
     values_.push_back(draw(rows.size(2)));
     return {{rotate_keys(keys_.back(), at::zeros_like(rows), rows, config), values_.back(), rows},
@@ -49,18 +49,18 @@ class RowLayout : public testing::Test {
             num_sinks,
             num_before};
   }
-  PlacedRows part(const Positions& rows,
-                  int64_t num_positions,
-                  int64_t num_sinks = 1,
-                  int64_t num_before = 0) {
-    return part(everywhere(rows), num_positions, num_sinks, num_before);
+  PlacedRows chunk(const Positions& rows,
+                   int64_t num_positions,
+                   int64_t num_sinks = 1,
+                   int64_t num_before = 0) {
+    return chunk(everywhere(rows), num_positions, num_sinks, num_before);
   }
 
-  CachedTokens laid(const std::vector<PlacedRows>& parts, MemoryPositions positions) const {
-    return laid_out(parts, positions, config);
+  CachedTokens laid(const std::vector<PlacedRows>& chunks, MemoryPositions positions) const {
+    return laid_out(chunks, positions, config);
   }
 
-  // The rows at `rows` of all parts together are those of the memory, at these positions.
+  // Expects the memory to be the tokens `rows` of all chunks together, at these positions.
   void expect_at(const CachedTokens& memory, const at::Tensor& positions, const Positions& rows) {
     ASSERT_EQ(memory.keys.size(2), positions.size(2));
     const at::Tensor index = at::tensor(rows, at::kLong);
@@ -81,10 +81,10 @@ class RowLayout : public testing::Test {
   std::vector<at::Tensor> keys_, values_;
 };
 
-// One part
+// One chunk
 
-TEST_F(RowLayout, WithThePositionsOfTheTextRowsStayWhereTheyWere) {
-  const PlacedRows one = part({0, 40, 99}, 100);
+TEST_F(RowLayout, TextPositionsAreKept) {
+  const PlacedRows one = chunk({0, 40, 99}, 100);
   const CachedTokens memory = laid({one}, MemoryPositions::kText);
   EXPECT_TRUE(at::equal(memory.keys, one.selected.keys));
   expect_at(memory, {0, 40, 99}, {0, 1, 2});
@@ -92,74 +92,74 @@ TEST_F(RowLayout, WithThePositionsOfTheTextRowsStayWhereTheyWere) {
   EXPECT_EQ(memory.num_sinks, 1);
 }
 
-// What follows is as far from each row as it was: 100, 60 and 1.
-TEST_F(RowLayout, WithThePositionsOfItsRowsABlockMovesAsAWhole) {
-  const CachedTokens memory = laid({part({0, 40, 99}, 100)}, MemoryPositions::kRows);
+// Distances to the next token are those of the text: 100, 60 and 1.
+TEST_F(RowLayout, WithRowPositionsABlockMovesAsAWhole) {
+  const CachedTokens memory = laid({chunk({0, 40, 99}, 100)}, MemoryPositions::kRows);
   expect_at(memory, {3 - 100, 3 - 60, 3 - 1}, {0, 1, 2});
   EXPECT_EQ(memory.next_position, 3);
   EXPECT_EQ(memory.num_sinks, 1);
 }
 
-TEST_F(RowLayout, EachHeadHasRowsOfItsOwn) {
+TEST_F(RowLayout, HeadsMayKeepDifferentTokens) {
   at::Tensor rows = everywhere({0, 40, 90}).clone();
   rows[1][0][1] = 70;
   rows[2][1][2] = 99;
-  const CachedTokens memory = laid({part(rows, 100)}, MemoryPositions::kRows);
+  const CachedTokens memory = laid({chunk(rows, 100)}, MemoryPositions::kRows);
   expect_at(memory, rows - 97, {0, 1, 2});
 }
 
-// Two blocks of 512, two rows each: the first ends at position 2, the second at 4.
-TEST_F(RowLayout, BlocksShrinkToTheRowsThatAreLeftOfThem) {
-  const CachedTokens memory = laid({part({0, 511, 512, 1023}, 1024)}, MemoryPositions::kRows);
+// Two blocks of 512, two kept tokens each: the first ends at position 2, the second at 4.
+TEST_F(RowLayout, BlocksTakeAsManyPositionsAsKeptTokens) {
+  const CachedTokens memory = laid({chunk({0, 511, 512, 1023}, 1024)}, MemoryPositions::kRows);
   expect_at(memory, {2 - 512, 1, 4 - 512, 3}, {0, 1, 2, 3});
   EXPECT_EQ(memory.next_position, 4);
 }
 
 // Blocks are equal: 300 and 300, not 512 and 88.
 TEST_F(RowLayout, BlocksAreOfTheSameSize) {
-  const CachedTokens memory = laid({part({0, 299, 300, 599}, 600)}, MemoryPositions::kRows);
+  const CachedTokens memory = laid({chunk({0, 299, 300, 599}, 600)}, MemoryPositions::kRows);
   expect_at(memory, {2 - 300, 1, 4 - 300, 3}, {0, 1, 2, 3});
 }
 
-TEST_F(RowLayout, AllRowsOfATextStayWhereTheyWere) {
-  const PlacedRows one = part({0, 1, 2, 3}, 4);
+TEST_F(RowLayout, ATextKeptWholeDoesNotMove) {
+  const PlacedRows one = chunk({0, 1, 2, 3}, 4);
   const CachedTokens memory = laid({one}, MemoryPositions::kRows);
   EXPECT_TRUE(at::equal(memory.keys, one.selected.keys));
   EXPECT_EQ(memory.next_position, 4);
 }
 
-// Several parts
+// Several chunks
 
-TEST_F(RowLayout, LaterPartsStandBehindTheTextBeforeThemWithoutTheirSinks) {
+TEST_F(RowLayout, LaterChunksFollowWithoutTheirSinks) {
   const CachedTokens memory =
-      laid({part({0, 9}, 10), part({0, 4, 9}, 10), part({0, 1}, 5)}, MemoryPositions::kText);
+      laid({chunk({0, 9}, 10), chunk({0, 4, 9}, 10), chunk({0, 1}, 5)}, MemoryPositions::kText);
   expect_at(memory, {0, 9, 14, 19, 21}, {0, 1, 3, 4, 6});
   EXPECT_EQ(memory.next_position, 25);
   EXPECT_EQ(memory.num_sinks, 1);
 }
 
-TEST_F(RowLayout, LaterPartsTakeNoPositionForTheirBos) {
+TEST_F(RowLayout, LaterChunksTakeNoPositionForTheirBos) {
   const CachedTokens memory =
-      laid({part({0, 5, 10}, 11, 1, 1), part({0, 5, 10}, 11, 1, 1)}, MemoryPositions::kText);
+      laid({chunk({0, 5, 10}, 11, 1, 1), chunk({0, 5, 10}, 11, 1, 1)}, MemoryPositions::kText);
   expect_at(memory, {0, 5, 10, 15, 20}, {0, 1, 2, 4, 5});
   EXPECT_EQ(memory.next_position, 21);
 }
 
-// Each part ends where its rows do: at 3, and two further on.
-TEST_F(RowLayout, WithThePositionsOfTheirRowsPartsTakeAsManyAsTheyHave) {
+// Each chunk ends after its kept tokens: at 3, and two positions later.
+TEST_F(RowLayout, WithRowPositionsChunksTakeAsManyPositionsAsKeptTokens) {
   const CachedTokens memory =
-      laid({part({0, 5, 10}, 11, 1, 1), part({0, 5, 10}, 11, 1, 1)}, MemoryPositions::kRows);
+      laid({chunk({0, 5, 10}, 11, 1, 1), chunk({0, 5, 10}, 11, 1, 1)}, MemoryPositions::kRows);
   expect_at(memory, {3 - 11, 3 - 6, 3 - 1, 5 - 6, 5 - 1}, {0, 1, 2, 4, 5});
   EXPECT_EQ(memory.next_position, 5);
   EXPECT_EQ(memory.next_position, memory.keys.size(2));
   EXPECT_EQ(memory.num_sinks, 1);
 }
 
-TEST_F(RowLayout, AllRowsOfSeveralPartsStandOneBehindTheOther) {
+TEST_F(RowLayout, ChunksKeptWholeHaveConsecutivePositions) {
   for (const MemoryPositions positions : {MemoryPositions::kText, MemoryPositions::kRows}) {
     const size_t first = positions == MemoryPositions::kText ? 0 : 8;
     const CachedTokens memory =
-        laid({part({0, 1, 2, 3}, 4, 1, 1), part({0, 1, 2, 3}, 4, 1, 1)}, positions);
+        laid({chunk({0, 1, 2, 3}, 4, 1, 1), chunk({0, 1, 2, 3}, 4, 1, 1)}, positions);
     Positions rows;
     for (const int64_t row : {0, 1, 2, 3, 5, 6, 7})
       rows.push_back(static_cast<int64_t>(first) + row);
@@ -168,10 +168,10 @@ TEST_F(RowLayout, AllRowsOfSeveralPartsStandOneBehindTheOther) {
   }
 }
 
-// Sinks of two rows, as where a BOS of two ids stands before a text.
-TEST_F(RowLayout, AllSinksOfLaterPartsGo) {
+// Two sinks, as with a BOS of two ids before the text.
+TEST_F(RowLayout, AllSinksOfLaterChunksAreDropped) {
   const CachedTokens memory =
-      laid({part({0, 1, 7}, 8, 2, 2), part({0, 1, 4, 7}, 8, 2, 2)}, MemoryPositions::kText);
+      laid({chunk({0, 1, 7}, 8, 2, 2), chunk({0, 1, 4, 7}, 8, 2, 2)}, MemoryPositions::kText);
   expect_at(memory, {0, 1, 7, 10, 13}, {0, 1, 2, 5, 6});
   EXPECT_EQ(memory.next_position, 14);
   EXPECT_EQ(memory.num_sinks, 2);

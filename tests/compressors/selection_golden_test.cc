@@ -29,11 +29,11 @@ namespace {
 using nlohmann::json;
 using Ids = std::vector<TokenId>;
 
-constexpr double kTolerance = 1e-4;  // of the largest value of a tensor
+constexpr double kTolerance = 1e-4;  // relative to the largest value of a tensor
 const std::filesystem::path kGolden = PRECIS_TEST_GOLDEN_DIR;
 
 struct GoldenCase {
-  std::string file;  // of golden/selection, without its extension
+  std::string file;  // in golden/selection, without extension
   std::string name;
 };
 
@@ -142,7 +142,7 @@ INSTANTIATE_TEST_SUITE_P(Models, SelectionGolden, testing::ValuesIn(cases_of_mod
 
 // The fit of one layer.
 
-// Numbers in -1 .. 1, those of the script; [heads, n, 8].
+// Values in -1 .. 1, the same as in the script, [heads, n, 8].
 at::Tensor noise(int64_t heads, int64_t n, int64_t seed) {
   constexpr int64_t kHeadDim = 8;
   const at::Tensor result = at::empty({heads, n, kHeadDim}, at::kDouble);

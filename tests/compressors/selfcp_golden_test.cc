@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SelfCP against a restatement of its specification in PyTorch (golden/make_selfcp_golden.py):
-// memories, what the frozen model makes of them, the loss and its gradients, in float64.
+// memories, hidden states of the frozen model that reads them, the loss and its gradients, in
+// float64.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -68,8 +69,7 @@ class SelfCpGolden : public testing::TestWithParam<std::string> {
     return to_tensor(*expected.find(GetParam() + "." + name)).to(at::kDouble);
   }
 
-  // All memories of the case, in order. "cat": segments that know nothing of each other. Chains:
-  // one text, divided.
+  // All memories of the case, in order. "cat": independent segments. Others: one text, divided.
   std::vector<MemoryTensors> compress() const {
     const std::string mode = json.at("mode");
     CompressOptions options;
@@ -133,7 +133,7 @@ TEST_P(SelfCpGolden, MemoriesAgreeInFloat64) {
   EXPECT_LT(largest_difference(slots_of(compress()), wanted("slots")), 1e-5);
 }
 
-TEST_P(SelfCpGolden, TheFrozenModelReadsThemAlike) {
+TEST_P(SelfCpGolden, HiddenStatesOfTheFrozenModelAgree) {
   load(at::kFloat);
   const c10::NoGradGuard no_grad;
   const at::Tensor logits = decoder->logits(read(generator_input(compress())));

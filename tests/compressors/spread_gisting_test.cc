@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gists that are spread over the text: each stands in the place of a token, and is that token until
-// it is trained.
+// Gists that are spread over the text: each has the position of a token, and equals that token
+// until it is trained.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -38,7 +38,7 @@ class SpreadGisting : public testing::TestWithParam<const char*> {
     return cached_of(compressor.compress({&segment, 1}, options).front());
   }
 
-  // Keys and values of the model itself, [layers, kv_heads, rows, 2 * head_dim].
+  // Keys and values of the model itself, [layers, kv_heads, n, 2 * head_dim].
   at::Tensor states_of(const std::vector<TokenId>& ids) const {
     KvCache cache(decoder->config().kv_shape(), decoder->options());
     const at::Tensor index = at::tensor(ids, at::kLong);
@@ -56,7 +56,7 @@ class SpreadGisting : public testing::TestWithParam<const char*> {
     return at::cat({memory.keys, memory.values}, 3);
   }
 
-  static at::Tensor places(const std::vector<int64_t>& of) { return at::tensor(of, at::kLong); }
+  static at::Tensor positions(const std::vector<int64_t>& of) { return at::tensor(of, at::kLong); }
 
   c10::NoGradGuard no_grad;
   std::unique_ptr<Decoder> decoder;
@@ -64,20 +64,20 @@ class SpreadGisting : public testing::TestWithParam<const char*> {
   std::unique_ptr<Compressor> fresh, trained;
 };
 
-TEST_P(SpreadGisting, UntrainedTheyAreTheTokensInWhosePlaceTheyStand) {
+TEST_P(SpreadGisting, UntrainedGistsEqualTheTokensAtTheirPositions) {
   const at::Tensor whole = states_of(segment_of(40).tokens);
   const CachedTokens memory = compress(*fresh, 40);
   EXPECT_EQ(memory.first_position, 0);
   EXPECT_EQ(memory.next_position, 40);
   const at::Tensor wanted =
-      whole.index_select(2, places({0, 3, 7, 11, 15, 19, 23, 27, 31, 35, 39}));
+      whole.index_select(2, positions({0, 3, 7, 11, 15, 19, 23, 27, 31, 35, 39}));
   EXPECT_LT(largest_difference(states_of(memory), wanted), kTolerance);
 }
 
-TEST_P(SpreadGisting, SharesThatDoNotComeOutEvenEndWhereTheTextDoes) {
+TEST_P(SpreadGisting, UnevenSharesEndAtTheEndOfTheText) {
   const at::Tensor whole = states_of(segment_of(11).tokens);
   const CachedTokens memory = compress(*fresh, 11);
-  EXPECT_LT(largest_difference(states_of(memory), whole.index_select(2, places({0, 4, 10}))),
+  EXPECT_LT(largest_difference(states_of(memory), whole.index_select(2, positions({0, 4, 10}))),
             kTolerance);
 }
 
@@ -87,14 +87,14 @@ TEST_P(SpreadGisting, AtARatioOfOneTheMemoryIsTheTextItself) {
       kTolerance);
 }
 
-// Gists take no positions of their own, so that twice the window's rows fit it.
+// Gists take no positions of their own: text and gists together may exceed the window.
 TEST_P(SpreadGisting, ATextMayFillTheWindow) {
   config.max_segment = 512;
   const auto compressor = create_gisting(config, *decoder);
   EXPECT_EQ(compress(*compressor, 512, 1.0).keys.size(2), 512);
 }
 
-TEST_P(SpreadGisting, TheFirstRowIsHandedOverWhereNoGistStands) {
+TEST_P(SpreadGisting, TheFirstTokenIsKeptUnlessAGistHasItsPosition) {
   for (const auto& [tokens, ratio, rows] : std::vector<std::tuple<int64_t, double, int64_t>>{
            {1, 4, 1}, {3, 4, 2}, {4, 4, 2}, {8, 4, 3}, {9, 1, 9}, {9, 1.5, 6}, {9, 2, 5}}) {
     EXPECT_EQ(compress(*fresh, tokens, ratio).keys.size(2), rows) << tokens << " at " << ratio;
@@ -104,7 +104,7 @@ TEST_P(SpreadGisting, TheFirstRowIsHandedOverWhereNoGistStands) {
   }
 }
 
-TEST_P(SpreadGisting, WhatIsReadBeforeTheTextMovesThemOn) {
+TEST_P(SpreadGisting, IdsBeforeTheTextShiftTheirPositions) {
   config.before_text = {1, 2};
   const auto compressor = create_gisting(config, *decoder);
   std::vector<TokenId> ids{1, 2};
@@ -113,13 +113,13 @@ TEST_P(SpreadGisting, WhatIsReadBeforeTheTextMovesThemOn) {
   const CachedTokens memory = compress(*compressor, 8);
   EXPECT_EQ(memory.next_position, 10);
   EXPECT_LT(
-      largest_difference(states_of(memory), states_of(ids).index_select(2, places({0, 5, 9}))),
+      largest_difference(states_of(memory), states_of(ids).index_select(2, positions({0, 5, 9}))),
       kTolerance);
   EXPECT_EQ(compressor->memory_size(8, {}), 3);
 }
 
-// A gist sees the text up to its place: what follows cannot change it, nor can other gists.
-TEST_P(SpreadGisting, TrainedTheyStillSeeNothingOfWhatFollows) {
+// A gist attends to the text up to its position: neither later tokens nor other gists change it.
+TEST_P(SpreadGisting, TrainedGistsDoNotAttendToLaterTokens) {
   Segment segment = segment_of(40);
   const CachedTokens before = cached_of(trained->compress({&segment, 1}, {}).front());
   segment.tokens[30] = 4;
@@ -128,7 +128,7 @@ TEST_P(SpreadGisting, TrainedTheyStillSeeNothingOfWhatFollows) {
     return largest_difference(states_of(before).narrow(2, first, count),
                               states_of(after).narrow(2, first, count));
   };
-  EXPECT_EQ(difference(0, 8), 0);  // the first row and gists in the places 3 to 27
+  EXPECT_EQ(difference(0, 8), 0);  // the first token and gists at positions 3 to 27
   EXPECT_GT(difference(8, 3), 1e-3);
 }
 
@@ -146,8 +146,8 @@ TEST_P(SpreadGisting, ABatchOfRaggedSegmentsEqualsSinglesWithAndWithoutGradients
   }
 }
 
-// One row each is what a step of decoding reads, too: it must not be taken for one.
-TEST_P(SpreadGisting, SingleGistsSideBySideEqualSingles) {
+// A pass with one token for each sequence must not be taken for a decode step.
+TEST_P(SpreadGisting, ABatchOfSingleGistsEqualsSingles) {
   const std::vector<Segment> segments{segment_of(4), segment_of(5, 9), segment_of(6, 12)};
   const auto together = trained->compress(segments, {});
   for (size_t i = 0; i < segments.size(); ++i)
@@ -157,13 +157,14 @@ TEST_P(SpreadGisting, SingleGistsSideBySideEqualSingles) {
   const auto memories = bare->compress(segments, {});
   for (size_t i = 0; i < segments.size(); ++i) {
     const int64_t last = std::ssize(segments[i].tokens) - 1;
-    EXPECT_LT(largest_difference(states_of(cached_of(memories[i])),
-                                 states_of(segments[i].tokens).index_select(2, places({0, last}))),
-              kTolerance);
+    EXPECT_LT(
+        largest_difference(states_of(cached_of(memories[i])),
+                           states_of(segments[i].tokens).index_select(2, positions({0, last}))),
+        kTolerance);
   }
 }
 
-TEST_P(SpreadGisting, EveryParameterTakesAGradient) {
+TEST_P(SpreadGisting, EveryParameterHasAGradient) {
   const c10::AutoGradMode with(true);
   for (const NamedTensor& named : trained->parameters()) named.tensor.requires_grad_(true);
   const CachedTokens memory = compress(*trained, 20);
@@ -174,7 +175,7 @@ TEST_P(SpreadGisting, EveryParameterTakesAGradient) {
   }
 }
 
-TEST_P(SpreadGisting, ComesBackFromItsFilesUnchanged) {
+TEST_P(SpreadGisting, LoadsWhatItSaved) {
   const TemporaryDirectory directory;
   trained->save(directory.path());
   const auto loaded = load_gisting(open_compressor(directory.path()), *decoder);
@@ -183,17 +184,17 @@ TEST_P(SpreadGisting, ComesBackFromItsFilesUnchanged) {
   expect_alike(loaded->compress({&segment, 1}, {}).front(), compress(*trained, 50), 0);
 }
 
-// The same weights behind the text make other memories.
-TEST_P(SpreadGisting, WhereTheyStandIsInTheFingerprint) {
+// The same weights give other memories if the gists follow the text.
+TEST_P(SpreadGisting, FingerprintDependsOnGistPositions) {
   config.spread_positions = false;
-  const auto behind = create_gisting(config, *decoder);
-  const auto from = trained->parameters(), to = behind->parameters();
+  const auto after = create_gisting(config, *decoder);
+  const auto from = trained->parameters(), to = after->parameters();
   for (size_t i = 0; i < from.size(); ++i) to[i].tensor.copy_(from[i].tensor);
-  EXPECT_NE(behind->info().fingerprint, trained->info().fingerprint);
+  EXPECT_NE(after->info().fingerprint, trained->info().fingerprint);
 }
 
-// Keys are turned to where the memory then stands, as if the text had stood there.
-TEST_P(SpreadGisting, MovedItIsReadAsWhereItWasMade) {
+// Keys are rotated to the new positions, as if the text had been read there.
+TEST_P(SpreadGisting, ARebasedMemoryGivesTheSameHiddenStates) {
   const CachedTokens memory = compress(*trained, 40);
   const auto answer = [&](const CachedTokens& one) {
     return read(splice(std::vector{memory_item(one), text_item({21, 22, 23})}, *decoder), *decoder);
@@ -202,8 +203,8 @@ TEST_P(SpreadGisting, MovedItIsReadAsWhereItWasMade) {
             1e-3);
 }
 
-// Each part is read as if it stood first, and its memory then moved behind that of the one before.
-TEST_P(SpreadGisting, LongTextsAreReadInParts) {
+// Each chunk is read from position 0, and its memory is rebased to follow the previous one.
+TEST_P(SpreadGisting, LongTextsAreReadInChunks) {
   Segment whole = segment_of(43);
   CompressOptions options;
   options.segment = 16;  // 15, 15 and 13 tokens
@@ -215,21 +216,21 @@ TEST_P(SpreadGisting, LongTextsAreReadInParts) {
   for (const auto& [first, count] :
        std::vector<std::pair<int64_t, int64_t>>{{0, 15}, {15, 15}, {30, 13}}) {
     const auto begin = whole.tokens.begin() + first;
-    const Segment part{{begin, begin + count}, nullptr};
+    const Segment chunk{{begin, begin + count}, nullptr};
     const CachedTokens own =
-        rebase(cached_of(trained->compress({&part, 1}, {}).front()), decoder->config(), first);
+        rebase(cached_of(trained->compress({&chunk, 1}, {}).front()), decoder->config(), first);
     EXPECT_LT(largest_difference(states_of(memory).narrow(2, first / 15 * 4, 4), states_of(own)),
               kTolerance);
   }
   EXPECT_TRUE(trained->info().divides);
-  EXPECT_EQ(trained->memory_size(500, {}), 126);  // two parts of 250
+  EXPECT_EQ(trained->memory_size(500, {}), 126);  // two chunks of 250
   expect_error(ErrorKind::kInvalidArgument, "the 513 of this one are over the model's window", [&] {
     trained->memory_size(513, {});
   });
 }
 
-// Three parts of 300 tokens, of which 75 gists and the first row are left.
-TEST_P(SpreadGisting, WithThePositionsOfItsRowsATextMayBeLongerThanTheWindow) {
+// Three chunks of 300 tokens, each of which becomes 75 gists and the first token.
+TEST_P(SpreadGisting, WithRowPositionsATextMayBeLongerThanTheWindow) {
   CompressOptions options;
   options.positions = MemoryPositions::kRows;
   EXPECT_EQ(trained->memory_size(900, options), 228);
@@ -243,8 +244,8 @@ TEST_P(SpreadGisting, WithThePositionsOfItsRowsATextMayBeLongerThanTheWindow) {
   });
 }
 
-// Of one part all distances to what follows stay.
-TEST_P(SpreadGisting, WhatFollowsReadsBothPositionsAlike) {
+// With one chunk all distances to the text that follows are kept.
+TEST_P(SpreadGisting, BothKindsOfPositionsGiveTheSameHiddenStates) {
   const Segment segment = segment_of(40);
   const auto answer = [&](MemoryPositions positions, int64_t next) {
     CompressOptions options;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// IC-Former's digests in the middle of their shares of a text. ICAE's: icae_golden_test.cc.
+// Spread positions of IC-Former's digests. For ICAE see icae_golden_test.cc.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -56,15 +56,15 @@ class SpreadIcFormer : public testing::Test {
   SpreadIcFormer() : inner(load_frozen()), decoder(*inner) {
     config = small_ic_former();
     config.slots = 4;
-    config.num_heads = 1;  // of 32 numbers: enough rotary frequencies to tell 20 positions apart
+    config.num_heads = 1;  // head_dim 32: enough rotary frequencies to distinguish 20 positions
     config.spread_positions = true;
     spread = create_ic_former(config, decoder);
   }
 
-  // What a memory starts as: those tokens' embeddings, as the connector's LayerNorm has them.
-  at::Tensor embeddings_of(const Segment& segment, const Ids& places) const {
+  // The initial memory: embeddings of the tokens at `positions` after the connector's LayerNorm.
+  at::Tensor embeddings_of(const Segment& segment, const Ids& positions) const {
     Ids ids;
-    for (const int64_t place : places) ids.push_back(segment.tokens[place]);
+    for (const int64_t position : positions) ids.push_back(segment.tokens[position]);
     const at::Tensor rows = decoder.embed(at::tensor(ids, at::kLong));
     return at::layer_norm(rows, {rows.size(1)}) * embedding_statistics(decoder).rms;
   }
@@ -75,12 +75,12 @@ class SpreadIcFormer : public testing::Test {
   std::unique_ptr<Compressor> spread;
 };
 
-// Which shows, too, where the digests stand.
-TEST_F(SpreadIcFormer, MemoriesStartAsTheEmbeddingsInTheirPlaces) {
+// This also tests the positions of the digests.
+TEST_F(SpreadIcFormer, MemoriesStartAsTheEmbeddingsAtTheirPositions) {
   const c10::NoGradGuard no_grad;
-  const auto expect_places = [&](int64_t size, const Ids& places) {
+  const auto expect_positions = [&](int64_t size, const Ids& positions) {
     const Segment segment = segment_of(size);
-    const at::Tensor rows = rows_of(*spread, segment), wanted = embeddings_of(segment, places);
+    const at::Tensor rows = rows_of(*spread, segment), wanted = embeddings_of(segment, positions);
     const at::Tensor other = embeddings_of(segment_of(size + 1), {size, size, size, size});
     for (int64_t row = 0; row < 4; ++row) {
       const double own = (rows[row] - wanted[row]).norm().item<double>();
@@ -88,12 +88,12 @@ TEST_F(SpreadIcFormer, MemoriesStartAsTheEmbeddingsInTheirPlaces) {
       EXPECT_LT(own, 0.5 * (rows[row] - other[row]).norm().item<double>()) << size << " " << row;
     }
   };
-  expect_places(20, {2, 7, 12, 17});
-  expect_places(16, {2, 6, 10, 14});
-  expect_places(4, {0, 1, 2, 3});
+  expect_positions(20, {2, 7, 12, 17});
+  expect_positions(16, {2, 6, 10, 14});
+  expect_positions(4, {0, 1, 2, 3});
 }
 
-TEST_F(SpreadIcFormer, EveryWayOfReadingAgrees) {
+TEST_F(SpreadIcFormer, AllCodePathsAgree) {
   for (const bool token_table : {false, true}) {
     config.token_table = token_table;
     const auto compressor = create_ic_former(config, decoder);
@@ -125,7 +125,7 @@ TEST_F(SpreadIcFormer, TrainingReachesEveryTensor) {
   }
 }
 
-TEST_F(SpreadIcFormer, IsKeptInItsFiles) {
+TEST_F(SpreadIcFormer, LoadsWhatItSaved) {
   const c10::NoGradGuard no_grad;
   const TemporaryDirectory directory;
   spread->save(directory.path());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models that are published as their difference to the model they were tuned from.
+// Models that are published as their difference from the model they were tuned from.
 #include "compressors/weight_difference.h"
 
 #include <ATen/ATen.h>
@@ -26,7 +26,7 @@ using nlohmann::json;
 
 const fs::path kTokenizer = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama";  // 320 ids
 
-// Of the last sixty ids of the vocabulary, the gist among them, as one sequence.
+// Logits of one sequence, the last sixty ids of the vocabulary, which include the gist.
 at::Tensor logits_of(const Decoder& decoder) {
   const int64_t size = decoder.config().vocab_size;
   KvCache cache(decoder.config().kv_shape(), decoder.options());
@@ -146,11 +146,11 @@ TEST_F(WeightDifference, ASingleFileIsASourceToo) {
 
 // The check sum
 
-TEST_F(WeightDifference, TellsTheSumOfAllValues) {
+TEST_F(WeightDifference, ReturnsTheSumOfAllValues) {
   EXPECT_NEAR(recover().sum, sum_of(tuned), 1e-6);
 }
 
-TEST_F(WeightDifference, TheCheckSumIsMetToWithinAHundredth) {
+TEST_F(WeightDifference, TheCheckSumHasATolerance) {
   const double sum = sum_of(tuned);
   RecoveryOptions options;
   for (const double near : {0.0, 0.0099, -0.0099}) {
@@ -163,7 +163,7 @@ TEST_F(WeightDifference, TheCheckSumIsMetToWithinAHundredth) {
   }
 }
 
-TEST_F(WeightDifference, ACheckSumIsAFiniteNumber) {
+TEST_F(WeightDifference, TheCheckSumMustBeFinite) {
   using limits = std::numeric_limits<double>;
   RecoveryOptions options;
   for (const double sum : {limits::infinity(), -limits::infinity(), limits::quiet_NaN()}) {
@@ -213,7 +213,7 @@ TEST_F(WeightDifference, ATunedModelOpensWithItsStaleRotaryTables) {
   EXPECT_TRUE(at::equal(logits_of(*load_decoder(tuned_path, at::kFloat)), wanted));
 }
 
-TEST_F(WeightDifference, ADifferenceIsToldFromAModelByItsRotaryTables) {
+TEST_F(WeightDifference, RotaryTablesDistinguishADifferenceFromAModel) {
   const std::string name = "model.layers.0.self_attn.rotary_emb.inv_freq";
   const auto is_difference = [&] {
     write();
@@ -226,7 +226,7 @@ TEST_F(WeightDifference, ADifferenceIsToldFromAModelByItsRotaryTables) {
   EXPECT_TRUE(is_difference());
 }
 
-// What does not fit
+// Errors
 
 TEST_F(WeightDifference, AMissingTensorIsNamed) {
   for (const char* name :
@@ -255,7 +255,7 @@ TEST_F(WeightDifference, TensorsOfAnotherShapeAreNamed) {
   refuse_shape("model.norm.weight", {33}, " is [33], expected [32]");
 }
 
-TEST_F(WeightDifference, ABaseThatCannotBeOneIsRefused) {
+TEST_F(WeightDifference, AnUnsuitableBaseIsRefused) {
   const auto refuse_config = [&](const std::string& key,
                                  const json& value,
                                  const std::string& part,
@@ -292,8 +292,8 @@ TEST_F(WeightDifference, ABaseThatIsNoDirectoryIsRefused) {
   });
 }
 
-// Readers prefer it to shards: the old model would be read on.
-TEST_F(WeightDifference, ASingleFileInTheDirectoryIsNotWrittenBeside) {
+// Readers prefer model.safetensors to shards: they would still read the old model.
+TEST_F(WeightDifference, ADirectoryWithASingleFileIsRefused) {
   write();
   fs::create_directories(out);
   fs::copy_file(tuned_path / "model.safetensors", out / "model.safetensors");
@@ -303,7 +303,7 @@ TEST_F(WeightDifference, ASingleFileInTheDirectoryIsNotWrittenBeside) {
   EXPECT_FALSE(fs::exists(out / "model.safetensors.index.json"));
 }
 
-TEST_F(WeightDifference, PicklesAreNamedWithWhatTurnsThemIntoSafetensors) {
+TEST_F(WeightDifference, PicklesAreRefusedWithTheCommandToConvertThem) {
   for (const fs::path& path : {difference_path, base_path}) {
     write();
     fs::rename(path / "model.safetensors", path / "pytorch_model-00001-of-00001.bin");

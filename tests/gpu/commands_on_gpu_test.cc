@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands that run a model, with --device cuda beside the same without; skipped where there is
-// no GPU.
+// Commands that run a model, with and without --device cuda; skipped if there is no GPU.
 #include <ATen/Context.h>
 
 #include <algorithm>
@@ -25,7 +24,7 @@ class CommandsOnGpu : public CliTest {
   void SetUp() override {
     if (!at::hasCUDA()) GTEST_SKIP() << "no GPU";
     if (fs::exists(PRECIS_TEST_PROGRAM)) return;
-    // On another machine the program lies beside its tests.
+    // On another machine the program is in the directory of its tests.
     program = fs::read_symlink("/proc/self/exe").parent_path() / "precis";
     ASSERT_TRUE(fs::exists(program));
     models = "tests/golden/models/";
@@ -50,7 +49,7 @@ class CommandsOnGpu : public CliTest {
     for (size_t i = 0; i < here.size(); ++i) expect_near(here[i], there[i], what);
   }
 
-  // Of two files of float32, and of whole numbers, which have to be equal.
+  // Compares two files: float32 tensors with a tolerance, integer ones exactly.
   void expect_near_tensors(const std::string& here, const std::string& there) const {
     const auto own = SafetensorsFile::open(directory / here),
                other = SafetensorsFile::open(directory / there);
@@ -60,7 +59,7 @@ class CommandsOnGpu : public CliTest {
       const StoredTensor* found = other.find(stored.name);
       ASSERT_NE(found, nullptr) << stored.name;
       ASSERT_EQ(stored.shape, found->shape);
-      if (stored.dtype == "I64") {  // rows of each head
+      if (stored.dtype == "I64") {  // tokens of each head
         ASSERT_TRUE(std::ranges::equal(stored.bytes, found->bytes)) << stored.name;
         continue;
       }
@@ -112,7 +111,8 @@ struct Method {
 
 class MethodsOnGpu : public CommandsOnGpu, public testing::WithParamInterface<Method> {};
 
-// Trained on both for the same losses, with a run that goes on; then used on both.
+// Trains on both devices, with a run that is resumed, and expects the same losses; then uses the
+// result on both.
 TEST_P(MethodsOnGpu, LearnAndAnswerAsOnTheCpu) {
   const std::string flags = std::string(GetParam().flags) + " ";
   succeed(train(flags + "--steps 4", "here"));
@@ -137,7 +137,7 @@ TEST_P(MethodsOnGpu, LearnAndAnswerAsOnTheCpu) {
   const auto kept = both("generate" + llama() + "--memory " + path("cpu") + " " + ask);
   EXPECT_EQ(kept.here.at("ids"), kept.there.at("ids"));
   EXPECT_EQ(kept.here.at("ids"), direct.here.at("ids"));
-  // Of keys and values there is no row that the first id could follow.
+  // A cached memory has no embedding that the first id could follow.
   if (SafetensorsFile::open(directory / "cpu").find("embeddings") != nullptr) {
     const auto scores = both("score" + with + "--context-ids " +
                              write("context.json", "[20,21,22,23,24,25,26,27,28,29,30]") +
@@ -158,14 +158,13 @@ TEST_P(MethodsOnGpu, LearnAndAnswerAsOnTheCpu) {
   };
   const auto cpu_arms = arms("eval_here"), gpu_arms = arms("eval_there");
   for (const auto& [name, arm] : cpu_arms.at("arms").items())
-    expect_near(arm.at("nll").at("value"),
-                gpu_arms.at("arms").at(name).at("nll").at("value"),
-                name);
+    expect_near(
+        arm.at("nll").at("value"), gpu_arms.at("arms").at(name).at("nll").at("value"), name);
   const json rates = succeed("bench" + with +
                              "--device cuda --sweep 24 --batch 2 --prefill 8 --decode 2 --runs 1 "
                              "--json");
   EXPECT_GT(rates.at("decode"), 0);
-  // Else all of this would have compared the CPU with itself.
+  // Otherwise all of this would compare the CPU with itself.
   EXPECT_EQ(rates.at("device"), "cuda");
 }
 
@@ -183,7 +182,7 @@ INSTANTIATE_TEST_SUITE_P(
                            "--method gisting --ratio 4 --rank 4 --objectives distil --recompute"}),
     [](const auto& test) { return std::string(test.param.name); });
 
-TEST_F(CommandsOnGpu, LogitsAreThoseOfTheCpu) {
+TEST_F(CommandsOnGpu, LogitsEqualThoseOfTheCpu) {
   const std::string ids = write("ids.json", "[1,2,3,4,5,6]");
   for (const char* model : {"llama", "qwen2", "gemma3_text"}) {
     const std::string logits =

@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where it was built or, on another machine, in the checkout that it is run from.
+// The build's directory or, on another machine, the checkout that the test runs in.
 fs::path golden_models() {
   const fs::path built = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models";
   return fs::exists(built) ? built : fs::path("tests/golden/models");
@@ -35,7 +35,7 @@ std::vector<std::string> models() {
 
 using Case = std::tuple<std::string, c10::ScalarType, WeightFormat>;
 
-// Of the models' widths only those of Gemma 3 have groups to be quantised.
+// Only Gemma 3's widths are multiples of 32, which quantisation needs.
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const std::string& model : models()) {
@@ -67,8 +67,8 @@ class DecoderOnGpu : public testing::TestWithParam<Case> {
     there_ = load_decoder(path, at::TensorOptions(dtype).device(at::kCUDA), format);
   }
 
-  // Prompts of so many rows, together, in one pass or in several over a part of each, then `steps`
-  // rows more of each: the hidden states of these.
+  // Reads prompts of these lengths together, in one or several passes, then decodes `steps` tokens
+  // of each; returns the hidden states of these.
   static at::Tensor answer(const Decoder& decoder,
                            const std::vector<int64_t>& lengths,
                            int64_t steps,
@@ -105,7 +105,7 @@ class DecoderOnGpu : public testing::TestWithParam<Case> {
     ASSERT_EQ(actual.sizes(), expected.sizes());
     const at::Tensor error = (actual - expected).abs().max() / expected.abs().max();
     const auto& [model, dtype, format] = GetParam();
-    // On the CPU rows are codes where weights are.
+    // On the CPU activations are quantised if weights are.
     const double exact = format == WeightFormat::kDtype ? 1e-4 : 2e-3;
     EXPECT_LT(error.item<double>(), dtype == at::kFloat ? exact : 6e-2);
   }
@@ -114,15 +114,15 @@ class DecoderOnGpu : public testing::TestWithParam<Case> {
   const c10::NoGradGuard no_grad_;
 };
 
-// Over the border of a page, and more steps than are needed to record one.
+// Across the end of a page, and more steps than it takes to capture one.
 TEST_P(DecoderOnGpu, AnswersAsOnTheCpu) {
   for (const std::vector<int64_t>& lengths :
        {std::vector<int64_t>{1}, {30, 64, 7}, {9, 9}, {300}, {30, 64, 7}})
     expect_near(answer(*there_, lengths, 5), answer(*here_, lengths, 5));
 }
 
-// The later ones read what the pages hold, of more rows than are copied at once too.
-TEST_P(DecoderOnGpu, ReadsPromptsInPartsAsOnTheCpu) {
+// Later passes read pages, also of more tokens than are copied at once.
+TEST_P(DecoderOnGpu, ReadsPromptsInPassesAsOnTheCpu) {
   for (const std::vector<int64_t>& lengths :
        {std::vector<int64_t>{3}, {90, 64, 7}, {66 * ops::kBlockSize, 3}})
     expect_near(answer(*there_, lengths, 2, /*passes=*/3), answer(*here_, lengths, 2));
@@ -138,7 +138,7 @@ TEST_P(DecoderOnGpu, SplicesAsOnTheCpu) {
               here_->embed_spliced(ids, own, sources));
 }
 
-TEST_P(DecoderOnGpu, ThreadsDoNotDisturbEachOther) {
+TEST_P(DecoderOnGpu, ThreadsDoNotAffectEachOther) {
   const at::Tensor expected = answer(*here_, {20, 5}, 12);
   std::vector<at::Tensor> answers(4);
   std::vector<std::thread> threads;
@@ -152,7 +152,7 @@ TEST_P(DecoderOnGpu, ThreadsDoNotDisturbEachOther) {
   for (const at::Tensor& own : answers) expect_near(own, expected);
 }
 
-// What was recorded in inference mode serves without it, and the reverse.
+// A step captured in inference mode also serves callers without it, and the reverse.
 TEST_P(DecoderOnGpu, ServesBothModes) {
   const at::Tensor expected = answer(*here_, {20, 5}, 3);
   expect_near(answer(*there_, {20, 5}, 3), expected);
@@ -170,7 +170,7 @@ TEST_P(DecoderOnGpu, RunsOnAnyStream) {
   expect_near(answer(*there_, {20, 5}, 3), answer(*here_, {20, 5}, 3));
 }
 
-// Rows that a recording is filled up with disturb nobody.
+// Padding rows of a captured step do not affect others.
 TEST_P(DecoderOnGpu, BatchesOfAnySize) {
   for (const int64_t sequences : {40, 33, 17, 9, 5, 3, 2, 1}) {
     std::vector<int64_t> lengths;

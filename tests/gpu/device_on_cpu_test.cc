@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The device that tests of GPUs run on where there is none: it refuses what a GPU refuses.
+// The device that GPU tests use if there is no GPU: it refuses what a GPU refuses.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 namespace precis {
 namespace {
 
-TEST(DeviceOnCpu, KeepsNumbers) {
+TEST(DeviceOnCpu, KeepsValues) {
   const at::Tensor here = at::randn({7, 5});
   const at::Tensor there = here.to(at::kCUDA);
   ASSERT_TRUE(there.is_cuda());
@@ -19,7 +19,7 @@ TEST(DeviceOnCpu, KeepsNumbers) {
   EXPECT_TRUE(there[4].cpu().equal(here[4]));
 }
 
-TEST(DeviceOnCpu, NewMemoryHoldsNoNumbers) {
+TEST(DeviceOnCpu, NewMemoryIsNan) {
   EXPECT_TRUE(at::empty({9}, at::kCUDA).cpu().isnan().all().item<bool>());
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ops on a GPU against their references on the CPU; skipped where there is no GPU. What the kernels
-// compute is tested without one in tests/kernels: here it is launches, copies and streams.
+// Ops on a GPU against their references on the CPU; skipped if there is no GPU. What kernels
+// compute is tested without one in tests/kernels; this tests launches, copies and streams.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ struct Precision {
   double tolerance;
 };
 
-// On the GPU, and such that its kernels run: else the ops would compare references.
+// Copies to the GPU and checks that its kernels apply: otherwise the ops would compare references.
 at::Tensor on_gpu(const at::Tensor& x) {
   at::Tensor own = x.to(at::kCUDA);
   const bool known = own.scalar_type() == at::kFloat || own.scalar_type() == at::kBFloat16;
@@ -55,9 +55,9 @@ class OnGpu : public testing::TestWithParam<Precision> {
 TEST_P(OnGpu, RmsNorm) {
   for (const int64_t rows : {1, 3, 70000}) {
     for (const int64_t width : {7, 576}) {
-      const at::Tensor x = random({rows, width}), gain = at::randn({width});
-      expect_near(ops::rms_norm(on_gpu(x), on_gpu(gain), 1e-5),
-                  ops::reference::rms_norm(x, gain, 1e-5));
+      const at::Tensor x = random({rows, width}), norm_weight = at::randn({width});
+      expect_near(ops::rms_norm(on_gpu(x), on_gpu(norm_weight), 1e-5),
+                  ops::reference::rms_norm(x, norm_weight, 1e-5));
     }
   }
 }
@@ -120,7 +120,7 @@ TEST_P(OnGpu, ProductsOfQuantizedWeights) {
   }
 }
 
-TEST_P(OnGpu, GradientsGoThroughTheReference) {
+TEST_P(OnGpu, GradientsUseTheReference) {
   const at::Tensor x = on_gpu(random({3, 64})).requires_grad_();
   ops::rms_norm(x, on_gpu(at::ones({64})), 1e-5).sum().backward();
   EXPECT_TRUE(x.grad().isfinite().all().item<bool>());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where CUDA is compiled in but there is no GPU, one skipped test stands for all: hundreds would
-// hide what else is skipped.
+// With CUDA compiled in but no GPU, one skipped test stands for all: hundreds would hide what else
+// is skipped.
 #include <ATen/Context.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

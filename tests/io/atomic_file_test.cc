@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands where a file is written: it is replaced as a whole, or written to as it is.
+// Writing over existing files, links, pipes and devices: replaced atomically, or written to
+// directly.
 #include "io/atomic_file.h"
 
 #include <gtest/gtest.h>
@@ -59,7 +60,7 @@ TEST_F(AtomicFileTest, LeavesNothingWithoutACommit) {
   EXPECT_EQ(entries(), 1u);
 }
 
-TEST_F(AtomicFileTest, WhoReadsTheOldFileKeepsIt) {
+TEST_F(AtomicFileTest, ReadersOfTheOldFileKeepIt) {
   overwrite(target, "old");
   std::ifstream reader(target);
   write_text(target, "new");
@@ -92,7 +93,7 @@ TEST_F(AtomicFileTest, KeepsTheOwnerOfTheFileBefore) {
   EXPECT_EQ(status_of(target).st_mode & 07777, 0640u);
 }
 
-TEST_F(AtomicFileTest, ANewFileHasTheModeThatTheMaskLeaves) {
+TEST_F(AtomicFileTest, TheUmaskAppliesToANewFile) {
   const mode_t before = ::umask(027);
   write_text(target, "new");
   ::umask(before);
@@ -101,7 +102,7 @@ TEST_F(AtomicFileTest, ANewFileHasTheModeThatTheMaskLeaves) {
 
 // Links
 
-TEST_F(AtomicFileTest, FollowsLinksAndLeavesThem) {
+TEST_F(AtomicFileTest, FollowsLinksAndKeepsThem) {
   fs::create_directory(directory / "other");
   overwrite(directory / "other/real", "old");
   ASSERT_EQ(::chmod((directory / "other/real").c_str(), 0600), 0);
@@ -116,7 +117,7 @@ TEST_F(AtomicFileTest, FollowsLinksAndLeavesThem) {
   EXPECT_EQ(entries(), 2u);
 }
 
-TEST_F(AtomicFileTest, MakesTheFileThatALinkNames) {
+TEST_F(AtomicFileTest, CreatesTheTargetOfALink) {
   fs::create_symlink(directory / "real", target);
   write_text(target, "new");
   EXPECT_TRUE(fs::is_symlink(target));
@@ -146,7 +147,7 @@ TEST_F(AtomicFileTest, WritesIntoAPipe) {
   EXPECT_EQ(entries(), 1u);
 }
 
-// By way of links, so that a fault replaces no device of the machine's.
+// Through links, so that an error cannot replace a device of the machine.
 TEST_F(AtomicFileTest, WritesToADevice) {
   fs::create_symlink("/dev/null", target);
   write_text(target, "new");
@@ -166,9 +167,9 @@ TEST_F(AtomicFileTest, ADirectoryIsRefused) {
   EXPECT_EQ(entries(), 1u);
 }
 
-// Asked before
+// check_writable()
 
-TEST_F(AtomicFileTest, WhatCannotBeWrittenIsToldBefore) {
+TEST_F(AtomicFileTest, CheckWritableFindsErrorsBefore) {
   const auto refused = [](const fs::path& path, const std::string& part) {
     expect_error(ErrorKind::kInvalidArgument, path.string() + ": cannot be written: " + part, [&] {
       check_writable(path);

@@ -45,7 +45,7 @@ TEST_F(DraftDirectoryTest, LeavesNothingWithoutACommit) {
   EXPECT_EQ(entries(), 0u);
 }
 
-TEST_F(DraftDirectoryTest, TakesThePlaceOfAnEmptyDirectory) {
+TEST_F(DraftDirectoryTest, ReplacesAnEmptyDirectory) {
   fs::create_directory(target);
   DraftDirectory draft(target / "");  // as a shell completes it
   overwrite(draft.path() / "file", "text");
@@ -76,7 +76,7 @@ TEST_F(DraftDirectoryTest, FollowsALinkToAnEmptyDirectory) {
   }
 }
 
-TEST_F(DraftDirectoryTest, ALinkThatLeadsNowhereIsRefused) {
+TEST_F(DraftDirectoryTest, ADanglingLinkIsRefused) {
   const auto open = [&] { DraftDirectory draft(target); };
   fs::create_symlink("nowhere", target);
   expect_error(ErrorKind::kInvalidArgument, "target: is there already", open);
@@ -86,7 +86,7 @@ TEST_F(DraftDirectoryTest, ALinkThatLeadsNowhereIsRefused) {
   EXPECT_EQ(entries(), 1u);
 }
 
-// In a process with mounts of its own.
+// Runs in a process with its own mount namespace.
 TEST_F(DraftDirectoryTest, AMountPointIsRefusedAtOnce) {
   enum { kRefused, kAccepted, kNoMounts };
   fs::create_directory(target);
@@ -116,13 +116,13 @@ TEST_F(DraftDirectoryTest, AnEmptyNameIsRefused) {
   expect_error(ErrorKind::kInvalidArgument, "is empty", [] { DraftDirectory draft(""); });
 }
 
-TEST_F(DraftDirectoryTest, MakesTheDirectoriesAbove) {
+TEST_F(DraftDirectoryTest, CreatesParentDirectories) {
   DraftDirectory draft(directory / "a/b/target");
   draft.commit();
   EXPECT_TRUE(fs::is_directory(directory / "a/b/target"));
 }
 
-TEST_F(DraftDirectoryTest, TouchesNothingThatIsThere) {
+TEST_F(DraftDirectoryTest, DoesNotChangeExistingFiles) {
   overwrite(target, "mine");
   const auto open = [&] { DraftDirectory draft(target); };
   expect_error(ErrorKind::kInvalidArgument, target.string() + ": is there already", open);
@@ -134,7 +134,7 @@ TEST_F(DraftDirectoryTest, TouchesNothingThatIsThere) {
   EXPECT_EQ(entries(), 1u);
 }
 
-TEST_F(DraftDirectoryTest, APlaceThatCannotBeWrittenIsNamed) {
+TEST_F(DraftDirectoryTest, AnUnwritableDirectoryIsNamed) {
   overwrite(directory / "file", "mine");
   expect_error(ErrorKind::kInvalidArgument, "file/target: cannot be created", [&] {
     DraftDirectory draft(directory / "file" / "target");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What processes that were killed left, and what others are writing.
+// Drafts of killed processes, and drafts that others are writing.
 #include "io/drafts.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ class DraftsTest : public testing::Test {
   TemporaryDirectory directory;
 };
 
-TEST_F(DraftsTest, WhatWasLeftIsRemoved) {
+TEST_F(DraftsTest, OldDraftsAreRemoved) {
   overwrite(directory / ".precis-0123abcd4567ef.part", "half a file");
   fs::create_directories(directory / ".precis-1a.part/inner");
   overwrite(directory / ".precis-1a.part/inner/file", "half a directory");
@@ -33,7 +33,7 @@ TEST_F(DraftsTest, WhatWasLeftIsRemoved) {
   remove_drafts(directory / "nowhere");
 }
 
-TEST_F(DraftsTest, WhatIsBeingWrittenStays) {
+TEST_F(DraftsTest, DraftsInUseAreKept) {
   AtomicFile file(directory / "file");
   file.append(std::as_bytes(std::span(std::string_view("text"))));
   DraftDirectory draft(directory / "target");
@@ -48,7 +48,7 @@ TEST_F(DraftsTest, WhatIsBeingWrittenStays) {
   EXPECT_EQ(entries(), 2u);
 }
 
-TEST_F(DraftsTest, OtherNamesStay) {
+TEST_F(DraftsTest, OtherFilesAreKept) {
   const std::vector<std::string> names{
       ".precis-notes.part", ".precis-.part", "precis-0a.part", ".precis-0a.part.txt", ".precis-0a"};
   for (const std::string& name : names) overwrite(directory / name, "mine");
@@ -56,7 +56,7 @@ TEST_F(DraftsTest, OtherNamesStay) {
   for (const std::string& name : names) EXPECT_TRUE(fs::exists(directory / name)) << name;
 }
 
-TEST_F(DraftsTest, ADirectoryThatIsMadeRemovesWhatWasLeftBesideIt) {
+TEST_F(DraftsTest, ANewDirectoryRemovesOldDraftsBesideIt) {
   fs::create_directory(directory / ".precis-1a.part");
   DraftDirectory draft(directory / "target");
   draft.commit();

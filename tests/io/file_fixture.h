@@ -15,7 +15,7 @@
 
 namespace precis {
 
-// The bytes of a file, written little-endian piece by piece.
+// Builds the bytes of a file from little-endian values.
 class Bytes {
  public:
   template <typename Number>
@@ -38,7 +38,7 @@ class Bytes {
   std::string bytes_;
 };
 
-// A test with a folder of its own, which goes when the test ends.
+// A test with its own folder, which is removed when the test ends.
 class FileTest : public ::testing::Test {
  protected:
   FileTest() {
@@ -63,7 +63,7 @@ class FileTest : public ::testing::Test {
     return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
   }
 
-  // The action must throw Error of this kind, on one line that has this text in it.
+  // Expects an Error of this kind whose message is one line and contains this text.
   template <typename Action>
   static void expect_error(ErrorKind kind, std::string_view text, const Action& action) {
     try {
@@ -77,7 +77,8 @@ class FileTest : public ::testing::Test {
     }
   }
 
-  // Cuts the file at every length and changes bytes at random: `open` may succeed or throw Error.
+  // Truncates the file to every length and changes bytes at random: `open` may succeed or throw
+  // Error.
   template <typename Open>
   void expect_survives_damage(const std::string& bytes, const Open& open) const {
     for (size_t length = 0; length < bytes.size(); ++length) {

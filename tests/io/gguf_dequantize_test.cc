@@ -19,8 +19,8 @@ std::vector<float> floats_of(std::span<const std::byte> bytes) {
   return values;
 }
 
-// 16 elements share a scale in every type. Relative to the largest of them, as a compiler that
-// fuses multiplication and addition may leave more of what nearly cancels out.
+// 16 elements share a scale in every type. The tolerance is relative to the largest of them, since
+// fused multiply-add changes the result where terms nearly cancel.
 float tolerance(std::span<const float> expected, size_t i) {
   const auto group = expected.subspan(i / 16 * 16, 16);
   const auto largest = std::ranges::max(group, {}, [](float value) { return std::abs(value); });

@@ -6,11 +6,11 @@
 namespace precis {
 namespace {
 
-// The numbers of the file format.
+// Types, with the numbers of the file format.
 enum ValueType : uint32_t { kUint8, kUint32 = 4, kInt32, kBool = 7, kString, kArray, kUint64 };
 
-// The parts of a file, in the order in which they lie there.
-struct Parts {
+// The sections of a file, in order.
+struct Sections {
   uint32_t version = 3;
   std::vector<std::string> pairs = {};
   std::vector<std::string> tensors = {};
@@ -18,18 +18,18 @@ struct Parts {
   size_t alignment = 32;
 };
 
-std::string joined(const std::vector<std::string>& parts) {
+std::string joined(const std::vector<std::string>& sections) {
   std::string all;
-  for (const auto& part : parts) all += part;
+  for (const auto& part : sections) all += part;
   return all;
 }
 
-std::string assembled(const Parts& parts) {
+std::string assembled(const Sections& sections) {
   Bytes bytes;
-  bytes.raw("GGUF").number(parts.version);
-  bytes.number<uint64_t>(parts.tensors.size()).number<uint64_t>(parts.pairs.size());
-  bytes.raw(joined(parts.pairs)).raw(joined(parts.tensors));
-  return bytes.pad_to(parts.alignment).raw(parts.data).str();
+  bytes.raw("GGUF").number(sections.version);
+  bytes.number<uint64_t>(sections.tensors.size()).number<uint64_t>(sections.pairs.size());
+  bytes.raw(joined(sections.pairs)).raw(joined(sections.tensors));
+  return bytes.pad_to(sections.alignment).raw(sections.data).str();
 }
 
 Bytes key(std::string_view name, uint32_t type) { return Bytes().text(name).number(type); }
@@ -42,7 +42,7 @@ std::string unsigned_pair(std::string_view name, uint32_t value) {
   return key(name, kUint32).number(value).str();
 }
 
-// Dimensions as the file has them: the innermost first.
+// Dimensions in the order of the file: the innermost first.
 std::string tensor(std::string_view name,
                    const std::vector<uint64_t>& dimensions,
                    GgufType type,
@@ -55,7 +55,9 @@ std::string tensor(std::string_view name,
 
 class GgufTest : public FileTest {
  protected:
-  GgufFile open(const Parts& parts) const { return GgufFile::open(file_of(assembled(parts))); }
+  GgufFile open(const Sections& sections) const {
+    return GgufFile::open(file_of(assembled(sections)));
+  }
 
   void expect_damaged(std::string_view message, const std::string& bytes) const {
     const auto open_file = [&] { GgufFile::open(file_of(bytes)); };
@@ -67,7 +69,7 @@ class GgufTest : public FileTest {
     expect_damaged(message, assembled({.pairs = {pair}}));
   }
 
-  // Over 64 bytes of data.
+  // Expects an error for these tensors over 64 bytes of data.
   void expect_bad_tensors(std::string_view message, const std::vector<std::string>& tensors) const {
     expect_damaged(message, assembled({.tensors = tensors, .data = std::string(64, 'd')}));
   }
@@ -94,7 +96,7 @@ TEST_F(GgufTest, ReadsMetadataOfEveryKind) {
   EXPECT_EQ(file.integers("booleans"), (std::vector<int64_t>{1, 0}));
 }
 
-TEST_F(GgufTest, ReadsTensorsByAnotherHand) {
+TEST_F(GgufTest, ReadsTensorsOfAnotherWriter) {
   const auto file = GgufFile::open(PRECIS_TEST_GOLDEN_DIR "/gguf/quants.gguf");
   ASSERT_EQ(file.tensors().size(), 11u);
   for (const GgufTensor& tensor : file.tensors()) {
@@ -112,7 +114,7 @@ TEST_F(GgufTest, ConvertsBetweenKindsOfNumbers) {
   EXPECT_EQ(file.numbers("n"), (std::vector<double>{7.0}));
 }
 
-TEST_F(GgufTest, KnowsNothingOfAbsentKeys) {
+TEST_F(GgufTest, ReturnsNulloptForAbsentKeys) {
   const auto file = open({});
   EXPECT_EQ(file.integer("n"), std::nullopt);
   EXPECT_EQ(file.strings("n"), std::nullopt);
@@ -151,17 +153,17 @@ TEST_F(GgufTest, PlacesTensorsAndReversesTheirShapes) {
   EXPECT_EQ(file.find("b")->bytes[7], std::byte{'b'});
 }
 
-TEST_F(GgufTest, AlignsDataAsTheFileAsks) {
-  Parts parts = {.pairs = {unsigned_pair("general.alignment", 128)},
-                 .tensors = {tensor("a", {1}, GgufType::kF32, 128)},
-                 .data = std::string(128, ' ') + "aaaa",
-                 .alignment = 128};
-  EXPECT_EQ(open(parts).find("a")->bytes[0], std::byte{'a'});
-  parts.tensors = {tensor("a", {1}, GgufType::kF32, 64)};
-  expect_damaged("has offset 64, expected a multiple of 128", assembled(parts));
+TEST_F(GgufTest, AlignsDataAsTheFileSays) {
+  Sections sections = {.pairs = {unsigned_pair("general.alignment", 128)},
+                       .tensors = {tensor("a", {1}, GgufType::kF32, 128)},
+                       .data = std::string(128, ' ') + "aaaa",
+                       .alignment = 128};
+  EXPECT_EQ(open(sections).find("a")->bytes[0], std::byte{'a'});
+  sections.tensors = {tensor("a", {1}, GgufType::kF32, 64)};
+  expect_damaged("has offset 64, expected a multiple of 128", assembled(sections));
 }
 
-TEST_F(GgufTest, RefusesAlignmentsThatAreNoPowerOfTwo) {
+TEST_F(GgufTest, RefusesAlignmentsOtherThanPowersOfTwo) {
   for (const uint32_t alignment : {0u, 1u, 4u, 24u, 33u}) {
     expect_bad_pair("general.alignment is", unsigned_pair("general.alignment", alignment));
   }
@@ -226,14 +228,14 @@ TEST_F(GgufTest, RefusesEmptyKeys) {
   expect_bad_pair("a metadata key is empty", unsigned_pair("", 1));
 }
 
-TEST_F(GgufTest, RefusesShapesThatCannotBe) {
+TEST_F(GgufTest, RefusesImpossibleShapes) {
   expect_bad_tensors("has 0 dimensions", {tensor("a", {}, GgufType::kF32, 0)});
   expect_bad_tensors("has 5 dimensions", {tensor("a", {1, 1, 1, 1, 1}, GgufType::kF32, 0)});
   expect_bad_tensors("a dimension of size 0", {tensor("a", {4, 0}, GgufType::kF32, 0)});
   constexpr uint64_t kLarge = uint64_t{1} << 32;
   expect_bad_tensors("beyond all memory", {tensor("a", {kLarge, kLarge}, GgufType::kF32, 0)});
   expect_bad_tensors("beyond all memory", {tensor("a", {UINT64_MAX}, GgufType::kF32, 0)});
-  // 2^62 elements of 4 bytes wrap around to nothing.
+  // 2^62 elements of 4 bytes wrap around to 0.
   expect_bad_tensors("is larger than the 64 bytes of data",
                      {tensor("a", {uint64_t{1} << 62}, GgufType::kF32, 0)});
 }
@@ -245,7 +247,7 @@ TEST_F(GgufTest, RefusesRowsThatAreNotWholeBlocks) {
                      {tensor("a", {128, 2}, GgufType::kQ4_K, 0)});
 }
 
-TEST_F(GgufTest, NamesATypeThatItDoesNotRead) {
+TEST_F(GgufTest, NamesAnUnsupportedType) {
   expect_error(ErrorKind::kUnsupported, "tensor \"a\" has type 10, which", [&] {
     open({.tensors = {tensor("a", {256}, GgufType{10}, 0)}, .data = std::string(84, 'd')});
   });

@@ -53,13 +53,13 @@ TEST_F(JsonLinesTest, BlankLinesCountButAreNotVisited) {
   EXPECT_EQ(lines_of(""), Lines{});
 }
 
-TEST_F(JsonLinesTest, CompressedFilesAreToldByTheirBytes) {
+TEST_F(JsonLinesTest, CompressedFilesAreDetectedByTheirBytes) {
   EXPECT_EQ(lines_of(zstd("{}\n{\"a\":1}\n")), (Lines{{1, "{}"}, {2, R"({"a":1})"}}));
   EXPECT_EQ(lines_of(zstd("{\"a\":") + zstd("1}\n{}")), (Lines{{1, R"({"a":1})"}, {2, "{}"}}));
   EXPECT_EQ(lines_of(zstd("")), Lines{});
 }
 
-TEST_F(JsonLinesTest, LinesMayBeLongerThanWhatIsDecompressedAtOnce) {
+TEST_F(JsonLinesTest, LinesMayBeLongerThanTheBuffer) {
   std::mt19937 random(7);
   std::string text;
   Lines expected;
@@ -74,7 +74,7 @@ TEST_F(JsonLinesTest, LinesMayBeLongerThanWhatIsDecompressedAtOnce) {
   EXPECT_EQ(lines_of(zstd(text)), expected);
 }
 
-TEST_F(JsonLinesTest, ALineThatIsNoObjectIsNamed) {
+TEST_F(JsonLinesTest, ALineOtherThanAnObjectIsNamed) {
   for (const std::string line : {"no", "[1]", "\"text\"", "{\"a\":1", "{}{}", "{\"a\":\"\xff\"}"}) {
     refuse(
         "{}\n\n" + line + "\n{}\n", ErrorKind::kInvalidArgument, ": line 3 is not a JSON object");
@@ -82,7 +82,7 @@ TEST_F(JsonLinesTest, ALineThatIsNoObjectIsNamed) {
   }
 }
 
-TEST_F(JsonLinesTest, WhatIsWrongWithALineIsSaid) {
+TEST_F(JsonLinesTest, ErrorsSayWhatIsWrongWithALine) {
   refuse("{}\n[1]\n",
          ErrorKind::kInvalidArgument,
          "line 2 is not a JSON object in UTF-8: it is an array");
@@ -94,13 +94,13 @@ TEST_F(JsonLinesTest, WhatIsWrongWithALineIsSaid) {
          "line 2 is not a JSON object in UTF-8: column 205: more than 200 objects and arrays");
 }
 
-TEST_F(JsonLinesTest, CompressedDataThatIsCutOffIsRefused) {
+TEST_F(JsonLinesTest, TruncatedCompressedDataIsRefused) {
   const std::string whole = zstd("{\"text\":\"one two three\"}\n{}\n");
   for (size_t length = 4; length < whole.size(); ++length)
     refuse(whole.substr(0, length), ErrorKind::kBadWeights, "its end is missing");
 }
 
-TEST_F(JsonLinesTest, CompressedDataThatIsDamagedIsRefused) {
+TEST_F(JsonLinesTest, DamagedCompressedDataIsRefused) {
   const std::string whole = zstd("{}\n");
   refuse(whole + "more", ErrorKind::kBadWeights, "cannot be decompressed");
   refuse("\x28\xB5\x2F\xFD\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
@@ -118,7 +118,7 @@ TEST_F(JsonLinesTest, AMissingFileIsNotFound) {
   expect_error(ErrorKind::kNotFound, "absent.jsonl", [&] { read(folder() / "absent.jsonl"); });
 }
 
-TEST_F(JsonLinesTest, WhatTheVisitorThrowsPassesThrough) {
+TEST_F(JsonLinesTest, ExceptionsOfTheVisitorPassThrough) {
   const auto path = file_of("{}\n{}\n");
   int64_t seen = 0;
   EXPECT_THROW(read_json_lines(path,

@@ -33,7 +33,7 @@ void expect_fault(const std::string& text, const std::string& start) {
   EXPECT_LT(said.size(), 200u);
 }
 
-TEST(JsonText, GivesWhatTheParserGives) {
+TEST(JsonText, EqualsTheParsersResult) {
   for (const std::string text :
        {"{}",
         "[]",
@@ -49,12 +49,12 @@ TEST(JsonText, GivesWhatTheParserGives) {
   }
 }
 
-TEST(JsonText, OfKeysThatStandTwiceTheLastCounts) {
+TEST(JsonText, TheLastOfDuplicateKeysCounts) {
   EXPECT_EQ(parse_json(R"({"a": {"b": 1}, "c": 2, "a": [3]})"),
             json::parse(R"({"a": [3], "c": 2})"));
 }
 
-TEST(JsonText, NamesThePlaceOfAFault) {
+TEST(JsonText, NamesThePositionOfAnError) {
   expect_fault("", "line 1, column 1: ");
   expect_fault("{\"a\": 1, b}", "line 1, column 10: ");
   expect_fault("{\n  \"a\": [1,\n 2 3]}", "line 3, column 4: ");
@@ -66,12 +66,12 @@ TEST(JsonText, NamesThePlaceOfAFault) {
   expect_fault(std::string("{}\0{}", 5), "line 1, column 3: a NUL byte");
 }
 
-TEST(JsonText, FaultsOfLongTextsAreShort) {
+TEST(JsonText, ErrorsOfLongTextsAreShort) {
   expect_fault("{\"a\": \"" + std::string(100'000, 'x'), "line 1, column 100008: ");
   expect_fault("[" + std::string(100'000, '9') + "e999999]", "line 1, column 100008: ");
 }
 
-TEST(JsonText, GoesAsDeepAsTheLimit) {
+TEST(JsonText, AcceptsNestingUpToTheLimit) {
   for (const auto& [begin, end] : {std::pair{"[", "]"}, std::pair{"{\"a\":", "}"}}) {
     EXPECT_FALSE(parse_json(nested(kMaxJsonDepth, begin, end)).is_discarded());
     const std::string said = fault_of(nested(kMaxJsonDepth + 1, begin, end));
@@ -88,7 +88,7 @@ TEST(JsonText, ALongFlatTextIsNotDeep) {
   EXPECT_EQ(parse_json(text + "1]").size(), 2001u);
 }
 
-TEST(JsonText, ReadsNumbersOfPythonWhereAskedTo) {
+TEST(JsonText, ReadsNumbersOfPythonOnRequest) {
   const std::string text =
       R"({"a": [1, Infinity, -2.5e-3, -Infinity, true], "NaN": "Infinity \" NaN", "b":NaN})";
   const json read = parse_json(text, JsonNumbers::kPython);
@@ -115,7 +115,7 @@ TEST(JsonText, ReadsNumbersOfPythonWhereAskedTo) {
 
 class JsonFileTest : public FileTest {};
 
-TEST_F(JsonFileTest, NamesTheFileAndThePlace) {
+TEST_F(JsonFileTest, NamesTheFileAndThePosition) {
   const auto path = file_of("{\n\"a\": tru}");
   expect_error(ErrorKind::kBadWeights, path.string() + ": not valid JSON: line 2, column 9: ", [&] {
     read_json(path);
@@ -129,7 +129,7 @@ TEST_F(JsonFileTest, IsReadAsPythonReadsIt) {
       ErrorKind::kBadWeights, "not valid JSON", [&] { read_json(path, JsonNumbers::kFinite); });
 }
 
-TEST_F(JsonFileTest, BeyondTheLimitOfSizeIsRefused) {
+TEST_F(JsonFileTest, AboveTheSizeLimitIsRefused) {
   const auto path = file_of("{}");
   std::filesystem::resize_file(path, kMaxJsonBytes + 1);
   expect_error(ErrorKind::kBadWeights, "longer than 268435456 bytes", [&] { read_json(path); });

@@ -29,7 +29,7 @@ class LockFileTest : public testing::Test {
     return std::distance(fs::directory_iterator(directory.path()), fs::directory_iterator());
   }
 
-  // Naming the process of this test.
+  // Expects an error that names the process of this test.
   void refuse(const fs::path& what) const {
     const std::string reason =
         concat(what.string(), ": is being changed by process ", ::getpid(), ";");
@@ -40,7 +40,7 @@ class LockFileTest : public testing::Test {
   TemporaryDirectory directory;
 };
 
-TEST_F(LockFileTest, HasOneOwnerAndGoesWithIt) {
+TEST_F(LockFileTest, HasOneOwnerAndIsRemovedWithIt) {
   check_unlocked(directory.path(), kAtOnce);
   {
     const LockFile lock(directory.path(), kAtOnce);
@@ -51,7 +51,7 @@ TEST_F(LockFileTest, HasOneOwnerAndGoesWithIt) {
   const LockFile lock(directory.path(), kAtOnce);
 }
 
-TEST_F(LockFileTest, OfADirectoryMakesIt) {
+TEST_F(LockFileTest, OfADirectoryCreatesIt) {
   const fs::path made = directory / "a" / "b";
   {
     const LockFile lock = lock_directory(made, kAtOnce);
@@ -67,7 +67,7 @@ TEST_F(LockFileTest, OfADirectoryMakesIt) {
   });
 }
 
-TEST_F(LockFileTest, OfAFileIsNoOtherFiles) {
+TEST_F(LockFileTest, OfAFileDoesNotLockOtherFiles) {
   const LockFile lock(directory / "file", kAtOnce);
   refuse(directory / "file");
   const LockFile other(directory / "other", kAtOnce), all(directory.path(), kAtOnce);
@@ -97,8 +97,8 @@ TEST_F(LockFileTest, OfAProcessThatIsKilledLocksNothing) {
   EXPECT_EQ(entries(), 0u);
 }
 
-// A number in a file, read and written again by several at a time.
-TEST_F(LockFileTest, OthersWaitForTheirTurn) {
+// Several threads increment a number in a file.
+TEST_F(LockFileTest, OthersWait) {
   constexpr int kThreads = 4, kTurns = 25;
   const fs::path file = directory / "number";
   overwrite(file, "0");
@@ -116,7 +116,7 @@ TEST_F(LockFileTest, OthersWaitForTheirTurn) {
   EXPECT_EQ(entries(), 1u);
 }
 
-TEST_F(LockFileTest, APlaceThatCannotBeWrittenIsNamed) {
+TEST_F(LockFileTest, AnUnwritableDirectoryIsNamed) {
   expect_error(ErrorKind::kInvalidArgument, "nowhere", [&] {
     const LockFile lock(directory / "nowhere/file", kAtOnce);
   });

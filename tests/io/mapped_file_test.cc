@@ -30,7 +30,7 @@ TEST_F(MappedFileTest, MapsAnEmptyFile) {
   EXPECT_TRUE(MappedFile::open(file_of("")).bytes().empty());
 }
 
-TEST_F(MappedFileTest, RefusesAPointerInPlaceOfTheFile) {
+TEST_F(MappedFileTest, RefusesAGitLfsPointer) {
   const std::string version = "version https://git-lfs.github.com/spec/v1\n",
                     hash = "oid sha256:" + std::string(64, '7') + "\n";
   expect_error(ErrorKind::kBadWeights, "in place of the file itself (12345 bytes); fetch", [&] {
@@ -39,7 +39,7 @@ TEST_F(MappedFileTest, RefusesAPointerInPlaceOfTheFile) {
   expect_error(ErrorKind::kBadWeights, "in place of the file itself; fetch", [&] {
     MappedFile::open(file_of(version));
   });
-  // Texts that are about them.
+  // Other texts that mention the pointer format.
   for (const std::string& text : {"a pointer: " + version, version + std::string(1024, 'x')})
     EXPECT_EQ(text_of(MappedFile::open(file_of(text))), text);
 }
@@ -58,7 +58,7 @@ TEST_F(MappedFileTest, SurvivesRemovalOfTheFile) {
   EXPECT_EQ(text_of(file), "gone");
 }
 
-// Bytes of files that this process holds in memory.
+// Resident memory of this process that is backed by files, in bytes.
 int64_t resident_file_bytes() {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
@@ -68,7 +68,7 @@ int64_t resident_file_bytes() {
   return 0;
 }
 
-TEST_F(MappedFileTest, ReleasedPagesAreNotHeld) {
+TEST_F(MappedFileTest, ReleasedPagesAreNotResident) {
   constexpr int64_t kSize = 32 << 20;
   const MappedFile file = MappedFile::open(file_of(std::string(kSize, 'x')));
   EXPECT_EQ(std::ranges::count(text_of(file), 'x'), kSize);

@@ -40,13 +40,13 @@ class SafetensorsTest : public FileTest {
     expect_error(ErrorKind::kBadWeights, folder().string(), [&] { open(bytes); });
   }
 
-  // One tensor "x" as described, over four bytes of data.
+  // Expects an error for one tensor "x" with this description, over four bytes of data.
   void expect_bad_tensor(std::string_view message, std::string_view description) const {
     expect_damaged(message, with_header(R"({"x":)" + std::string(description) + "}", "data"));
   }
 };
 
-TEST_F(SafetensorsTest, WhatIsWrittenIsRead) {
+TEST_F(SafetensorsTest, ReadsWhatItWrote) {
   const auto file = written({stored("a", "U8", {2, 3}, "sixsix"), stored("b", "F16", {}, "hi")},
                             {{"format", "pt"}, {"k\"ey", "v\xc3\xa4lue\n"}});
   const std::map<std::string, std::string> metadata = {{"format", "pt"},
@@ -96,7 +96,7 @@ TEST_F(SafetensorsTest, ListsTensorsInTheOrderOfTheirOffsets) {
   EXPECT_EQ(text_of(file.tensors().back().bytes), "a");
 }
 
-// The format's own library takes it for none, and no other value in place of an object.
+// The reference library reads null as no metadata and refuses all other values but objects.
 TEST_F(SafetensorsTest, MetadataMayBeNull) {
   const auto file = open(with_header(
       R"({"__metadata__":null,"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", "data"));
@@ -108,18 +108,18 @@ TEST_F(SafetensorsTest, MetadataMayBeNull) {
                  with_header(R"({"__metadata__":{"a":null}})"));
 }
 
-TEST_F(SafetensorsTest, HoldsTensorsWithoutElements) {
+TEST_F(SafetensorsTest, MayHaveTensorsWithoutElements) {
   const auto file = written({stored("full", "U8", {2}, "22"), stored("empty", "F32", {4, 0}, "")});
   EXPECT_EQ(file.find("empty")->shape, (std::vector<int64_t>{4, 0}));
   EXPECT_TRUE(file.find("empty")->bytes.empty());
 }
 
-TEST_F(SafetensorsTest, HoldsNothingAtAll) {
+TEST_F(SafetensorsTest, MayBeEmpty) {
   EXPECT_TRUE(written({}).tensors().empty());
   EXPECT_TRUE(open(with_header("{}")).tensors().empty());
 }
 
-TEST_F(SafetensorsTest, ReadsAFileByAnotherHand) {
+TEST_F(SafetensorsTest, ReadsAFileOfAnotherWriter) {
   const auto file = SafetensorsFile::open(PRECIS_TEST_GOLDEN_DIR "/gguf/quants.safetensors");
   EXPECT_EQ(file.metadata().at("gguf"), "0.19.0");
   EXPECT_EQ(file.find("Q4_K")->shape, (std::vector<int64_t>{3, 512}));
@@ -152,7 +152,7 @@ TEST_F(SafetensorsTest, RefusesAHeaderThatIsNotJson) {
   expect_damaged("not valid JSON near byte", with_header(R"({"x":1e999})"));
 }
 
-TEST_F(SafetensorsTest, RefusesDeepNestingWithoutFollowingIt) {
+TEST_F(SafetensorsTest, RefusesDeepNestingWithoutRecursion) {
   std::string header = R"({"x":{"shape":)";
   header.append(1'000'000, '[');
   expect_damaged("an array is out of place", with_header(header));
@@ -174,7 +174,7 @@ TEST_F(SafetensorsTest, RefusesValuesOutOfPlace) {
                  with_header(R"({"__metadata__":{"epoch":3}})"));
 }
 
-TEST_F(SafetensorsTest, RefusesTensorsWithMissingOrUnknownParts) {
+TEST_F(SafetensorsTest, RefusesTensorsWithMissingOrUnknownKeys) {
   const std::string_view message = "needs exactly a dtype, a shape and two data_offsets";
   expect_bad_tensor(message, "{}");
   expect_bad_tensor(message, R"({"shape":[4],"data_offsets":[0,4]})");
@@ -191,7 +191,7 @@ TEST_F(SafetensorsTest, RefusesDuplicates) {
   expect_bad_tensor("\"x\" has \"dtype\" twice", R"({"dtype":"U8","dtype":"I8"})");
 }
 
-TEST_F(SafetensorsTest, RefusesRangesThatAreWrong) {
+TEST_F(SafetensorsTest, RefusesWrongRanges) {
   const std::string_view message = "of the 4 that the file has";
   expect_bad_tensor(message, R"({"dtype":"U8","shape":[5],"data_offsets":[0,5]})");
   expect_bad_tensor(message, R"({"dtype":"U8","shape":[4],"data_offsets":[4,0]})");
@@ -219,7 +219,7 @@ TEST_F(SafetensorsTest, RefusesGaps) {
   expect_damaged("2 bytes at the end", with_header("{}", "xx"));
 }
 
-TEST_F(SafetensorsTest, NamesADtypeThatItDoesNotKnow) {
+TEST_F(SafetensorsTest, NamesAnUnknownDtype) {
   expect_error(ErrorKind::kUnsupported, "tensor \"x\" has dtype \"F4\"", [&] {
     open(with_header(R"({"x":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}})", "data"));
   });

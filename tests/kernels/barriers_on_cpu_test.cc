@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leaves out each barrier of each kernel in turn and expects wrong results: so the harness would
-// find it missing in the source.
+// Leaves out each barrier of each kernel in turn and expects wrong results, which shows that the
+// harness would find a barrier that is missing in the source.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -20,13 +20,14 @@ namespace {
 using cuda_on_cpu::Barrier;
 using cuda_on_cpu::trial;
 
-// Filled with NaNs, so that elements which a kernel does not write show.
+// Outputs are filled with -2, so that elements which a kernel does not write show.
 at::Tensor normed() {
   at::manual_seed(1);
-  const at::Tensor x = at::randn({2, 700}), gain = at::randn({700}), out = at::full_like(x, -2);
+  const at::Tensor x = at::randn({2, 700}), norm_weight = at::randn({700}),
+                   out = at::full_like(x, -2);
   cuda_on_cpu::table().rms_norm(
       Element::kFloat32,
-      {x.const_data_ptr(), gain.const_data_ptr<float>(), out.mutable_data_ptr(), 700, 1e-5f},
+      {x.const_data_ptr(), norm_weight.const_data_ptr<float>(), out.mutable_data_ptr(), 700, 1e-5f},
       2,
       nullptr);
   return out;
@@ -39,7 +40,7 @@ at::Tensor attended() {
   std::vector<at::Tensor> held;
   std::vector<void*> pages;
   for (int64_t i = 0; i < kPages; ++i) {
-    held.push_back(at::randn({1, 2, 1, kRowsPerPage, kWidth}));
+    held.push_back(at::randn({1, 2, 1, kTokensPerPage, kWidth}));
     pages.push_back(held.back().mutable_data_ptr());
   }
   const int64_t length = 300;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The harness itself: what it computes, and that it finds the errors it is made to find.
+// The harness itself: what it computes, and that it finds the errors that it is built to find.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -28,10 +28,10 @@ at::Tensor there(const at::Tensor& x) { return x.to(kernel_machine().device); }
 at::Tensor normal(at::IntArrayRef shape) { return there(at::randn(shape, at::kFloat)); }
 
 template <typename Number>
-at::Tensor there(const std::vector<Number>& numbers) {
+at::Tensor there(const std::vector<Number>& values) {
   static_assert(sizeof(Number) == sizeof(int64_t));
-  const at::Tensor here = at::empty({std::ssize(numbers)}, at::kLong);
-  std::memcpy(here.mutable_data_ptr(), numbers.data(), numbers.size() * sizeof(Number));
+  const at::Tensor here = at::empty({std::ssize(values)}, at::kLong);
+  std::memcpy(here.mutable_data_ptr(), values.data(), values.size() * sizeof(Number));
   return there(here);
 }
 
@@ -63,8 +63,8 @@ class KernelTable : public testing::Test {
     EXPECT_LT(error.max().template item<double>(), kTolerance) << result.sizes();
   }
 
-  // The same numbers as rows that lie together, and in pages among those of other layers; what
-  // no row holds is no number.
+  // The same keys and values as tensors, and in pages together with other layers. Places in pages
+  // that hold no token are NaN.
   struct Rows {
     at::Tensor keys;    // [kv_heads, n, head_dim]
     at::Tensor values;  // same shape
@@ -77,9 +77,9 @@ class KernelTable : public testing::Test {
 
   static Cached cached(int64_t kv_heads, int64_t num_keys, int64_t width) {
     Cached own{{random({kv_heads, num_keys, width}), random({kv_heads, num_keys, width})}, {}};
-    for (int64_t first = 0; first < num_keys; first += kRowsPerPage) {
-      const int64_t count = std::min(kRowsPerPage, num_keys - first);
-      const at::Tensor page = empty({kLayers, kv_heads, 2, kRowsPerPage, width});
+    for (int64_t first = 0; first < num_keys; first += kTokensPerPage) {
+      const int64_t count = std::min(kTokensPerPage, num_keys - first);
+      const at::Tensor page = empty({kLayers, kv_heads, 2, kTokensPerPage, width});
       page[kLayer].select(1, 0).narrow(1, 0, count).copy_(own.rows.keys.narrow(1, first, count));
       page[kLayer].select(1, 1).narrow(1, 0, count).copy_(own.rows.values.narrow(1, first, count));
       own.pages.push_back(page);
@@ -87,7 +87,7 @@ class KernelTable : public testing::Test {
     return own;
   }
 
-  // The tables of sequences whose last row is a step's own.
+  // Tables of sequences whose last token is the new one of a step.
   struct Tables {
     at::Tensor pages;
     at::Tensor lengths;
@@ -115,17 +115,17 @@ class KernelTable : public testing::Test {
     }
   };
 
-  // spare: parts more than the longest sequence has.
+  // spare: splits beyond those of the longest sequence.
   static at::Tensor attended(const at::Tensor& q,
                              const std::vector<Cached>& own,
                              const ops::AttentionOptions& options,
                              int64_t spare = 0) {
     const Tables tables(own);
     const int64_t sequences = q.size(0), heads = q.size(1), width = q.size(2);
-    const int64_t parts = (tables.longest + kKeysPerGpuPart - 1) / kKeysPerGpuPart + spare;
+    const int64_t max_splits = (tables.longest + kKeysPerGpuSplit - 1) / kKeysPerGpuSplit + spare;
     const at::Tensor query = q.to(at::kFloat), out = empty(q.sizes());
     const at::Tensor states =
-        at::full({sequences * heads * parts * (width + 2)}, kNan, query.options());
+        at::full({sequences * heads * max_splits * (width + 2)}, kNan, query.options());
     kernel_machine().table.paged_attention(kElement,
                                            {query.const_data_ptr<float>(),
                                             tables.cache(),
@@ -134,7 +134,7 @@ class KernelTable : public testing::Test {
                                             heads,
                                             own[0].rows.keys.size(0),
                                             width,
-                                            parts,
+                                            max_splits,
                                             options.window,
                                             static_cast<float>(options.scale)},
                                            sequences,
@@ -157,7 +157,8 @@ class KernelTable : public testing::Test {
     expect_near(attended(q, own, options, spare), at::stack(expected));
   }
 
-  // Rows of queries, keys and values, each the next of a sequence that holds so many.
+  // held: tokens of each sequence before its new token. Each row has the new token's queries, keys
+  // and values.
   static void expect_append(const std::vector<int64_t>& held,
                             int64_t heads,
                             int64_t kv_heads,
@@ -169,12 +170,12 @@ class KernelTable : public testing::Test {
     const Tables tables(own);
     const at::Tensor qkv = random({rows, all, width}), angles = normal({rows, width / 2});
     const at::Tensor cos = angles.cos(), sin = angles.sin();
-    const at::Tensor q_gain = normal({width}), k_gain = normal({width});
+    const at::Tensor q_norm_weight = normal({width}), k_norm_weight = normal({width});
     const at::Tensor q = empty({rows, heads, width}).to(at::kFloat);
     kernel_machine().table.rotary_append(kElement,
                                          {qkv.const_data_ptr(),
-                                          normed ? q_gain.const_data_ptr<float>() : nullptr,
-                                          normed ? k_gain.const_data_ptr<float>() : nullptr,
+                                          normed ? q_norm_weight.const_data_ptr<float>() : nullptr,
+                                          normed ? k_norm_weight.const_data_ptr<float>() : nullptr,
                                           cos.const_data_ptr<float>(),
                                           sin.const_data_ptr<float>(),
                                           q.mutable_data_ptr<float>(),
@@ -185,21 +186,21 @@ class KernelTable : public testing::Test {
                                           1e-5f},
                                          rows,
                                          kernel_machine().stream);
-    const auto turned = [&](int64_t first, int64_t count, const at::Tensor& gain) {
+    const auto turned = [&](int64_t first, int64_t count, const at::Tensor& norm_weight) {
       const at::Tensor x = qkv.narrow(1, first, count).to(at::kDouble);
       return ops::reference::rotary(
-          normed ? ops::reference::rms_norm(x, gain.to(at::kDouble), 1e-5) : x,
+          normed ? ops::reference::rms_norm(x, norm_weight.to(at::kDouble), 1e-5) : x,
           {cos.to(at::kDouble), sin.to(at::kDouble)});
     };
-    expect_near(q, turned(0, heads, q_gain));
-    const at::Tensor keys = turned(heads, kv_heads, k_gain);
+    expect_near(q, turned(0, heads, q_norm_weight));
+    const at::Tensor keys = turned(heads, kv_heads, k_norm_weight);
     const at::Tensor values = qkv.narrow(1, heads + kv_heads, kv_heads);
     for (int64_t row = 0; row < rows; ++row) {
       const at::Tensor page = own[row].pages.back()[kLayer];
-      const int64_t place = held[row] % kRowsPerPage;
+      const int64_t place = held[row] % kTokensPerPage;
       expect_near(page.select(1, 0).select(1, place), keys[row]);
       expect_near(page.select(1, 1).select(1, place), values[row]);
-      // Rows before it are what they were.
+      // Earlier tokens of the page are unchanged.
       expect_near(page.narrow(2, 0, place),
                   at::stack({own[row].rows.keys, own[row].rows.values}, 1)
                       .narrow(2, held[row] - place, place));
@@ -209,13 +210,13 @@ class KernelTable : public testing::Test {
   static void expect_add_rms_norm(int64_t rows, int64_t width, bool change, bool change_normed) {
     const at::Tensor before = normal({rows, width}), x = before.clone();
     const at::Tensor added = random({rows, width}), out = empty({rows, width});
-    const at::Tensor gain = normal({width}), change_gain = normal({width});
+    const at::Tensor norm_weight = normal({width}), change_norm_weight = normal({width});
     kernel_machine().table.add_rms_norm(
         kElement,
         {x.mutable_data_ptr<float>(),
          change ? added.const_data_ptr() : nullptr,
-         change_normed ? change_gain.const_data_ptr<float>() : nullptr,
-         gain.const_data_ptr<float>(),
+         change_normed ? change_norm_weight.const_data_ptr<float>() : nullptr,
+         norm_weight.const_data_ptr<float>(),
          out.mutable_data_ptr(),
          width,
          1e-5f},
@@ -224,14 +225,16 @@ class KernelTable : public testing::Test {
     at::Tensor sum = before.to(at::kDouble);
     if (change) {
       const at::Tensor wide = added.to(at::kDouble);
-      sum = sum + (change_normed ? ops::reference::rms_norm(wide, change_gain.to(at::kDouble), 1e-5)
-                                 : wide);
+      sum = sum + (change_normed
+                       ? ops::reference::rms_norm(wide, change_norm_weight.to(at::kDouble), 1e-5)
+                       : wide);
     }
     EXPECT_LT((x - sum).abs().max().template item<double>(), 1e-5);
-    expect_near(out, ops::reference::rms_norm(sum, gain.to(at::kDouble), 1e-5));
+    expect_near(out, ops::reference::rms_norm(sum, norm_weight.to(at::kDouble), 1e-5));
   }
 
-  // Rows in pages, from row `first` of the first one on, and where they are copied from or to.
+  // Arguments for copying tokens in pages, from token `first` of the first page on, to or from keys
+  // and values.
   template <typename Arguments, typename Address>
   static Arguments copied(const std::vector<at::Tensor>& pages,
                           int64_t first,
@@ -253,7 +256,7 @@ class KernelTable : public testing::Test {
     return a;
   }
 
-  // Keys that are contiguous row by row, and values a part of wider rows.
+  // Keys that are contiguous token by token, and values that are a slice of wider rows.
   static at::Tensor keys_in_rows(const at::Tensor& rows) { return rows.transpose(0, 1); }
   static at::Tensor values_in_rows(const at::Tensor& rows) {
     const int64_t kv_heads = rows.size(1) / 3;
@@ -265,7 +268,7 @@ class KernelTable : public testing::Test {
     const at::Tensor values = values_in_rows(random({count, 3 * kv_heads, width}));
     std::vector<at::Tensor> pages, expected;
     for (int64_t page = 0; page < ops::blocks_for(first + count); ++page) {
-      pages.push_back(random({kLayers, kv_heads, 2, kRowsPerPage, width}));
+      pages.push_back(random({kLayers, kv_heads, 2, kTokensPerPage, width}));
       expected.push_back(pages.back().clone());
     }
     const auto address = [](const at::Tensor& rows) { return rows.const_data_ptr(); };
@@ -281,7 +284,7 @@ class KernelTable : public testing::Test {
   static void expect_read(int64_t kv_heads, int64_t first, int64_t count, int64_t width) {
     std::vector<at::Tensor> pages;
     for (int64_t page = 0; page < ops::blocks_for(first + count); ++page)
-      pages.push_back(random({kLayers, kv_heads, 2, kRowsPerPage, width}));
+      pages.push_back(random({kLayers, kv_heads, 2, kTokensPerPage, width}));
     const at::Tensor wide = random({count, 3 * kv_heads, width}), beside = wide.clone();
     const at::Tensor keys = keys_in_rows(empty({count, kv_heads, width}));
     const at::Tensor values = values_in_rows(wide);
@@ -330,7 +333,7 @@ TYPED_TEST(KernelTable, AddRmsNorm) {
 TYPED_TEST(KernelTable, RotaryAppend) {
   for (const bool normed : {false, true}) {
     for (const int64_t width : {2, 6, 64, 128, 256})
-      this->expect_append({0, kRowsPerPage - 1, kRowsPerPage, 70}, 3, 1, width, normed);
+      this->expect_append({0, kTokensPerPage - 1, kTokensPerPage, 70}, 3, 1, width, normed);
     this->expect_append({5}, 9, 3, 64, normed);
     this->expect_append({5}, 1, 1, 32, normed);
   }
@@ -384,7 +387,7 @@ TYPED_TEST(KernelTable, PagedAttentionKeepsNan) {
   const at::Tensor q = this->random({1, 2, 64});
   const auto own = this->cached(2, 300, 64);
   const int64_t key = 280;
-  own.pages[key / kRowsPerPage][this->kLayer][1][0][key % kRowsPerPage][3] = kNan;
+  own.pages[key / kTokensPerPage][this->kLayer][1][0][key % kTokensPerPage][3] = kNan;
   const at::Tensor out = this->attended(q, {own}, {0.125, 0});
   EXPECT_FALSE(out[0][0].isnan().any().template item<bool>());
   EXPECT_TRUE(out[0][1].isnan().all().template item<bool>());

@@ -58,12 +58,16 @@ class KernelsOnCpu : public testing::Test {
   template <int kPack>
   static void expect_rms_norm(int64_t rows, int64_t width, unsigned threads) {
     const at::Tensor x = random({rows, width}), out = empty({rows, width});
-    const at::Tensor gain = at::randn({width});
-    const RmsNormArguments a{
-        x.const_data_ptr(), gain.const_data_ptr<float>(), out.mutable_data_ptr(), width, 1e-5f};
-    launch<WarpNumbers>({{count(rows)}, {threads}, count(width)},
-                        [&](WarpNumbers& numbers) { rms_norm_row<T, kPack>(a, numbers); });
-    expect_near(out, ops::reference::rms_norm(x.to(at::kDouble), gain.to(at::kDouble), 1e-5));
+    const at::Tensor norm_weight = at::randn({width});
+    const RmsNormArguments a{x.const_data_ptr(),
+                             norm_weight.const_data_ptr<float>(),
+                             out.mutable_data_ptr(),
+                             width,
+                             1e-5f};
+    launch<WarpValues>({{count(rows)}, {threads}, count(width)},
+                       [&](WarpValues& per_warp) { rms_norm_row<T, kPack>(a, per_warp); });
+    expect_near(out,
+                ops::reference::rms_norm(x.to(at::kDouble), norm_weight.to(at::kDouble), 1e-5));
   }
 
   template <int kPack>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A step of decoding as a GPU runs it, its kernels on the CPU, against the same layers op by op.
+// A decode step as a GPU runs it, its kernels on the CPU, against the same layers op by op.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -32,7 +32,7 @@ std::vector<Case> cases() {
     const std::string model = entry.path().filename();
     all.push_back({model, at::kFloat});
     all.push_back({model, at::kBFloat16});
-    if (model == "gemma3_text") {  // the others' widths have no groups
+    if (model == "gemma3_text") {  // other models' widths are no multiples of 32
       all.push_back({model, at::kFloat, 8});
       all.push_back({model, at::kFloat, 4});
     }
@@ -63,7 +63,7 @@ class PagedStepOnCpu : public testing::TestWithParam<Case> {
     return stack;
   }
 
-  // Sequence i holds lengths[i] rows.
+  // Sequence i holds lengths[i] tokens.
   KvCache read(const std::vector<int64_t>& lengths) const {
     KvCache cache(decoder_->config().kv_shape(), decoder_->options(), std::ssize(lengths));
     for (int64_t i = 0; i < std::ssize(lengths); ++i) {
@@ -74,7 +74,7 @@ class PagedStepOnCpu : public testing::TestWithParam<Case> {
     return cache;
   }
 
-  static DecoderInput next_rows(const Decoder& decoder, const KvCache& cache) {
+  static DecoderInput next_tokens(const Decoder& decoder, const KvCache& cache) {
     DecoderInput input;
     std::vector<int64_t> positions;
     for (int64_t i = 0; i < cache.num_sequences(); ++i) {
@@ -98,7 +98,7 @@ class PagedStepOnCpu : public testing::TestWithParam<Case> {
       cache.extend(sequence, 1);
       most = std::max(most, cache.blocks(sequence).size());
     }
-    most += 3;  // room beyond what is read
+    most += 3;  // more blocks than are read
     for (const int64_t sequence : input.cache_sequences) {
       for (const at::Tensor& block : cache.blocks(sequence))
         blocks.push_back(reinterpret_cast<int64_t>(block.mutable_data_ptr()));
@@ -115,7 +115,7 @@ class PagedStepOnCpu : public testing::TestWithParam<Case> {
 
   double tolerance() const {
     if (GetParam().dtype == at::kBFloat16) return 4e-2;
-    // Codes of a row round the other way where its numbers differ in their last digits.
+    // Codes of activations may round differently if values differ in their last digits.
     return GetParam().bits > 0 ? 1e-3 : 1e-5;
   }
 
@@ -135,7 +135,7 @@ class PagedStepOnCpu : public testing::TestWithParam<Case> {
   const c10::NoGradGuard no_grad_;
 };
 
-TEST_P(PagedStepOnCpu, IsWhatTheLayersMakeOpByOp) {
+TEST_P(PagedStepOnCpu, EqualsTheLayersOpByOp) {
   const models::LayerStack stack =
       load(decoder_config(read_json(directory_ / "config.json"), "config.json"),
            Weights(safetensors_weights(directory_), GetParam().dtype),
@@ -146,8 +146,8 @@ TEST_P(PagedStepOnCpu, IsWhatTheLayersMakeOpByOp) {
   KvCache fused(apart.shape(), decoder_->options(), 4);
   for (int64_t i = 0; i < 4; ++i) fused.copy_sequence(apart, i, i);
   for (int64_t round = 0; round < 3; ++round) {
-    const at::Tensor actual = step(stack, next_rows(*decoder_, fused), fused);
-    expect_near(actual, decoder_->forward(next_rows(*decoder_, apart), apart));
+    const at::Tensor actual = step(stack, next_tokens(*decoder_, fused), fused);
+    expect_near(actual, decoder_->forward(next_tokens(*decoder_, apart), apart));
   }
   for (int64_t i = 0; i < 4; ++i) {
     for (int64_t layer = 0; layer < apart.shape().num_layers; ++layer) {

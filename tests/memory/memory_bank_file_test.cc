@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A memory bank in a directory: what comes back, what an interruption leaves, what is refused.
+// A memory bank in a directory: saving and loading, interruptions, errors.
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
@@ -31,7 +31,8 @@ class MemoryBankFile : public FileTest {
  protected:
   std::set<std::string> files() const {
     std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(place)) names.insert(entry.path().filename());
+    for (const auto& entry : fs::directory_iterator(directory))
+      names.insert(entry.path().filename());
     return names;
   }
 
@@ -39,26 +40,26 @@ class MemoryBankFile : public FileTest {
     return read_json(index).at("memories").at(row).at("file");
   }
 
-  void refuse(const std::string& part, ErrorKind kind = ErrorKind::kBadWeights) const {
-    expect_error(kind, part, [&] { MemoryBank::load(place); });
-    expect_error(kind, place.string(), [&] { MemoryBank::load(place); });
+  void refuse(const std::string& message, ErrorKind kind = ErrorKind::kBadWeights) const {
+    expect_error(kind, message, [&] { MemoryBank::load(directory); });
+    expect_error(kind, directory.string(), [&] { MemoryBank::load(directory); });
   }
 
   template <typename Damage>
-  void refuse_index(const Damage& damage, const std::string& part) const {
-    bank_of({{"one", one()}, {"other", other()}}).save(place);
+  void refuse_index(const Damage& damage, const std::string& message) const {
+    bank_of({{"one", one()}, {"other", other()}}).save(directory);
     damage_json(index, damage);
-    refuse(part);
+    refuse(message);
   }
 
-  const fs::path place = folder() / "bank", index = place / "bank.json";
+  const fs::path directory = folder() / "bank", index = directory / "bank.json";
 };
 
-// What is saved is loaded
+// Saving and loading
 
-TEST_F(MemoryBankFile, ComesBackInOrder) {
-  bank_of({{"z", one()}, {"a", other()}}).save(place);
-  const MemoryBank bank = MemoryBank::load(place);
+TEST_F(MemoryBankFile, LoadsInOrder) {
+  bank_of({{"z", one()}, {"a", other()}}).save(directory);
+  const MemoryBank bank = MemoryBank::load(directory);
   EXPECT_THAT(bank.names(), ElementsAre("z", "a"));
   EXPECT_EQ(bank.get("z").content_hash(), one().content_hash());
   EXPECT_EQ(bank.get("a").content_hash(), other().content_hash());
@@ -66,9 +67,9 @@ TEST_F(MemoryBankFile, ComesBackInOrder) {
   EXPECT_EQ(bank.nearest(soft_memory({{1, 1}}), 1).at(0).name, "a");
 }
 
-TEST_F(MemoryBankFile, AnEmptyOneComesBack) {
-  MemoryBank().save(place);
-  EXPECT_EQ(MemoryBank::load(place).size(), 0);
+TEST_F(MemoryBankFile, LoadsAnEmptyBank) {
+  MemoryBank().save(directory);
+  EXPECT_EQ(MemoryBank::load(directory).size(), 0);
 }
 
 TEST_F(MemoryBankFile, NamesNeverBecomePaths) {
@@ -85,109 +86,109 @@ TEST_F(MemoryBankFile, NamesNeverBecomePaths) {
   MemoryBank bank;
   for (size_t i = 0; i < names.size(); ++i)
     bank.add(names[i], soft_memory({{static_cast<float>(i)}}));
-  bank.save(place);
-  EXPECT_EQ(MemoryBank::load(place).names(), names);
+  bank.save(directory);
+  EXPECT_EQ(MemoryBank::load(directory).names(), names);
   EXPECT_EQ(num_files(), 1u);
   for (const std::string& file : files())
     EXPECT_THAT(file, testing::MatchesRegex("bank.json|memory-[0-9a-f]*.safetensors"));
 }
 
 TEST_F(MemoryBankFile, EqualMemoriesShareAFile) {
-  bank_of({{"one", one()}, {"again", one()}}).save(place);
+  bank_of({{"one", one()}, {"again", one()}}).save(directory);
   EXPECT_EQ(files().size(), 2u);
-  EXPECT_THAT(MemoryBank::load(place).names(), ElementsAre("one", "again"));
+  EXPECT_THAT(MemoryBank::load(directory).names(), ElementsAre("one", "again"));
 }
 
-TEST_F(MemoryBankFile, MemoriesThatDifferInProvenanceOrDtypeDoNot) {
+TEST_F(MemoryBankFile, DifferentProvenanceOrDtypeMeansDifferentFiles) {
   Provenance provenance = kSomeProvenance;
   provenance.source_hash = "another text";
   bank_of({{"one", one()},
            {"of another text", soft_memory({{1, 2}, {3, 4}}, provenance)},
            {"half", make_memory(SoftTokens{at::zeros({2, 2}, at::kHalf)})},
            {"bfloat16", make_memory(SoftTokens{at::zeros({2, 2}, at::kBFloat16)})}})
-      .save(place);
+      .save(directory);
   EXPECT_EQ(files().size(), 5u);
-  const MemoryBank bank = MemoryBank::load(place);
+  const MemoryBank bank = MemoryBank::load(directory);
   EXPECT_EQ(bank.get("of another text").provenance().source_hash, "another text");
   EXPECT_EQ(rows_of(bank.get("half")).scalar_type(), at::kHalf);
   EXPECT_EQ(rows_of(bank.get("bfloat16")).scalar_type(), at::kBFloat16);
 }
 
-// What is replaced
+// Replacing
 
-TEST_F(MemoryBankFile, ReplacesTheOneThatIsThere) {
-  bank_of({{"one", one()}, {"other", other()}}).save(place);
-  const fs::path stays = place / file_of_row(1), goes = place / file_of_row(0);
-  const auto written = fs::last_write_time(stays) - std::chrono::hours(1);
-  fs::last_write_time(stays, written);
-  overwrite(place / "notes.txt", "mine");
-  bank_of({{"renamed", other()}}).save(place);
-  EXPECT_THAT(MemoryBank::load(place).names(), ElementsAre("renamed"));
-  EXPECT_FALSE(fs::exists(goes));
-  EXPECT_EQ(fs::last_write_time(stays), written) << "a file that was right was written again";
-  EXPECT_EQ(read_file(place / "notes.txt"), "mine");
+TEST_F(MemoryBankFile, ReplacesAnExistingBank) {
+  bank_of({{"one", one()}, {"other", other()}}).save(directory);
+  const fs::path kept = directory / file_of_row(1), removed = directory / file_of_row(0);
+  const auto written = fs::last_write_time(kept) - std::chrono::hours(1);
+  fs::last_write_time(kept, written);
+  overwrite(directory / "notes.txt", "mine");
+  bank_of({{"renamed", other()}}).save(directory);
+  EXPECT_THAT(MemoryBank::load(directory).names(), ElementsAre("renamed"));
+  EXPECT_FALSE(fs::exists(removed));
+  EXPECT_EQ(fs::last_write_time(kept), written) << "a file that was right was written again";
+  EXPECT_EQ(read_file(directory / "notes.txt"), "mine");
 }
 
-// All files but the index are those of the new bank and the old: as when the power fails just
-// before the index is renamed.
-TEST_F(MemoryBankFile, IsTheOldOneUntilTheIndexIsThere) {
-  bank_of({{"one", one()}}).save(place);
+// The directory has the files of the old bank and the new one, and the old index, as after a power
+// failure just before the index is renamed.
+TEST_F(MemoryBankFile, IsTheOldBankUntilTheIndexIsRenamed) {
+  bank_of({{"one", one()}}).save(directory);
   const fs::path next = folder() / "next";
   bank_of({{"one", other()}, {"two", one()}}).save(next);
   for (const auto& entry : fs::directory_iterator(next)) {
     if (entry.path().filename() != "bank.json")
       fs::copy_file(
-          entry.path(), place / entry.path().filename(), fs::copy_options::overwrite_existing);
+          entry.path(), directory / entry.path().filename(), fs::copy_options::overwrite_existing);
   }
-  EXPECT_THAT(MemoryBank::load(place).names(), ElementsAre("one"));
-  EXPECT_EQ(MemoryBank::load(place).get("one").content_hash(), one().content_hash());
+  EXPECT_THAT(MemoryBank::load(directory).names(), ElementsAre("one"));
+  EXPECT_EQ(MemoryBank::load(directory).get("one").content_hash(), one().content_hash());
   fs::copy_file(next / "bank.json", index, fs::copy_options::overwrite_existing);
-  EXPECT_THAT(MemoryBank::load(place).names(), ElementsAre("one", "two"));
-  EXPECT_EQ(MemoryBank::load(place).get("one").content_hash(), other().content_hash());
+  EXPECT_THAT(MemoryBank::load(directory).names(), ElementsAre("one", "two"));
+  EXPECT_EQ(MemoryBank::load(directory).get("one").content_hash(), other().content_hash());
 }
 
-TEST_F(MemoryBankFile, WritesADamagedFileAgain) {
-  bank_of({{"one", one()}}).save(place);
-  cut_end(place / file_of_row(0), 1);
+TEST_F(MemoryBankFile, RewritesADamagedFile) {
+  bank_of({{"one", one()}}).save(directory);
+  cut_end(directory / file_of_row(0), 1);
   refuse(file_of_row(0));
-  bank_of({{"one", one()}}).save(place);
-  EXPECT_EQ(MemoryBank::load(place).get("one").content_hash(), one().content_hash());
+  bank_of({{"one", one()}}).save(directory);
+  EXPECT_EQ(MemoryBank::load(directory).get("one").content_hash(), one().content_hash());
 }
 
-TEST_F(MemoryBankFile, DeletesNothingOutsideForAnIndexThatLies) {
+TEST_F(MemoryBankFile, DeletesNothingOutsideTheDirectory) {
   const fs::path outside = folder() / "outside.safetensors";
   one().save(outside);
-  bank_of({{"one", one()}}).save(place);
+  bank_of({{"one", one()}}).save(directory);
   damage_json(index, [](json& bank) { bank["memories"][0]["file"] = "../outside.safetensors"; });
-  bank_of({{"other", other()}}).save(place);
+  bank_of({{"other", other()}}).save(directory);
   EXPECT_TRUE(fs::exists(outside));
-  EXPECT_THAT(MemoryBank::load(place).names(), ElementsAre("other"));
+  EXPECT_THAT(MemoryBank::load(directory).names(), ElementsAre("other"));
 }
 
 TEST_F(MemoryBankFile, NamesAPlaceThatCannotBeWritten) {
-  overwrite(place, "a file in the way");
-  expect_error(ErrorKind::kInvalidArgument, place.string(), [&] {
-    bank_of({{"one", one()}}).save(place);
+  overwrite(directory, "a file in the way");
+  expect_error(ErrorKind::kInvalidArgument, directory.string(), [&] {
+    bank_of({{"one", one()}}).save(directory);
   });
 }
 
-// What is changed where it is
+// Updates
 
-TEST_F(MemoryBankFile, IsMadeAndChangedByUpdates) {
-  MemoryBank::update(place, [](MemoryBank& bank) { bank.add("one", one()); });
-  MemoryBank::update(place, [](MemoryBank& bank) { bank.add("other", other()); });
-  MemoryBank::update(place, [](MemoryBank& bank) { bank.remove("one"); });
-  EXPECT_THAT(MemoryBank::load(place).names(), ElementsAre("other"));
+TEST_F(MemoryBankFile, IsCreatedAndChangedByUpdates) {
+  MemoryBank::update(directory, [](MemoryBank& bank) { bank.add("one", one()); });
+  MemoryBank::update(directory, [](MemoryBank& bank) { bank.add("other", other()); });
+  MemoryBank::update(directory, [](MemoryBank& bank) { bank.remove("one"); });
+  EXPECT_THAT(MemoryBank::load(directory).names(), ElementsAre("other"));
   EXPECT_EQ(files().size(), 2u);
 }
 
-TEST_F(MemoryBankFile, LosesNothingOfUpdatesAtOnce) {
+TEST_F(MemoryBankFile, LosesNoConcurrentUpdates) {
   constexpr int kThreads = 6, kTurns = 3;
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&, i] {
       for (int turn = 0; turn < kTurns; ++turn) {
-        MemoryBank::update(place, [&](MemoryBank& bank) {
+        MemoryBank::update(directory, [&](MemoryBank& bank) {
           bank.add(std::to_string(i) + "." + std::to_string(turn),
                    soft_memory({{static_cast<float>(i), static_cast<float>(turn)}}));
         });
@@ -195,50 +196,50 @@ TEST_F(MemoryBankFile, LosesNothingOfUpdatesAtOnce) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(MemoryBank::load(place).size(), kThreads * kTurns);
+  EXPECT_EQ(MemoryBank::load(directory).size(), kThreads * kTurns);
   EXPECT_EQ(files().size(), 1u + kThreads * kTurns);
 }
 
 TEST_F(MemoryBankFile, AnUpdateThatFailsChangesNothing) {
   const auto fails = [&] {
-    MemoryBank::update(place, [](MemoryBank& bank) {
+    MemoryBank::update(directory, [](MemoryBank& bank) {
       bank.add("other", other());
       bank.remove("nobody");
     });
   };
   expect_error(ErrorKind::kNotFound, "nobody", fails);
-  EXPECT_FALSE(fs::exists(place));
-  bank_of({{"one", one()}}).save(place);
+  EXPECT_FALSE(fs::exists(directory));
+  bank_of({{"one", one()}}).save(directory);
   const std::set<std::string> before = files();
   expect_error(ErrorKind::kNotFound, "nobody", fails);
   EXPECT_EQ(files(), before);
-  EXPECT_THAT(MemoryBank::load(place).names(), ElementsAre("one"));
+  EXPECT_THAT(MemoryBank::load(directory).names(), ElementsAre("one"));
 }
 
-TEST_F(MemoryBankFile, AnUpdateRemovesWhatAKilledOneLeft) {
-  bank_of({{"one", one()}}).save(place);
-  overwrite(place / ".precis-0123abcd.part", "half a file");
-  overwrite(place / ".precis-lock", "1\n");
-  MemoryBank::update(place, [](MemoryBank& bank) { bank.add("other", other()); });
+TEST_F(MemoryBankFile, AnUpdateRemovesDraftsOfAKilledOne) {
+  bank_of({{"one", one()}}).save(directory);
+  overwrite(directory / ".precis-0123abcd.part", "half a file");
+  overwrite(directory / ".precis-lock", "1\n");
+  MemoryBank::update(directory, [](MemoryBank& bank) { bank.add("other", other()); });
   EXPECT_EQ(files().size(), 3u);
 }
 
-// What is refused
+// Errors
 
 TEST_F(MemoryBankFile, NamesTheIndexThatIsMissing) {
   refuse("bank.json: cannot be read", ErrorKind::kNotFound);
-  fs::create_directories(place);
+  fs::create_directories(directory);
   refuse("bank.json: cannot be read", ErrorKind::kNotFound);
 }
 
 TEST_F(MemoryBankFile, NamesAMemoryThatIsMissing) {
-  bank_of({{"one", one()}}).save(place);
+  bank_of({{"one", one()}}).save(directory);
   const std::string file = file_of_row(0);
-  fs::remove(place / file);
+  fs::remove(directory / file);
   refuse(file + ": is missing");
 }
 
-TEST_F(MemoryBankFile, RefusesIndexesThatAreNone) {
+TEST_F(MemoryBankFile, RefusesInvalidIndexes) {
   refuse_index([](json& bank) { bank = "text"; }, "not the index");
   refuse_index([](json& bank) { bank = json::array({bank}); }, "not the index");
   refuse_index([](json& bank) { bank.erase("format"); }, "not the index");
@@ -256,12 +257,12 @@ TEST_F(MemoryBankFile, RefusesIndexesThatAreNone) {
   refuse("bank.json: not valid JSON: line 1, column 201: more than 200 objects and arrays");
 }
 
-TEST_F(MemoryBankFile, RefusesNamesThatAddWouldNotTake) {
+TEST_F(MemoryBankFile, RefusesNamesThatAddRefuses) {
   refuse_index([](json& bank) { bank["memories"][1]["name"] = ""; }, "the name is empty");
   refuse_index([](json& bank) { bank["memories"][1]["name"] = "one"; }, "named \"one\" already");
 }
 
-TEST_F(MemoryBankFile, OpensNoFileThatSaveWouldNotHaveNamed) {
+TEST_F(MemoryBankFile, OpensOnlyFilesNamedBySave) {
   one().save(folder() / "outside.safetensors");
   const std::string digits(32, 'a');
   const std::vector<std::string> hostile{"",
@@ -280,12 +281,12 @@ TEST_F(MemoryBankFile, OpensNoFileThatSaveWouldNotHaveNamed) {
     refuse_index([&](json& bank) { bank["memories"][1]["file"] = file; }, "is no name of a file");
 }
 
-TEST_F(MemoryBankFile, RefusesFilesThatChangedPlaces) {
-  bank_of({{"one", one()}, {"other", other()}}).save(place);
+TEST_F(MemoryBankFile, RefusesSwappedFiles) {
+  bank_of({{"one", one()}, {"other", other()}}).save(directory);
   const std::string first = file_of_row(0), second = file_of_row(1);
-  fs::copy_file(place / first, place / second, fs::copy_options::overwrite_existing);
+  fs::copy_file(directory / first, directory / second, fs::copy_options::overwrite_existing);
   refuse(second + ": holds another memory");
-  cached_memory().save(place / second);
+  cached_memory().save(directory / second);
   refuse(second + ": holds another memory");
 }
 
@@ -294,17 +295,17 @@ TEST_F(MemoryBankFile, RefusesAMemoryOfAnotherModel) {
   bank_of({{"foreign", soft_memory({{1, 2}}, {"selfcp", "another model", "", "", 1})}})
       .save(elsewhere);
   const json row = read_json(elsewhere / "bank.json").at("memories").at(0);
-  bank_of({{"one", one()}}).save(place);
-  fs::copy_file(elsewhere / row.at("file"), place / row.at("file"));
+  bank_of({{"one", one()}}).save(directory);
+  fs::copy_file(elsewhere / row.at("file"), directory / row.at("file"));
   damage_json(index, [&](json& bank) { bank["memories"].push_back(row); });
   refuse("made for model \"another model\"");
 }
 
 TEST_F(MemoryBankFile, SurvivesDamageToItsIndex) {
-  bank_of({{"one", other()}}).save(place);
+  bank_of({{"one", other()}}).save(directory);
   expect_survives_damage(read_file(index), [&](const fs::path& damaged) {
     fs::copy_file(damaged, index, fs::copy_options::overwrite_existing);
-    MemoryBank::load(place);
+    MemoryBank::load(directory);
   });
 }
 

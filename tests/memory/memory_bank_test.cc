@@ -25,11 +25,11 @@ Names names_of(const std::vector<MemoryBank::Match>& matches) {
   return names;
 }
 
-void refuse(const std::string& part, const std::function<void()>& work) {
-  expect_error(ErrorKind::kInvalidArgument, part, work);
+void refuse(const std::string& message, const std::function<void()>& work) {
+  expect_error(ErrorKind::kInvalidArgument, message, work);
 }
 
-// By first slots, east is nearest to a query in the east; by the sums of two, north is.
+// With one slot, east is nearest to a query in the east; with the sums of two slots, north is.
 MemoryBank compass() {
   MemoryBank bank;
   bank.add("east", soft_memory({{3, 0}, {-9, 0}, {1, 0}}));
@@ -38,9 +38,9 @@ MemoryBank compass() {
   return bank;
 }
 
-// Keeping
+// Adding and removing
 
-TEST(MemoryBank, GivesBackWhatItWasGiven) {
+TEST(MemoryBank, ReturnsWhatWasAdded) {
   const MemoryBank bank = compass();
   EXPECT_EQ(bank.size(), 3);
   EXPECT_THAT(bank.names(), ElementsAre("east", "north", "west"));
@@ -48,7 +48,7 @@ TEST(MemoryBank, GivesBackWhatItWasGiven) {
   expect_error(ErrorKind::kNotFound, "\"south\"", [&] { bank.get("south"); });
 }
 
-TEST(MemoryBank, ForgetsWhatIsRemoved) {
+TEST(MemoryBank, RemovesMemories) {
   MemoryBank bank = compass();
   bank.remove("east");
   EXPECT_THAT(bank.names(), ElementsAre("north", "west"));
@@ -59,7 +59,7 @@ TEST(MemoryBank, ForgetsWhatIsRemoved) {
   EXPECT_THAT(bank.names(), ElementsAre("north", "west", "east"));
 }
 
-TEST(MemoryBank, RefusesNamesThatAreNone) {
+TEST(MemoryBank, RefusesInvalidNames) {
   MemoryBank bank = compass();
   const Memory memory = soft_memory({{1, 1}});
   refuse("the name is empty", [&] { bank.add("", memory); });
@@ -68,7 +68,7 @@ TEST(MemoryBank, RefusesNamesThatAreNone) {
   EXPECT_EQ(bank.size(), 3);
 }
 
-TEST(MemoryBank, RefusesMemoriesThatAreNotLikeItsOwn) {
+TEST(MemoryBank, RefusesMemoriesOfAnotherModelOrSize) {
   MemoryBank bank = compass();
   refuse("cached", [&] { bank.add("new", cached_memory()); });
   refuse("model \"another model\", those inside for \"the model\"", [&] {
@@ -78,7 +78,7 @@ TEST(MemoryBank, RefusesMemoriesThatAreNotLikeItsOwn) {
   EXPECT_EQ(bank.size(), 3);
 }
 
-TEST(MemoryBank, TakesAnyModelOnceItIsEmpty) {
+TEST(MemoryBank, TakesAnyModelWhenEmpty) {
   MemoryBank bank;
   bank.add("one", soft_memory({{1, 1}}));
   bank.nearest(soft_memory({{1, 1}}), 1);
@@ -87,7 +87,7 @@ TEST(MemoryBank, TakesAnyModelOnceItIsEmpty) {
   EXPECT_EQ(bank.nearest(soft_memory({{1, 1, 1}}, kOtherModel), 1).at(0).score, 6);
 }
 
-TEST(MemoryBank, RefusesRowsWhoseScoresCouldBeNoNumber) {
+TEST(MemoryBank, RefusesEmbeddingsWhoseScoresCouldBeNaN) {
   MemoryBank bank;
   refuse("more than float32 holds", [&] { bank.add("large", soft_memory({{2e38f}, {-2e38f}})); });
   const at::Tensor wide = at::full({1, 1}, 1e300, at::kDouble);
@@ -97,7 +97,7 @@ TEST(MemoryBank, RefusesRowsWhoseScoresCouldBeNoNumber) {
   EXPECT_EQ(bank.nearest(soft_memory({{1e38f}}), 1, 2).at(0).score, 0);
 }
 
-// Finding
+// Searching
 
 TEST(MemoryBank, ScoresFirstSlots) {
   const auto matches = compass().nearest(soft_memory({{2, 1}, {100, 100}}), 3);
@@ -118,18 +118,18 @@ TEST(MemoryBank, ScoresSumsOfLeadingSlots) {
   EXPECT_EQ(matches[2].score, -12);
 }
 
-TEST(MemoryBank, AShortMemoryGivesAllItHas) {
+TEST(MemoryBank, AShortMemoryIsSummedWhole) {
   const MemoryBank bank = compass();
   const auto three = bank.nearest(soft_memory({{1, 0}, {1, 0}, {1, 0}}), 3, 3);
-  EXPECT_EQ(three[0].score, 6);    // north, of two rows
-  EXPECT_EQ(three[1].score, -6);   // west, of one
-  EXPECT_EQ(three[2].score, -15);  // east, of three
+  EXPECT_EQ(three[0].score, 6);    // north, with two memory tokens
+  EXPECT_EQ(three[1].score, -6);   // west, with one
+  EXPECT_EQ(three[2].score, -15);  // east, with three
   const auto short_query = bank.nearest(soft_memory({{1, 0}}), 3, 1000);
   EXPECT_EQ(short_query[0].score, 2);
   EXPECT_EQ(short_query[2].score, -5);
 }
 
-TEST(MemoryBank, GivesNoMoreThanItHas) {
+TEST(MemoryBank, ReturnsAtMostItsSize) {
   const MemoryBank bank = compass();
   const Memory query = soft_memory({{1, 0}});
   EXPECT_THAT(names_of(bank.nearest(query, 1)), ElementsAre("east"));
@@ -138,8 +138,8 @@ TEST(MemoryBank, GivesNoMoreThanItHas) {
   EXPECT_EQ(bank.nearest(query, std::numeric_limits<int64_t>::max()).size(), 3u);
 }
 
-// Enough of them that a product of matrices would take some by another path than others.
-TEST(MemoryBank, EqualOnesComeInTheOrderOfAdding) {
+// Enough memories that a matrix product would sum some of them in another order than others.
+TEST(MemoryBank, EqualScoresKeepTheOrderOfAdding) {
   at::manual_seed(1);
   const Memory same = make_memory(SoftTokens{at::randn({2, 577})});
   MemoryBank bank;
@@ -167,7 +167,7 @@ TEST(MemoryBank, ScoresAreThoseOfTheFormula) {
   }
 }
 
-TEST(MemoryBank, FindsWhatCameAfterAQueryAndNotWhatWent) {
+TEST(MemoryBank, FindsMemoriesAddedAfterAQueryAndNoRemovedOnes) {
   MemoryBank bank = compass();
   const Memory query = soft_memory({{1, 0}, {0, 0}});
   for (const int64_t slots : {1, 2}) bank.nearest(query, 3, slots);
@@ -195,7 +195,7 @@ TEST(MemoryBank, AnswersManyThreadsAtOnce) {
   EXPECT_THAT(found, testing::Each(ElementsAre("east", "north", "north")));
 }
 
-TEST(MemoryBank, RefusesQueriesThatCannotBe) {
+TEST(MemoryBank, RefusesImpossibleQueries) {
   const MemoryBank bank = compass();
   const Memory query = soft_memory({{1, 0}});
   refuse("count is 0", [&] { bank.nearest(query, 0); });

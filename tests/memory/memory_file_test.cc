@@ -53,32 +53,32 @@ class MemoryFile : public FileTest {
     return Memory::load(path);
   }
 
-  void refuse(std::string_view part, ErrorKind kind = ErrorKind::kBadWeights) const {
-    expect_error(kind, part, [&] { Memory::load(path); });
+  void refuse(std::string_view message, ErrorKind kind = ErrorKind::kBadWeights) const {
+    expect_error(kind, message, [&] { Memory::load(path); });
     expect_error(kind, path.string(), [&] { Memory::load(path); });
   }
 
   template <typename Damage>
-  void refuse_damaged(const Memory& memory, const Damage& damage, std::string_view part) const {
+  void refuse_damaged(const Memory& memory, const Damage& damage, std::string_view message) const {
     memory.save(path);
     damage_tensors(path, damage);
-    refuse(part);
+    refuse(message);
   }
 
   void refuse_metadata(const Memory& memory,
                        const std::string& key,
                        const std::string& value,
-                       std::string_view part) const {
+                       std::string_view message) const {
     refuse_damaged(
-        memory, [&](TensorFile& file) { file.metadata[key] = value; }, part);
+        memory, [&](TensorFile& file) { file.metadata[key] = value; }, message);
   }
 
   const std::filesystem::path path = folder() / "memory.safetensors";
 };
 
-// What is saved is loaded
+// Saving and loading
 
-TEST_F(MemoryFile, RowsComeBackBitForBit) {
+TEST_F(MemoryFile, EmbeddingsAreKeptBitForBit) {
   at::Tensor rows = waves({4, 8});
   rows[0][0] = -0.0f;
   rows[0][1] = std::numeric_limits<float>::denorm_min();
@@ -86,20 +86,20 @@ TEST_F(MemoryFile, RowsComeBackBitForBit) {
   expect_same_bits(rows_of(saved_and_loaded(memory_of(SoftTokens{rows}))), rows);
 }
 
-TEST_F(MemoryFile, RowsKeepTheirDtype) {
+TEST_F(MemoryFile, EmbeddingsKeepTheirDtype) {
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
     const at::Tensor rows = waves({4, 8}).to(dtype);
     expect_same_bits(rows_of(saved_and_loaded(memory_of(SoftTokens{rows}))), rows);
   }
 }
 
-TEST_F(MemoryFile, RowsThatLieApartAreSavedInOrder) {
+TEST_F(MemoryFile, NonContiguousEmbeddingsAreSavedInOrder) {
   const at::Tensor rows = waves({8, 4}).t();
   ASSERT_FALSE(rows.is_contiguous());
   expect_same_bits(rows_of(saved_and_loaded(memory_of(SoftTokens{rows}))), rows);
 }
 
-TEST_F(MemoryFile, ProvenanceComesBack) {
+TEST_F(MemoryFile, ProvenanceIsKept) {
   const Memory memory = soft_memory(), loaded = saved_and_loaded(memory);
   EXPECT_EQ(loaded.provenance().method, "selfcp");
   EXPECT_EQ(loaded.provenance().model_fingerprint, "the model");
@@ -112,7 +112,7 @@ TEST_F(MemoryFile, ProvenanceComesBack) {
   EXPECT_EQ(loaded.bytes(), 4 * 8 * 4);
 }
 
-TEST_F(MemoryFile, TheNameOfItsModelComesBackWhereThereIsOne) {
+TEST_F(MemoryFile, TheNameOfItsModelIsKeptIfThereIsOne) {
   EXPECT_EQ(saved_and_loaded(soft_memory()).provenance().model_name, "");
   MemoryContents contents = soft_memory().contents();
   contents.provenance.model_name = "SmolLM2-135M \xC3\xA9";
@@ -122,7 +122,7 @@ TEST_F(MemoryFile, TheNameOfItsModelComesBackWhereThereIsOne) {
   EXPECT_EQ(loaded.content_hash(), soft_memory().content_hash());
 }
 
-TEST_F(MemoryFile, KeysValuesAndPositionsComeBackBitForBit) {
+TEST_F(MemoryFile, KeysValuesAndPositionsAreKeptBitForBit) {
   const Memory memory = cached_memory(), loaded = saved_and_loaded(memory);
   const auto& before = std::get<CachedTokens>(memory.contents().tensors);
   const auto& after = std::get<CachedTokens>(loaded.contents().tensors);
@@ -135,7 +135,7 @@ TEST_F(MemoryFile, KeysValuesAndPositionsComeBackBitForBit) {
   EXPECT_EQ(loaded.bytes(), 2 * 2 * 3 * 4 * 8 * 4);
 }
 
-TEST_F(MemoryFile, SinksComeBack) {
+TEST_F(MemoryFile, SinksAreKept) {
   for (const int64_t num_sinks : {0, 1, 4}) {
     const Memory memory = cached_memory(num_sinks), loaded = saved_and_loaded(memory);
     EXPECT_EQ(std::get<CachedTokens>(loaded.contents().tensors).num_sinks, num_sinks);
@@ -143,7 +143,7 @@ TEST_F(MemoryFile, SinksComeBack) {
   }
 }
 
-// As earlier versions wrote them.
+// Files of earlier versions.
 TEST_F(MemoryFile, WithoutLengthsAndSinksIsLoadedWithTheSameHash) {
   cached_memory().save(path);
   damage_tensors(path, [](TensorFile& file) {
@@ -155,7 +155,7 @@ TEST_F(MemoryFile, WithoutLengthsAndSinksIsLoadedWithTheSameHash) {
   EXPECT_EQ(loaded.content_hash(), cached_memory().content_hash());
 }
 
-// Their hash was of the rows and positions alone.
+// Their hash covered only tensors and positions.
 TEST_F(MemoryFile, OfAnEarlierVersionIsLoaded) {
   for (const Memory& memory : {soft_memory(), cached_memory(), cached_memory(2)}) {
     memory.save(path);
@@ -165,7 +165,7 @@ TEST_F(MemoryFile, OfAnEarlierVersionIsLoaded) {
   }
 }
 
-TEST_F(MemoryFile, HasTheTensorsAndMetadataThatOthersRead) {
+TEST_F(MemoryFile, HasTheDocumentedTensorsAndMetadata) {
   soft_memory().save(path);
   const auto soft = SafetensorsFile::open(path);
   ASSERT_EQ(soft.tensors().size(), 1u);
@@ -179,8 +179,8 @@ TEST_F(MemoryFile, HasTheTensorsAndMetadataThatOthersRead) {
   EXPECT_EQ(cached.metadata().at("num_sinks"), "0");
 }
 
-// Those of a memory are all the same so far.
-TEST_F(MemoryFile, LengthsAreTheRowsOfEachLayerAndHead) {
+// At present all heads of a memory have the same length.
+TEST_F(MemoryFile, LengthsCountTheTokensOfEachLayerAndHead) {
   cached_memory().save(path);
   const auto file = SafetensorsFile::open(path);
   const StoredTensor& lengths = *file.find("lengths");
@@ -189,7 +189,7 @@ TEST_F(MemoryFile, LengthsAreTheRowsOfEachLayerAndHead) {
   EXPECT_TRUE(at::equal(to_tensor(lengths), at::full({2, 3}, 4, at::kLong)));
 }
 
-TEST_F(MemoryFile, TheHashTellsRowsApart) {
+TEST_F(MemoryFile, TheHashDependsOnTensors) {
   const at::Tensor rows = waves({4, 8});
   at::Tensor other = rows.clone();
   other[3][7] += 1e-6;
@@ -199,7 +199,7 @@ TEST_F(MemoryFile, TheHashTellsRowsApart) {
   EXPECT_NE(cached_memory(1).content_hash(), cached_memory(2).content_hash());
 }
 
-TEST_F(MemoryFile, TheHashTellsOriginsApart) {
+TEST_F(MemoryFile, TheHashDependsOnProvenance) {
   const auto hash_of = [](const Provenance& provenance) {
     return Memory(std::make_shared<MemoryContents>(
                       MemoryContents{SoftTokens{waves({4, 8})}, provenance}))
@@ -228,11 +228,11 @@ TEST_F(MemoryFile, LeavesNothingBehindWhenItCannotBeSaved) {
   EXPECT_EQ(num_files(), 0u);
 }
 
-// What is damaged is refused
+// Damaged files
 
-TEST_F(MemoryFile, RefusesOneThatIsMissing) { refuse("cannot be read", ErrorKind::kNotFound); }
+TEST_F(MemoryFile, RefusesAMissingFile) { refuse("cannot be read", ErrorKind::kNotFound); }
 
-TEST_F(MemoryFile, RefusesOneThatIsCutAnywhere) {
+TEST_F(MemoryFile, RefusesATruncatedFile) {
   cached_memory().save(path);
   const std::string whole = read_file(path);
   for (size_t size = 0; size < whole.size(); size += 1 + size / 50) {
@@ -256,10 +256,10 @@ TEST_F(MemoryFile, RefusesOtherSafetensors) {
       soft_memory(), [](TensorFile& file) { file.metadata.clear(); }, "not a memory");
 }
 
-TEST_F(MemoryFile, NamesMetadataThatIsMissing) {
-  const auto without = [&](const Memory& memory, const std::string& key, std::string_view part) {
+TEST_F(MemoryFile, NamesMissingMetadata) {
+  const auto without = [&](const Memory& memory, const std::string& key, std::string_view message) {
     refuse_damaged(
-        memory, [&](TensorFile& file) { file.metadata.erase(key); }, part);
+        memory, [&](TensorFile& file) { file.metadata.erase(key); }, message);
   };
   without(soft_memory(), "source_tokens", "metadata source_tokens");
   without(soft_memory(), "content_hash", "do not match their hash");
@@ -267,7 +267,7 @@ TEST_F(MemoryFile, NamesMetadataThatIsMissing) {
   without(cached_memory(), "next_position", "metadata next_position");
 }
 
-TEST_F(MemoryFile, NamesNumbersThatAreNone) {
+TEST_F(MemoryFile, NamesInvalidNumbers) {
   for (const char* text : {"", "many", "12x", " 12", "-1", "1e3", "99999999999999999999"}) {
     refuse_metadata(soft_memory(), "source_tokens", text, "metadata source_tokens");
     refuse_metadata(cached_memory(), "first_position", text, "metadata first_position");
@@ -277,17 +277,17 @@ TEST_F(MemoryFile, NamesNumbersThatAreNone) {
     refuse_metadata(cached_memory(), "num_sinks", text, "metadata num_sinks");
 }
 
-TEST_F(MemoryFile, RefusesMoreSinksThanRows) {
+TEST_F(MemoryFile, RefusesMoreSinksThanTokens) {
   refuse_metadata(cached_memory(), "num_sinks", "5", "num_sinks is 5, there are 4 rows");
 }
 
-// The token that follows cannot stand among the rows.
+// next_position cannot lie inside the memory.
 TEST_F(MemoryFile, RefusesPositionsThatRunBackwards) {
   refuse_metadata(cached_memory(), "next_position", "14", "next_position");
   refuse_metadata(cached_memory(), "first_position", "12", "next_position");
 }
 
-TEST_F(MemoryFile, NamesATensorThatIsMissing) {
+TEST_F(MemoryFile, NamesAMissingTensor) {
   refuse_damaged(
       soft_memory(),
       [](TensorFile& file) { file.at("embeddings").name = "rows"; },
@@ -298,7 +298,7 @@ TEST_F(MemoryFile, NamesATensorThatIsMissing) {
       cached_memory(), [](TensorFile& file) { file.remove("keys"); }, "is missing");
 }
 
-TEST_F(MemoryFile, NamesATensorThatIsSurplus) {
+TEST_F(MemoryFile, NamesASurplusTensor) {
   refuse_damaged(
       soft_memory(),
       [](TensorFile& file) {
@@ -323,9 +323,9 @@ TEST_F(MemoryFile, RefusesAnotherNumberOfDimensions) {
   const auto reshaped = [&](const Memory& memory,
                             const std::string& name,
                             const std::vector<int64_t>& shape,
-                            std::string_view part) {
+                            std::string_view message) {
     refuse_damaged(
-        memory, [&](TensorFile& file) { file.at(name).shape = shape; }, part);
+        memory, [&](TensorFile& file) { file.at(name).shape = shape; }, message);
   };
   reshaped(soft_memory(), "embeddings", {32}, "expected 2 dimensions");
   reshaped(soft_memory(), "embeddings", {1, 4, 8}, "expected 2 dimensions");
@@ -334,13 +334,13 @@ TEST_F(MemoryFile, RefusesAnotherNumberOfDimensions) {
   reshaped(cached_memory(), "values", {2, 3, 8, 4}, "values [");
 }
 
-TEST_F(MemoryFile, RefusesLengthsThatAreNotThoseOfTheRows) {
-  const auto changed = [&](const auto& change, std::string_view part) {
+TEST_F(MemoryFile, RefusesLengthsThatDoNotFitTheTensors) {
+  const auto changed = [&](const auto& change, std::string_view message) {
     refuse_damaged(
-        cached_memory(), [&](TensorFile& file) { change(file.at("lengths")); }, part);
+        cached_memory(), [&](TensorFile& file) { change(file.at("lengths")); }, message);
   };
-  const auto reshaped = [&](const std::vector<int64_t>& shape, std::string_view part) {
-    changed([&](TensorFile::Tensor& lengths) { lengths.shape = shape; }, part);
+  const auto reshaped = [&](const std::vector<int64_t>& shape, std::string_view message) {
+    changed([&](TensorFile::Tensor& lengths) { lengths.shape = shape; }, message);
   };
   reshaped({6}, "expected 2 dimensions");
   reshaped({2, 3, 1}, "expected 2 dimensions");
@@ -354,14 +354,14 @@ TEST_F(MemoryFile, RefusesLengthsThatAreNotThoseOfTheRows) {
     changed([&](TensorFile::Tensor& lengths) { lengths.dtype = dtype; },
             std::string("lengths is of ") + dtype + ", expected I64");
   }
-  // One shorter, one longer than the others.
+  // One head shorter, one longer than the others.
   for (const char length : {'\3', '\5'}) {
     changed([&](TensorFile::Tensor& lengths) { lengths.bytes[8] = length; },
             "lengths are not 4 in each layer and head");
   }
 }
 
-TEST_F(MemoryFile, RefusesAMemoryOfNoRows) {
+TEST_F(MemoryFile, RefusesAMemoryWithoutTokens) {
   refuse_damaged(
       soft_memory(),
       [](TensorFile& file) {
@@ -379,7 +379,7 @@ TEST_F(MemoryFile, NamesADtypeThatIsNotFloating) {
   }
 }
 
-TEST_F(MemoryFile, RefusesRowsThatAreNotFinite) {
+TEST_F(MemoryFile, RefusesValuesThatAreNotFinite) {
   for (const float value :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     const auto spoil = [&](std::string& bytes) { std::memcpy(&bytes[12], &value, sizeof value); };
@@ -390,7 +390,7 @@ TEST_F(MemoryFile, RefusesRowsThatAreNotFinite) {
   }
 }
 
-TEST_F(MemoryFile, RefusesRowsThatAreNotThoseThatWereSaved) {
+TEST_F(MemoryFile, RefusesChangedValues) {
   const auto flip = [](TensorFile::Tensor& tensor) { tensor.bytes[0] ^= 1; };
   refuse_damaged(
       soft_memory(), [&](TensorFile& file) { flip(file.at("embeddings")); }, "their hash");
@@ -425,7 +425,7 @@ TEST_F(MemoryFile, RefusesTheSameBytesInAnotherShapeOrDtype) {
       "their hash");
 }
 
-TEST_F(MemoryFile, RefusesAnOriginThatIsNotTheOneThatWasSaved) {
+TEST_F(MemoryFile, RefusesChangedProvenance) {
   for (const Memory& memory : {soft_memory(), cached_memory()}) {
     refuse_metadata(memory, "source_tokens", "5", "their hash");
     for (const char* key : {"method", "model_fingerprint", "compressor_fingerprint", "source_hash"})
@@ -433,7 +433,7 @@ TEST_F(MemoryFile, RefusesAnOriginThatIsNotTheOneThatWasSaved) {
   }
 }
 
-TEST_F(MemoryFile, RefusesPositionsThatAreNotThoseThatWereSaved) {
+TEST_F(MemoryFile, RefusesChangedPositions) {
   refuse_metadata(cached_memory(), "next_position", "16", "their hash");
   refuse_metadata(cached_memory(), "first_position", "10", "their hash");
   refuse_metadata(cached_memory(), "num_sinks", "1", "their hash");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memories as values: what joining and adding them gives.
+// Memories as values: concat() and sum().
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
@@ -19,7 +19,7 @@ void refuse_to_add(const std::vector<Memory>& memories, const std::string& part)
   expect_error(ErrorKind::kInvalidArgument, part, [&] { Memory::sum(memories); });
 }
 
-TEST(MemorySum, AddsRowByRow) {
+TEST(MemorySum, AddsTokenByToken) {
   const Memory added = sum({soft_memory({{1, 2}, {3, 4}}), soft_memory({{10, 20}, {30, 40}})});
   EXPECT_TRUE(at::equal(rows_of(added), at::tensor({11.f, 22.f, 33.f, 44.f}).view({2, 2})));
   EXPECT_EQ(added.num_tokens(), 2);
@@ -30,14 +30,14 @@ TEST(MemorySum, OfOneIsItself) {
   EXPECT_EQ(sum({one}).content_hash(), one.content_hash());
 }
 
-TEST(MemorySum, LeavesWhatItAddsAsItWas) {
+TEST(MemorySum, DoesNotChangeItsOperands) {
   const Memory one = soft_memory({{1, 2}}), other = soft_memory({{3, 4}});
   sum({one, other});
   EXPECT_TRUE(at::equal(rows_of(one), at::tensor({1.f, 2.f}).view({1, 2})));
   EXPECT_TRUE(at::equal(rows_of(other), at::tensor({3.f, 4.f}).view({1, 2})));
 }
 
-// 257 is no bfloat16: rounded after each addition, the sum would stay at 256.
+// 257 is not a bfloat16: a sum rounded after each addition would stay at 256.
 TEST(MemorySum, IsRoundedOnce) {
   const auto narrow = [](float value) {
     return make_memory(SoftTokens{at::full({1, 1}, value, at::kBFloat16)});
@@ -47,7 +47,7 @@ TEST(MemorySum, IsRoundedOnce) {
   EXPECT_EQ(rows_of(added).item<float>(), 258);
 }
 
-TEST(MemorySum, TakesTheDtypeThatHoldsAll) {
+TEST(MemorySum, HasTheWidestDtype) {
   const auto of = [](at::ScalarType dtype) {
     return make_memory(SoftTokens{at::ones({1, 1}, dtype)});
   };
@@ -58,7 +58,7 @@ TEST(MemorySum, TakesTheDtypeThatHoldsAll) {
             1 + 1e-12);
 }
 
-TEST(MemorySum, StandsForAllTexts) {
+TEST(MemorySum, HasTheProvenanceOfAllTexts) {
   const Memory added =
       sum({soft_memory({{1}}, from("one text", 5)), soft_memory({{1}}, from("another", 7))});
   EXPECT_EQ(added.provenance().source_tokens, 12);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys moved to other positions against those that a decoder computes there.
+// Keys moved to other positions, compared with those that a decoder computes there.
 #include "memory/rotate_keys.h"
 
 #include <ATen/ATen.h>
@@ -24,7 +24,7 @@ double largest_difference(const at::Tensor& actual, const at::Tensor& expected) 
   return ((actual - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
-// In float64, so that the only error is that of the decoder's angles, which are float32.
+// In float64, so that the only error is from the decoder's angles, which are float32.
 class RotateKeys : public testing::TestWithParam<std::string> {
  protected:
   // Keys [layers, kv_heads, kRows, head_dim] of a text whose first token has the position `start`.
@@ -80,7 +80,7 @@ TEST_P(RotateKeys, PositionsPerHeadThatAreEqualGiveTheSameKeys) {
   EXPECT_LT(largest_difference(each, alike), 1e-12);
 }
 
-// Every key is taken from one of three texts, which begin at different positions, to another.
+// Keys from three texts that begin at different positions are moved to the positions of another.
 TEST_P(RotateKeys, HeadsMayHavePositionsOfTheirOwn) {
   const std::vector<int64_t> starts{0, 17, 90};
   std::vector<at::Tensor> texts;

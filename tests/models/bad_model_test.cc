@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models that are damaged, incomplete or of another kind: refused with the name of what is wrong.
+// Models that are damaged, incomplete or of an unknown kind are refused with a message that names
+// the fault.
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
@@ -43,11 +44,11 @@ class BadModel : public testing::Test {
     return directory / name;
   }
 
-  // With this part and with the model's path in the message, by every way of loading.
-  static void refuse(const fs::path& model, ErrorKind kind, const std::string& part) {
-    expect_error(kind, part, [&] { load_decoder(model, at::kFloat); });
+  // Expects an error with this text and the model's path in its message, from every way of loading.
+  static void refuse(const fs::path& model, ErrorKind kind, const std::string& message) {
+    expect_error(kind, message, [&] { load_decoder(model, at::kFloat); });
     expect_error(kind, model.string(), [&] { load_decoder(model, at::kFloat); });
-    expect_error(kind, part, [&] { load_engine(model); });
+    expect_error(kind, message, [&] { load_engine(model); });
   }
 
   TemporaryDirectory directory;
@@ -62,16 +63,16 @@ TEST_F(BadModel, AMissingOneIsNamed) {
 
 class BadConfig : public BadModel {
  protected:
-  void refuse_config(const std::string& text, ErrorKind kind, const std::string& part) const {
+  void refuse_config(const std::string& text, ErrorKind kind, const std::string& message) const {
     overwrite(model / "config.json", text);
-    refuse(model, kind, part);
+    refuse(model, kind, message);
   }
 
-  // The golden one with these values in place of its own; null takes a value away.
-  void refuse_values(const json& values, ErrorKind kind, const std::string& part) const {
+  // The golden configuration with these values changed; null removes a key.
+  void refuse_values(const json& values, ErrorKind kind, const std::string& message) const {
     json changed = config;
     changed.merge_patch(values);
-    refuse_config(changed.dump(), kind, part);
+    refuse_config(changed.dump(), kind, message);
   }
 
   const fs::path model = copy_of("llama");
@@ -83,7 +84,7 @@ TEST_F(BadConfig, AMissingOneIsNamed) {
   refuse(model, ErrorKind::kNotFound, "config.json");
 }
 
-TEST_F(BadConfig, WhatIsNoJsonObjectIsRefused) {
+TEST_F(BadConfig, OtherJsonThanAnObjectIsRefused) {
   refuse_config("", ErrorKind::kBadWeights, "config.json: not valid JSON");
   refuse_config("{\"model_type\": ", ErrorKind::kBadWeights, "config.json: not valid JSON");
   refuse_config("[]", ErrorKind::kBadWeights, "config.json: not a JSON object");
@@ -114,7 +115,7 @@ TEST_F(BadConfig, AMissingSizeIsNamed) {
   }
 }
 
-TEST_F(BadConfig, SizesThatCannotBeAreNamed) {
+TEST_F(BadConfig, InvalidSizesAreNamed) {
   for (const json& size : {json(0), json(-1), json(INT64_MAX), json(UINT64_MAX)})
     refuse_values({{"hidden_size", size}}, ErrorKind::kBadWeights, "hidden_size is");
   for (const json& size : {json("32"), json(32.5), json(true), json::array({32})})
@@ -124,9 +125,9 @@ TEST_F(BadConfig, SizesThatCannotBeAreNamed) {
   refuse_values({{"head_dim", 7}}, ErrorKind::kBadWeights, "head_dim is 7");
 }
 
-TEST_F(BadConfig, WhatItSaysOfRotaryEmbeddingIsChecked) {
-  const auto refuse_scaling = [&](const json& scaling, ErrorKind kind, const std::string& part) {
-    refuse_values({{"rope_scaling", scaling}}, kind, part);
+TEST_F(BadConfig, RotarySettingsAreChecked) {
+  const auto refuse_scaling = [&](const json& scaling, ErrorKind kind, const std::string& message) {
+    refuse_values({{"rope_scaling", scaling}}, kind, message);
   };
   refuse_values({{"rope_theta", "large"}}, ErrorKind::kBadWeights, "rope_theta is not a number");
   refuse_values({{"rope_theta", -1}}, ErrorKind::kBadWeights, "rope_theta is -1");
@@ -141,7 +142,7 @@ TEST_F(BadConfig, WhatItSaysOfRotaryEmbeddingIsChecked) {
                  "1 divisors of rotary frequencies, expected 4");
 }
 
-TEST_F(BadConfig, RotarySettingsThatAreNoObjectAreRefusedRatherThanPassedOver) {
+TEST_F(BadConfig, RotarySettingsThatAreNoObjectAreRefused) {
   for (const json& value : {json("yarn"), json(4.0), json(true), json::array({"yarn", 4.0})}) {
     for (const std::string key : {"rope_scaling", "rope_parameters"})
       refuse_values({{key, value}}, ErrorKind::kBadWeights, key + " is not an object");
@@ -162,7 +163,7 @@ TEST_F(BadConfig, AScalingWithoutItsFactorIsRefused) {
   }
 }
 
-// With a base of 1 YaRN divides by log 1; below it frequencies rise, out of float32 at last.
+// With a base of 1 YaRN divides by log 1; below 1 frequencies grow beyond float32.
 TEST_F(BadConfig, RotaryBasesThatAreNotAbove1AreNamed) {
   for (const json& scaling : {json(nullptr), json{{"rope_type", "yarn"}, {"factor", 4}}}) {
     for (const double theta : {1.0, 0.5, 1e-300}) {
@@ -176,7 +177,7 @@ TEST_F(BadConfig, RotaryBasesThatAreNotAbove1AreNamed) {
   refuse(gemma, ErrorKind::kBadWeights, "rope_local_base_freq is 1, expected above 1");
 }
 
-TEST_F(BadConfig, ATokenizerOfMoreIdsThanTheModelIsRefused) {
+TEST_F(BadConfig, ATokenizerWithMoreIdsThanTheModelIsRefused) {
   const fs::path small = copy_of("mistral_window");
   fs::copy(kModels / "llama" / "tokenizer.json", small);
   expect_error(ErrorKind::kBadWeights, "the tokenizer has 320 ids, the model 96", [&] {
@@ -241,9 +242,9 @@ TEST_F(BadSafetensors, IntegersInPlaceOfWeightsAreNamed) {
 
 TEST_F(BadSafetensors, AFloatOfEightBitsIsNamedWithItsFile) {
   damage([](TensorFile& file) {
-    TensorFile::Tensor& gain = file.at("model.norm.weight");
-    gain.dtype = "F8_E4M3";
-    gain.bytes.resize(32);
+    TensorFile::Tensor& norm_weight = file.at("model.norm.weight");
+    norm_weight.dtype = "F8_E4M3";
+    norm_weight.bytes.resize(32);
   });
   refuse(model, ErrorKind::kUnsupported, "model.norm.weight");
   refuse(model, ErrorKind::kUnsupported, "F8_E4M3");
@@ -257,9 +258,9 @@ class BadShards : public BadModel {
   void damage_index(const Damage& change) const {
     damage_json(index, change);
   }
-  void refuse_index(const json& content, const std::string& part) const {
+  void refuse_index(const json& content, const std::string& message) const {
     overwrite(index, content.dump());
-    refuse(model, ErrorKind::kBadWeights, part);
+    refuse(model, ErrorKind::kBadWeights, message);
   }
 
   const fs::path model = copy_of("qwen3");
@@ -290,7 +291,7 @@ TEST_F(BadShards, ATensorThatNoShardHasIsNamed) {
   refuse(model, ErrorKind::kBadWeights, name + " is missing");
 }
 
-TEST_F(BadShards, ShardsElsewhereAreRefusedThoughTheyExist) {
+TEST_F(BadShards, ShardsOutsideTheDirectoryAreRefused) {
   fs::copy(first, directory.path());
   const json good = read_json(index);
   for (const std::string& name :
@@ -319,9 +320,9 @@ class BadGguf : public BadModel {
  protected:
   void write(const GgufPieces& pieces) const { pieces.write(model); }
 
-  void refuse_pieces(const GgufPieces& pieces, ErrorKind kind, const std::string& part) const {
+  void refuse_pieces(const GgufPieces& pieces, ErrorKind kind, const std::string& message) const {
     write(pieces);
-    refuse(model, kind, part);
+    refuse(model, kind, message);
   }
 
   // As a converter for another architecture would write it.
@@ -352,8 +353,8 @@ TEST_F(BadGguf, AnUnknownArchitectureIsNamedWhateverItsMetadata) {
   refuse_pieces(pieces, ErrorKind::kUnsupported, "\"mamba\" is not supported");
 }
 
-// Tensors are laid out by GGUF's name of the architecture: under Hugging Face's they would be read
-// wrongly.
+// The layout of tensors depends on GGUF's name of the architecture: under Hugging Face's name they
+// would be read wrongly.
 TEST_F(BadGguf, ArchitecturesOfHuggingFaceAreUnknown) {
   GgufPieces gemma(kModels / "gemma3_text.gguf");
   gemma.pair("general.architecture").value = GgufPieces::text_value("gemma3_text");
@@ -378,12 +379,12 @@ TEST_F(BadGguf, AMissingKeyIsNamed) {
   }
 }
 
-TEST_F(BadGguf, ValuesThatCannotBeAreNamed) {
+TEST_F(BadGguf, InvalidValuesAreNamed) {
   const auto refuse_value =
-      [&](const std::string& key, const std::string& value, const std::string& part) {
+      [&](const std::string& key, const std::string& value, const std::string& message) {
         GgufPieces changed = pieces;
         changed.pair(key).value = value;
-        refuse_pieces(changed, ErrorKind::kBadWeights, part);
+        refuse_pieces(changed, ErrorKind::kBadWeights, message);
       };
   const std::string zero = GgufPieces::number_value(0), text = GgufPieces::text_value("four");
   refuse_value("general.architecture", zero, "\"general.architecture\" has another type");
@@ -426,7 +427,7 @@ TEST_F(BadGguf, ATensorOfAnotherShapeIsNamed) {
       pieces, ErrorKind::kBadWeights, "layers.0.mlp.up_proj.weight is [32, 48], expected [48, 32]");
 }
 
-TEST_F(BadGguf, DivisorsOfAnotherNumberAreRefused) {
+TEST_F(BadGguf, AWrongNumberOfDivisorsIsRefused) {
   GgufPieces scaled(kModels / "llama3_rope.gguf");
   GgufPieces::Tensor& divisors = scaled.tensor("rope_freqs.weight");
   divisors.dimensions = {4};

@@ -14,7 +14,7 @@
 #include "io/json_file.h"
 #include "models/load_decoder.h"
 
-// What transformers makes of settings (golden/make_config_golden.py).
+// What transformers computes from settings (golden/make_config_golden.py).
 namespace precis::config_golden {
 
 inline const nlohmann::json& content() {
@@ -30,7 +30,7 @@ inline const nlohmann::json& golden_case(const std::string& name) {
   throw std::out_of_range("no golden case " + name);
 }
 
-// The logits of a model after the golden ids are those of this case.
+// Expects the logits of a model after the golden ids to be those of this case.
 inline void expect_logits(const std::filesystem::path& model, const std::string& name) {
   const c10::NoGradGuard no_grad;
   const std::unique_ptr<Decoder> decoder = load_decoder(model, at::kFloat);

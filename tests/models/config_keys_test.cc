@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What config.json says is what transformers takes it for (golden/make_config_golden.py), or is
-// refused by name.
+// A setting of config.json means what it means to transformers (golden/make_config_golden.py), or
+// is refused by name.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -36,7 +36,7 @@ std::vector<std::string> case_names() {
 
 json config_of(const std::string& model) { return read_json(kModels / model / "config.json"); }
 
-// The config.json of a golden model with these values in place of its own.
+// The config.json of a golden model with these values changed.
 json with(const std::string& model, const json& values) {
   json config = config_of(model);
   config.update(values);
@@ -94,7 +94,7 @@ TEST(ConfigDefaults, AreThoseOfTransformers) {
   }
 }
 
-TEST(ConfigDefaults, ANullNumberOfKeyHeadsIsAllHeads) {
+TEST(ConfigDefaults, ANullNumberOfKeyHeadsIsTheNumberOfHeads) {
   json config = content()["defaults"][2]["config"];
   ASSERT_EQ(config["model_type"], "qwen2");
   config["num_attention_heads"] = 4;
@@ -102,8 +102,8 @@ TEST(ConfigDefaults, ANullNumberOfKeyHeadsIsAllHeads) {
   EXPECT_EQ(read(config).num_kv_heads, 4);
 }
 
-// Qwen's instructions: "yarn" with a factor of 4 is all that is added.
-TEST(ConfigWindow, IsWhatYarnMakesOfIt) {
+// Qwen's instructions for long prompts: only "yarn" with a factor of 4 is added.
+TEST(ConfigWindow, IsExtendedByYarn) {
   const auto window_of = [](int64_t window, const json& scaling) {
     return read(with("llama", {{"max_position_embeddings", window}, {"rope_scaling", scaling}}))
         .context_length;
@@ -119,7 +119,7 @@ TEST(ConfigWindow, IsWhatYarnMakesOfIt) {
   EXPECT_EQ(window_of(64, scaling), 64);
 }
 
-// config.json: what is refused
+// config.json: refused keys
 
 TEST(ConfigKeys, EveryFieldOfTransformersIsKnown) {
   for (const std::string key : content()["fields"]) {
@@ -129,7 +129,7 @@ TEST(ConfigKeys, EveryFieldOfTransformersIsKnown) {
   }
 }
 
-TEST(ConfigKeys, WhatNobodyReadsPassesWithNeutralValuesOnly) {
+TEST(ConfigKeys, UnusedKeysAreAcceptedWithNeutralValuesOnly) {
   int64_t checked = 0;
   for (const ModelKey& key : config_keys()) {
     if ((key.readers & kLlama) != 0 || key.neutral == "any") continue;
@@ -144,7 +144,7 @@ TEST(ConfigKeys, WhatNobodyReadsPassesWithNeutralValuesOnly) {
   EXPECT_GT(checked, 40);
 }
 
-TEST(ConfigKeys, AreReadByTheArchitecturesThatHaveThem) {
+TEST(ConfigKeys, AreAcceptedForTheArchitecturesThatHaveThem) {
   refuse(with("mistral_window", {{"attention_bias", true}}), "attention_bias is true");
   refuse(with("qwen3", {{"mlp_bias", true}}), "mlp_bias is true");
   refuse(with("llama", {{"query_pre_attn_scalar", 256}}), "query_pre_attn_scalar is 256");
@@ -193,10 +193,10 @@ TEST(ConfigKeys, WindowsThatContradictEachOtherAreRefused) {
   expect_error(ErrorKind::kBadWeights, "sliding_window is 0", [] {
     read(with("mistral_window", {{"sliding_window", 0}}));
   });
-  EXPECT_NO_THROW(read(with("qwen2", {{"sliding_window", 0}})));  // switched off
+  EXPECT_NO_THROW(read(with("qwen2", {{"sliding_window", 0}})));  // 0 disables the window
 }
 
-// config.json: what is not known
+// config.json: unknown keys
 
 std::vector<std::string> warnings_about(const json& config) {
   std::vector<std::string> messages;
@@ -208,7 +208,7 @@ std::vector<std::string> warnings_about(const json& config) {
   return messages;
 }
 
-TEST(UnknownConfigKeys, ArePassedOverWithAWarning) {
+TEST(UnknownConfigKeys, AreIgnoredWithAWarning) {
   const auto messages = warnings_about(
       with("llama", {{"brand_new", 0.5}, {"rope_scaling", {{"type", "default"}, {"novel", 2}}}}));
   ASSERT_EQ(messages.size(), 1u);
@@ -217,12 +217,12 @@ TEST(UnknownConfigKeys, ArePassedOverWithAWarning) {
   EXPECT_THAT(messages[0], testing::HasSubstr("\"rope_scaling.novel\""));
 }
 
-TEST(UnknownConfigKeys, ThatSayNothingAreNoConcern) {
+TEST(UnknownConfigKeys, WithoutAValueGiveNoWarning) {
   for (const json& value : {json(nullptr), json(false), json(0), json(""), json::array()})
     EXPECT_TRUE(warnings_about(with("llama", {{"brand_new", value}})).empty()) << value;
 }
 
-TEST(UnknownConfigKeys, AreNotThoseThatFilesHave) {
+TEST(UnknownConfigKeys, DoNotOccurInPublishedFiles) {
   for (const auto& entry : fs::directory_iterator(kModels)) {
     if (!entry.is_directory()) continue;
     EXPECT_TRUE(warnings_about(config_of(entry.path().filename())).empty()) << entry.path();

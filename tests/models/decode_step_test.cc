@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A step of decoding, all layers at once, against the same layers op by op.
+// Decode steps, all layers at once, against the same layers op by op.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
@@ -36,7 +36,7 @@ std::vector<Case> cases() {
     all.push_back({model, at::kFloat, WeightFormat::kDtype, 3});
     all.push_back({model, at::kBFloat16});
     all.push_back({model, at::kBFloat16, WeightFormat::kDtype, 2});
-    if (!model.starts_with("gemma3")) continue;  // the others' widths have no groups
+    if (!model.starts_with("gemma3")) continue;  // other models' widths are no multiples of 32
     for (const WeightFormat format : {WeightFormat::kInt8, WeightFormat::kInt4}) {
       all.push_back({model, at::kFloat, format});
       all.push_back({model, at::kBFloat16, format, 2});
@@ -58,7 +58,7 @@ class DecodeStep : public testing::TestWithParam<Case> {
     return {decoder_->config().kv_shape(), decoder_->options(), sequences};
   }
 
-  // Sequence i holds lengths[i] rows.
+  // Sequence i holds lengths[i] tokens.
   KvCache read(const std::vector<int64_t>& lengths) const {
     KvCache cache = cache_of(std::ssize(lengths));
     for (int64_t i = 0; i < std::ssize(lengths); ++i) {
@@ -69,7 +69,7 @@ class DecodeStep : public testing::TestWithParam<Case> {
     return cache;
   }
 
-  // One row more of each sequence, `steps` times; the hidden states of all.
+  // Decodes one more token of each sequence, `steps` times; returns the hidden states of all.
   at::Tensor decode(KvCache& cache, std::vector<int64_t> sequences, int64_t steps) const {
     DecoderInput input;
     input.cache_sequences = std::move(sequences);
@@ -92,7 +92,7 @@ class DecodeStep : public testing::TestWithParam<Case> {
     const at::Tensor wide = expected.to(at::kFloat);
     const auto difference =
         ((actual.to(at::kFloat) - wide).abs().max() / wide.abs().max()).item<double>();
-    // A code of a row may round the other way where its number differs in the last digit.
+    // A code of an activation may round differently if its value differs in the last digit.
     const double exact = GetParam().format == WeightFormat::kDtype ? 1e-5 : 1e-4;
     EXPECT_LT(difference, GetParam().dtype == at::kFloat ? exact : 4e-2);
   }
@@ -107,8 +107,8 @@ class DecodeStep : public testing::TestWithParam<Case> {
   int threads_ = 1;
 };
 
-// With gradients on, though none is asked for, layers run op by op.
-TEST_P(DecodeStep, IsWhatTheLayersMakeOpByOp) {
+// With gradients enabled, even if no tensor requires one, layers run op by op.
+TEST_P(DecodeStep, EqualsTheLayersOpByOp) {
   const std::vector<int64_t> lengths{70, 0, 3, 300};
   const std::vector<int64_t> order{2, 0, 1, 3};
   KvCache fused = read(lengths), apart = read(lengths);
@@ -130,7 +130,7 @@ TEST_P(DecodeStep, IsWhatTheLayersMakeOpByOp) {
   }
 }
 
-// To the last bit, whatever stands beside it.
+// To the last bit.
 TEST_P(DecodeStep, DoesNotDependOnTheOtherSequences) {
   KvCache together = read({5, 40, 260}), alone = cache_of(3);
   for (int64_t i = 0; i < 3; ++i) alone.copy_sequence(together, i, i);
@@ -139,10 +139,10 @@ TEST_P(DecodeStep, DoesNotDependOnTheOtherSequences) {
     EXPECT_TRUE(at::equal(decode(alone, {i}, 2).select(1, 0), all.select(1, i))) << i;
 }
 
-// A memory whose heads keep different numbers of tokens in front of what a sequence reads.
+// A ragged memory before the sequence's tokens.
 TEST_P(DecodeStep, ReadsRaggedMemories) {
   const DecoderConfig& config = decoder_->config();
-  if (config.window > 0) GTEST_SKIP() << "layers with a window refuse such memories";
+  if (config.window > 0) GTEST_SKIP() << "layers with a window refuse ragged memories";
   std::vector<int64_t> starts{0};
   for (int64_t head = 0; head < config.num_layers * config.num_kv_heads; ++head)
     starts.push_back(starts.back() + head * 29 % 90);
@@ -150,7 +150,7 @@ TEST_P(DecodeStep, ReadsRaggedMemories) {
     return at::randn({starts.back(), config.head_dim}, decoder_->options());
   };
   const auto memory = std::make_shared<RaggedKv>(RaggedKv{random(), random(), starts});
-  const auto read_behind = [&] {
+  const auto read_after_memory = [&] {
     KvCache cache = cache_of(2);
     for (int64_t i = 0; i < 2; ++i) {
       cache.add_ragged(i, memory);
@@ -160,15 +160,15 @@ TEST_P(DecodeStep, ReadsRaggedMemories) {
     }
     return cache;
   };
-  KvCache fused = read_behind(), apart = read_behind(), without = read({3, 73});
+  KvCache fused = read_after_memory(), apart = read_after_memory(), without = read({3, 73});
   const at::Tensor actual = decode(fused, {0, 1}, 2);
   const c10::AutoGradMode grad(true);
   expect_near(actual, decode(apart, {0, 1}, 2));
   EXPECT_FALSE(at::allclose(actual, decode(without, {0, 1}, 2), 1e-2, 1e-2));
 }
 
-// Sequences that share the blocks of a common beginning.
-TEST_P(DecodeStep, SharedBeginningsChangeNothing) {
+// Sequences that share their first blocks get the same results as alone.
+TEST_P(DecodeStep, SharedPrefixesDoNotChangeResults) {
   KvCache cache = read({150, 0, 0}), alone = cache_of(1);
   alone.copy_sequence(cache, 0, 0);
   for (const int64_t to : {1, 2}) cache.copy_sequence(cache, 0, to);
@@ -197,10 +197,10 @@ std::string name_of(const testing::TestParamInfo<Case>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Models, DecodeStep, testing::ValuesIn(cases()), name_of);
 
-// A layer wide enough that a product has many ranges, several groups and blocks, and all that a
-// layer may have: biases, norms of queries and keys, norms behind its blocks.
+// Layers so wide that a product has many ranges, several groups and blocks, with every feature that
+// a layer may have: biases, norms of queries and keys, sandwich norms.
 struct WideCase {
-  int64_t rows;
+  int64_t tokens;
   int64_t bits;  // 0: float32
   int threads;
 };
@@ -247,7 +247,7 @@ class WideStep : public testing::TestWithParam<WideCase> {
   }
 };
 
-TEST_P(WideStep, IsWhatTheLayersMakeOpByOp) {
+TEST_P(WideStep, EqualsTheLayersOpByOp) {
   const c10::NoGradGuard no_grad;
   at::manual_seed(11);
   const int threads = at::get_num_threads();
@@ -258,10 +258,10 @@ TEST_P(WideStep, IsWhatTheLayersMakeOpByOp) {
                                  norm(own.hidden_size),
                                  ops::rotary_frequencies(own.rope, own.head_dim),
                                  {}};
-  const int64_t rows = GetParam().rows;
-  KvCache fused(own.kv_shape(), at::kFloat, rows), apart(own.kv_shape(), at::kFloat, rows);
-  DecoderInput input{at::randn({rows, own.hidden_size}), at::arange(rows) + 3, {0}, {}};
-  for (int64_t i = 0; i < rows; ++i) {
+  const int64_t tokens = GetParam().tokens;
+  KvCache fused(own.kv_shape(), at::kFloat, tokens), apart(own.kv_shape(), at::kFloat, tokens);
+  DecoderInput input{at::randn({tokens, own.hidden_size}), at::arange(tokens) + 3, {0}, {}};
+  for (int64_t i = 0; i < tokens; ++i) {
     input.cu_seqlens.push_back(i + 1);
     input.cache_sequences.push_back(i);
     const int64_t length = i * 37 % 150;
@@ -282,23 +282,23 @@ TEST_P(WideStep, IsWhatTheLayersMakeOpByOp) {
 
 std::vector<WideCase> wide_cases() {
   std::vector<WideCase> all;
-  for (const int64_t rows : {1, 4, 5, 16, 32})
+  for (const int64_t tokens : {1, 4, 5, 16, 32})
     for (const int64_t bits : {0, 8, 4})
       for (const int threads : {1, 2, 3})
-        if (rows <= 16 || bits > 0) all.push_back({rows, bits, threads});
+        if (tokens <= 16 || bits > 0) all.push_back({tokens, bits, threads});
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Rows,
+INSTANTIATE_TEST_SUITE_P(Tokens,
                          WideStep,
                          testing::ValuesIn(wide_cases()),
                          [](const testing::TestParamInfo<WideCase>& test) {
-                           return std::to_string(test.param.rows) + "_rows_" +
+                           return std::to_string(test.param.tokens) + "_tokens_" +
                                   std::to_string(test.param.bits) + "_bits_" +
                                   std::to_string(test.param.threads) + "_threads";
                          });
 
-// What was made room for and never written is not held.
+// Tokens that were added and never written are removed again.
 TEST(DecodeStepFailure, LeavesTheCacheAsItWas) {
   const c10::NoGradGuard no_grad;
   const auto decoder =

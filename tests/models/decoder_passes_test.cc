@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a decoder makes of several sequences, and of loading on several threads.
+// Passes over several sequences, and loading on several threads.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -22,8 +22,8 @@ class DecoderPasses : public testing::Test {
       load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama", at::kFloat);
 };
 
-// Sequences of several lengths, then a row more of each at once: as each by itself.
-TEST_F(DecoderPasses, SequencesDecodedTogetherAreAsThoseDecodedAlone) {
+// Sequences of several lengths, then one more token of each in one pass: the same as each alone.
+TEST_F(DecoderPasses, SequencesDecodedTogetherEqualThoseDecodedAlone) {
   const std::vector<int64_t> lengths{3, 1, 7};
   KvCache together(decoder_->config().kv_shape(), decoder_->options(), 3);
   std::vector<at::Tensor> alone;
@@ -42,7 +42,7 @@ TEST_F(DecoderPasses, SequencesDecodedTogetherAreAsThoseDecodedAlone) {
   EXPECT_TRUE(at::allclose(hidden, at::stack(alone), 1e-5, 1e-5));
 }
 
-TEST_F(DecoderPasses, EverySequenceHasARow) {
+TEST_F(DecoderPasses, RefusesSequencesWithoutTokens) {
   KvCache cache(decoder_->config().kv_shape(), decoder_->options(), 2);
   const at::Tensor rows = decoder_->embed(at::tensor({5, 6}, at::kLong));
   for (const std::vector<int64_t>& starts :
@@ -54,12 +54,12 @@ TEST_F(DecoderPasses, EverySequenceHasARow) {
   EXPECT_EQ(cache.length(0), 0);
 }
 
-TEST_F(DecoderPasses, SeenRowsNameEachRow) {
+TEST_F(DecoderPasses, RefusesAVisibleLengthThatIsNotOnePerToken) {
   KvCache cache(decoder_->config().kv_shape(), decoder_->options());
   DecoderInput input{decoder_->embed(at::tensor({5, 6}, at::kLong)), at::arange(2), {0, 2}, {0}};
-  for (const at::Tensor& seen :
+  for (const at::Tensor& visible :
        {at::zeros({1}, at::kLong), at::zeros({2}), at::zeros({2, 1}, at::kLong)}) {
-    input.visible_cache_len = seen;
+    input.visible_cache_len = visible;
     expect_error(ErrorKind::kInvalidArgument,
                  "visible_cache_len do not name each of the 2 rows",
                  [&] { decoder_->forward(input, cache); });
@@ -67,7 +67,7 @@ TEST_F(DecoderPasses, SeenRowsNameEachRow) {
   EXPECT_EQ(cache.length(0), 0);
 }
 
-// Embeddings that are scaled, and those kept in eight bits, too.
+// Also with scaled embeddings, and with an int8 table.
 TEST(EmbedSpliced, TakesEmbeddingsOfTokensAndOthersByIndex) {
   const c10::InferenceMode inference;
   const auto models = std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models";
@@ -90,23 +90,23 @@ TEST(EmbedSpliced, TakesEmbeddingsOfTokensAndOthersByIndex) {
   }
 }
 
-// Two sequences behind cached rows, for every architecture: the rows asked for, and the same keys
-// and values.
-TEST(WantedRows, AreThoseOfTheWholePass) {
+// Two sequences with cached tokens, for every architecture: the outputs asked for, and the same
+// keys and values in the cache.
+TEST(OutputIndices, EqualThoseOfTheWholePass) {
   const c10::InferenceMode inference;
   for (const auto& entry : std::filesystem::directory_iterator(
            std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models")) {
     const auto decoder = load_decoder(entry.path(), at::kFloat);
-    const auto read = [&](const at::Tensor& wanted) {
+    const auto read = [&](const at::Tensor& outputs) {
       KvCache cache(decoder->config().kv_shape(), decoder->options(), 2);
       decoder->forward({decoder->embed(at::arange(4, 7)), at::arange(3), {0, 3}, {1}}, cache);
       DecoderInput input{decoder->embed(at::arange(9, 18)),
                          at::cat({at::arange(4), at::arange(3, 8)}),
                          {0, 4, 9},
                          {0, 1}};
-      input.output_indices = wanted;
+      input.output_indices = outputs;
       const at::Tensor hidden = decoder->forward(input, cache);
-      // What follows reads the last layer's keys and values too.
+      // Later tokens read the last layer's keys and values too.
       return std::pair(hidden,
                        decoder->forward({decoder->embed(at::tensor({3, 5}, at::kLong)),
                                          at::tensor({4, 8}, at::kLong),
@@ -117,36 +117,36 @@ TEST(WantedRows, AreThoseOfTheWholePass) {
     const auto [all, after_all] = read({});
     for (const std::vector<int64_t>& rows :
          {std::vector<int64_t>{3, 8}, {8, 0, 0}, {}, {0, 1, 2, 3, 4, 5, 6, 7, 8}}) {
-      const at::Tensor wanted = at::tensor(rows, at::kLong);
-      const auto [hidden, after] = read(wanted);
-      EXPECT_TRUE(at::allclose(hidden, all.index_select(0, wanted), 1e-5, 1e-5)) << entry.path();
+      const at::Tensor outputs = at::tensor(rows, at::kLong);
+      const auto [hidden, after] = read(outputs);
+      EXPECT_TRUE(at::allclose(hidden, all.index_select(0, outputs), 1e-5, 1e-5)) << entry.path();
       EXPECT_TRUE(at::equal(after, after_all)) << entry.path();
     }
   }
 }
 
-TEST_F(DecoderPasses, GradientsOfWantedRowsAreThoseOfTheWholePass) {
+TEST_F(DecoderPasses, GradientsOfOutputIndicesEqualThoseOfTheWholePass) {
   const c10::InferenceMode gradients(false);
   const auto decoder =
       load_decoder(std::filesystem::path(PRECIS_TEST_GOLDEN_DIR) / "models" / "llama", at::kFloat);
   const auto gradient = [&](bool whole) {
     const at::Tensor rows = decoder->embed(at::arange(5, 11)).detach().requires_grad_();
-    const at::Tensor wanted = at::tensor({2, 5}, at::kLong);
+    const at::Tensor outputs = at::tensor({2, 5}, at::kLong);
     KvCache cache(decoder->config().kv_shape(), decoder->options());
     DecoderInput input{rows, at::arange(6), {0, 6}, {0}};
-    if (!whole) input.output_indices = wanted;
+    if (!whole) input.output_indices = outputs;
     const at::Tensor hidden = decoder->forward(input, cache);
-    (whole ? hidden.index_select(0, wanted) : hidden).square().sum().backward();
+    (whole ? hidden.index_select(0, outputs) : hidden).square().sum().backward();
     return rows.grad();
   };
   EXPECT_TRUE(at::allclose(gradient(false), gradient(true), 1e-4, 1e-5));
 }
 
-TEST_F(DecoderPasses, WantedRowsAreAList) {
+TEST_F(DecoderPasses, RefusesInvalidOutputIndices) {
   KvCache cache(decoder_->config().kv_shape(), decoder_->options());
   DecoderInput input{decoder_->embed(at::tensor({5, 6}, at::kLong)), at::arange(2), {0, 2}, {0}};
-  for (const at::Tensor& wanted : {at::zeros({1}), at::zeros({1, 1}, at::kLong)}) {
-    input.output_indices = wanted;
+  for (const at::Tensor& outputs : {at::zeros({1}), at::zeros({1, 1}, at::kLong)}) {
+    input.output_indices = outputs;
     expect_error(ErrorKind::kInvalidArgument, "output_indices are no list of rows", [&] {
       decoder_->forward(input, cache);
     });
@@ -160,17 +160,17 @@ TEST_F(DecoderPasses, WantedRowsAreAList) {
   EXPECT_EQ(cache.length(0), 0);
 }
 
-// One row each of several sequences: a step of decoding.
-TEST_F(DecoderPasses, WantedRowsOfAStep) {
-  const auto step = [&](const at::Tensor& wanted) {
+// One token each of several sequences: a decode step.
+TEST_F(DecoderPasses, OutputIndicesOfADecodeStep) {
+  const auto step = [&](const at::Tensor& outputs) {
     KvCache cache(decoder_->config().kv_shape(), decoder_->options(), 3);
     DecoderInput input{
         decoder_->embed(at::arange(5, 8)), at::zeros({3}, at::kLong), {0, 1, 2, 3}, {2, 0, 1}};
-    input.output_indices = wanted;
+    input.output_indices = outputs;
     return decoder_->forward(input, cache);
   };
-  const at::Tensor wanted = at::tensor({2, 0}, at::kLong);
-  EXPECT_TRUE(at::equal(step(wanted), step({}).index_select(0, wanted)));
+  const at::Tensor outputs = at::tensor({2, 0}, at::kLong);
+  EXPECT_TRUE(at::equal(step(outputs), step({}).index_select(0, outputs)));
 }
 
 TEST(DecoderLoading, OnSeveralThreadsInInferenceMode) {

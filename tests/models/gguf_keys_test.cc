@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What GGUF metadata says of the computation is what llama.cpp takes it for, in the terms of
-// config.json with the logits of transformers (golden/make_config_golden.py), or is refused by
+// GGUF metadata that changes the computation means what it means to llama.cpp (in terms of
+// config.json with the logits of transformers, golden/make_config_golden.py), or is refused by
 // name.
 #include <gtest/gtest.h>
 
@@ -29,7 +29,7 @@ using Metadata = std::vector<GgufPieces::Pair>;
 
 class GgufSetting : public testing::Test {
  protected:
-  // A golden model with more metadata.
+  // A golden model with additional metadata.
   fs::path written(const std::string& name, const Metadata& added) const {
     GgufPieces pieces(kModels / (name + ".gguf"));
     for (const GgufPieces::Pair& pair : added) {
@@ -42,8 +42,8 @@ class GgufSetting : public testing::Test {
   DecoderConfig config_with(const std::string& name, const Metadata& added) const {
     return decoder_config(gguf_config(GgufFile::open(written(name, added))), "model.gguf");
   }
-  void refuse(const std::string& name, const Metadata& added, const std::string& part) const {
-    expect_error(ErrorKind::kUnsupported, part, [&] { config_with(name, added); });
+  void refuse(const std::string& name, const Metadata& added, const std::string& message) const {
+    expect_error(ErrorKind::kUnsupported, message, [&] { config_with(name, added); });
     expect_error(ErrorKind::kUnsupported, "model.gguf: ", [&] { config_with(name, added); });
   }
 
@@ -67,7 +67,7 @@ TEST_F(GgufSetting, LinearScalingHasThreeSpellings) {
 }
 
 TEST_F(GgufSetting, NoScalingIsNone) {
-  const std::string plain = "swish";  // what the llama model computes as it is
+  const std::string plain = "swish";  // the case that equals the llama model as it is
   expect_logits(written("llama",
                         {{"llama.rope.scaling.type", text("none")},
                          {"llama.rope.scaling.factor", real(4.0)}}),
@@ -103,7 +103,7 @@ TEST_F(GgufSetting, TheWindowPatternIsANumberOrAList) {
                 "gemma_layer_types");
 }
 
-TEST_F(GgufSetting, GemmasWindowIsNeeded) {
+TEST_F(GgufSetting, AMissingWindowOfGemmaIsNamed) {
   GgufPieces pieces(kModels / "gemma3_text.gguf");
   pieces.remove_pair("gemma3.attention.sliding_window");
   const fs::path model = directory / "model.gguf";

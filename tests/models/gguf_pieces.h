@@ -19,12 +19,12 @@
 
 namespace precis {
 
-// A GGUF file taken apart, to be damaged and put together again.
+// A GGUF file in pieces that tests change and write again.
 class GgufPieces {
  public:
   struct Pair {
     std::string key;
-    std::string value;  // its type, then its bytes
+    std::string value;  // type and bytes
   };
   struct Tensor {
     std::string name;
@@ -34,7 +34,7 @@ class GgufPieces {
   };
 
   explicit GgufPieces(const std::filesystem::path& path) : source_(read_file(path)) {
-    place_ = 8;  // behind magic number and version
+    place_ = 8;  // after magic number and version
     const auto num_tensors = number<uint64_t>(), num_pairs = number<uint64_t>();
     for (uint64_t i = 0; i < num_pairs; ++i) {
       std::string key = text();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every architecture against transformers: tiny random models with what transformers computed for
+// Every architecture against transformers: tiny random models and what transformers computes for
 // them (golden/make_model_golden.py).
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 const fs::path kModels = fs::path(PRECIS_TEST_GOLDEN_DIR) / "models";
 
-// What the model of a directory or GGUF file is to compute.
+// The expected results of a model directory or GGUF file.
 SafetensorsFile expected_for(const fs::path& model) {
   const fs::path directory = fs::is_directory(model) ? model : fs::path(model).replace_extension();
   return SafetensorsFile::open(directory / "expected.safetensors");
@@ -80,7 +80,7 @@ TEST_P(Golden, AgreesWithTransformersInChunks) {
   EXPECT_LT(relative_difference(actual, hidden), 1e-4);
 }
 
-// The expectation is float32's: eight significant bits leave it a few percent off.
+// The expectation is float32's; bfloat16 is off by a few percent.
 constexpr double kBFloat16Tolerance = 5e-2;
 
 class GoldenInBFloat16 : public GoldenModel {

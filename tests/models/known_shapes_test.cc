@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shapes of models: by name, and out of files whose weights are not read.
+// Shapes of models: by name, and from files without reading weights.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -30,7 +30,7 @@ TEST(KnownShapes, HaveThePublishedNumbersOfParameters) {
   EXPECT_EQ(parameters_of("qwen2.5-0.5b"), 494032768);
 }
 
-TEST(KnownShapes, AreWholeConfigurations) {
+TEST(KnownShapes, AreCompleteConfigurations) {
   const DecoderConfig mistral = model_shape("mistral-7b");
   EXPECT_EQ(mistral.architecture, "mistral");
   EXPECT_EQ(mistral.num_kv_heads, 8);

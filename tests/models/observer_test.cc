@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Decoder::forward shows its observer, for every architecture, and that a pass does not change
-// by being observed.
+// What Decoder::forward passes to its observer, for every architecture, and that an observer does
+// not change a pass.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -33,7 +33,7 @@ std::vector<std::string> model_names() {
 
 class Observer : public testing::TestWithParam<std::string> {
  protected:
-  // Sequences of these lengths, one after the other in one pass, behind what the cache holds.
+  // Reads sequences of these lengths, packed, after what the cache holds.
   at::Tensor read(const std::vector<int64_t>& lengths,
                   KvCache& cache,
                   const LayerObserver* observer = nullptr) const {
@@ -46,8 +46,8 @@ class Observer : public testing::TestWithParam<std::string> {
       input.cache_sequences.push_back(i);
     }
     input.positions = at::cat(positions);
-    const int64_t rows = input.cu_seqlens.back();
-    input.embeddings = decoder->embed(at::arange(rows).mul(37).remainder(80) + 5);
+    const int64_t tokens = input.cu_seqlens.back();
+    input.embeddings = decoder->embed(at::arange(tokens).mul(37).remainder(80) + 5);
     return decoder->forward(input, cache, nullptr, observer);
   }
 
@@ -55,7 +55,7 @@ class Observer : public testing::TestWithParam<std::string> {
     return {decoder->config().kv_shape(), decoder->options(), sequences};
   }
 
-  std::vector<at::Tensor> rows_of(const KvCache& cache) const {
+  std::vector<at::Tensor> keys_and_values(const KvCache& cache) const {
     std::vector<at::Tensor> rows;
     for (int64_t sequence = 0; sequence < cache.num_sequences(); ++sequence) {
       for (int64_t layer = 0; layer < decoder->config().num_layers; ++layer) {
@@ -79,22 +79,22 @@ std::string test_name(const testing::TestParamInfo<std::string>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Observer, testing::ValuesIn(model_names()), test_name);
 
-TEST_P(Observer, IsCalledOncePerLayerInOrderWithTheQueriesOfAllRows) {
+TEST_P(Observer, IsCalledOncePerLayerInOrderWithTheQueriesOfAllTokens) {
   const DecoderConfig& config = decoder->config();
   for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{30}, {4, 7, 2}, {1}, {1, 1}}) {
-    int64_t rows = 0;
-    for (const int64_t length : lengths) rows += length;
+    int64_t tokens = 0;
+    for (const int64_t length : lengths) tokens += length;
     int64_t calls = 0;
     const LayerObserver observer = [&](const ObservedLayer& layer) {
       EXPECT_EQ(layer.index, calls++);
       EXPECT_EQ(layer.queries.sizes(),
-                (std::vector<int64_t>{rows, config.num_heads, config.head_dim}));
+                (std::vector<int64_t>{tokens, config.num_heads, config.head_dim}));
       EXPECT_EQ(layer.queries.scalar_type(), at::kFloat);
     };
     KvCache cache = cache_of(std::ssize(lengths));
     read(lengths, cache, &observer);
     EXPECT_EQ(calls, config.num_layers);
-    // Behind cached rows only the new ones are shown.
+    // After cached tokens, only the new ones are passed on.
     calls = 0;
     read(lengths, cache, &observer);
     EXPECT_EQ(calls, config.num_layers);
@@ -102,7 +102,7 @@ TEST_P(Observer, IsCalledOncePerLayerInOrderWithTheQueriesOfAllRows) {
 }
 
 // To the last bit.
-TEST_P(Observer, LeavesHiddenStatesAndCacheAsTheyAre) {
+TEST_P(Observer, DoesNotChangeHiddenStatesOrCache) {
   const LayerObserver observer = [](const ObservedLayer&) {};
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     decoder = load_decoder(kModels / GetParam(), dtype);
@@ -110,15 +110,16 @@ TEST_P(Observer, LeavesHiddenStatesAndCacheAsTheyAre) {
       KvCache seen = cache_of(std::ssize(lengths)), unseen = cache_of(std::ssize(lengths));
       for (int pass = 0; pass < 2; ++pass)
         EXPECT_TRUE(at::equal(read(lengths, seen, &observer), read(lengths, unseen))) << dtype;
-      const auto observed = rows_of(seen), expected = rows_of(unseen);
+      const auto observed = keys_and_values(seen), expected = keys_and_values(unseen);
       for (size_t i = 0; i < expected.size(); ++i)
         EXPECT_TRUE(at::equal(observed[i], expected[i])) << dtype << " " << i;
     }
   }
 }
 
-// One row is read by a step of all layers at once, an observed one layer by layer: other sums.
-TEST_P(Observer, LeavesAStepAsItIs) {
+// One token each is a decode step of all layers at once, an observed one runs op by op: sums differ
+// in their order.
+TEST_P(Observer, DoesNotChangeADecodeStep) {
   const LayerObserver observer = [](const ObservedLayer&) {};
   KvCache seen = cache_of(2), unseen = cache_of(2);
   read({20, 3}, seen);
@@ -130,11 +131,11 @@ TEST_P(Observer, LeavesAStepAsItIs) {
   for (int step = 0; step < 3; ++step)
     expect_near(read({1, 1}, seen, &observer), read({1, 1}, unseen));
   EXPECT_EQ(seen.length(0), 23);
-  const auto observed = rows_of(seen), expected = rows_of(unseen);
+  const auto observed = keys_and_values(seen), expected = keys_and_values(unseen);
   for (size_t i = 0; i < expected.size(); ++i) expect_near(observed[i], expected[i]);
 }
 
-TEST_P(Observer, FindsTheLayersNewRowsInTheCache) {
+TEST_P(Observer, FindsTheLayersNewTokensInTheCache) {
   KvCache cache = cache_of();
   read({20}, cache);
   std::vector<at::Tensor> found;
@@ -144,30 +145,31 @@ TEST_P(Observer, FindsTheLayersNewRowsInTheCache) {
     found.push_back(values.clone());
   };
   read({5}, cache, &observer);
-  const auto expected = rows_of(cache);
+  const auto expected = keys_and_values(cache);
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::equal(found[i], expected[i])) << i;
 }
 
-// The last layer computes its queries for all rows, whichever are asked for.
-TEST_P(Observer, SeesAllRowsWhereNoneIsWanted) {
-  std::vector<at::Tensor> whole, unwanted;
-  const auto queries = [&](std::vector<at::Tensor>& heard, const at::Tensor& wanted) {
+// The last layer computes queries for all tokens, whatever output_indices are.
+TEST_P(Observer, SeesAllTokensIfThereAreNoOutputs) {
+  std::vector<at::Tensor> whole, without_outputs;
+  const auto queries = [&](std::vector<at::Tensor>& observed, const at::Tensor& outputs) {
     const LayerObserver observer = [&](const ObservedLayer& layer) {
-      heard.push_back(layer.queries);
+      observed.push_back(layer.queries);
     };
     KvCache cache = cache_of();
     DecoderInput input{decoder->embed(at::arange(5, 17)), at::arange(12), {0, 12}, {0}};
-    input.output_indices = wanted;
+    input.output_indices = outputs;
     decoder->forward(input, cache, nullptr, &observer);
   };
   queries(whole, {});
-  queries(unwanted, at::empty({0}, at::kLong));
-  ASSERT_EQ(unwanted.size(), whole.size());
-  for (size_t i = 0; i < whole.size(); ++i) EXPECT_TRUE(at::equal(unwanted[i], whole[i])) << i;
+  queries(without_outputs, at::empty({0}, at::kLong));
+  ASSERT_EQ(without_outputs.size(), whole.size());
+  for (size_t i = 0; i < whole.size(); ++i)
+    EXPECT_TRUE(at::equal(without_outputs[i], whole[i])) << i;
 }
 
-TEST_P(Observer, WhatItThrowsEndsThePass) {
+TEST_P(Observer, AnExceptionEndsThePass) {
   int64_t calls = 0;
   const LayerObserver observer = [&](const ObservedLayer& layer) {
     ++calls;
@@ -176,7 +178,7 @@ TEST_P(Observer, WhatItThrowsEndsThePass) {
   KvCache cache = cache_of();
   expect_error(ErrorKind::kCancelled, "seen enough", [&] { read({9}, cache, &observer); });
   EXPECT_EQ(calls, 2);
-  // The decoder itself is as before.
+  // The decoder is unaffected.
   KvCache after = cache_of(), other = cache_of();
   EXPECT_TRUE(at::equal(read({9}, after), read({9}, other)));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decoders of a shape alone.
+// Decoders with random weights.
 #include "models/random_decoder.h"
 
 #include <ATen/ATen.h>
@@ -24,7 +24,7 @@ at::Tensor hidden_states(const Decoder& decoder) {
   return decoder.forward({rows, at::arange(7), {0, 7}, {0}}, cache);
 }
 
-// Of every architecture: a tensor that is missing, left over or of another shape would be refused.
+// For every architecture: a missing, unused or misshapen tensor would be refused.
 TEST(RandomDecoder, HasTheTensorsOfItsShape) {
   const c10::InferenceMode inference;
   for (const auto& entry : fs::directory_iterator(kModels)) {
@@ -37,7 +37,7 @@ TEST(RandomDecoder, HasTheTensorsOfItsShape) {
 
 TEST(RandomDecoder, IsTheSameForTheSameSeedInEveryFormat) {
   const c10::InferenceMode inference;
-  const DecoderConfig shape = model_shape(kModels / "gemma3_text");  // of widths that int8 can have
+  const DecoderConfig shape = model_shape(kModels / "gemma3_text");  // its widths allow int8
   const auto of = [&](at::ScalarType dtype, WeightFormat format, uint64_t seed) {
     return random_decoder(shape, dtype, format, seed);
   };
@@ -59,8 +59,8 @@ TEST(RandomDecoder, IsTheSameForTheSameSeedInEveryFormat) {
   }
 }
 
-// The head of such a model is a table of its own.
-TEST(RandomDecoder, IsNearlyTheSameInInt8WithAHeadOfItsOwn) {
+// The head is a table separate from the embedding.
+TEST(RandomDecoder, IsNearlyTheSameInInt8WithAnUntiedHead) {
   const c10::InferenceMode inference;
   DecoderConfig shape = model_shape(kModels / "gemma3_text");
   shape.tied_head = false;
@@ -73,7 +73,7 @@ TEST(RandomDecoder, IsNearlyTheSameInInt8WithAHeadOfItsOwn) {
   EXPECT_GT(decoder->num_parameters(), count_parameters(shape));
 }
 
-TEST(RandomDecoder, HasNoTwoRowsAlike) {
+TEST(RandomDecoder, HasNoTwoEqualRows) {
   const auto decoder =
       random_decoder(model_shape(kModels / "llama"), at::kFloat, WeightFormat::kDtype);
   const at::Tensor table = decoder->embed(at::arange(decoder->config().vocab_size));

@@ -11,8 +11,8 @@
 namespace precis::models {
 namespace {
 
-// Small ones, one that is larger than a block, and some behind it.
-TEST(WeightArena, KeepsNumbersAndOutlivesItself) {
+// Small weights, one that is larger than a block of the arena, and small ones after it.
+TEST(WeightArena, KeepsValuesWhichOutliveTheArena) {
   at::manual_seed(2);
   std::vector<at::Tensor> weights, moved;
   std::optional<WeightArena> arena(std::in_place);
@@ -32,14 +32,14 @@ TEST(WeightArena, KeepsNumbersAndOutlivesItself) {
   }
 }
 
-TEST(WeightArena, PutsOneBehindTheOther) {
+TEST(WeightArena, PlacesWeightsInOrder) {
   WeightArena arena;
   const at::Tensor first = arena.move(at::ones({3, 16})), second = arena.move(at::ones({2}));
   EXPECT_EQ(static_cast<const char*>(second.const_data_ptr()),
             static_cast<const char*>(first.const_data_ptr()) + 192);
 }
 
-TEST(WeightArena, LeavesWhatIsNotThere) {
+TEST(WeightArena, ReturnsUndefinedAndEmptyWeights) {
   WeightArena arena;
   EXPECT_FALSE(arena.move({}).defined());
   EXPECT_EQ(arena.move(at::empty({0, 4})).sizes(), at::IntArrayRef({0, 4}));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files that are unusual and that other readers take (golden/make_weight_files_golden.py), and GGUF
-// models that are split over several files.
+// Unusual files that other readers accept (golden/make_weight_files_golden.py), and GGUF models
+// that are split over several files.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -62,7 +62,7 @@ INSTANTIATE_TEST_SUITE_P(Golden,
 
 class TiedHead : public testing::Test {
  protected:
-  // A golden model whose head is tied, with this tensor beside it.
+  // A golden model with a tied head, and a head tensor as well.
   fs::path with_head(const TensorFile::Tensor& head) const {
     const fs::path model = directory / "model";
     fs::copy(source, model);
@@ -85,7 +85,7 @@ TEST_F(TiedHead, AnEqualHeadIsNotKeptTwice) {
   EXPECT_EQ(decoder->num_parameters(), load(source)->num_parameters());
 }
 
-TEST_F(TiedHead, AHeadThatDiffersInItsLastNumberIsKept) {
+TEST_F(TiedHead, AHeadThatDiffersInItsLastValueIsKept) {
   TensorFile::Tensor head = copied_embedding();
   ASSERT_EQ(head.dtype, "F32");
   head.bytes[head.bytes.size() - 2] ^= 0x40;  // the mantissa's highest bit
@@ -108,26 +108,26 @@ TEST_F(TiedHead, AHeadOfAnotherShapeIsRefused) {
 
 class SplitGguf : public testing::Test {
  protected:
-  static constexpr size_t kParts = 3;
+  static constexpr size_t kNumFiles = 3;
 
   // Metadata in the types that llama.cpp's gguf-split writes.
   static GgufPieces::Pair number(const std::string& key, uint16_t value) {
     return {key, Bytes().number(uint32_t{2}).number(value).str()};
   }
-  static void mark(GgufPieces& part, uint16_t index, uint16_t count, int32_t tensors) {
-    part.pairs.push_back(number("split.no", index));
-    part.pairs.push_back(number("split.count", count));
-    part.pairs.push_back(
+  static void mark(GgufPieces& file, uint16_t index, uint16_t count, int32_t tensors) {
+    file.pairs.push_back(number("split.no", index));
+    file.pairs.push_back(number("split.count", count));
+    file.pairs.push_back(
         {"split.tensors.count", Bytes().number(uint32_t{5}).number(tensors).str()});
   }
 
-  // The first part has all metadata, and the last one no tensors.
-  std::vector<GgufPieces> parts() const {
+  // The first file has all metadata, and the last one no tensors.
+  std::vector<GgufPieces> split_files() const {
     const GgufPieces whole(single);
-    std::vector<GgufPieces> result(kParts, whole);
-    for (size_t i = 0; i < kParts; ++i) {
+    std::vector<GgufPieces> result(kNumFiles, whole);
+    for (size_t i = 0; i < kNumFiles; ++i) {
       if (i > 0) result[i].pairs.clear();
-      mark(result[i], i, kParts, static_cast<int32_t>(whole.tensors.size()));
+      mark(result[i], i, kNumFiles, static_cast<int32_t>(whole.tensors.size()));
       result[i].tensors.clear();
     }
     for (size_t i = 0; i < whole.tensors.size(); ++i)
@@ -141,8 +141,8 @@ class SplitGguf : public testing::Test {
   void write(const std::vector<GgufPieces>& all) const {
     for (size_t i = 0; i < all.size(); ++i) all[i].write(path(i));
   }
-  void refuse(const fs::path& model, ErrorKind kind, const std::string& part) const {
-    expect_error(kind, part, [&] { load(model); });
+  void refuse(const fs::path& model, ErrorKind kind, const std::string& message) const {
+    expect_error(kind, message, [&] { load(model); });
   }
 
   const fs::path single = kGolden / "models" / "llama.gguf";
@@ -150,14 +150,14 @@ class SplitGguf : public testing::Test {
 };
 
 TEST_F(SplitGguf, IsReadFromItsFirstFile) {
-  write(parts());
+  write(split_files());
   const auto split = load(path(0)), whole = load(single);
   EXPECT_EQ(split->fingerprint(), whole->fingerprint());
   EXPECT_EQ(split->num_parameters(), whole->num_parameters());
 }
 
 TEST_F(SplitGguf, AnotherFileThanTheFirstIsRefused) {
-  write(parts());
+  write(split_files());
   refuse(path(1),
          ErrorKind::kInvalidArgument,
          "part 2 of a model that is split over 3 files; give the first one, "
@@ -165,13 +165,13 @@ TEST_F(SplitGguf, AnotherFileThanTheFirstIsRefused) {
 }
 
 TEST_F(SplitGguf, AMissingFileIsNamed) {
-  write(parts());
+  write(split_files());
   fs::remove(path(2));
   refuse(path(0), ErrorKind::kNotFound, "but llama-00003-of-00003.gguf is not beside it");
 }
 
-TEST_F(SplitGguf, ANameThatDoesNotLeadToTheOthersIsRefused) {
-  write(parts());
+TEST_F(SplitGguf, ANameFromWhichTheOtherFilesCannotBeFoundIsRefused) {
+  write(split_files());
   fs::rename(path(0), directory / "llama.gguf");
   refuse(directory / "llama.gguf",
          ErrorKind::kBadWeights,
@@ -180,48 +180,48 @@ TEST_F(SplitGguf, ANameThatDoesNotLeadToTheOthersIsRefused) {
 }
 
 TEST_F(SplitGguf, FilesThatDoNotBelongTogetherAreRefused) {
-  std::vector<GgufPieces> all = parts();
+  std::vector<GgufPieces> all = split_files();
   std::swap(all[1], all[2]);
   write(all);
   refuse(path(0), ErrorKind::kBadWeights, "says that it is part 3 of 3, expected part 2 of 3");
-  all = parts();
+  all = split_files();
   all[1].pairs.clear();
   write(all);
   refuse(path(0), ErrorKind::kBadWeights, "says that it is part 1 of 1, expected part 2 of 3");
-  all = parts();
+  all = split_files();
   all[1].tensors.pop_back();
   write(all);
   refuse(path(0), ErrorKind::kBadWeights, "tensors, split.tensors.count is");
 }
 
 TEST_F(SplitGguf, ATensorInTwoFilesIsRefused) {
-  std::vector<GgufPieces> all = parts();
+  std::vector<GgufPieces> all = split_files();
   const std::string name = all[0].tensors.front().name;
   all[1].tensors.back() = all[0].tensors.front();
   write(all);
   refuse(path(0), ErrorKind::kBadWeights, "tensor \"" + name + "\" stands in two of its files");
 }
 
-TEST_F(SplitGguf, NumbersThatCannotBeAreRefused) {
+TEST_F(SplitGguf, InvalidSplitNumbersAreRefused) {
   for (const uint64_t index : {uint64_t{3}, uint64_t{INT64_MAX}}) {
-    GgufPieces part(single);
-    part.pairs.push_back({"split.no", Bytes().number(uint32_t{10}).number(index).str()});
-    part.pairs.push_back(number("split.count", 3));
-    part.write(path(0));
+    GgufPieces file(single);
+    file.pairs.push_back({"split.no", Bytes().number(uint32_t{10}).number(index).str()});
+    file.pairs.push_back(number("split.count", 3));
+    file.write(path(0));
     refuse(path(0), ErrorKind::kBadWeights, "expected 0 to 2, since split.count is 3");
   }
 }
 
-TEST_F(SplitGguf, AFileThatIsAllPartsIsWhole) {
-  GgufPieces part(single);
-  mark(part, 0, 1, static_cast<int32_t>(part.tensors.size()));
-  part.write(directory / "any.gguf");
+TEST_F(SplitGguf, ASplitOfOneFileIsRead) {
+  GgufPieces file(single);
+  mark(file, 0, 1, static_cast<int32_t>(file.tensors.size()));
+  file.write(directory / "any.gguf");
   EXPECT_EQ(load(directory / "any.gguf")->fingerprint(), load(single)->fingerprint());
 }
 
 // Git LFS pointers
 
-TEST(LfsPointer, IsNamedWhereverItStands) {
+TEST(LfsPointer, IsNamedWhicheverFileItReplaces) {
   const TemporaryDirectory directory;
   const fs::path model = directory / "model";
   const std::string pointer =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights that are read a part at a time.
+// Weights that are read a few rows at a time.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
@@ -31,9 +31,9 @@ std::shared_ptr<const WeightSource> weights_of(const fs::path& model) {
   return gguf_weights(std::make_shared<const GgufFile>(GgufFile::open(model)));
 }
 
-// Of every tensor of every model: those that a file holds in another order, too. What has been read
-// can be read again.
-TEST(WeightRows, AreThoseOfTheWhole) {
+// For every tensor of every model, also those that a file stores in another order. A tensor can be
+// read repeatedly.
+TEST(WeightRows, EqualThoseOfTheWholeTensor) {
   for (const auto& entry : fs::directory_iterator(kModels)) {
     const auto source = weights_of(entry.path());
     const std::string fingerprint = source->fingerprint();
@@ -51,7 +51,7 @@ TEST(WeightRows, AreThoseOfTheWhole) {
   }
 }
 
-// Refuses to give the table of words as a whole.
+// Fails the test if the embedding table is read as a whole.
 class WithoutTables final : public WeightSource {
  public:
   explicit WithoutTables(std::shared_ptr<const WeightSource> source) : source_(std::move(source)) {}
@@ -77,22 +77,22 @@ class WithoutTables final : public WeightSource {
   std::shared_ptr<const WeightSource> source_;
 };
 
-// In float32 they are what loading would need most memory for.
-TEST(WeightRows, TablesAreQuantisedAPartAtATime) {
+// Whole tables in float32 would need the most memory of all tensors.
+TEST(WeightRows, TablesAreQuantisedAFewRowsAtATime) {
   const c10::InferenceMode inference;
   const at::Tensor ids = at::arange(4);
   for (const char* name : {"gemma3_text", "gemma3_text.gguf"}) {
     const fs::path model = kModels / name;
     const DecoderConfig config = model_shape(model);
-    const Weights parts(std::make_shared<WithoutTables>(weights_of(model)), at::kFloat);
-    const auto decoder = load_transformer(config, parts, at::kFloat, WeightFormat::kInt8),
+    const Weights weights(std::make_shared<WithoutTables>(weights_of(model)), at::kFloat);
+    const auto decoder = load_transformer(config, weights, at::kFloat, WeightFormat::kInt8),
                whole = load_decoder(model, at::kFloat, WeightFormat::kInt8);
     EXPECT_TRUE(at::equal(decoder->embed(ids), whole->embed(ids))) << name;
     EXPECT_EQ(decoder->weight_bytes(), whole->weight_bytes()) << name;
   }
 }
 
-TEST(WeightRows, ThatThereAreNotAreRefused) {
+TEST(WeightRows, OutOfRangeAreRefused) {
   const auto source = weights_of(kModels / "llama");
   const std::string name = "model.embed_tokens.weight";
   const std::vector<int64_t>& shape = source->shape(name);
@@ -105,14 +105,14 @@ TEST(WeightRows, ThatThereAreNotAreRefused) {
     });
 }
 
-// Numbers that cannot be quantised are the file's fault, which is named.
-TEST(WeightRows, NoNumberInATableNamesTheFile) {
+// A value that cannot be quantised is reported with the file's name.
+TEST(WeightRows, ANanInATableNamesTheFile) {
   const TemporaryDirectory directory;
   const fs::path model = directory / "model";
   fs::copy(kModels / "gemma3_text", model, fs::copy_options::recursive);
   TensorFile file(model / "model.safetensors");
   std::string& bytes = file.at("model.embed_tokens.weight").bytes;
-  bytes.replace(bytes.size() - 8, 8, std::string(8, '\xff'));  // no number in any format
+  bytes.replace(bytes.size() - 8, 8, std::string(8, '\xff'));  // NaN in every format
   file.write(model / "model.safetensors");
   expect_error(ErrorKind::kBadWeights, "model.safetensors: quantize: the weight holds", [&] {
     load_decoder(model, at::kFloat, WeightFormat::kInt8);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// In bfloat16, too, attention scores are float32: a new IC-Former's are over 100, where bfloat16
-// has steps of 0.5, and every memory would be wrong by some percent.
+// Attention scores are float32 in bfloat16 too: scores of a new IC-Former are over 100, where
+// bfloat16 has steps of 0.5, and every memory would be wrong by some percent.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ struct Inputs {
   at::Tensor v;
 };
 
-// Exact in bfloat16, whatever the dtype in which they are stored. Scores are over 100.
+// Values that are exact in bfloat16. Scores are over 100.
 Inputs inputs(int64_t queries, int64_t keys, at::ScalarType dtype, bool gradients) {
   at::manual_seed(3);
   const auto random = [&](int64_t heads, int64_t rows, double scale) {
@@ -38,7 +38,7 @@ void expect_close(const at::Tensor& actual, const at::Tensor& expected) {
   EXPECT_LT(error.item<double>(), 0.015);  // scores in bfloat16: 0.03 and more
 }
 
-// Queries below and above the number up to which a backward pass is in float32.
+// Fewer and more queries than the limit below which a backward pass is in float32.
 constexpr int64_t kQueries[] = {5, 40, 250};
 
 TEST(AttentionScores, AreNotRoundedToBFloat16) {

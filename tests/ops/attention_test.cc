@@ -30,7 +30,7 @@ class Attention : public testing::TestWithParam<Precision> {
     return in_blocks(random({kv_heads, length, width}), random({kv_heads, length, width}));
   }
 
-  // A memory of which head h keeps counts[h] tokens.
+  // A ragged memory whose head h keeps counts[h] tokens.
   static std::shared_ptr<const RaggedKv> ragged(const std::vector<int64_t>& counts, int64_t width) {
     std::vector<int64_t> starts{0};
     for (const int64_t count : counts) starts.push_back(starts.back() + count);
@@ -76,7 +76,7 @@ TEST_P(Attention, OfOneTokenEqualsItsReference) {
   }
 }
 
-// From the kernel for few queries to libtorch's.
+// Numbers of queries for the kernel for few queries and for libtorch's.
 TEST_P(Attention, OfSeveralTokensEqualsItsReference) {
   for (const int64_t count : {2, 3, 4, 5, 17, 70}) {
     for (const int64_t before : {0, 1, 63, 64, 200}) {
@@ -96,7 +96,7 @@ TEST_P(Attention, EverySequenceReadsItsOwnTokens) {
   expect_reference(q, own, one, {0.125, 20});
   expect_reference(random({11, 9, 64}), own, {3, 1, 2, 1, 4}, {0.125, 0});
   expect_reference(random({28, 9, 64}), own, {20, 1, 2, 1, 4}, {0.125, 20});
-  // Whatever is beside it, to the last bit.
+  // To the last bit, whatever the other sequences are.
   const at::Tensor together = attend_to(own, q, one, {0.125, 0}, ops::attention);
   for (int64_t i = 0; i < 5; ++i) {
     const at::Tensor alone =
@@ -105,14 +105,14 @@ TEST_P(Attention, EverySequenceReadsItsOwnTokens) {
   }
 }
 
-TEST_P(Attention, FreshSequencesOfOneLength) {
+TEST_P(Attention, SequencesOfOneLengthWithoutCachedTokens) {
   const std::vector<HeldTokens> own{held(2, 9, 32), held(2, 9, 32), held(2, 9, 32)};
   expect_reference(random({27, 4, 32}), own, {9, 9, 9}, {0.125, 0});
   expect_reference(random({27, 4, 32}), own, {9, 9, 9}, {0.125, 5});
 }
 
-// Sequences that share their first blocks get, to the last bit, what they get alone.
-TEST_P(Attention, SharedBlocksChangeNothing) {
+// Sequences that share their first blocks get the same results as alone, to the last bit.
+TEST_P(Attention, SharedBlocksDoNotChangeResults) {
   std::vector<HeldTokens> own{held(2, 200, 64)};
   for (const int64_t length : {150, 260}) {
     HeldTokens next = held(2, length, 64);
@@ -135,7 +135,7 @@ TEST_P(Attention, SharedBlocksChangeNothing) {
   }
 }
 
-// Heads that keep different numbers of tokens, also none, of one memory or of several.
+// Heads that keep different numbers of tokens, also none, of one or several memories.
 TEST_P(Attention, ReadsRaggedMemories) {
   for (const int64_t count : {1, 3, 40}) {
     HeldTokens own = held(3, 10 + count, 32), other = held(3, count, 32), plain = held(3, 70, 32);
@@ -147,7 +147,7 @@ TEST_P(Attention, ReadsRaggedMemories) {
   }
 }
 
-// As many tokens in every head are the same as tokens in blocks.
+// A ragged memory with equal numbers of tokens in all heads is the same as tokens in blocks.
 TEST_P(Attention, ARaggedMemoryOfEqualHeadsIsAPrefix) {
   const HeldTokens whole = held(2, 80, 32);
   HeldTokens rest = in_blocks(whole.keys.narrow(1, 50, 30), whole.values.narrow(1, 50, 30));
@@ -170,7 +170,7 @@ TEST_P(Attention, GroupsOfAnySize) {
         random({2, heads, 64}), {held(kv_heads, 90, 64), held(kv_heads, 7, 64)}, {1, 1}, {0.1, 0});
 }
 
-// The largest score decides, wherever it stands and however far the others are below.
+// The largest score gets all the weight, wherever its key is and however small the others are.
 TEST_P(Attention, LargeScoresDoNotOverflow) {
   for (const int64_t place : {0, 63, 64, 300, 599}) {
     at::Tensor keys = at::full({1, 600, 64}, -8, GetParam().dtype);
@@ -182,7 +182,7 @@ TEST_P(Attention, LargeScoresDoNotOverflow) {
   }
 }
 
-TEST_P(Attention, NumbersThatAreNotFiniteShow) {
+TEST_P(Attention, NanInAKeyMakesTheOutputNan) {
   at::Tensor keys = random({1, 90, 64});
   keys[0][70][3] = std::numeric_limits<float>::quiet_NaN();
   const HeldTokens own = in_blocks(keys, random({1, 90, 64}));
@@ -190,7 +190,7 @@ TEST_P(Attention, NumbersThatAreNotFiniteShow) {
   EXPECT_TRUE(result.isnan().all().item<bool>());
 }
 
-// Every instruction set that this processor has, down to the smallest.
+// Every instruction set that this processor supports, down to the baseline.
 TEST_P(Attention, EveryInstructionSetAgrees) {
   for (int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
     hwy::SetSupportedTargetsForTest(targets & -targets);
@@ -208,8 +208,8 @@ INSTANTIATE_TEST_SUITE_P(Cpu,
                            return test.param.dtype == at::kFloat ? "float32" : "bfloat16";
                          });
 
-// Whichever of the three need gradients, over concatenated tokens.
-TEST(AttentionGradients, EqualTheReferences) {
+// For every subset of q, k and v that requires gradients, over concatenated tokens.
+TEST(AttentionGradients, EqualThoseOfTheReference) {
   at::manual_seed(3);
   const at::Tensor q = at::randn({4, 4, 8}), k = at::randn({2, 5, 8}), v = at::randn({2, 5, 8});
   for (int wanted = 1; wanted < 8; ++wanted) {
@@ -245,7 +245,7 @@ TEST(AttentionGradients, EqualTheReferences) {
   }
 }
 
-TEST(AttentionErrors, NameWhatDoesNotFit) {
+TEST(AttentionErrors, NameTheMismatch) {
   const at::Tensor q = at::ones({1, 3, 4}), k = at::ones({3, 2, 4});
   const HeldTokens held = in_blocks(k, k);
   const auto refuse = [](const char* what,

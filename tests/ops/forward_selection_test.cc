@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{1, 1, 1}, Case{2, 5, 1}, Case{3, 8, 5}, Case{1, 12, 65}),
     name_of);
 
-// Selection by length alone would take both of two equal columns.
+// Selection by the norms of columns alone would take both of two parallel columns.
 TEST(ForwardSelectionOf, EqualColumnsTakesOne) {
   at::manual_seed(7);
   const at::Tensor one = at::randn({40, 1}, at::kDouble), other = at::randn({40, 1}, at::kDouble);

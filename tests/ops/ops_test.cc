@@ -45,16 +45,17 @@ class Ops : public testing::TestWithParam<Precision> {
 TEST_P(Ops, RmsNormEqualsItsReference) {
   for (const int64_t width : {1, 7, 64, 576, 1000}) {
     for (const int64_t rows : {1, 3, 129}) {
-      const at::Tensor x = random({rows, width}), gain = at::randn({width});
-      expect_close(ops::rms_norm(x, gain, 1e-5), ops::reference::rms_norm(x, gain, 1e-5));
+      const at::Tensor x = random({rows, width}), norm_weight = at::randn({width});
+      expect_close(ops::rms_norm(x, norm_weight, 1e-5),
+                   ops::reference::rms_norm(x, norm_weight, 1e-5));
     }
   }
 }
 
 TEST_P(Ops, RmsNormOfStridedHeadsEqualsItsReference) {
   const at::Tensor x = random({5, 96}).narrow(1, 32, 48).unflatten(1, {3, 16}),
-                   gain = at::randn({16});
-  expect_close(ops::rms_norm(x, gain, 1e-6), ops::reference::rms_norm(x, gain, 1e-6));
+                   norm_weight = at::randn({16});
+  expect_close(ops::rms_norm(x, norm_weight, 1e-6), ops::reference::rms_norm(x, norm_weight, 1e-6));
 }
 
 TEST_P(Ops, GatherRowsReadsTwoMatricesAsOne) {
@@ -164,7 +165,7 @@ TEST(GroupedQueryAttention, UsesTheFusedKernel) {
 }
 
 // The backward passes of short and of long sequences take different paths.
-TEST_P(Ops, GradientsOfAttentionEqualItsReferences) {
+TEST_P(Ops, GradientsOfAttentionEqualThoseOfItsReference) {
   const c10::AutoGradMode gradients_on(true);
   for (const auto& [queries, keys] : {std::pair<int64_t, int64_t>{40, 40}, {5, 33}, {200, 200}}) {
     const auto gradients = [&](const auto& attention, at::ScalarType dtype) {
@@ -198,8 +199,8 @@ TEST_P(Ops, GradientsOfAttentionEqualItsReferences) {
   }
 }
 
-// Queries in the places of keys that are there already, as a causal pass has them.
-TEST_P(Ops, QueriesThatSeeUpToTheirPlaceEqualThoseOfAPass) {
+// Queries at the positions of keys that are cached, with visible_cache_len as in a causal pass.
+TEST_P(Ops, VisibleCacheLenUpToEachQueryEqualsACausalPass) {
   const at::Tensor q = random({2, 6, 20, 32}), k = random({2, 3, 20, 32}),
                    v = random({2, 3, 20, 32});
   const at::Tensor seen = at::tensor({0, 3, 4, 13, 19}, at::kLong);
@@ -221,7 +222,7 @@ INSTANTIATE_TEST_SUITE_P(Cpu,
                            return test.param.dtype == at::kFloat ? "float32" : "bfloat16";
                          });
 
-TEST(OpErrors, NameWhatDoesNotFit) {
+TEST(OpErrors, NameTheMismatch) {
   expect_error(ErrorKind::kInvalidArgument, "rms_norm", [] {
     ops::rms_norm(at::ones({2, 3}), at::ones({4}), 1e-5);
   });
@@ -247,7 +248,7 @@ TEST(OpErrors, GatherRowsRefusesRowsOfOtherWidths) {
   });
 }
 
-TEST(OpErrors, AttentionRefusesWhatDoesNotNameEachQuery) {
+TEST(OpErrors, AttentionRefusesAVisibleLengthThatIsNotOnePerQuery) {
   const at::Tensor x = at::ones({1, 2, 3, 4});
   for (const at::Tensor& seen :
        {at::ones({2}, at::kLong), at::ones({3}), at::ones({3, 1}, at::kLong)}) {
@@ -306,21 +307,22 @@ class OpGradients : public testing::TestWithParam<Precision> {
   }
 };
 
-TEST_P(OpGradients, OfRmsNormEqualTheReferences) {
+TEST_P(OpGradients, OfRmsNormEqualThoseOfTheReference) {
   for (const int64_t width : {3, 7, 576}) {
-    const at::Tensor gain = at::randn({width});
-    expect_equal([&](const auto& x) { return ops::rms_norm(x, gain, 1e-5); },
-                 [&](const auto& x) { return ops::reference::rms_norm(x, gain, 1e-5); },
+    const at::Tensor norm_weight = at::randn({width});
+    expect_equal([&](const auto& x) { return ops::rms_norm(x, norm_weight, 1e-5); },
+                 [&](const auto& x) { return ops::reference::rms_norm(x, norm_weight, 1e-5); },
                  at::randn({37, width}));
     // strided heads
-    expect_equal(
-        [&](const auto& x) { return ops::rms_norm(x.narrow(1, 1, 2), gain, 1e-5); },
-        [&](const auto& x) { return ops::reference::rms_norm(x.narrow(1, 1, 2), gain, 1e-5); },
-        at::randn({5, 4, width}));
+    expect_equal([&](const auto& x) { return ops::rms_norm(x.narrow(1, 1, 2), norm_weight, 1e-5); },
+                 [&](const auto& x) {
+                   return ops::reference::rms_norm(x.narrow(1, 1, 2), norm_weight, 1e-5);
+                 },
+                 at::randn({5, 4, width}));
   }
 }
 
-TEST_P(OpGradients, OfRotaryEqualTheReferences) {
+TEST_P(OpGradients, OfRotaryEqualThoseOfTheReference) {
   for (const int64_t head_dim : {2, 64}) {
     const auto table =
         ops::rotary_table(ops::rotary_frequencies({}, head_dim), at::arange(100, 133), 0.7);
@@ -330,7 +332,7 @@ TEST_P(OpGradients, OfRotaryEqualTheReferences) {
   }
 }
 
-TEST_P(OpGradients, OfGatedActivationEqualTheReferences) {
+TEST_P(OpGradients, OfGatedActivationEqualThoseOfTheReference) {
   for (const auto activation :
        {DecoderConfig::Activation::kSilu, DecoderConfig::Activation::kGeluTanh}) {
     for (const int64_t width : {1, 33, 1536}) {
@@ -364,9 +366,9 @@ INSTANTIATE_TEST_SUITE_P(Cpu,
 // There is no backward kernel for the norm weight: autograd takes the reference.
 TEST(GradientsOfOps, ReachANormWeight) {
   const at::Tensor x = at::randn({4, 8}).requires_grad_(true);
-  const at::Tensor gain = at::ones({8}).requires_grad_(true);
-  ops::rms_norm(x, gain, 1e-5).sum().backward();
-  EXPECT_GT(gain.grad().abs().sum().item<float>(), 0);
+  const at::Tensor norm_weight = at::ones({8}).requires_grad_(true);
+  ops::rms_norm(x, norm_weight, 1e-5).sum().backward();
+  EXPECT_GT(norm_weight.grad().abs().sum().item<float>(), 0);
 }
 
 TEST(GradientsOfOps, CanBeTakenTwiceWithRetainGraph) {
@@ -386,7 +388,7 @@ TEST(GradientsOfOps, SecondDerivativesAreRefused) {
   });
 }
 
-TEST(GradientsOfOps, ReachTheRowsThatWereGathered) {
+TEST(GradientsOfOps, ReachTheGatheredRows) {
   const at::Tensor table = at::ones({5, 2}), others = at::ones({2, 2}).requires_grad_();
   ops::gather_rows(table, others, at::tensor({5, 3, 5}, at::kLong)).sum().backward();
   EXPECT_TRUE(others.grad().equal(at::tensor({2.f, 2.f, 0.f, 0.f}).view({2, 2})));

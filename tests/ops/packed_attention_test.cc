@@ -9,7 +9,7 @@
 namespace precis {
 namespace {
 
-// Each sequence on its own by reference::attention.
+// reference::attention of each sequence on its own.
 at::Tensor apart(const at::Tensor& q,
                  const at::Tensor& k,
                  const at::Tensor& v,
@@ -58,11 +58,11 @@ TEST(PackedAttention, RefusesMismatchedSequences) {
       ops::packed_attention(q, k, k, sequences, {1, 0});
     });
   };
-  refuse({0, 4}, {0, 5});  // rows that belong to no sequence
+  refuse({0, 4}, {0, 5});  // a token that belongs to no sequence
   refuse({0, 3}, {0, 6});
   refuse({0, 4}, {0, 3, 6});     // of another number of sequences
-  refuse({0, 3, 4}, {0, 2, 6});  // queries without keys
-  refuse({0, 4, 4}, {0, 5, 6});  // none
+  refuse({0, 3, 4}, {0, 2, 6});  // more queries than keys
+  refuse({0, 4, 4}, {0, 5, 6});  // a sequence without queries
   refuse({}, {});
 }
 

@@ -37,8 +37,8 @@ TEST(PackedWeight, EqualsLinear) {
   }
 }
 
-// A packed product has no backward pass: where a gradient is wanted, the plain weight is read.
-TEST(PackedWeight, IsNotPackedWhereItWantsAGradient) {
+// A packed product has no backward pass: if a gradient is required, the plain weight is used.
+TEST(PackedWeight, IsNotPackedIfItRequiresAGradient) {
   const at::Tensor weight = at::randn({96, 64}).to(at::kBFloat16).requires_grad_();
   const ops::PackedWeight packed(weight);
   EXPECT_FALSE(packed.is_packed());
@@ -49,7 +49,7 @@ TEST(PackedWeight, IsNotPackedWhereItWantsAGradient) {
   EXPECT_TRUE(at::allclose(weight.grad().to(at::kFloat), column_sums, 0.02, 0.1));
 }
 
-TEST(PackedWeight, HasAGradientOfWhatItMultiplies) {
+TEST(PackedWeight, HasAGradientOfItsInput) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble}) {
     const at::Tensor weight = at::randn({96, 64}).to(dtype);
     const ops::PackedWeight packed(weight);

@@ -92,7 +92,7 @@ TEST_F(QuantizedWeights, KernelsEqualTheirReferences) {
   }
 }
 
-TEST_F(QuantizedWeights, DequantizedRowsEqualTheWhole) {
+TEST_F(QuantizedWeights, DequantizedRowsEqualThoseOfTheWhole) {
   for (const int64_t bits : {4, 8}) {
     const auto quantized = ops::quantize(at::randn({9, 64}), bits);
     const at::Tensor index = at::tensor({8, 0, 3}, at::kLong);
@@ -101,7 +101,7 @@ TEST_F(QuantizedWeights, DequantizedRowsEqualTheWhole) {
   }
 }
 
-TEST_F(QuantizedWeights, AreTheSameReadInBlocks) {
+TEST_F(QuantizedWeights, AreTheSameIfReadInBlocks) {
   const int64_t outputs = 1200, width = 4096;
   const at::Tensor weight = at::randn({outputs, width});
   for (const int64_t bits : {4, 8}) {
@@ -185,7 +185,7 @@ TEST_P(QuantizedLinear, EqualsProductsOfTheDequantizedWeight) {
 TEST_P(QuantizedLinear, LargestCodesDoNotOverflow) {
   for (const int64_t width : {64, 128, 11008}) {
     at::Tensor ones = at::ones({2, width});
-    ones.unflatten(1, {-1, 32}).select(2, 0).fill_(0);  // in bits 4 the others are code 15
+    ones.unflatten(1, {-1, 32}).select(2, 0).fill_(0);  // in 4 bits the others become code 15
     const auto weight = ops::quantize(ones, GetParam().bits);
     for (const int64_t rows : {1, 2}) {
       const at::Tensor x = at::ones({rows, width}).to(GetParam().dtype);

@@ -30,10 +30,10 @@ void expect_same_on_threads(const char* what, const std::function<at::Tensor()>&
 
 TEST(Threads, DoNotChangeResults) {
   at::manual_seed(5);
-  const at::Tensor weight = at::randn({2001, 576}), gain = at::randn({576});
+  const at::Tensor weight = at::randn({2001, 576}), norm_weight = at::randn({576});
   for (const int64_t rows : {1, 6, 300}) {
     const at::Tensor x = at::randn({rows, 576});
-    expect_same_on_threads("rms_norm", [&] { return ops::rms_norm(x, gain, 1e-5); });
+    expect_same_on_threads("rms_norm", [&] { return ops::rms_norm(x, norm_weight, 1e-5); });
     expect_same_on_threads("gated_activation", [&] {
       return ops::gated_activation(x, DecoderConfig::Activation::kSilu);
     });

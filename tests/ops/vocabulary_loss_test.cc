@@ -17,7 +17,7 @@ struct LossAndGradient {
   at::Tensor gradient;
 };
 
-// By autograd over the reference.
+// Loss and gradient by autograd over the reference.
 LossAndGradient expected(const at::Tensor& logits,
                          double scale,
                          const std::function<at::Tensor(const at::Tensor&)>& loss_of) {

@@ -38,7 +38,7 @@ void expect_entities(std::string text) {
   EXPECT_EQ(text.find_first_of("&<"), std::string::npos) << text;
 }
 
-// Tags are closed in order, quotes too, and nothing stands unescaped.
+// Expects tags and quotes to be closed in order, and texts to be escaped.
 void expect_well_formed(const std::string& svg) {
   std::vector<std::string> open;
   size_t at = 0;
@@ -62,7 +62,7 @@ void expect_well_formed(const std::string& svg) {
   EXPECT_EQ(svg.substr(at), "\n");
 }
 
-// Well-formed, and every number in it is one.
+// The plot as SVG, which is expected to be well-formed and without invalid numbers.
 std::string drawn(const LinePlot& plot) {
   const std::string svg = to_svg(plot);
   expect_well_formed(svg);
@@ -71,7 +71,7 @@ std::string drawn(const LinePlot& plot) {
   return svg;
 }
 
-// What stands in the k-th attribute of this name.
+// Value of the k-th attribute of this name.
 std::string attribute(const std::string& svg, const std::string& name, size_t k = 0) {
   size_t at = 0;
   for (size_t i = 0; i <= k; ++i) {
@@ -81,7 +81,7 @@ std::string attribute(const std::string& svg, const std::string& name, size_t k 
   return svg.substr(at, svg.find('"', at) - at);
 }
 
-// Where the points of the first line stand.
+// Coordinates of the points of the first line.
 std::vector<PlotPoint> places(const std::string& svg) {
   std::string path = attribute(svg, "d");
   std::replace_if(
@@ -92,8 +92,7 @@ std::vector<PlotPoint> places(const std::string& svg) {
   return found;
 }
 
-// Texts of the elements whose anchor is this: ticks of x stand in the middle, those of y at the
-// end.
+// Texts of the elements with this anchor: "middle" for ticks of x, "end" for ticks of y.
 std::vector<std::string> ticks(const std::string& svg, const std::string& anchor) {
   const std::regex tick("<text[^>]*fill=\"#666666\" text-anchor=\"" + anchor + "\">([^<]*)<");
   std::vector<std::string> found;
@@ -122,7 +121,7 @@ TEST(LinePlotTest, EveryLineHasAPathAndALegendEntry) {
   }
 }
 
-TEST(LinePlotTest, PointsStandBetweenTheAxesWhereTheirValuesAre) {
+TEST(LinePlotTest, PointsLieBetweenTheAxesAtTheirValues) {
   const auto at = places(drawn(plot_of({{0, 0}, {5, 1}, {10, 2}})));
   ASSERT_EQ(at.size(), 3u);
   EXPECT_NEAR(at[1].x - at[0].x, at[2].x - at[1].x, 0.11);
@@ -133,13 +132,13 @@ TEST(LinePlotTest, PointsStandBetweenTheAxesWhereTheirValuesAre) {
   EXPECT_LT(at[2].x, 720);
 }
 
-TEST(LinePlotTest, TicksStandUnderAndBesideTheAxes) {
+TEST(LinePlotTest, TicksAreUnderAndBesideTheAxes) {
   const std::string svg = drawn(plot_of({{0, 0.03}, {20000, 0.97}}));
   EXPECT_THAT(ticks(svg, "middle"), ElementsAre("0", "5000", "10000", "15000", "20000"));
   EXPECT_THAT(ticks(svg, "end"), ElementsAre("0.0", "0.2", "0.4", "0.6", "0.8", "1.0"));
 }
 
-TEST(LinePlotTest, ALogarithmicAxisPutsEqualRatiosEquallyFarApart) {
+TEST(LinePlotTest, ALogarithmicAxisSpacesEqualRatiosEqually) {
   const std::string svg = drawn(plot_of({{2, 0}, {4, 1}, {8, 2}}, true));
   EXPECT_THAT(ticks(svg, "middle"), ElementsAre("2", "4", "8"));
   const auto at = places(svg);
@@ -147,7 +146,7 @@ TEST(LinePlotTest, ALogarithmicAxisPutsEqualRatiosEquallyFarApart) {
   EXPECT_NEAR(at[1].x - at[0].x, at[2].x - at[1].x, 0.11);
 }
 
-TEST(LinePlotTest, ALogarithmicAxisRefusesWhatIsNotPositive) {
+TEST(LinePlotTest, ALogarithmicAxisRefusesValuesThatAreNotPositive) {
   for (const double x : {0.0, -1.0, -kInfinity}) {
     expect_error(ErrorKind::kInvalidArgument, "logarithmic", [&] {
       to_svg(plot_of({{1, 1}, {x, 1}}, true));
@@ -221,7 +220,7 @@ TEST(LinePlotTest, AConstantLineIsDrawn) {
   EXPECT_LT(at[0].x, at[1].x);
 }
 
-TEST(LinePlotTest, WhatIsNotFiniteBreaksTheLine) {
+TEST(LinePlotTest, ValuesThatAreNotFiniteBreakTheLine) {
   const std::string svg =
       drawn(plot_of({{0, 1}, {1, 2}, {2, kNan}, {3, 1}, {4, 2}, {5, kInfinity}, {6, 1}}));
   EXPECT_EQ(count(attribute(svg, "d"), "M"), 3u);

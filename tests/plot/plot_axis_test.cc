@@ -27,7 +27,7 @@ TEST(PlotAxisTest, TicksAreRoundNumbers) {
   EXPECT_THAT(linear_labels({1, 3}), ElementsAre("1.0", "1.5", "2.0", "2.5", "3.0"));
 }
 
-TEST(PlotAxisTest, TicksGoThroughZeroWithoutASign) {
+TEST(PlotAxisTest, ZeroHasNoSign) {
   EXPECT_THAT(linear_labels({-0.5, 0.1}),
               ElementsAre("-0.5", "-0.4", "-0.3", "-0.2", "-0.1", "0.0", "0.1"));
 }
@@ -49,7 +49,7 @@ TEST(PlotAxisTest, AnAxisEndsAtItsValuesOrAtTheTicksAround) {
   EXPECT_EQ(wide.fraction(5), 0.5);
 }
 
-TEST(PlotAxisTest, EqualValuesStandInTheMiddle) {
+TEST(PlotAxisTest, EqualValuesAreInTheMiddle) {
   for (const double value : {0.0, 3.0, -1e16, std::numeric_limits<double>::denorm_min()}) {
     const PlotAxis axis = linear_axis({value, value}, 6, AxisEnds::kAtTicks);
     EXPECT_NEAR(axis.fraction(value), 0.5, 0.1) << value;
@@ -71,7 +71,7 @@ TEST(PlotAxisTest, ALogarithmicAxisNamesPowersOfTwoWhereValuesAreClose) {
   EXPECT_THAT(labels(log_axis({3.9, 4, 4.1, 33}, 8)), ElementsAre("4", "8", "16", "32"));
 }
 
-TEST(PlotAxisTest, ALogarithmicAxisLeavesPowersOut) {
+TEST(PlotAxisTest, ALogarithmicAxisSkipsPowers) {
   std::vector<double> values;
   for (int exponent = 0; exponent <= 20; ++exponent) values.push_back(1 << exponent);
   EXPECT_THAT(labels(log_axis(values, 8)),

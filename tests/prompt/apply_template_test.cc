@@ -40,7 +40,7 @@ TEST_F(ApplyTemplate, PutsItemsBeforeAfterAndAtTheEnd) {
   EXPECT_EQ(shown({}, {memory}, {Prompt::Ids{{'q'}}}), "#3|q");
 }
 
-// As training needs them.
+// Training needs them.
 TEST_F(ApplyTemplate, TrainedEmbeddingsKeepTheirGradients) {
   const at::Tensor trained = values(2).requires_grad_();
   MemoryTemplate around;

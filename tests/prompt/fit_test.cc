@@ -27,31 +27,31 @@ std::string fitted(Overflow policy, int64_t limit, bool with_compressor = true) 
                   rules));
 }
 
-TEST(Fit, LeavesAPromptThatFitsAlone) {
+TEST(Fit, DoesNotChangeAPromptThatFits) {
   for (const Overflow policy :
        {Overflow::kRefuse, Overflow::kTruncate, Overflow::kCompressFormer}) {
     EXPECT_EQ(fitted(policy, 14), "ab|?0123456789|yz");
   }
 }
 
-TEST(Fit, RefusesWhereToldTo) {
+TEST(Fit, RefusesByPolicy) {
   expect_error(ErrorKind::kInvalidArgument, "14 rows are over the limit of 13", [] {
     fitted(Overflow::kRefuse, 13);
   });
 }
 
-TEST(Fit, DropsAsLittleAsNeededOfTheOldest) {
+TEST(Fit, DropsAsFewOfTheOldestTokensAsNeeded) {
   EXPECT_EQ(fitted(Overflow::kTruncate, 11, false), "ab|?3456789|yz");
   EXPECT_EQ(fitted(Overflow::kTruncate, 4, false), "ab|yz");
 }
 
-TEST(Fit, CompressesAsLittleAsNeeded) {
+TEST(Fit, CompressesAsFewTokensAsNeeded) {
   EXPECT_EQ(fitted(Overflow::kCompressFormer, 11), "ab|!0123|?456789|yz");
   EXPECT_EQ(fitted(Overflow::kCompressLatter, 11), "ab|?012345|!6789|yz");
   EXPECT_EQ(fitted(Overflow::kCompressAll, 13), "ab|!0123456789|yz");
 }
 
-TEST(Fit, SaysWhenNothingHelps) {
+TEST(Fit, RefusesAPromptThatCannotBeMadeToFit) {
   expect_error(ErrorKind::kInvalidArgument, "over the limit of 5", [] {
     fitted(Overflow::kCompressFormer, 5);
   });
@@ -62,7 +62,7 @@ TEST(Fit, SaysWhenNothingHelps) {
   });
 }
 
-TEST(Fit, CountsWhatIsCompressedAnyway) {
+TEST(Fit, CountsTextThatIsCompressedAnyway) {
   const OverflowRules rules{Overflow::kRefuse, 5, [](int64_t n) { return n / 2; }};
   EXPECT_EQ(show(fit({text("abcdef", Treatment::kCompress), text("yz", Treatment::kKeep)}, rules)),
             "!abcdef|yz");

@@ -20,7 +20,7 @@ PromptItem ids(Ids tokens, Treatment treatment = Treatment::kKeep) {
 
 PromptItem soft(int64_t size) { return memory_item(SoftTokens{at::ones({size, 4})}); }
 
-// `size` tokens at positions first to next - 1.
+// A cached memory of `size` tokens at positions first to next - 1.
 PromptItem cached(int64_t size, int64_t first, int64_t next, int64_t num_sinks = 0) {
   const at::Tensor rows = at::zeros({2, 1, size, 4});
   return memory_item(CachedTokens{rows, rows, first, next, num_sinks});
@@ -75,7 +75,7 @@ TEST(Layout, KeptTokensBeforeACachedMemoryBecomeThePrefix) {
   EXPECT_EQ(layout.ids, (Ids{7, 8, 9, 10}));
 }
 
-TEST(Layout, TokensOfASharedPrefixAreNoInputs) {
+TEST(Layout, TokensOfASharedPrefixAreNotInputs) {
   const auto prefix = std::make_shared<SharedPrefix>(Ids{7, 8});
   const std::vector<PromptItem> items{ids({7}), ids({8, 9}), soft(1), ids({10})};
   const PromptLayout layout = lay_out(items, config(), prefix);
@@ -86,7 +86,7 @@ TEST(Layout, TokensOfASharedPrefixAreNoInputs) {
   EXPECT_EQ(layout.start, 2);
 }
 
-TEST(Layout, CachedMemoriesHaveNoPlaceBehindInputs) {
+TEST(Layout, CachedMemoriesAfterInputsAreRefused) {
   for (const std::vector<PromptItem>& items :
        {std::vector{soft(1), cached(1, 0, 1), ids({2})},
         std::vector{embeddings(1), cached(1, 0, 1), ids({2})},
@@ -97,7 +97,7 @@ TEST(Layout, CachedMemoriesHaveNoPlaceBehindInputs) {
   }
 }
 
-TEST(Layout, PositionsFitTheContextLength) {
+TEST(Layout, PositionsMustFitTheContextLength) {
   EXPECT_EQ(layout_of({cached(3, 0, 90), ids({5, 6})}, 8).start, 90);
   expect_error(ErrorKind::kInvalidArgument, "do not fit the model's window of 100", [] {
     layout_of({cached(3, 0, 90), ids({5, 6})}, 9);
@@ -147,7 +147,7 @@ TEST(Layout, CachedPlacesAreCheckedBeforeCompression) {
   info.method = "gisting";
   const std::vector<PromptItem> misplaced{
       ids({1}), embeddings(1), ids({2}, Treatment::kCompress), ids({3})};
-  check_cached_places(misplaced, info);  // soft memories stand anywhere
+  check_cached_places(misplaced, info);  // soft memories may be anywhere
   info.cached = true;
   expect_error(ErrorKind::kInvalidArgument, "gisting makes cached memories", [&] {
     check_cached_places(misplaced, info);

@@ -32,7 +32,7 @@ class Splice : public testing::Test {
     return decoder->embed(at::tensor(ids, at::kLong));
   }
 
-  // Of a text that stands first.
+  // Keys and values of a text at the beginning of a prompt.
   CachedTokens states_of(const std::vector<TokenId>& ids) const {
     const int64_t size = std::ssize(ids);
     KvCache cache(decoder->config().kv_shape(), decoder->options());
@@ -53,7 +53,7 @@ class Splice : public testing::Test {
   std::unique_ptr<Decoder> decoder;
 };
 
-TEST_F(Splice, AMemoryOfTheEmbeddingsThemselvesReadsLikeTheText) {
+TEST_F(Splice, AMemoryOfTheTextsEmbeddingsEqualsTheText) {
   const auto plain = splice(std::vector{ids({10, 11, 12, 13, 14})}, *decoder);
   const auto passed =
       splice(std::vector{ids({10}), memory(SoftTokens{rows({11, 12, 13})}), ids({14})}, *decoder);
@@ -62,7 +62,7 @@ TEST_F(Splice, AMemoryOfTheEmbeddingsThemselvesReadsLikeTheText) {
   EXPECT_TRUE(at::equal(answer(plain), answer(passed)));
 }
 
-TEST_F(Splice, MemoriesStandAmongTokensInTheirOrder) {
+TEST_F(Splice, MemoriesAndTokensKeepTheirOrder) {
   const auto spliced = splice(std::vector{memory(SoftTokens{rows({10, 11})}),
                                           memory(SoftTokens{rows({12})}),
                                           ids({13, 14}),
@@ -72,7 +72,7 @@ TEST_F(Splice, MemoriesStandAmongTokensInTheirOrder) {
   EXPECT_TRUE(at::equal(spliced.embeddings, rows({10, 11, 12, 13, 14, 15, 16, 17, 18})));
 }
 
-TEST_F(Splice, ACachedMemoryOfTheTextReadsLikeTheText) {
+TEST_F(Splice, ACachedMemoryOfTheWholeTextEqualsTheText) {
   const CachedTokens cached = states_of({10, 11, 12});
   const auto prompt = splice(std::vector{memory(cached), ids({13, 14})}, *decoder);
   EXPECT_TRUE(at::equal(prompt.positions, at::tensor({3, 4}, at::kLong)));
@@ -82,8 +82,8 @@ TEST_F(Splice, ACachedMemoryOfTheTextReadsLikeTheText) {
                            1e-5));
 }
 
-// Made as if nothing stood before them, they are moved to where they stand.
-TEST_F(Splice, CachedMemoriesStandBehindTextAndEachOther) {
+// Computed at position 0, they are rebased to their positions in the prompt.
+TEST_F(Splice, CachedMemoriesMayFollowTextAndEachOther) {
   const CachedTokens first = states_of({10, 11, 12}), second = states_of({13, 14});
   const auto prompt = splice(
       std::vector{ids({7, 8}), ids({9}), memory(first), memory(second), ids({15, 16})}, *decoder);
@@ -129,7 +129,7 @@ TEST_F(Splice, EmbeddingsAreInputsAndCarryGradients) {
   EXPECT_TRUE(at::equal(own.grad(), at::ones_like(own)));
 }
 
-// A cached memory holds no hidden state: the first id that follows is read, not predicted.
+// A cached memory has no hidden state: the first id that follows is read, not predicted.
 TEST_F(Splice, APromptThatEndsOnACachedMemoryHasNoInputs) {
   const std::vector items{ids({7}), memory(states_of({10, 11}))};
   const SplicedPrompt prompt = splice(lay_out(items, decoder->config()), *decoder);
@@ -143,7 +143,7 @@ TEST_F(Splice, APromptThatEndsOnACachedMemoryHasNoInputs) {
       ErrorKind::kInvalidArgument, "nothing follows the memory", [&] { splice(items, *decoder); });
 }
 
-TEST_F(Splice, LeavesSinksOutBehindOtherTokens) {
+TEST_F(Splice, DropsSinksAfterOtherTokens) {
   CachedTokens sinking = states_of({10, 11, 12});
   sinking.num_sinks = 2;
   EXPECT_EQ(splice(std::vector{memory(sinking), ids({5})}, *decoder).cache_length(), 4);
@@ -153,7 +153,7 @@ TEST_F(Splice, LeavesSinksOutBehindOtherTokens) {
   EXPECT_TRUE(at::equal(behind.cached.at(0).values, sinking.values.narrow(2, 2, 1)));
 }
 
-TEST_F(Splice, RefusesACachedMemoryBehindOthersAndForeignRows) {
+TEST_F(Splice, RefusesMisplacedAndForeignMemories) {
   const auto refuse = [&](const std::vector<PromptItem>& items) {
     expect_error(ErrorKind::kInvalidArgument, "no cached memory can stand", [&] {
       splice(items, *decoder);
@@ -174,8 +174,9 @@ TEST_F(Splice, RefusesACachedMemoryBehindOthersAndForeignRows) {
   });
 }
 
-// Prompts of one pass that begin with the same memory hold it once, behind the same text too.
-TEST_F(Splice, PromptsThatBeginAlikeShareTheirBlocks) {
+// Prompts of one pass that begin with the same memory, or the same text and memory, share its
+// blocks.
+TEST_F(Splice, PromptsWithACommonBeginningShareBlocks) {
   std::vector<TokenId> text;
   for (TokenId id = 0; id < 150; ++id) text.push_back(3 + id % 25);
   const CachedTokens states = states_of(text);

@@ -39,7 +39,7 @@ TEST(Tokenize, ReadsIdsAndEmbeddingsAsTheyAre) {
   EXPECT_EQ(tokenized(prompt, true), "@3|ab|c|d");
 }
 
-// The compressor reads the BOS that it wants before such a text.
+// The compressor adds BOS to such a text itself, if it needs one.
 TEST(Tokenize, PutsNoBosBeforeTextThatBecomesACachedMemory) {
   const ByteTokenizer tokenizer(/*add_bos=*/true);
   const auto shown = [&](const Prompt& prompt, bool cached_memories) {
@@ -107,7 +107,7 @@ TEST(Tokenize, RefusesChatOptionsWithoutATurn) {
   });
 }
 
-TEST(Tokenize, RefusesATemplateThatLosesAMemory) {
+TEST(Tokenize, RefusesATemplateThatDropsAMemory) {
   expect_error(ErrorKind::kInvalidArgument, "0 times", [] {
     tokenized(Prompt().turn("user").memory(memory_of(1)), false, "fixed text");
   });

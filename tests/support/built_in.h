@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// A built-in compressor by name, with prompts of the test's choice.
+// A built-in compressor by name, with the given prompts.
 inline std::unique_ptr<Compressor> make_built_in(const std::string& name,
                                                  SelectionPrompts prompts,
                                                  const Decoder& decoder) {

@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// What a sequence holds in one layer, in blocks of one layer.
+// Keys and values that a sequence has in one layer, in blocks of one layer.
 struct HeldTokens {
   at::Tensor keys;    // [kv_heads, n, head_dim]
   at::Tensor values;  // same shape
@@ -31,8 +31,8 @@ inline HeldTokens in_blocks(const at::Tensor& keys, const at::Tensor& values) {
   return held;
 }
 
-// Attention of q [n, heads, head_dim] over sequences of which the last counts[i] tokens are the
-// pass's own.
+// Attention of q [n, heads, head_dim] over sequences whose last counts[i] tokens are new in
+// this pass.
 template <typename Attend>
 at::Tensor attend_to(const std::vector<HeldTokens>& held,
                      const at::Tensor& q,

@@ -11,7 +11,7 @@
 
 namespace precis {
 
-// Logits of `count` ids, rounded to quarters, so that many are equal.
+// Logits of `count` ids, rounded to multiples of 0.25, so that many are equal.
 inline at::Tensor logits_with_ties(int64_t count) {
   return (at::randn({count}, at::kFloat) * 12).round() / 4;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tokens that stand beside a vocabulary: special ones and others.
+// Added tokens of a vocabulary, special and not.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ class AddedTokensTest : public testing::Test {
     write_file(directory_ / name, content.dump());
   }
 
-  // A directory with the tokenizer.model of a Llama and these files.
+  // Loads a directory with the tokenizer.model of a Llama and these files.
   std::unique_ptr<Tokenizer> load_beside_model(const json& files) const {
     for (const auto& file : std::filesystem::directory_iterator(directory_.path())) {
       std::filesystem::remove(file);
@@ -39,7 +39,7 @@ class AddedTokensTest : public testing::Test {
   TemporaryDirectory directory_;
 };
 
-TEST_F(AddedTokensTest, BesideAModelAreReadAsTheReferenceDoes) {
+TEST_F(AddedTokensTest, InFilesBesideAModelMatchTheReference) {
   const auto rows = read_golden<json>("added_tokens.jsonl");
   ASSERT_EQ(rows.size(), 6u);
   for (const json& row : rows) {
@@ -54,7 +54,7 @@ TEST_F(AddedTokensTest, BesideAModelAreReadAsTheReferenceDoes) {
   }
 }
 
-TEST_F(AddedTokensTest, UserTextNeverBecomesASpecialOne) {
+TEST_F(AddedTokensTest, UserTextNeverBecomesASpecialToken) {
   const auto tokenizer =
       load_beside_model({{"tokenizer_config.json",
                           {{"added_tokens_decoder", {{"600", entry("<|im_end|>", true)}}}}}});
@@ -63,8 +63,8 @@ TEST_F(AddedTokensTest, UserTextNeverBecomesASpecialOne) {
   EXPECT_EQ(tokenizer->vocab_size(), 601);
 }
 
-// "<sep>" is a user-defined piece of the model, which its library finds in any text.
-TEST_F(AddedTokensTest, APieceThatTheFilesCallSpecialNoLongerComesOutOfText) {
+// "<sep>" is a user-defined piece of the model, which the library matches in any text.
+TEST_F(AddedTokensTest, APieceListedAsSpecialIsNotProducedFromText) {
   const TokenId sep = *load_beside_model(json::object())->find("<sep>");
   EXPECT_THAT(load_beside_model(json::object())->encode("the<sep>river"), Contains(sep));
   const auto tokenizer = load_beside_model(
@@ -76,7 +76,7 @@ TEST_F(AddedTokensTest, APieceThatTheFilesCallSpecialNoLongerComesOutOfText) {
   EXPECT_TRUE(tokenizer->is_special(sep));
 }
 
-TEST_F(AddedTokensTest, BesideTokenizerJsonExtendIt) {
+TEST_F(AddedTokensTest, InFilesBesideTokenizerJsonExtendIt) {
   std::filesystem::copy(kGolden / "gpt2", directory_.path());
   write("tokenizer_config.json",
         {{"added_tokens_decoder",
@@ -86,7 +86,7 @@ TEST_F(AddedTokensTest, BesideTokenizerJsonExtendIt) {
   EXPECT_THAT(tokenizer->encode("<|eom|>"), Not(Contains(701)));
 }
 
-TEST_F(AddedTokensTest, DamageIsRefusedNamingTheFile) {
+TEST_F(AddedTokensTest, DamagedFilesAreNamed) {
   const auto expect_refused = [&](const std::string& name, const json& content) {
     expect_error(ErrorKind::kBadWeights, name, [&] { load_beside_model({{name, content}}); });
   };
@@ -102,8 +102,8 @@ TEST_F(AddedTokensTest, DamageIsRefusedNamingTheFile) {
   }
 }
 
-// tokenizers 0.23: tokens that are not special are found whatever encode_special_tokens says.
-TEST_F(AddedTokensTest, ThoseThatAreNotSpecialAreWordsOfAnyText) {
+// As in tokenizers 0.23: tokens that are not special are matched for any encode_special_tokens.
+TEST_F(AddedTokensTest, OrdinaryOnesAreMatchedInAnyText) {
   const auto tokenizer = load_tokenizer(kGolden / "gpt2");
   const TokenId tool = *tokenizer->find("<tool_call>");
   EXPECT_FALSE(tokenizer->is_special(tool));
@@ -116,7 +116,7 @@ TEST_F(AddedTokensTest, ThoseThatAreNotSpecialAreWordsOfAnyText) {
   EXPECT_THAT(split, Not(Contains(*tokenizer->find("<|im_end|>"))));
 }
 
-TEST_F(AddedTokensTest, AShorterOneStandsWhereALongerSpecialOneMayNot) {
+TEST_F(AddedTokensTest, AShorterOneMatchesWhereALongerSpecialOneMayNot) {
   json file = json::parse(std::ifstream(kGolden / "gpt2" / "tokenizer.json"));
   file["added_tokens"].push_back({{"id", 701}, {"content", "<x"}, {"special", false}});
   file["added_tokens"].push_back({{"id", 702}, {"content", "<x>"}, {"special", true}});

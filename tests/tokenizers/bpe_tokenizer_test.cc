@@ -29,7 +29,7 @@ void expect_refused(ErrorKind kind, const std::string& part, const json& file) {
   expect_error(kind, part, [&] { load(file); });
 }
 
-// "h e l l o" with a few merges, no bytes beyond those letters.
+// A tokenizer.json with the letters of "hello" and a few merges, without other byte tokens.
 json tiny_file() {
   return json::parse(R"({
     "added_tokens": [{"id": 8, "content": "<end>", "special": true},
@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values("falcon", "gpt2", "smollm", "llama3", "qwen2", "llama2", "metaspace"),
     [](const auto& test) { return std::string(test.param); });
 
-TEST(Bpe, DecodingBytesGivesTheTextBack) {
+TEST(Bpe, DecodingReturnsTheText) {
   const auto tokenizer = load_tokenizer(kGolden / "gpt2");
   for (const auto& text : read_golden<std::string>("texts.jsonl")) {
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
@@ -86,7 +86,7 @@ TEST(Bpe, MergesTheLowestRankFirst) {
   EXPECT_THAT(tokenizer->encode(" hell"), ElementsAre(4, 6, 5));
 }
 
-TEST(Bpe, DropsWhatHasNoTokenWithoutAnUnknownToken) {
+TEST(Bpe, WithoutAnUnknownTokenDropsUnknownCharacters) {
   EXPECT_THAT(load(tiny_file())->encode("lxlo"), ElementsAre(7));
   json file = tiny_file();
   file["model"]["unk_token"] = "o";
@@ -109,7 +109,7 @@ TEST(Bpe, RecognisesAddedTokensInTrustedRunsOnly) {
   EXPECT_THAT(tokenizer->encode_runs(user), ElementsAre(6, 1, 8));
 }
 
-TEST(Bpe, LetsWordsCrossRunsButNotAddedTokens) {
+TEST(Bpe, WordsMayCrossRunsButAddedTokensMayNot) {
   const auto tokenizer = load(tiny_file());
   const std::vector<TextRun> word = {{"h", true}, {"el", false}, {"lo", true}};
   EXPECT_EQ(tokenizer->encode_runs(word), tokenizer->encode("hello"));
@@ -127,7 +127,7 @@ TEST(Bpe, StripsSpacesAroundAddedTokensInsideTheirRunOnly) {
   EXPECT_THAT(tokenizer->encode_runs(runs), ElementsAre(4, 8, 4));
 }
 
-TEST(Bpe, SingleWordTokensAreNotPartsOfWords) {
+TEST(Bpe, SingleWordTokensDoNotMatchInsideWords) {
   json file = tiny_file();
   file["added_tokens"][1] = {{"id", 9}, {"content", "hell"}, {"single_word", true}};
   const auto tokenizer = load(file);
@@ -142,7 +142,7 @@ TEST(Bpe, TheLongestAddedTokenWins) {
   EXPECT_THAT(encode_trusted(*load(file), "<end>>><end>"), ElementsAre(10, 8));
 }
 
-TEST(Bpe, MergesNeverBuildASpecialToken) {
+TEST(Bpe, MergesNeverProduceASpecialToken) {
   json file = tiny_file();
   file["added_tokens"][0] = {{"id", 5}, {"content", "ll"}, {"special", true}};
   EXPECT_THAT(load(file)->encode("ll"), ElementsAre(2, 2));
@@ -160,7 +160,7 @@ TEST(Bpe, DecodesSpecialTokensByName) {
   EXPECT_EQ(tokenizer->vocab_size(), 10);
 }
 
-TEST(Bpe, RefusesWhatIsNotUtf8AndIdsOutOfRange) {
+TEST(Bpe, RefusesInvalidUtf8AndIdsOutOfRange) {
   const auto tokenizer = load(tiny_file());
   expect_error(ErrorKind::kInvalidArgument, "not valid UTF-8 at byte 2", [&] {
     tokenizer->encode("he\xC3(");
@@ -198,7 +198,7 @@ TEST(Bpe, EncodesFromSeveralThreads) {
   for (auto& thread : threads) thread.join();
 }
 
-TEST(TokenizerJson, NamesWhatItDoesNotKnow) {
+TEST(TokenizerJson, NamesUnsupportedSteps) {
   json file = tiny_file();
   file["model"]["type"] = "WordPiece";
   expect_refused(ErrorKind::kUnsupported, "WordPiece", file);
@@ -221,7 +221,7 @@ TEST(TokenizerJson, NamesWhatItDoesNotKnow) {
   expect_refused(ErrorKind::kUnsupported, "WordPiece", file);
 }
 
-TEST(TokenizerJson, DropsWhatASplitRemoves) {
+TEST(TokenizerJson, DropsTextThatASplitRemoves) {
   json file = tiny_file();
   file["pre_tokenizer"] = json::parse(R"({"type": "Sequence", "pretokenizers": [
     {"type": "Split", "pattern": {"Regex": "[x-z]+"}, "behavior": "Removed", "invert": false},
@@ -229,7 +229,7 @@ TEST(TokenizerJson, DropsWhatASplitRemoves) {
   EXPECT_THAT(load(file)->encode("hexllozy"), ElementsAre(6, 7));
 }
 
-TEST(TokenizerJson, BoundsWhatReplacementsMakeOfAText) {
+TEST(TokenizerJson, LimitsTheGrowthByReplacements) {
   json file = tiny_file();
   const json twice = {{"type", "Replace"}, {"pattern", {{"Regex", "h"}}}, {"content", "hh"}};
   file["normalizer"] = {{"type", "Sequence"}, {"normalizers", json::array({twice, twice})}};
@@ -260,7 +260,7 @@ TEST(TokenizerJson, RefusesDamagedFiles) {
   expect_refused(ErrorKind::kBadWeights, "tokenizer.json", file);
 }
 
-TEST(TokenizerJson, SurvivesEveryMissingPart) {
+TEST(TokenizerJson, SurvivesEveryMissingKey) {
   const json whole = golden_file("llama2");
   for (const char* key : {"model", "added_tokens", "normalizer", "pre_tokenizer", "decoder"}) {
     json file = whole;

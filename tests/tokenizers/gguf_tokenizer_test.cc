@@ -33,7 +33,7 @@ class GgufTokenizerTest : public testing::Test {
     return load_tokenizer(directory_ / "model.gguf");
   }
 
-  // A golden file with one text in it replaced by another of the same length.
+  // Loads a golden file in which one text is replaced by another of the same length.
   std::unique_ptr<Tokenizer> load_changed(const std::string& name,
                                           const std::string& from,
                                           const std::string& to) const {
@@ -71,7 +71,7 @@ TEST_F(GgufTokenizerTest, ReadsSentencePieceVocabularies) {
   expect_plain_ids(*load_tokenizer(kGolden / "spm.gguf"), "spm.ids.jsonl");
 }
 
-TEST_F(GgufTokenizerTest, SmolLmKnowsBosButDoesNotAddIt) {
+TEST_F(GgufTokenizerTest, SmolLmHasBosButDoesNotAddIt) {
   const auto tokenizer = load_tokenizer(kGolden / "smollm.gguf");
   EXPECT_EQ(tokenizer->special_tokens().bos, 1);
   EXPECT_EQ(tokenizer->special_tokens().eos, 2);
@@ -88,19 +88,19 @@ TEST_F(GgufTokenizerTest, UserTextNeverBecomesAControlToken) {
   EXPECT_THAT(encode_trusted(*tokenizer, "<s></s>"), ElementsAre(1, 2));
 }
 
-TEST_F(GgufTokenizerTest, UserDefinedPiecesAreFoundInAnyText) {
+TEST_F(GgufTokenizerTest, UserDefinedPiecesAreMatchedInAnyText) {
   const auto tokenizer = load_tokenizer(kGolden / "spm.gguf");
   EXPECT_THAT(tokenizer->encode("the<sep>river"), Contains(*tokenizer->find("<sep>")));
 }
 
-TEST_F(GgufTokenizerTest, NamesAPreTokenizerItDoesNotKnow) {
+TEST_F(GgufTokenizerTest, NamesAnUnknownPreTokenizer) {
   expect_error(
       ErrorKind::kUnsupported, "smoXlm", [&] { load_changed("smollm.gguf", "smollm", "smoXlm"); });
   expect_error(
       ErrorKind::kUnsupported, "gpt9", [&] { load_changed("smollm.gguf", "gpt2", "gpt9"); });
 }
 
-TEST_F(GgufTokenizerTest, EndsOfTurnsAndMessagesEndAnAnswer) {
+TEST_F(GgufTokenizerTest, EndOfTurnTokensEndAnAnswer) {
   EXPECT_THAT(stop_ids(*load_tokenizer(kGolden / "smollm.gguf")), Not(Contains(1)));
   for (const std::string key : {"ggml.eot_token_id", "ggml.eom_token_id"}) {
     const auto tokenizer = load_changed("smollm.gguf", "ggml.bos_token_id", key);
@@ -109,7 +109,7 @@ TEST_F(GgufTokenizerTest, EndsOfTurnsAndMessagesEndAnAnswer) {
   }
 }
 
-TEST_F(GgufTokenizerTest, WithoutAPreTokenizerItSaysWhatHelps) {
+TEST_F(GgufTokenizerTest, WithoutAPreTokenizerTheErrorSaysWhatToDo) {
   const auto load_nameless = [&] {
     load_changed("smollm.gguf", "tokenizer.ggml.pre", "Tokenizer.ggml.pre");
   };
@@ -131,7 +131,7 @@ TEST_F(GgufTokenizerTest, SurvivesDamage) {
   expect_survives_damage("spm.gguf");
 }
 
-// Models of their makers, where they were fetched.
+// Published models, tested if they are present.
 class BigModel : public testing::TestWithParam<const char*> {};
 
 TEST_P(BigModel, EncodesAsTheReference) {

@@ -32,7 +32,7 @@ std::vector<Value> read_golden(const std::string& name) {
   return values;
 }
 
-// The ids of every golden text that the reference has ids for.
+// Compares the ids of every golden text for which the reference has ids.
 template <typename Encode>
 void expect_golden_ids(const std::string& ids_file, const Encode& encode) {
   const auto texts = read_golden<std::string>("texts.jsonl");

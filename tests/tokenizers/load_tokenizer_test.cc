@@ -34,13 +34,13 @@ TEST_F(LoadTokenizer, PrefersTokenizerJson) {
   EXPECT_EQ(load_tokenizer(directory_.path())->vocab_size(), 701);
 }
 
-TEST_F(LoadTokenizer, SaysWhatIsMissing) {
+TEST_F(LoadTokenizer, NamesMissingFiles) {
   expect_error(ErrorKind::kNotFound, "tokenizer.json", [&] { load_tokenizer(directory_.path()); });
   expect_error(
       ErrorKind::kNotFound, "none.gguf", [&] { load_tokenizer(directory_ / "none.gguf"); });
 }
 
-TEST_F(LoadTokenizer, FilesThatAreDeepOrMissingAreNamed) {
+TEST_F(LoadTokenizer, DeeplyNestedAndMissingFilesAreNamed) {
   const std::string deep(100'000, '['), pointer = "version https://git-lfs.github.com/spec/v1\n";
   const auto refuse = [&](const std::string& file, const std::string& bytes) {
     const auto path = directory_ / file;
@@ -65,7 +65,7 @@ TEST_F(LoadTokenizer, TakesBosFromThePostProcessor) {
   EXPECT_FALSE(special_tokens().add_eos);
 }
 
-TEST_F(LoadTokenizer, TheSettingsFileKnowsBetter) {
+TEST_F(LoadTokenizer, TheSettingsFileOverrides) {
   copy("llama3");
   configure(R"({"bos_token": "<|endoftext|>", "eos_token": {"content": "<|im_end|>"},
                 "add_bos_token": false, "add_eos_token": true})");

@@ -19,7 +19,7 @@ std::string repeat(std::string_view part, size_t size) {
   return text;
 }
 
-// What grows with the square of the text takes minutes.
+// Fails if `run` is slow: quadratic time would be minutes.
 template <typename Run>
 void expect_seconds(Run run) {
   const auto start = Clock::now();
@@ -27,7 +27,7 @@ void expect_seconds(Run run) {
   EXPECT_LT(std::chrono::duration<double>(Clock::now() - start).count(), 10.0);
 }
 
-TEST(Nfc, IsWhatPythonMakesOfTheText) {
+TEST(Nfc, EqualsPythons) {
   const auto pairs = read_golden<std::array<std::string, 2>>("nfc.jsonl");
   ASSERT_GE(pairs.size(), 500u);
   for (const auto& [text, normal] : pairs) {
@@ -36,12 +36,12 @@ TEST(Nfc, IsWhatPythonMakesOfTheText) {
   }
 }
 
-TEST(Nfc, KeepsWhatIsNoTrailingConsonant) {
+TEST(Nfc, KeepsU11A7) {
   EXPECT_EQ(to_nfc("\u1100\u1161\u11A7"), "\uAC00\u11A7");
   EXPECT_EQ(to_nfc("\u1100\u1161\u11A8"), "\uAC01");
 }
 
-TEST(Nfc, SortsManyMarksInLittleTime) {
+TEST(Nfc, SortsManyMarksQuickly) {
   const std::string text = "e" + repeat("\u0301\u0323", kMegabyte);
   const size_t pairs = text.size() / 4;
   std::string sorted = "\u1EB9" + repeat("\u0323", 2 * (pairs - 1));
@@ -49,7 +49,7 @@ TEST(Nfc, SortsManyMarksInLittleTime) {
   expect_seconds([&] { EXPECT_TRUE(to_nfc(text) == sorted); });
 }
 
-TEST(Nfc, AMegabyteOfOneKindIsTokenizedInLittleTime) {
+TEST(Nfc, AMegabyteOfOneCharacterIsTokenizedQuickly) {
   const auto tokenizer = load_tokenizer(kGolden / "qwen2");
   for (const std::string_view part :
        {"\u0301\u0323", "a", " ", "\n ", " a", "\u3000", "\u1100\u1161", "1", "!", "'s", "<|im_"}) {

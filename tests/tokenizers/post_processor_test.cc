@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What "post_processor" of a tokenizer.json puts around a text.
+// Tokens that "post_processor" of a tokenizer.json adds around a text.
 #include <gtest/gtest.h>
 
 #include "golden_texts.h"
@@ -52,7 +52,7 @@ json leading(const std::vector<std::string>& names) {
   return {{"type", "TemplateProcessing"}, {"single", single}, {"special_tokens", tokens}};
 }
 
-TEST_F(PostProcessor, IsObeyedAsTheReferenceDoesOrRefused) {
+TEST_F(PostProcessor, EqualsTheReferenceOrIsRefused) {
   int obeyed = 0;
   for (const json& row : read_golden<json>("post_processors.jsonl")) {
     write(row.at("post_processor"));

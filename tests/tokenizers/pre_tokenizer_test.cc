@@ -29,7 +29,7 @@ TEST(PreTokenizer, Gpt2KnowsContractionsInLowerCaseOnly) {
   EXPECT_THAT(split(SplitRule::kGpt2, "we'll've"), ElementsAre("we", "'ll", "'ve"));
 }
 
-TEST(PreTokenizer, SmolLmCutsEveryDigitOut) {
+TEST(PreTokenizer, SmolLmSplitsEveryDigit) {
   const PreTokenizer smollm({SplitRule::kDigits, SplitRule::kGpt2});
   EXPECT_THAT(smollm.split("in 2024"), ElementsAre("in", " ", "2", "0", "2", "4"));
 }
@@ -61,14 +61,14 @@ TEST(PreTokenizer, WithoutRulesATextIsOneWord) {
   EXPECT_TRUE(PreTokenizer().split("").empty());
 }
 
-TEST(PreTokenizer, StepsAfterTheByteAlphabetSeeACharacterForEachByte) {
+TEST(PreTokenizer, StepsAfterTheByteAlphabetReadACharacterForEachByte) {
   // The bytes C2 B2 of a superscript two are spelt U+00C2 U+00B2, of which the second is a number.
   const PreTokenizer byte_digits({}, {SplitRule::kDigits});
   EXPECT_THAT(byte_digits.split("a\u00B2"), ElementsAre("a\xC2", "\xB2"));
   EXPECT_THAT(byte_digits.split("a b"), ElementsAre("a b"));
 }
 
-TEST(PreTokenizer, IsKnownByRegexAndByName) {
+TEST(PreTokenizer, IsFoundByRegexAndByName) {
   EXPECT_EQ(split_rule_of_regex(R"(\p{N})"), SplitRule::kDigits);
   EXPECT_EQ(split_rule_of_regex(R"(\w+)"), std::nullopt);
   EXPECT_THAT(*split_rules_of_gguf_name("smollm"),

@@ -66,7 +66,7 @@ TEST_F(SentencePieceTest, TheSettingsFileDecidesAboutBos) {
   EXPECT_EQ(tokenizer->special_tokens().eos, tokenizer->find("<sep>"));
 }
 
-TEST_F(SentencePieceTest, RefusesGarbageQuietly) {
+TEST_F(SentencePieceTest, RefusesInvalidFilesWithoutOutput) {
   testing::internal::CaptureStderr();
   for (const std::string bytes : {"", "garbage", "\x0A\xFF\xFF\xFF\xFF\x0F", "\x0A\x02\x0A"}) {
     expect_error(ErrorKind::kBadWeights, "tokenizer.model", [&] { load(bytes); });
@@ -74,7 +74,8 @@ TEST_F(SentencePieceTest, RefusesGarbageQuietly) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
-// The library builds a table of a unigram model's pieces and throws an exception of its own there.
+// The library builds a table of a unigram model's pieces and throws its own exception for such a
+// one.
 TEST_F(SentencePieceTest, RefusesAPieceThatBeginsWithAZeroByte) {
   constexpr uint64_t kPiece = 1, kName = 1, kTrainerSpec = 2, kModelType = 3, kUnigram = 1;
   const std::string unigram =

@@ -22,7 +22,7 @@ TEST(Utf8, ReplacesBrokenSequencesAsPythonDoes) {
   EXPECT_EQ(repair_utf8("\xF0\x9F\x91"), "\uFFFD");
 }
 
-TEST(Utf8, KnowsWhatMayStillBecomeACharacter) {
+TEST(Utf8, FindsIncompleteCharacters) {
   EXPECT_EQ(unfinished_utf8("a\xF0\x9F\x91"), 3u);
   EXPECT_EQ(unfinished_utf8("a\xC3"), 1u);
   EXPECT_EQ(unfinished_utf8("é"), 0u);
@@ -43,7 +43,7 @@ TEST_P(TextStreamTest, PiecesAreWholeCharacters) {
   }
 }
 
-TEST_P(TextStreamTest, PiecesOfAnyIdsJoinToTheDecodedText) {
+TEST_P(TextStreamTest, ResultsForAnyIdsJoinToTheDecodedText) {
   std::mt19937 random(5);
   std::uniform_int_distribution<TokenId> any_id(0, tokenizer_->vocab_size() - 1);
   for (int round = 0; round < 2000; ++round) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normalizers and pre-tokenizers of a tokenizer.json against Hugging Face's tokenizers.
+// Normalizers and pre-tokenizers of a tokenizer.json, compared with Hugging Face's tokenizers.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -91,11 +91,11 @@ TEST_P(Rules, AreFoundByTheirExpression) {
   EXPECT_EQ(split_rule_of_regex(GetParam().regex), GetParam().rule);
 }
 
-TEST_P(Rules, CutAsTheirExpressionDoes) {
+TEST_P(Rules, SplitAsTheirExpression) {
   for (const auto& text : read_golden<std::string>("texts.jsonl")) expect_equal_words(text);
 }
 
-TEST_P(Rules, PutEveryCharacterIntoTheSameClassAsTheirExpression) {
+TEST_P(Rules, ClassifyEveryCharacterAsTheirExpression) {
   for (char32_t c = 0; c < 0x110000; ++c) {
     if (c >= 0xD800 && c <= 0xDFFF) continue;
     std::string text = "a";
@@ -104,7 +104,7 @@ TEST_P(Rules, PutEveryCharacterIntoTheSameClassAsTheirExpression) {
   }
 }
 
-TEST_P(Rules, CutRandomTextsAsTheirExpressionDoes) {
+TEST_P(Rules, SplitRandomTextsAsTheirExpression) {
   constexpr std::string_view kPieces[] = {
       "a",          "B",      " ",      "  ",     "\n",      "\r\n",   "\t",
       "1",          "23",     "'s",     "'LL",    "'\u017F", "!",      "\u00E9",

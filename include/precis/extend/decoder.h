@@ -31,12 +31,12 @@ struct RopeConfig {
   std::vector<float> divisors;         // divisors: [head_dim / 2], one for each frequency
 };
 
-// The shape of a decoder-only transformer and what its variant needs.
+// Sizes and variant of a decoder-only transformer.
 struct DecoderConfig {
   enum class Activation { kSilu, kGeluTanh };
 
   std::string architecture;  // "llama", "mistral", "qwen2", "qwen3", "gemma3"
-  std::string name;          // for messages: of the directory or file that it was loaded from
+  std::string name;          // of its directory or file, for messages
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t num_layers = 0;
@@ -55,10 +55,11 @@ struct DecoderConfig {
   bool mlp_bias = false;
   bool qk_norm = false;
   bool sandwich_norms = false;         // norms after attention and MLP too (Gemma)
-  bool norm_weight_is_offset = false;  // gains are stored as w, applied as 1 + w (Gemma)
+  bool norm_weight_is_offset = false;  // norm weights are stored as w, applied as 1 + w (Gemma)
   RopeConfig rope;
   std::optional<RopeConfig> local_rope;  // for layers with a window, if it differs
-  int64_t window = 0;          // keys that a windowed layer sees, itself included; 0: none
+  int64_t window =
+      0;  // keys that a token attends to in a windowed layer, its own included; 0: none
   std::vector<bool> windowed;  // [num_layers]
 
   KvShape kv_shape() const { return {num_layers, num_kv_heads, head_dim}; }
@@ -67,10 +68,11 @@ struct DecoderConfig {
 // One or more sequences, packed without padding.
 struct DecoderInput {
   at::Tensor embeddings;                 // [num_tokens, hidden]
-  at::Tensor positions;                  // [num_tokens] int64, rotary position of each row
+  at::Tensor positions;                  // [num_tokens] int64, rotary position of each token
   std::vector<int64_t> cu_seqlens;       // [num_sequences + 1], e.g. lengths 2, 3, 4 -> 0, 2, 5, 9
   std::vector<int64_t> cache_sequences;  // [num_sequences] sequence of the cache each one continues
-  at::Tensor adapted_rows = {};  // [num_tokens] bool: rows on which an adapter acts; undefined: all
+  at::Tensor adapted_rows =
+      {};  // [num_tokens] bool: tokens that an adapter acts on; undefined: all
   // [num_tokens] int64: number of leading cached tokens of its sequence that a token attends to,
   // besides itself; its position in a sliding window follows the last of them. REQUIRES: 0 to the
   // number of cached tokens. Undefined: all cached tokens, and those of this pass up to itself.
@@ -84,7 +86,7 @@ struct DecoderInput {
   bool recompute_activations = false;
 };
 
-// What a layer's attention computed in a pass, for those who study or compress its cache.
+// What a layer's attention computed in a pass, for code that inspects or compresses the cache.
 struct ObservedLayer {
   int64_t index = 0;
   // [num_tokens, num_heads, head_dim], in the decoder's dtype: after the query norm, if there is
@@ -92,9 +94,9 @@ struct ObservedLayer {
   at::Tensor queries;
 };
 
-// Called by Decoder::forward once for each layer, in order, on the calling thread, when the layer's
-// new keys and values are in the cache (KvCache::rows) and before the next layer runs. What it
-// throws ends the pass.
+// Called by Decoder::forward once for each layer, in order, on the calling thread, after the
+// layer's new keys and values are in the cache (KvCache::rows) and before the next layer runs. An
+// exception ends the pass.
 using LayerObserver = std::function<void(const ObservedLayer& layer)>;
 
 // The frozen language model. All methods are const; calls with different caches may run at the same
@@ -106,7 +108,7 @@ class Decoder {
   virtual const DecoderConfig& config() const = 0;
   virtual c10::TensorOptions options() const = 0;  // dtype and device of its weights
 
-  // Embedding rows of ids: [n] int64 -> [n, hidden]. REQUIRES: ids inside the vocabulary. All
+  // Embeddings of token ids: [n] int64 -> [n, hidden]. REQUIRES: ids inside the vocabulary. All
   // results are of the decoder's dtype, on its device.
   virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
 
@@ -121,11 +123,12 @@ class Decoder {
                                    const at::Tensor& source_indices) const;
 
   // Hidden states after the final norm, [num_tokens, hidden], or of `output_indices` alone.
-  // `adapter`, if any, changes the projections of this pass. Each row attends to the cached rows of
-  // its sequence and to the rows of its sequence up to itself, or to what `visible_cache_len` says;
-  // the new rows join the cache. Throws kInvalidArgument for shapes that do not fit each other or
-  // the model, and on a CPU for wanted rows that are not there; the cache is then as it was.
-  // `observer`, if any, is called for each layer; what it throws leaves the cache unusable.
+  // `adapter`, if any, changes the projections of this pass. Each token attends to the cached
+  // tokens of its sequence and to the tokens of its sequence in this pass up to itself, or as
+  // `visible_cache_len` says; the new tokens are appended to the cache. Throws kInvalidArgument for
+  // shapes that do not fit each other or the model, and on a CPU for `output_indices` out of range;
+  // the cache is then unchanged. `observer`, if any, is called for each layer; if it throws, the
+  // cache is unusable.
   virtual at::Tensor forward(const DecoderInput& input,
                              KvCache& cache,
                              const Adapter* adapter = nullptr,
@@ -134,7 +137,7 @@ class Decoder {
   // [n, hidden] -> [n, vocab_size].
   virtual at::Tensor logits(const at::Tensor& hidden) const = 0;
 
-  // A hash of the weights: memories made over other weights are refused by it.
+  // Hash of the weights. Memories made with other weights are refused.
   virtual const std::string& fingerprint() const = 0;
 
   // Elements and bytes of all weights; a head that is tied to the embedding counts once.

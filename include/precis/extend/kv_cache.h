@@ -37,7 +37,7 @@ struct RaggedKv {
 };
 
 // The keys and values of one sequence in one layer, as attention reads them: first those of ragged
-// memories, then `length` tokens in blocks or, where autograd has to see through, in tensors.
+// memories, then `length` tokens in blocks or, under gradients, in tensors.
 struct KvView {
   std::span<const at::Tensor> blocks;  // [num_layers, num_kv_heads, 2, block size, head_dim] each
   int64_t layer = 0;
@@ -48,10 +48,10 @@ struct KvView {
 };
 
 // Keys and values that a decoder has computed, per sequence and layer; keys are already rotated.
-// They lie in blocks of a pool, which sequences share until one of them writes (copy on write).
-// Where gradients are on and keys or values need them, they are concatenated instead, so that
-// autograd can see through. Owned by the caller of Decoder::forward; not safe for use from several
-// threads at once. REQUIRES of all methods: sequences and layers that exist.
+// They are in blocks of a pool, which sequences share until one of them writes (copy on write).
+// Where gradients are on and keys or values require them, they are concatenated instead, so that
+// autograd can differentiate through them. Owned by the caller of Decoder::forward; not safe for
+// use from several threads at once. REQUIRES of all methods: sequences and layers that exist.
 class KvCache {
  public:
   // `num_sequences` empty sequences, which grow as they are appended to, in blocks of a pool of
@@ -68,8 +68,8 @@ class KvCache {
   int64_t bytes() const;
 
   // Keys and values of tokens first .. first + count - 1 of one layer, [num_kv_heads, count,
-  // head_dim] each: a copy, or, of concatenated ones, views that autograd sees through. Throws
-  // kInvalidArgument for tokens that are not there.
+  // head_dim] each: a copy, or, of concatenated ones, differentiable views. Throws kInvalidArgument
+  // for tokens out of range.
   std::pair<at::Tensor, at::Tensor> rows(int64_t layer,
                                          int64_t sequence,
                                          int64_t first,
@@ -94,9 +94,9 @@ class KvCache {
   KvView view(int64_t layer, int64_t sequence) const;
   KvView view(int64_t layer, int64_t sequence, int64_t length) const;
 
-  // For decoders that write keys and values themselves: counts `count` more tokens as held, in
-  // every layer, in blocks that are this sequence's alone. What they hold is then the caller's to
-  // write. REQUIRES: gradients off, and no tokens that a backward pass still needs.
+  // For decoders that write keys and values themselves: adds `count` tokens to every layer, in
+  // blocks that no other sequence shares. The caller then writes their keys and values. REQUIRES:
+  // gradients off, and no tokens that a backward pass still needs.
   void extend(int64_t sequence, int64_t count);
   // The sequence's blocks after extend(): [num_layers, num_kv_heads, 2, block size, head_dim] each,
   // keys before values.

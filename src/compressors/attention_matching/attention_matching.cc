@@ -17,18 +17,18 @@ namespace precis {
 namespace {
 
 constexpr const char* kMethod = "attention_matching";
-constexpr int64_t kMostLayers = 4;  // whose queries are held until they are fitted together
+constexpr int64_t kMostLayers = 4;  // most layers whose queries are held to be fitted together
 
-// A layer that waits to be fitted.
-struct SeenLayer {
+// A layer that is still to be fitted.
+struct PendingLayer {
   int64_t index;
   LayerPlan plan;
   at::Tensor queries;  // [kv_heads, m, head_dim] float32 reference queries
-  at::Tensor keys;     // [kv_heads, num_rows, head_dim], in the decoder's dtype
+  at::Tensor keys;     // [kv_heads, num_tokens, head_dim], in the decoder's dtype
   at::Tensor values;
 };
 
-// Fits the layers of one pass over a text as they come.
+// Fits the layers of one pass over a text as the observer reports them.
 class TextFit {
  public:
   TextFit(const SelectionRequest& request, const Decoder& decoder)
@@ -41,38 +41,40 @@ class TextFit {
 
   SelectedRows run() {
     KvCache cache(config_.kv_shape(), decoder_.options());
-    const LayerObserver observer = [&](const ObservedLayer& layer) { see(layer, cache); };
+    const LayerObserver observer = [&](const ObservedLayer& layer) { observe(layer, cache); };
     const at::Tensor text = embed(decoder_, request_.ids);
     fill_cache_observed(decoder_, {&text, 1}, cache, observer, kMethod);
     return std::move(selected_);
   }
 
  private:
-  int64_t num_rows() const { return std::ssize(request_.ids); }
+  int64_t num_tokens() const { return std::ssize(request_.ids); }
 
-  void see(const ObservedLayer& layer, const KvCache& cache) {
-    SeenLayer seen{layer.index, plan_layer(request_, config_, layer.index), {}, {}, {}};
-    std::tie(seen.keys, seen.values) = cache.rows(layer.index, 0, 0, num_rows());
-    if (seen.plan.count > 0) seen.queries = reference_queries(layer, seen.plan.candidates);
-    waiting_.push_back(std::move(seen));
-    ++num_seen_;
-    if (std::ssize(waiting_) == layers_together() || num_seen_ == config_.num_layers) fit_waiting();
+  void observe(const ObservedLayer& layer, const KvCache& cache) {
+    PendingLayer pending{layer.index, plan_layer(request_, config_, layer.index), {}, {}, {}};
+    std::tie(pending.keys, pending.values) = cache.rows(layer.index, 0, 0, num_tokens());
+    if (pending.plan.count > 0) pending.queries = reference_queries(layer, pending.plan.candidates);
+    pending_.push_back(std::move(pending));
+    ++num_observed_;
+    if (std::ssize(pending_) == layers_together() || num_observed_ == config_.num_layers)
+      fit_pending();
     report_progress(request_.progress,
-                    static_cast<double>(num_seen_) / static_cast<double>(config_.num_layers));
+                    static_cast<double>(num_observed_) / static_cast<double>(config_.num_layers));
   }
 
-  // Queries of the candidates as if they stood behind the text, where what follows will stand, at
-  // most kMostQueries a key/value head: those of its query heads after each other.
+  // Queries of the candidates, rotated to the positions after the text, as tokens that follow will
+  // have them. At most kMostQueries for each key/value head: those of its query heads,
+  // concatenated.
   at::Tensor reference_queries(const ObservedLayer& layer, const TokenRange& candidates) const {
     const int64_t group = config_.num_heads / config_.num_kv_heads;
     const int64_t n = std::min(candidates.size, std::max<int64_t>(1, kMostQueries / group));
     const auto index = layer.queries.options().dtype(at::kLong);
     const at::Tensor offsets = at::arange(n, index).mul_(candidates.size).floor_divide_(n);
-    return rotated_queries(layer, offsets + candidates.first, offsets + num_rows(), config_)
+    return rotated_queries(layer, offsets + candidates.first, offsets + num_tokens(), config_)
         .flatten(1, 2);
   }
 
-  // Enough layers for all threads to have heads of the same size to fit.
+  // The fewest layers, up to kMostLayers, whose heads can be shared equally among the threads.
   int64_t layers_together() const {
     const int64_t threads = at::get_num_threads(), heads = config_.num_kv_heads;
     int64_t layers = 1;
@@ -80,28 +82,28 @@ class TextFit {
     return layers;
   }
 
-  void fit_waiting() {
+  void fit_pending() {
     const int64_t heads = config_.num_kv_heads;
     if (!decoder_.options().device().is_cpu()) {
-      for (const SeenLayer& layer : waiting_) fit(layer, 0, heads);
+      for (const PendingLayer& layer : pending_) fit(layer, 0, heads);
     } else {
-      for_ranges(heads * std::ssize(waiting_), 1, [&](int64_t first, int64_t last) {
-        const c10::InferenceMode inference;  // of this thread
-        for (int64_t i = first; i < last; ++i) fit(waiting_[i / heads], i % heads, 1);
+      for_ranges(heads * std::ssize(pending_), 1, [&](int64_t first, int64_t last) {
+        const c10::InferenceMode inference;  // the mode is local to each thread
+        for (int64_t i = first; i < last; ++i) fit(pending_[i / heads], i % heads, 1);
       });
     }
-    waiting_.clear();
+    pending_.clear();
   }
 
-  void fit(const SeenLayer& layer, int64_t first, int64_t count) {
+  void fit(const PendingLayer& layer, int64_t first, int64_t count) {
     const auto own = [&](const at::Tensor& x) {
       return x.defined() ? x.narrow(0, first, count).to(at::kFloat) : x;
     };
     const at::ScalarType dtype = selected_.keys.scalar_type();
     const FittedRows fitted =
         fit_layer({own(layer.queries), own(layer.keys), own(layer.values)}, layer.plan, dtype);
-    const auto store = [&](const at::Tensor& all, const at::Tensor& rows) {
-      all[layer.index].narrow(0, first, count).copy_(rows);
+    const auto store = [&](const at::Tensor& all, const at::Tensor& own_heads) {
+      all[layer.index].narrow(0, first, count).copy_(own_heads);
     };
     store(selected_.keys, fitted.keys);
     store(selected_.values, fitted.values);
@@ -112,8 +114,8 @@ class TextFit {
   const Decoder& decoder_;
   const DecoderConfig& config_;
   SelectedRows selected_;
-  std::vector<SeenLayer> waiting_;
-  int64_t num_seen_ = 0;
+  std::vector<PendingLayer> pending_;
+  int64_t num_observed_ = 0;
 };
 
 class AttentionMatching final : public RowSelector {

@@ -5,7 +5,7 @@
 
 namespace precis {
 
-// Attention matching's row of the registry, and how it selects.
+// Attention matching's entry in the registry, and its selection method.
 CompressorMethod attention_matching_method();
 SelectionMethod attention_matching_selection();
 

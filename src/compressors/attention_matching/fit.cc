@@ -14,34 +14,34 @@ namespace {
 
 constexpr int64_t kQueriesAtOnce = 256;
 constexpr double kRidge = 1e-3;          // of the mean diagonal of normal equations
-constexpr double kSmallest = 1e-20;      // of the diagonal, where no query sees any of the rows
-constexpr double kLargestWeight = 20.0;  // upper bound of a kept row's weight
+constexpr double kSmallest = 1e-20;      // keeps sums above 0 where no query attends to the block
+constexpr double kLargestWeight = 20.0;  // upper bound of a kept token's weight
 constexpr double kSmallestWeight = 1 / kLargestWeight;
 
 at::Tensor transposed(const at::Tensor& x) { return x.transpose(1, 2); }
 
-// The `count` rows that weigh most, [h, count] ascending.
+// Indices of the `count` tokens of largest weight, [h, count] ascending.
 at::Tensor largest(const at::Tensor& weights, int64_t count) {
   return std::get<0>(std::get<1>(weights.topk(count, 1)).sort(1));
 }
 
-at::Tensor taken(const at::Tensor& x, const at::Tensor& rows) {
+at::Tensor gathered(const at::Tensor& x, const at::Tensor& rows) {
   return x.gather(1, rows.unsqueeze(2).expand({-1, -1, x.size(2)}));
 }
 
-// What the queries find in a block.
-struct Reading {
-  at::Tensor mass;        // [h, m] log of the sum of exp(score)
-  at::Tensor found;       // [h, m, head_dim] mean of the values, by attention within the block
-  at::Tensor root;        // [h, m, 1] square root of the block's share of all that a query sees
-  at::Tensor importance;  // [h, n] of a row: sum over queries of share * attention^2
+// Attention of the queries over a block.
+struct BlockAttention {
+  at::Tensor mass;        // [h, m] log of the sum of exp(score) over the block
+  at::Tensor output;      // [h, m, head_dim] attention output within the block
+  at::Tensor root;        // [h, m, 1] square root of the block's share of the query's attention
+  at::Tensor importance;  // [h, n] for each token: sum over queries of share * attention^2
 };
 
-// A few queries at a time, so that their scores stay in the processor's cache.
-Reading read_block(const BlockHeads& block) {
+// Processes kQueriesAtOnce queries at a time, so that their scores stay in the processor's cache.
+BlockAttention attend_block(const BlockHeads& block) {
   const int64_t m = block.queries.size(1);
   const at::Tensor keys = transposed(block.keys);
-  std::vector<at::Tensor> masses, found, shares;
+  std::vector<at::Tensor> masses, output, shares;
   at::Tensor importance = at::zeros({keys.size(0), 1, keys.size(2)}, keys.options());
   for (int64_t first = 0; first < m; first += kQueriesAtOnce) {
     const int64_t size = std::min(kQueriesAtOnce, m - first);
@@ -51,16 +51,18 @@ Reading read_block(const BlockHeads& block) {
     const at::Tensor sum = weights.sum(2, true);
     const at::Tensor mass = top + sum.log();
     const at::Tensor share = at::sigmoid(mass - block.outside.narrow(1, first, size).unsqueeze(2));
-    found.push_back(weights.bmm(block.values).div_(sum));
+    output.push_back(weights.bmm(block.values).div_(sum));
     importance.baddbmm_(transposed(share / sum.square()), weights.square_());
     masses.push_back(mass.squeeze(2));
     shares.push_back(share);
   }
-  return {at::cat(masses, 1), at::cat(found, 1), at::cat(shares, 1).sqrt_(), importance.squeeze(1)};
+  return {
+      at::cat(masses, 1), at::cat(output, 1), at::cat(shares, 1).sqrt_(), importance.squeeze(1)};
 }
 
-// x with (basis^T basis + ridge) x = basis^T target + ridge * near, where the ridge is a share of
-// the mean diagonal: least squares that stay near `near`. basis: [h, m, n], target: [h, m, k].
+// Ridge regression towards `near`: solves
+//   (basis^T basis + ridge) x = basis^T target + ridge * near,
+// where ridge is kRidge times the mean diagonal. basis: [h, m, n], target: [h, m, k].
 at::Tensor least_squares(const at::Tensor& basis, const at::Tensor& target, double near) {
   const at::Tensor across = transposed(basis);
   at::Tensor gram = across.bmm(basis);
@@ -71,46 +73,49 @@ at::Tensor least_squares(const at::Tensor& basis, const at::Tensor& target, doub
   return at::cholesky_solve(right, std::get<0>(at::linalg_cholesky_ex(gram)));
 }
 
-// Forward selection among the rows of the largest importance: the ones whose attention columns, in
-// a linear combination, best reproduce the block's output and its mass (equally weighted).
+// Forward selection among the tokens of largest importance: those whose attention columns, linearly
+// combined, best reproduce the block's output and its mass (equally weighted).
 // [h, count] int64, ascending.
-at::Tensor selected(const BlockHeads& block, const Reading& whole, int64_t count) {
+at::Tensor selected(const BlockHeads& block, const BlockAttention& whole, int64_t count) {
   const int64_t n = block.keys.size(1), m = block.queries.size(1);
-  const int64_t candidates = std::min(n, kCandidates * count);
-  const at::Tensor open = largest(whole.importance, candidates);
-  const int64_t step = std::max<int64_t>(1, m / std::max(kSelectionQueries, candidates));
-  const auto some = [&](const at::Tensor& x) { return x.slice(1, step / 2, m, step); };
-  const at::Tensor root = some(whole.root), found = some(whole.found) * root;
-  const at::Tensor scores = some(block.queries).bmm(transposed(taken(block.keys, open)));
-  const at::Tensor seen = (scores - some(whole.mass).unsqueeze(2)).exp_().mul_(root);
+  const int64_t num_candidates = std::min(n, kCandidates * count);
+  const at::Tensor candidates = largest(whole.importance, num_candidates);
+  const int64_t step = std::max<int64_t>(1, m / std::max(kSelectionQueries, num_candidates));
+  const auto sampled = [&](const at::Tensor& x) { return x.slice(1, step / 2, m, step); };
+  const at::Tensor root = sampled(whole.root), output = sampled(whole.output) * root;
+  const at::Tensor scores =
+      sampled(block.queries).bmm(transposed(gathered(block.keys, candidates)));
+  const at::Tensor columns = (scores - sampled(whole.mass).unsqueeze(2)).exp_().mul_(root);
   const at::Tensor scale =
-      found.norm(2, {1, 2}, true).div_(root.norm(2, {1, 2}, true).clamp_min(kSmallest));
-  const at::Tensor targets = at::cat({found, root * scale}, 2);
+      output.norm(2, {1, 2}, true).div_(root.norm(2, {1, 2}, true).clamp_min(kSmallest));
+  const at::Tensor targets = at::cat({output, root * scale}, 2);
   const at::Tensor chosen = ops::forward_selection(
-      transposed(seen).bmm(seen), transposed(targets).bmm(seen), count, kRidge);
-  return open.gather(1, chosen);
+      transposed(columns).bmm(columns), transposed(targets).bmm(columns), count, kRidge);
+  return candidates.gather(1, chosen);
 }
 
-// Keys whose total mass is that of the block. Least squares give each row a weight that multiplies
-// its attention; log(weight) is added to the row's scores by adding log(weight) * u to its key,
-// where u is the direction with q u close to 1 for all queries. [h, t, head_dim]
-at::Tensor folded_keys(const BlockHeads& block, const Reading& whole, const at::Tensor& keys) {
+// Keys whose total mass is that of the block. Least squares give each kept token a weight that
+// multiplies its attention; log(weight) is added to the token's scores by adding log(weight) * u to
+// its key, where u is the direction with q u close to 1 for all queries. [h, t, head_dim]
+at::Tensor folded_keys(const BlockHeads& block,
+                       const BlockAttention& whole,
+                       const at::Tensor& keys) {
   const at::Tensor scores = block.queries.bmm(transposed(keys));
-  const at::Tensor seen = (scores - whole.mass.unsqueeze(2)).exp_().mul_(whole.root);
-  const at::Tensor weights = least_squares(seen, whole.root, 1.0);  // [h, t, 1]
+  const at::Tensor columns = (scores - whole.mass.unsqueeze(2)).exp_().mul_(whole.root);
+  const at::Tensor weights = least_squares(columns, whole.root, 1.0);  // [h, t, 1]
   const at::Tensor bias = weights.clamp(kSmallestWeight, kLargestWeight).log();
   const at::Tensor direction = least_squares(block.queries * whole.root, whole.root, 0.0);
   return keys + bias * transposed(direction);
 }
 
-// Values with which attention over `keys` gives the block's output: the rows' own values plus the
-// ridge least-squares correction. [h, t, head_dim]
+// Values with which attention over `keys` gives the block's output: the kept tokens' own values
+// plus a correction by ridge regression. [h, t, head_dim]
 at::Tensor fitted_values(const BlockHeads& block,
-                         const Reading& whole,
+                         const BlockAttention& whole,
                          const at::Tensor& keys,
                          const at::Tensor& values) {
   const at::Tensor attention = block.queries.bmm(transposed(keys)).softmax(2);
-  const at::Tensor missing = (whole.found - attention.bmm(values)).mul_(whole.root);
+  const at::Tensor missing = (whole.output - attention.bmm(values)).mul_(whole.root);
   return values + least_squares(attention * whole.root, missing, 0.0);
 }
 
@@ -126,11 +131,11 @@ FittedRows fit_rows(const BlockHeads& block, int64_t count, at::ScalarType dtype
     const at::Tensor all = at::arange(n, block.keys.options().dtype(at::kLong));
     return {all.expand({block.keys.size(0), n}), block.keys, block.values};
   }
-  const Reading whole = read_block(block);
+  const BlockAttention whole = attend_block(block);
   const at::Tensor rows = selected(block, whole, count);
   const at::Tensor keys =
-      folded_keys(block, whole, taken(block.keys, rows)).to(dtype).to(at::kFloat);
-  return {rows, keys, fitted_values(block, whole, keys, taken(block.values, rows))};
+      folded_keys(block, whole, gathered(block.keys, rows)).to(dtype).to(at::kFloat);
+  return {rows, keys, fitted_values(block, whole, keys, gathered(block.values, rows))};
 }
 
 }  // namespace precis

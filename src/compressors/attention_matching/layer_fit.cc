@@ -10,11 +10,11 @@
 namespace precis {
 namespace {
 
-at::Tensor rows_of(const at::Tensor& x, const TokenRange& range) {
+at::Tensor tokens_of(const at::Tensor& x, const TokenRange& range) {
   return x.narrow(1, range.first, range.size);
 }
 
-// log of the sum of exp over all but one of the masses, [h, m].
+// logsumexp of all masses but that of `index`, [h, m].
 at::Tensor all_but(const std::vector<at::Tensor>& masses, size_t index) {
   std::vector<at::Tensor> others;
   for (size_t i = 0; i < masses.size(); ++i)
@@ -27,17 +27,17 @@ FittedRows copied(const LayerHeads& heads, const TokenRange& range) {
   const at::Tensor rows =
       at::arange(range.first, range.first + range.size, heads.keys.options().dtype(at::kLong));
   return {rows.expand({heads.keys.size(0), range.size}),
-          rows_of(heads.keys, range),
-          rows_of(heads.values, range)};
+          tokens_of(heads.keys, range),
+          tokens_of(heads.values, range)};
 }
 
-FittedRows joined(const std::vector<FittedRows>& parts) {
-  if (parts.size() == 1) return parts[0];
+FittedRows joined(const std::vector<FittedRows>& pieces) {
+  if (pieces.size() == 1) return pieces[0];
   std::vector<at::Tensor> rows, keys, values;
-  for (const FittedRows& part : parts) {
-    rows.push_back(part.rows);
-    keys.push_back(part.keys);
-    values.push_back(part.values);
+  for (const FittedRows& piece : pieces) {
+    rows.push_back(piece.rows);
+    keys.push_back(piece.keys);
+    values.push_back(piece.values);
   }
   return {at::cat(rows, 1), at::cat(keys, 1), at::cat(values, 1)};
 }
@@ -51,18 +51,18 @@ std::vector<TokenRange> blocks_of(const TokenRange& candidates) {
 }  // namespace
 
 FittedRows fit_layer(const LayerHeads& heads, const LayerPlan& plan, at::ScalarType dtype) {
-  std::vector<FittedRows> parts;
+  std::vector<FittedRows> pieces;
   std::vector<at::Tensor> masses;
-  if (plan.copied.size > 0) parts.push_back(copied(heads, plan.copied));
-  if (plan.count == 0) return joined(parts);
+  if (plan.copied.size > 0) pieces.push_back(copied(heads, plan.copied));
+  if (plan.count == 0) return joined(pieces);
   const std::vector<TokenRange> blocks = blocks_of(plan.candidates);
   if (blocks.size() > 1)
     for (const TokenRange& block : blocks)
-      masses.push_back(log_mass(heads.queries, rows_of(heads.keys, block)));
+      masses.push_back(log_mass(heads.queries, tokens_of(heads.keys, block)));
   else
     masses.push_back(at::empty(heads.queries.sizes().slice(0, 2), heads.queries.options()));
   if (plan.copied.size > 0)
-    masses.push_back(log_mass(heads.queries, rows_of(heads.keys, plan.copied)));
+    masses.push_back(log_mass(heads.queries, tokens_of(heads.keys, plan.copied)));
   const int64_t all = plan.candidates.size;
   for (size_t i = 0; i < blocks.size(); ++i) {
     const TokenRange& block = blocks[i];
@@ -70,15 +70,15 @@ FittedRows fit_layer(const LayerHeads& heads, const LayerPlan& plan, at::ScalarT
     const int64_t count = end * plan.count / all - begin * plan.count / all;
     if (count == 0) continue;
     FittedRows fitted = fit_rows({heads.queries,
-                                  rows_of(heads.keys, block),
-                                  rows_of(heads.values, block),
+                                  tokens_of(heads.keys, block),
+                                  tokens_of(heads.values, block),
                                   all_but(masses, i)},
                                  count,
                                  dtype);
     fitted.rows = fitted.rows + block.first;
-    parts.push_back(std::move(fitted));
+    pieces.push_back(std::move(fitted));
   }
-  return joined(parts);
+  return joined(pieces);
 }
 
 }  // namespace precis

@@ -25,8 +25,9 @@ using Form = GistingConfig::Form;
 
 constexpr const char* kMethod = "gisting";
 
-// Index of the token whose position spread gist `index` of `count` takes: the last of its share.
-constexpr int64_t gist_place(int64_t index, int64_t count, int64_t num_tokens) {
+// Index in the chunk of the token whose position spread gist `index` of `count` takes: the last
+// token of its equal share.
+constexpr int64_t gist_index(int64_t index, int64_t count, int64_t num_tokens) {
   return (index + 1) * num_tokens / count - 1;
 }
 
@@ -63,12 +64,12 @@ class Gisting final : public Compressor {
   }
 
   int64_t memory_size(int64_t num_tokens, const CompressOptions& options) const override {
-    int64_t rows = 0;
+    int64_t size = 0;
     for (const TokenRange& chunk : divide(num_tokens, checked_limit(num_tokens, options))) {
       const int64_t gists = num_gists(chunk.size, options);
-      rows += gists + (keeps_first_row(chunk.size, gists) ? 1 : 0);
+      size += gists + (keeps_first_token(chunk.size, gists) ? 1 : 0);
     }
-    return rows;
+    return size;
   }
 
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
@@ -80,7 +81,7 @@ class Gisting final : public Compressor {
     std::vector<CachedTokens> memories;
     read_in_passes(
         std::ssize(chunks),
-        [&](int64_t chunk) { return num_rows(std::ssize(chunks[chunk]), options); },
+        [&](int64_t chunk) { return num_pass_tokens(std::ssize(chunks[chunk]), options); },
         [&](int64_t first, int64_t last) {
           const auto of_pass = chunks.subspan(first, last - first);
           for (CachedTokens& memory : read_pass(of_pass, options, recompute))
@@ -93,10 +94,11 @@ class Gisting final : public Compressor {
                        decoder_.config());
   }
 
-  // The template before a memory was read with the segment, and is not read again.
+  // No `before`: before_text is read with the segment when the memory is computed.
   MemoryTemplate memory_template(MemoryUse use) const override {
-    PRECIS_CHECK(
-        use != MemoryUse::kAutoencode, kUnsupported, "gisting: it is not trained to say a text again");
+    PRECIS_CHECK(use != MemoryUse::kAutoencode,
+                 kUnsupported,
+                 "gisting: it is not trained to say a text again");
     MemoryTemplate around;
     if (use == MemoryUse::kContinue) return around;
     if (!config_.after.empty()) around.after.push_back(config_.after);
@@ -127,12 +129,12 @@ class Gisting final : public Compressor {
   }
 
  private:
-  // Hash of the weights and of what is read beside the text.
+  // Hash of the weights and of the settings that memories depend on.
   std::string fingerprint() const {
     Hasher hasher;
     hasher.add(fingerprint_of(tensors_));
     hasher.add(config_.num_gists);
-    // Memories of another ratio are other memories; without one there was none to be hashed.
+    // Hashed only if there is a ratio, so that fingerprints from before ratios existed stay valid.
     if (config_.ratio) hasher.add(concat("ratio ", *config_.ratio));
     hasher.add(config_.gist_id.value_or(-1));
     if (config_.spread_positions) hasher.add("spread");
@@ -141,13 +143,13 @@ class Gisting final : public Compressor {
     return hasher.hex();
   }
 
-  // REQUIRES: options that limit_of() lets pass.
+  // REQUIRES: options that limit_of() accepts.
   int64_t num_gists(int64_t num_tokens, const CompressOptions& options) const {
     return config_.ratio ? tokens_at_ratio(num_tokens, options.ratio.value_or(*config_.ratio))
                          : config_.num_gists;
   }
 
-  int64_t num_rows(int64_t num_tokens, const CompressOptions& options) const {
+  int64_t num_pass_tokens(int64_t num_tokens, const CompressOptions& options) const {
     return std::ssize(config_.before_text) + num_tokens + num_gists(num_tokens, options);
   }
 
@@ -160,8 +162,7 @@ class Gisting final : public Compressor {
     return chunk_limit(options, config_.max_segment, kMethod);
   }
 
-  // Tokens of a chunk. Gists behind the text are read as published: of one text, which stands
-  // first.
+  // Most tokens of a chunk. With gists after the text, as published, a segment is one chunk.
   int64_t checked_limit(int64_t num_tokens, const CompressOptions& options) const {
     const int64_t limit = limit_of(options);
     check_not_empty(num_tokens, kMethod);
@@ -173,14 +174,14 @@ class Gisting final : public Compressor {
                  limit,
                  "; a memory of gists behind the text cannot be made of chunks");
     if (!config_.spread_positions) {
-      check_window(num_rows(num_tokens, options),
+      check_window(num_pass_tokens(num_tokens, options),
                    decoder_,
                    kMethod,
                    "the text before the segment, the segment and its gists");
       return limit;
     }
     if (options.positions == MemoryPositions::kRows) return limit;
-    // Gists in the places of tokens take no positions of their own.
+    // Spread gists take no positions of their own.
     const int64_t before = std::ssize(config_.before_text),
                   window = decoder_.config().context_length;
     const int64_t positions = num_tokens + std::ssize(divide(num_tokens, limit)) * before;
@@ -195,12 +196,12 @@ class Gisting final : public Compressor {
     return limit;
   }
 
-  // Whether keys and values of the first token read are kept with the spread gists, because none of
-  // them is at its position: it is an attention sink, without which models fail (Xiao et al., 2024,
-  // arXiv 2309.17453).
-  bool keeps_first_row(int64_t num_tokens, int64_t gists) const {
+  // Whether keys and values of the first token read are kept with the spread gists: it is an
+  // attention sink, without which models fail (Xiao et al., 2024, arXiv 2309.17453). A gist at its
+  // position takes its place.
+  bool keeps_first_token(int64_t num_tokens, int64_t gists) const {
     if (!config_.spread_positions) return false;
-    return !config_.before_text.empty() || gist_place(0, gists, num_tokens) > 0;
+    return !config_.before_text.empty() || gist_index(0, gists, num_tokens) > 0;
   }
 
   void check(const Segment& segment, const CompressOptions& options) const {
@@ -219,26 +220,26 @@ class Gisting final : public Compressor {
                                       const CompressOptions& options,
                                       bool recompute) const {
     return config_.spread_positions ? read_spread(chunks, options, recompute)
-                                    : read_behind(chunks, options, recompute);
+                                    : read_after(chunks, options, recompute);
   }
 
-  // One packed pass. With gradients on, the text before the gists of the frozen form runs first and
-  // without them: nothing there is trained, so that only the gists' rows are kept for the backward
-  // pass.
-  std::vector<CachedTokens> read_behind(std::span<const Chunk> chunks,
-                                        const CompressOptions& options,
-                                        bool recompute) const {
+  // One packed pass. With gradients on, the frozen form runs the text first, under no_grad: nothing
+  // there is trained, so that only the gists' activations are kept for the backward pass.
+  std::vector<CachedTokens> read_after(std::span<const Chunk> chunks,
+                                       const CompressOptions& options,
+                                       bool recompute) const {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(chunks));
     const bool text_is_constant = c10::GradMode::is_enabled() && config_.form == Form::kFrozen;
     std::vector<at::Tensor> text, gists, whole;
     for (const Chunk& chunk : chunks) {
-      text.push_back(text_rows(chunk));
-      gists.push_back(gist_rows(num_gists(std::ssize(chunk), options)));
+      text.push_back(text_embeddings(chunk));
+      gists.push_back(gist_embeddings_of(num_gists(std::ssize(chunk), options)));
       whole.push_back(at::cat({text.back(), gists.back()}, 0));
     }
     if (text_is_constant) read_text(text, cache);
     DecoderInput input = pack(decoder_, text_is_constant ? gists : whole, cache);
-    if (!text_is_constant) input.adapted_rows = gist_marks(text, gists);  // else all are gists
+    if (!text_is_constant)
+      input.adapted_rows = gist_marks(text, gists);  // else the pass has gists only
     input.output_indices = last_rows(input, std::vector<int64_t>(chunks.size(), 0));
     input.recompute_activations = recompute;
     decoder_.forward(input, cache, adapter());
@@ -251,21 +252,22 @@ class Gisting final : public Compressor {
     return memories;
   }
 
-  // The text, then its gists, each of which attends to the text before its own place and to itself.
+  // Reads the text, then its gists, each of which attends to the text before its position and to
+  // itself.
   std::vector<CachedTokens> read_spread(std::span<const Chunk> chunks,
                                         const CompressOptions& options,
                                         bool recompute) const {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(chunks));
-    std::vector<at::Tensor> text, gists, places;
+    std::vector<at::Tensor> text, gists, positions;
     for (const Chunk& chunk : chunks) {
-      text.push_back(text_rows(chunk));
+      text.push_back(text_embeddings(chunk));
       const int64_t count = num_gists(std::ssize(chunk), options);
-      places.push_back(gist_places(count, std::ssize(chunk)));
-      gists.push_back(text.back().index_select(0, places.back()) + gist_rows(count));
+      positions.push_back(gist_positions(count, std::ssize(chunk)));
+      gists.push_back(text.back().index_select(0, positions.back()) + gist_embeddings_of(count));
     }
     read_text(text, cache);
     DecoderInput input = pack(decoder_, gists, cache);
-    input.visible_cache_len = input.positions = at::cat(places, 0);
+    input.visible_cache_len = input.positions = at::cat(positions, 0);
     input.output_indices = last_rows(input, std::vector<int64_t>(chunks.size(), 0));
     input.recompute_activations = recompute;
     decoder_.forward(input, cache, adapter());
@@ -273,27 +275,28 @@ class Gisting final : public Compressor {
     for (int64_t i = 0; i < std::ssize(chunks); ++i) {
       const int64_t read = text[i].size(0), count = gists[i].size(0);
       std::vector<TokenRange> kept{{read, count}};
-      if (keeps_first_row(std::ssize(chunks[i]), count)) kept.insert(kept.begin(), {0, 1});
+      if (keeps_first_token(std::ssize(chunks[i]), count)) kept.insert(kept.begin(), {0, 1});
       memories.push_back(cached_rows(cache, i, kept, {0, read}));
     }
     return memories;
   }
 
-  // Nothing is trained of what becomes of the text.
+  // Under no_grad: keys and values of the text depend on no trained weights.
   void read_text(const std::vector<at::Tensor>& text, KvCache& cache) const {
     const c10::NoGradGuard no_grad;
     fill_cache(decoder_, text, cache);
   }
 
-  // Where the gists stand in before_text and segment, [count] int64.
-  at::Tensor gist_places(int64_t count, int64_t num_tokens) const {
-    std::vector<int64_t> places;
+  // Positions of the gists, counted from the start of before_text, [count] int64.
+  at::Tensor gist_positions(int64_t count, int64_t num_tokens) const {
+    std::vector<int64_t> positions;
     for (int64_t i = 0; i < count; ++i)
-      places.push_back(std::ssize(config_.before_text) + gist_place(i, count, num_tokens));
-    return ops::copy_to_device_async(at::tensor(places, at::kLong), decoder_.options().device());
+      positions.push_back(std::ssize(config_.before_text) + gist_index(i, count, num_tokens));
+    return ops::copy_to_device_async(at::tensor(positions, at::kLong), decoder_.options().device());
   }
 
-  // True for the gists, which stand behind the text of each sequence, [num_rows].
+  // Mask of the pass's tokens, true for the gists, which follow the text of each sequence,
+  // [num_tokens] bool.
   at::Tensor gist_marks(const std::vector<at::Tensor>& text,
                         const std::vector<at::Tensor>& gists) const {
     std::vector<at::Tensor> marks;
@@ -304,18 +307,18 @@ class Gisting final : public Compressor {
     return ops::copy_to_device_async(at::cat(marks, 0), decoder_.options().device());
   }
 
-  // [before_text, chunk]
-  at::Tensor text_rows(const Chunk& chunk) const {
+  // Embeddings of before_text and chunk, [n, hidden].
+  at::Tensor text_embeddings(const Chunk& chunk) const {
     std::vector<TokenId> ids = config_.before_text;
     ids.insert(ids.end(), chunk.begin(), chunk.end());
     return embed(decoder_, ids);
   }
 
-  at::Tensor gist_rows(int64_t count) const {
+  at::Tensor gist_embeddings_of(int64_t count) const {
     if (config_.form == Form::kTuned)
       return embed(decoder_, std::vector<TokenId>(count, *config_.gist_id));
-    const at::Tensor rows = as_rows(weights_.embeddings, decoder_);
-    return config_.ratio ? rows.expand({count, rows.size(1)}) : rows;
+    const at::Tensor gists = as_rows(weights_.embeddings, decoder_);
+    return config_.ratio ? gists.expand({count, gists.size(1)}) : gists;
   }
 
   const Adapter* adapter() const {

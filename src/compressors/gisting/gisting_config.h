@@ -12,15 +12,14 @@ namespace precis {
 // "frozen" or "tuned", as compressor.json has it.
 const char* name_of(GistingConfig::Form form);
 
-// Throws `kind`, naming `origin`, for numbers out of range, ids outside the vocabulary, a tuned
-// form without a gist id, with a ratio or with spread gists, and a gist that stands in the
-// template.
+// Throws `kind`, naming `origin`, for values out of range, ids outside the vocabulary, a tuned form
+// without a gist id, with a ratio or with spread gists, and a template that contains the gist.
 void check_gisting_config(const GistingConfig& config,
                           const Decoder& decoder,
                           ErrorKind kind,
                           const std::string& origin);
 
-// What compressor.json says, checked. Throws kBadWeights naming file and key.
+// Reads and checks compressor.json. Throws kBadWeights naming file and key.
 GistingConfig read_gisting_config(const CompressorFiles& files, const Decoder& decoder);
 
 }  // namespace precis

@@ -54,7 +54,7 @@ CompressorSettings read(const std::filesystem::path& directory) {
   return sizes;
 }
 
-// By a ratio gists are spread, as new ones of `precis train` are.
+// With a ratio gists are spread by default, as `precis train` creates them.
 CompressorSettings sizes_of(const CompressorSettings& settings) {
   const bool by_ratio = settings.contains("ratio");
   CompressorSettings sizes;
@@ -90,15 +90,15 @@ PlannedCompressor plan(const CompressorSettings& settings, const DecoderConfig&,
   return result;
 }
 
-// The last layer's queries have no LoRA: what the gists would attend to there is not used.
+// The last layer's queries have no LoRA: the gists' attention outputs there are not used.
 double lora_elements(const Sizes& sizes, const ModelSizes& m) {
   if (sizes.tuned) return 0;
   return (m.layers - 1) * lora_parameters(m, sizes.rank, m.query) +
          m.layers * 2 * lora_parameters(m, sizes.rank, m.key);
 }
 
-// One pass over template, chunk and gists. Of spread gists the first token read is kept, too,
-// unless one of them stands there.
+// One pass over template, chunk and gists. With spread gists the first token read is kept, too,
+// unless a gist is at its position.
 MethodCost chunk_cost(const Sizes& sizes, const DecoderConfig& model, int64_t num_tokens) {
   const auto tokens = static_cast<double>(num_tokens);
   const double gists = sizes.ratio ? memory_tokens_at(num_tokens, *sizes.ratio)

@@ -12,10 +12,10 @@ namespace {
 using Type = SettingFlag::Type;
 
 constexpr const char* kName = "gisting";
-constexpr double kRatio = 4;  // of spread gists
+constexpr double kRatio = 4;  // default of spread gists
 
-// The frozen form. Where the model wants a BOS, it is read before the text: a memory at the
-// beginning of a prompt has none otherwise. A number of slots puts the gists behind the text;
+// The frozen form. If the model takes a BOS, it is read before the text: a memory at the beginning
+// of a prompt would have none otherwise. With the setting `slots` the gists follow the text;
 // otherwise they are spread over it, by a ratio.
 std::unique_ptr<Compressor> create(const CompressorSettings& settings,
                                    const Decoder& decoder,

@@ -15,7 +15,7 @@ namespace {
 
 using Form = GistingConfig::Form;
 
-// An adapter whose tensors are still to be filled in.
+// An adapter with layers but without tensors.
 Adapter empty_adapter(const GistingConfig& config, const Decoder& decoder) {
   const bool none = config.form == Form::kTuned || config.rank == 0;
   return {std::vector<AdapterLayer>(none ? 0 : decoder.config().num_layers)};

@@ -17,7 +17,8 @@ struct AdaptedProjection {
   int64_t outputs;
 };
 
-// Those of all layers of `adapter`, which they refer to: q, k and v, of the last layer k and v.
+// The adapted projections of all layers of `adapter`, which they point into: q, k and v; in the
+// last layer k and v.
 std::vector<AdaptedProjection> adapted_projections(Adapter& adapter, const DecoderConfig& config);
 
 // Throws kInvalidArgument for tensors that are missing or of another shape than the configuration

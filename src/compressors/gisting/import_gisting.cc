@@ -15,7 +15,7 @@ using Ids = std::vector<TokenId>;
 
 constexpr const char* kGist = "<GIST>";  // its name, where the tokenizer knows it
 
-// Ids of a text that stands behind another: on its own, SentencePiece begins it with a space.
+// Ids of a text inside another. Encoded on its own, SentencePiece would put a space before it.
 Ids encode_inside(const Tokenizer& tokenizer, const std::string& text) {
   const std::string letter = "a";
   const Ids before = tokenizer.encode(letter), whole = tokenizer.encode(letter + text);

@@ -12,7 +12,7 @@
 
 namespace precis {
 
-// What a published checkpoint leaves open.
+// Settings that a published checkpoint does not contain.
 struct GistingImportOptions {
   int64_t num_gists = 1;  // k: the published models were tuned with one
   int64_t max_segment = 512;
@@ -30,9 +30,9 @@ GistingImportOptions gisting_import_options(const CompressorSettings& settings);
 // ids are those of their template,
 //   Instruction: {segment}\n<GIST>\nInput: {text}\nOutput:
 //   Instruction: {segment}\n<GIST>\nOutput:                  without input
-// as the tokenizer of that time gave them: it stripped the white space around <GIST>, so that the
-// text after it is tokenized as if it began a prompt. Throws kInvalidArgument for options out of
-// range, kBadWeights where no id is left for the gist.
+// as the authors' version of the tokenizer encoded it: white space around <GIST> was stripped, so
+// that the text after it is tokenized as if it began a prompt. Throws kInvalidArgument for options
+// out of range, kBadWeights where no id is left for the gist.
 std::unique_ptr<Compressor> import_gisting(const Decoder& tuned,
                                            const Tokenizer& tokenizer,
                                            const GistingImportOptions& options = {});

@@ -14,7 +14,7 @@
 namespace precis::ic_former {
 namespace {
 
-// Neighbouring texts of one length: how many texts, queries and keys each run has.
+// Runs of consecutive texts of equal length: numbers of texts, queries and keys of each run.
 struct Runs {
   std::vector<int64_t> texts;
   std::vector<int64_t> queries;
@@ -73,7 +73,7 @@ at::Tensor DigestEncoder::query_of(const Layer& layer, const at::Tensor& states)
   return layer.query(ops::rms_norm(states, layer.digest_norm, shape_.rms_norm_epsilon));
 }
 
-// Digests as queries over all keys of their text.
+// Sequence bounds for attention of each text's digests over all keys of the text.
 ops::PackedSequences DigestEncoder::packed(std::span<const int64_t> lengths) const {
   std::vector<int64_t> queries{0}, keys{0};
   for (const int64_t length : lengths) {
@@ -83,8 +83,8 @@ ops::PackedSequences DigestEncoder::packed(std::span<const int64_t> lengths) con
   return ops::packed_sequences(std::move(queries), std::move(keys), digests_.device());
 }
 
-// Causal attention, since the digests are the last keys of their text. Where one call does not
-// take all texts, each run of equal lengths is a batch. -> [num_texts * k, hidden]
+// Causal attention, since the digests are the last keys of their text. If one call cannot take all
+// texts, each run of equal lengths is a batch. -> [num_texts * k, hidden]
 at::Tensor DigestEncoder::attend(const at::Tensor& q,
                                  const at::Tensor& k,
                                  const at::Tensor& v,
@@ -124,7 +124,7 @@ at::Tensor DigestEncoder::digest(const at::Tensor& key_values,
       digest_angles(lengths, num_digests(), head_dim(), shape_, digests_.options());
   const int64_t num_texts = std::ssize(lengths);
   const ops::PackedSequences sequences = packed(lengths);
-  // One split: its backward pass joins the gradients once, where narrow() adds up full matrices.
+  // split() rather than narrow(), whose backward pass would add up full-size gradient matrices.
   const std::vector<at::Tensor> columns = key_values.split(key_width_, 1);
   at::Tensor states = digests_.repeat({num_texts, 1});
   for (size_t i = 0; i < layers_.size(); ++i) {

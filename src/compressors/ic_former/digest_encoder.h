@@ -13,11 +13,11 @@
 
 namespace precis::ic_former {
 
-// Runs a digest net over texts, for training and inference alike: under gradients its products
-// read the net's tensors (PackedWeight), without them copies that are faster. What does not depend
-// on the text is computed once. The keys and values of all layers are one product, since no layer
-// changes what the digests attend to. Uses the values that the weights had when it was made: with
-// gradients on, make one for each backward pass. All methods are const.
+// Runs a digest net over texts, for training and inference: with gradients on, its matrix products
+// read the net's tensors (PackedWeight), otherwise faster packed copies. Intermediate results that
+// do not depend on the text are computed once. Keys and values of all layers are one matrix
+// product, since no layer changes what the digests attend to. Uses the weights as they were at
+// construction: with gradients on, construct one for each backward pass. All methods are const.
 class DigestEncoder {
  public:
   // digests: [k, hidden]; dtype: of the decoder, in which it computes. REQUIRES: at least one
@@ -30,16 +30,16 @@ class DigestEncoder {
   // Width of keys and values: the keys of layer 0, its values, the keys of layer 1, ...
   int64_t key_value_width() const { return key_value_.plain().size(0); }
 
-  // Keys, not yet rotated, and values of all layers for each token: a function of its embedding
-  // alone. embeddings: [n, hidden] -> [n, key_value_width()]
+  // Unrotated keys and values of all layers for each token. They depend on its embedding alone.
+  // embeddings: [n, hidden] -> [n, key_value_width()]
   at::Tensor key_values(const at::Tensor& embeddings) const;
 
   // The same of the initial digests: [k, key_value_width()].
   const at::Tensor& digest_key_values() const { return digest_key_values_; }
 
-  // The final digest states of texts that lie one after the other. key_values: [sum of (length +
-  // k), key_value_width()], for each text those of its tokens and then of the digests; neighbours
-  // of equal length are one batch. -> [num_texts * k, hidden]
+  // The final digest states of packed texts. key_values: [sum of (length + k), key_value_width()],
+  // for each text those of its tokens, then those of the digests. Consecutive texts of equal length
+  // are one batch. -> [num_texts * k, hidden]
   at::Tensor digest(const at::Tensor& key_values, std::span<const int64_t> lengths) const;
 
  private:
@@ -48,7 +48,7 @@ class DigestEncoder {
     at::Tensor mlp_norm;
     ops::PackedWeight query;
     ops::PackedWeight output;
-    ops::PackedWeight gate_up;  // rows of gate, then up
+    ops::PackedWeight gate_up;  // gate and up, concatenated
     ops::PackedWeight down;
   };
 
@@ -71,7 +71,7 @@ class DigestEncoder {
   at::Tensor norm_;
   at::Tensor unit_norm_;          // [hidden] ones
   int64_t key_width_;             // key heads x head_dim of one layer
-  ops::PackedWeight key_value_;   // [2 * layers * key_width, hidden] times the context norms
+  ops::PackedWeight key_value_;   // [2 * layers * key_width, hidden], context norms multiplied in
   at::Tensor digests_;            // [k, hidden]
   at::Tensor digest_key_values_;  // [k, key_value_width()]
   at::Tensor first_query_;        // [k, hidden] of layer 0, before rotation

@@ -17,7 +17,7 @@ struct DigestShape {
   int64_t num_heads = 0;
   double rms_norm_epsilon = 1e-6;
   double rope_base = 10000.0;
-  bool spread = false;  // positions of the digests: spread over the text, or all behind it
+  bool spread = false;  // positions of the digests: spread over the text, or all after it
 };
 
 // One layer of IC-Former (Wang et al., Findings of EMNLP 2024, arXiv 2406.13618, section 3): digest

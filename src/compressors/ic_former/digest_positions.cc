@@ -12,7 +12,7 @@
 namespace precis::ic_former {
 namespace {
 
-// Of the positions 0 .. count - 1, computed in float64 and rounded once.
+// Table of the positions 0 .. count - 1, computed in float64 and rounded once.
 ops::RotaryTable rotary_table(int64_t count,
                               int64_t head_dim,
                               const DigestShape& shape,
@@ -29,7 +29,7 @@ ops::RotaryTable at_positions(const ops::RotaryTable& table, const at::Tensor& p
   return {table.cos.index_select(0, positions), table.sin.index_select(0, positions)};
 }
 
-// Of the digests of one text, [num_digests] int64.
+// Positions of the digests of one text, [num_digests] int64.
 at::Tensor digest_positions(int64_t length,
                             int64_t num_digests,
                             const DigestShape& shape,

@@ -11,10 +11,10 @@
 
 namespace precis::ic_former {
 
-// Rotary angles of texts that lie one after the other: tokens at 0 .. length - 1, the k digests
-// behind them or spread over them, as the shape says.
+// Rotary angles of packed texts: tokens at positions 0 .. length - 1, the k digests after them or
+// spread over them (DigestShape::spread).
 struct DigestAngles {
-  ops::RotaryTable keys;     // of each text its tokens and then its digests, [sum of (length + k)]
+  ops::RotaryTable keys;     // for each text its tokens, then its digests, [sum of (length + k)]
   ops::RotaryTable queries;  // of the digests alone, [num_texts * k]
 };
 

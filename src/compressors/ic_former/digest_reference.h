@@ -5,7 +5,7 @@
 
 #include "compressors/ic_former/digest_net.h"
 
-// The paper's equations in plain ATen, which tests compare DigestEncoder with.
+// The paper's equations in plain ATen, the reference of DigestEncoder's tests.
 namespace precis::ic_former::reference {
 
 // One layer for a batch of texts of one length. digests: [batch, k, hidden], the states so far;

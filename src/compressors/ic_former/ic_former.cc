@@ -25,15 +25,15 @@ namespace {
 
 constexpr const char* kMethod = "ic_former";
 
-// Where weights lie and how often they were written: equal as long as no weight has changed.
-// Tensors made in inference mode have no version; they cannot be trained.
+// Address and version counter of each weight: equal as long as no weight has changed. Tensors made
+// in inference mode have no version counter; they cannot be trained.
 using Versions = std::vector<std::pair<const void*, int64_t>>;
 
 void add_version(Versions& versions, const at::Tensor& tensor) {
   versions.emplace_back(tensor.const_data_ptr(), tensor.is_inference() ? 0 : tensor._version());
 }
 
-// What compressing without gradients keeps from one call to the next.
+// Kept between calls that compress without gradients.
 struct Prepared {
   Versions versions;
   ic_former::IcFormerEncoder encoder;
@@ -74,15 +74,16 @@ class IcFormer final : public Compressor {
     return compress_in_place(divided, options.progress);
   }
 
-  // No BOS before memories, in no use.
+  // In all uses there is no BOS before the memories.
   MemoryTemplate memory_template(MemoryUse use) const override {
     MemoryTemplate around;
-    if (use == MemoryUse::kAutoencode) around.after.push_back(template_row(weights_.autoencode));
+    if (use == MemoryUse::kAutoencode)
+      around.after.push_back(template_embedding(weights_.autoencode));
     if (use != MemoryUse::kInstruct) return around;
     PRECIS_CHECK(weights_.instruct.defined(),
                  kUnsupported,
                  "ic_former: it is not trained to answer prompts (it has no FT vector)");
-    around.after.push_back(template_row(weights_.instruct));
+    around.after.push_back(template_embedding(weights_.instruct));
     const auto add = [](std::vector<TemplateItem>& items, const std::vector<TokenId>& ids) {
       if (!ids.empty()) items.push_back(ids);
     };
@@ -141,7 +142,7 @@ class IcFormer final : public Compressor {
     hasher.add(fingerprint_of(all));
     hasher.add(config_.num_heads);
     hasher.add(nlohmann::json{config_.rms_norm_epsilon, config_.rope_base}.dump());
-    // "after" adds nothing: fingerprints from before spread positions existed stay valid.
+    // "after" is not hashed: fingerprints from before spread positions existed stay valid.
     if (config_.spread_positions) hasher.add("spread");
     fingerprint_ = {std::move(versions), hasher.hex()};
     return fingerprint_.text;
@@ -154,7 +155,7 @@ class IcFormer final : public Compressor {
   }
 
   // [1, hidden] in the decoder's dtype.
-  at::Tensor template_row(const at::Tensor& vector) const {
+  at::Tensor template_embedding(const at::Tensor& vector) const {
     return as_rows(vector, decoder_).unsqueeze(0);
   }
 
@@ -168,13 +169,13 @@ class IcFormer final : public Compressor {
     return join_slots(slots, divided.ends);
   }
 
-  // Allocates the memory of each segment and fills it chunk by chunk. Joining the chunks at the end
-  // would hold them twice, and the memory of a long text is large (for 5 MB of text and hidden size
-  // 576, 350 MB). Autograd would record each copy, so this is for inference only.
+  // Allocates the memory of each segment and fills it chunk by chunk. Concatenating the chunks at
+  // the end would hold them twice, and the memory of a long text is large (for 5 MB of text and
+  // hidden size 576, 350 MB). For inference only, since autograd would record each copy.
   std::vector<MemoryTensors> compress_in_place(const Chunks& divided,
                                                const CompressProgress& progress) const {
     std::vector<MemoryTensors> memories;
-    std::vector<at::Tensor> slots;  // of each chunk, inside its segment's memory
+    std::vector<at::Tensor> slots;  // of each chunk, views of its segment's memory
     for (const int64_t end : divided.ends) {
       const int64_t count = end - std::ssize(slots);
       const at::Tensor whole =
@@ -200,7 +201,7 @@ class IcFormer final : public Compressor {
     std::ranges::stable_sort(order, {}, [&](int64_t chunk) { return chunks[chunk].size(); });
     read_in_passes(
         std::ssize(order),
-        [&](int64_t place) { return std::ssize(chunks[order[place]]) + config_.slots; },
+        [&](int64_t input) { return std::ssize(chunks[order[input]]) + config_.slots; },
         [&](int64_t first, int64_t last) {
           std::vector<Chunk> pass;
           for (int64_t i = first; i < last; ++i) pass.push_back(chunks[order[i]]);
@@ -217,7 +218,7 @@ class IcFormer final : public Compressor {
         all, [](const NamedTensor& named) { return named.tensor.requires_grad(); });
   }
 
-  // The encoder for inference, built again where weights have changed since.
+  // The encoder for inference, rebuilt if weights have changed.
   std::shared_ptr<const Prepared> prepared() const {
     Versions versions = encoder_versions();
     const std::lock_guard lock(mutex_);
@@ -228,7 +229,7 @@ class IcFormer final : public Compressor {
     return prepared_;
   }
 
-  // Of the weights that an encoder copies.
+  // Versions of the weights that an encoder copies.
   Versions encoder_versions() const {
     Versions versions;
     add_version(versions, weights_.digests);

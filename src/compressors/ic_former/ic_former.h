@@ -27,8 +27,8 @@ struct IcFormerTemplate {
 };
 
 // IC-Former (Wang et al., Findings of EMNLP 2024, arXiv 2406.13618): a small net in which digest
-// tokens attend to the word embeddings of a text through cross-attention. Compressing runs no layer
-// of the model. The net's hidden size is the model's.
+// tokens attend to the model's input embeddings of a text through cross-attention. Compressing runs
+// no layer of the model. The net's hidden size is the model's.
 struct IcFormerConfig {
   int64_t slots = 128;        // digest tokens, the memory tokens of each chunk
   int64_t max_segment = 512;  // largest number of tokens of a chunk
@@ -41,8 +41,8 @@ struct IcFormerConfig {
   bool connector = false;    // memories are LayerNorm(W h + b) rather than h
   bool token_table = false;  // keep the keys and values of the whole vocabulary, vocab_size x 2 x
                              // layers x key width elements, and look texts up in it
-  bool spread_positions = false;  // each digest in the middle of its share of the chunk; the paper
-                                  // has all digests behind the chunk
+  bool spread_positions = false;  // each digest in the middle of its equal share of the chunk; in
+                                  // the paper all digests follow the chunk
   IcFormerTemplate instruct;
 };
 
@@ -50,7 +50,7 @@ struct IcFormerConfig {
 struct IcFormerWeights {
   ic_former::DigestNet net;
   at::Tensor digests;     // [slots, hidden]
-  at::Tensor autoencode;  // AE [hidden], after the memories to reconstruct the text
+  at::Tensor autoencode;  // AE [hidden], read after the memories to reconstruct the text
   at::Tensor instruct;    // FT [hidden], before a prompt; undefined: not trained for prompts
   Connector connector;    // with its LayerNorm; empty without a connector
 };

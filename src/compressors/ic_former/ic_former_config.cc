@@ -10,7 +10,7 @@
 namespace precis {
 namespace {
 
-// Far above real sizes, far below where allocation fails before the message.
+// Far above real sizes, and low enough that allocation does not fail before the check.
 constexpr int64_t kLargestDepth = 1024, kLargestFfn = int64_t{1} << 20;
 
 }  // namespace

@@ -11,14 +11,14 @@
 namespace precis {
 
 // Throws `kind`, naming `origin`, for sizes below 1, slots that fill the model's context, more than
-// 1024 layers, an ffn_size above 2^20, heads that do not divide the model's width into even parts,
-// key heads that do not divide the heads, and ids outside the vocabulary.
+// 1024 layers, an ffn_size above 2^20, heads that do not divide the model's width into even head
+// sizes, key heads that do not divide the heads, and ids outside the vocabulary.
 void check_ic_former_config(const IcFormerConfig& config,
                             const Decoder& decoder,
                             ErrorKind kind,
                             const std::string& origin);
 
-// What compressor.json says, checked. Throws kBadWeights naming file and key.
+// Reads and checks compressor.json. Throws kBadWeights naming file and key.
 IcFormerConfig read_ic_former_config(const CompressorFiles& files, const Decoder& decoder);
 
 // REQUIRES: a configuration that was checked.

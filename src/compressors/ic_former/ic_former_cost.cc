@@ -10,8 +10,8 @@
 namespace precis {
 namespace {
 
-// The width of the models that IC-Former was published for, whose encoder has an ffn_size of its
-// own; for other models it is the model's.
+// Hidden size of the models that IC-Former was published for. Their encoder has an ffn_size of its
+// own; for other models the encoder has the model's.
 constexpr int64_t kPublishedWidth = 4096;
 
 struct Sizes {
@@ -52,7 +52,7 @@ int64_t query_heads_per_key(const Settings& config, const std::string& origin) {
   return heads / kv_heads;
 }
 
-// Only the tensors tell whether there is an FT embedding.
+// Read off the tensors: compressor.json does not say whether there is an FT embedding.
 int64_t num_marks(const std::filesystem::path& directory) {
   const auto stored = SafetensorsFile::open(directory / "compressor.safetensors");
   int64_t count = 0;
@@ -91,7 +91,7 @@ PlannedCompressor plan(const CompressorSettings& settings,
   return result;
 }
 
-// Numbers of all key heads of a layer.
+// Width of all key heads of a layer.
 double key_width(const Sizes& sizes, const ModelSizes& m) {
   return m.hidden / static_cast<double>(sizes.query_heads_per_key);
 }
@@ -106,7 +106,8 @@ double parameters(const Sizes& sizes, const ModelSizes& m) {
          (sizes.connector ? connector_parameters(m, true) : 0);
 }
 
-// Queries, outputs and the MLP are of the digests only, keys and values of text and digests.
+// Queries, outputs and the MLP are computed for the digests only, keys and values for text and
+// digests.
 MethodCost chunk_cost(const Sizes& sizes, const ModelSizes& m, int64_t num_tokens) {
   const auto slots = static_cast<double>(sizes.slots);
   const double hidden = m.hidden, keys = key_width(sizes, m),

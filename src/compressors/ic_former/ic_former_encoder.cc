@@ -64,7 +64,7 @@ at::Tensor IcFormerEncoder::make_table() const {
   return table;
 }
 
-// What DigestEncoder::digest takes, from the table.
+// The key_values of DigestEncoder::digest(), looked up in the table.
 at::Tensor IcFormerEncoder::look_up(std::span<const Chunk> chunks) const {
   const int64_t vocabulary = decoder_.config().vocab_size;
   std::vector<TokenId> ids;
@@ -78,7 +78,7 @@ at::Tensor IcFormerEncoder::look_up(std::span<const Chunk> chunks) const {
       0, ops::copy_to_device_async(at::tensor(ids, at::kLong), table_.device()));
 }
 
-// The same from one product over the embeddings of all chunks.
+// The same, computed by one matrix product over the embeddings of all chunks.
 at::Tensor IcFormerEncoder::multiply(std::span<const Chunk> chunks) const {
   std::vector<TokenId> ids;
   for (const Chunk& chunk : chunks) ids.insert(ids.end(), chunk.begin(), chunk.end());

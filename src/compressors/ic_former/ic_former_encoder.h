@@ -15,9 +15,9 @@
 
 namespace precis::ic_former {
 
-// From token ids to memory tokens: the model's embeddings, the digest net and the connector. The
-// same for training and inference; gradients reach the weights where they are on. Borrows the
-// decoder.
+// Maps token ids to memory tokens: the model's embeddings, the digest net and the connector, for
+// training and inference. With gradients on, the result is differentiable in the weights. Borrows
+// the decoder.
 class IcFormerEncoder {
  public:
   // token_table: keep the keys and values of the whole vocabulary. REQUIRES: gradients off for
@@ -40,7 +40,7 @@ class IcFormerEncoder {
   DigestEncoder net_;
   Connector connector_;
   ops::PackedWeight connector_weight_;  // in the decoder's dtype, if there is a connector
-  at::Tensor table_;  // [vocab_size + slots, key_value_width]: of every id, then of the digests
+  at::Tensor table_;  // [vocab_size + slots, key_value_width]: of each id, then of each digest
 };
 
 }  // namespace precis::ic_former

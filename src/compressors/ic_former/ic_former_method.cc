@@ -13,7 +13,7 @@ using Type = SettingFlag::Type;
 
 constexpr const char* kName = "ic_former";
 
-// As many heads as the model has, or fewer, so that they divide its width into even numbers.
+// The largest number of heads, up to the model's, that divides its width into even head sizes.
 int64_t num_heads_for(const DecoderConfig& model) {
   int64_t heads = model.num_heads;
   while (heads > 1 && model.hidden_size % (2 * heads) != 0) --heads;
@@ -39,9 +39,9 @@ std::unique_ptr<Compressor> create(const CompressorSettings& settings,
   return create_ic_former(config, decoder, seed);
 }
 
-// The texts of the published scripts, each tokenized on its own. There "Prompt: " and the question
-// are one text; here the space is the one that Llama's tokenizers put before a question that is
-// tokenized on its own.
+// The texts of the published scripts, each tokenized on its own. The scripts tokenize "Prompt: "
+// and the question as one text. "Prompt:" has no space here, since Llama's tokenizers put one
+// before the question when it is tokenized on its own.
 IcFormerTemplate published_template(const Tokenizer& tokenizer) {
   const auto ids = [&](const char* text) {
     const TextRun run{text, /*trusted=*/true};

@@ -17,16 +17,16 @@ namespace {
 
 constexpr const char* kMethod = "ic_former";
 
-using Noise = std::function<at::Tensor(at::IntArrayRef)>;  // N(0, 1) of a shape
+using Noise = std::function<at::Tensor(at::IntArrayRef)>;  // draws N(0, 1) of a shape
 
-constexpr double kInitialDeviation = 0.02;  // of matrices, as in the paper
-constexpr double kDigestDeviation = 0.1;    // of digests around the mean embedding, in its RMS
+constexpr double kInitialDeviation = 0.02;  // standard deviation of matrices, as in the paper
+constexpr double kDigestDeviation = 0.1;    // of digests from the mean embedding, times the RMS
 
-// For digests that attend to the token at their own position (start_in_place).
-constexpr double kQuietDeviation = 0.002;   // of matrices that could as well start at zero
-constexpr double kDigestRms = 0.1;          // normed tokens have 1
-constexpr double kOwnPlaceScore = 18.0;     // attention score at the digest's position, 0 far away
-constexpr double kSlowestFrequency = 0.12;  // rotary frequencies below do not resolve positions
+// For digests that attend to the token at their own position (start_at_positions).
+constexpr double kQuietDeviation = 0.002;   // of matrices whose outputs start near zero
+constexpr double kDigestRms = 0.1;          // of digests; that of normed tokens is 1
+constexpr double kOwnPositionScore = 18.0;  // attention score at the digest's position; far away 0
+constexpr double kSlowestFrequency = 0.12;  // lower rotary frequencies do not tell neighbours apart
 
 // Initial digests, AE, FT and connector if there is a connector.
 void start_around_embeddings(IcFormerWeights& weights, const Decoder& decoder, const Noise& noise) {
@@ -36,8 +36,8 @@ void start_around_embeddings(IcFormerWeights& weights, const Decoder& decoder, c
   weights.connector = create_connector(embeddings, ConnectorNorm::kLayerNorm);
 }
 
-// The direction w, [hidden], for which w . x / rms(x) is nearest to 1 over all embeddings x, by
-// ridge regression: keys along it are the same for every token. float64.
+// The direction w, [hidden] float64, for which w . x / rms(x) is nearest to 1 over all embeddings
+// x, by ridge regression: projecting on it gives nearly the same key for every token.
 at::Tensor common_direction(const Decoder& decoder) {
   const int64_t hidden = decoder.config().hidden_size, vocabulary = decoder.config().vocab_size;
   const auto index = at::TensorOptions(at::kLong).device(decoder.options().device());
@@ -57,7 +57,7 @@ at::Tensor common_direction(const Decoder& decoder) {
 }
 
 // One head's query: the key rotated by `offset` positions, [head_dim]. Its score is largest for the
-// token `offset` positions behind the digest.
+// token `offset` positions after the digest.
 at::Tensor rotated(const at::Tensor& key, double offset, const IcFormerConfig& config) {
   const int64_t half = key.size(0) / 2;
   const at::Tensor exponents = at::arange(half, key.options()) / static_cast<double>(half);
@@ -66,23 +66,24 @@ at::Tensor rotated(const at::Tensor& key, double offset, const IcFormerConfig& c
   return at::cat({first * angles.cos(), first * angles.sin()}, 0);
 }
 
-// A head's key, [head_dim], the same for all tokens. After rotation its product with itself peaks
-// at kOwnPlaceScore where positions are equal.
+// A head's key, [head_dim], the same for all tokens. The dot product of two rotated copies peaks at
+// kOwnPositionScore where their positions are equal.
 at::Tensor peaked_key(int64_t head_dim, const IcFormerConfig& config, at::TensorOptions options) {
   const at::Tensor exponents = at::arange(0, head_dim, 2, options) / static_cast<double>(head_dim);
   const at::Tensor used = at::pow(config.rope_base, exponents.neg()).gt(kSlowestFrequency);
-  const double score = kOwnPlaceScore * std::sqrt(static_cast<double>(head_dim));
+  const double score = kOwnPositionScore * std::sqrt(static_cast<double>(head_dim));
   const at::Tensor half = (used.to(options.dtype()) * (score / used.sum().item<double>())).sqrt();
   return at::cat({half, at::zeros_like(half)}, 0);
 }
 
-// Before training, memories are the embeddings of every r-th token, which the frozen model
-// understands. In the first layer all heads of a digest attend to the token at its own position. In
-// later layers the heads attend to different tokens of its share, with outputs near zero.
-void start_in_place(IcFormerWeights& weights,
-                    const IcFormerConfig& config,
-                    const Decoder& decoder,
-                    const Noise& noise) {
+// Initialises the net so that untrained memories are the embeddings of every r-th token, which the
+// frozen model can read. In the first layer all heads of a digest attend to the token at its
+// position. In later layers the heads attend to different tokens of its share, with outputs near
+// zero.
+void start_at_positions(IcFormerWeights& weights,
+                        const IcFormerConfig& config,
+                        const Decoder& decoder,
+                        const Noise& noise) {
   const int64_t hidden = decoder.config().hidden_size, heads = config.num_heads;
   const auto options = weights.digests.options();
   const at::Tensor common = common_direction(decoder);
@@ -145,7 +146,7 @@ std::unique_ptr<Compressor> create_ic_former(const IcFormerConfig& config,
   // With fewer key heads the values are too narrow to hold an embedding.
   const bool whole_values = config.num_kv_heads.value_or(config.num_heads) == config.num_heads;
   if (config.connector && config.spread_positions && whole_values)
-    start_in_place(weights, config, decoder, noise);
+    start_at_positions(weights, config, decoder, noise);
   return make_ic_former(config, std::move(weights), decoder);
 }
 

@@ -8,7 +8,7 @@
 
 namespace precis {
 
-// What a published folder leaves open.
+// Settings that a published folder does not contain.
 struct IcFormerImportOptions {
   int64_t max_segment = 512;
   IcFormerTemplate instruct;

@@ -25,17 +25,18 @@ namespace {
 
 constexpr const char* kMethod = "icae";
 
-// Rows of memory_embeddings after those of the slots: what the decoder reads beside memories.
+// The embeddings that follow those of the slots in memory_embeddings; the decoder reads them in
+// templates.
 enum Mark : int64_t { kAutoencode, kLanguageModel, kFineTuned, kNumMarks };
 
-// A tensor of the weights as files and training know it.
+// A tensor of the weights, with its name in files and training.
 struct WeightField {
   std::string name;
   at::Tensor* tensor;
   std::vector<int64_t> shape;
 };
 
-// All of them. Gives the adapter its layers.
+// All fields of the weights. Resizes the adapter to the number of layers.
 std::vector<WeightField> fields_of(IcaeWeights& weights,
                                    const IcaeConfig& config,
                                    const DecoderConfig& model) {
@@ -90,10 +91,11 @@ class Icae final : public Compressor {
   std::vector<MemoryTensors> compress(std::span<const Segment> segments,
                                       const CompressOptions& options) const override {
     for (const Segment& segment : segments) check_segment(segment, decoder_, kMethod);
-    const std::vector<Segment> texts = whole_texts(segments);  // outlive their chunks
+    const std::vector<Segment> texts = whole_texts(segments);  // borrowed by their chunks
     const Chunks divided = divide_segments(texts, limit_of(options));
     for (const Chunk& chunk : divided.chunks)
-      check_window(num_rows(chunk), decoder_, kMethod, "a chunk of the segment and memory tokens");
+      check_window(
+          num_pass_tokens(chunk), decoder_, kMethod, "a chunk of the segment and memory tokens");
     const bool recompute = std::ranges::any_of(segments, &Segment::recompute_activations);
     return join_slots(read(divided.chunks, recompute, options.progress), divided.ends);
   }
@@ -134,14 +136,14 @@ class Icae final : public Compressor {
   }
 
  private:
-  // Of the weights and of what decides, beside them, which memory a text becomes.
+  // Hash of the weights and of the settings that memories depend on.
   std::string fingerprint() const {
     Hasher hasher;
     hasher.add(fingerprint_of(tensors_));
     hasher.add(std::bit_cast<int64_t>(config_.alpha));
     hasher.add(config_.max_segment);
-    // "after" adds nothing: it is what fingerprints were made of before there was a choice.
-    if (config_.spread_positions) hasher.add(int64_t{-1});  // no id, as those below are
+    // "after" is not hashed: fingerprints from before spread positions existed stay valid.
+    if (config_.spread_positions) hasher.add(int64_t{-1});  // differs from any id of before_text
     for (const TokenId id : config_.before_text) hasher.add(id);
     return hasher.hex();
   }
@@ -152,7 +154,7 @@ class Icae final : public Compressor {
     return chunk_limit(options, config_.max_segment, kMethod);
   }
 
-  // Each with before_text in front, once.
+  // The segments with before_text prepended, unless they begin with it.
   std::vector<Segment> whole_texts(std::span<const Segment> segments) const {
     const std::vector<TokenId>& before = config_.before_text;
     std::vector<Segment> texts(segments.begin(), segments.end());
@@ -164,16 +166,16 @@ class Icae final : public Compressor {
     return texts;
   }
 
-  int64_t num_rows(const Chunk& chunk) const { return std::ssize(chunk) + config_.slots; }
+  int64_t num_pass_tokens(const Chunk& chunk) const { return std::ssize(chunk) + config_.slots; }
 
-  // The memory of each chunk, [slots, hidden], in passes of a bounded number of rows.
+  // The memory of each chunk, [slots, hidden], in passes of a bounded number of tokens.
   std::vector<at::Tensor> read(std::span<const Chunk> chunks,
                                bool recompute,
                                const CompressProgress& progress) const {
     std::vector<at::Tensor> slots;
     read_in_passes(
         std::ssize(chunks),
-        [&](int64_t chunk) { return num_rows(chunks[chunk]); },
+        [&](int64_t chunk) { return num_pass_tokens(chunks[chunk]); },
         [&](int64_t first, int64_t last) {
           for (at::Tensor& memory :
                read_pass(chunks.subspan(first, last - first), recompute).unbind(0))
@@ -183,12 +185,11 @@ class Icae final : public Compressor {
     return slots;
   }
 
-  // One packed pass with the adapter on all rows: through the keys and values that it changes, the
-  // rows of the text depend on what is trained just as those of the memory tokens do.
-  // -> [num_chunks, slots, hidden]
+  // One packed pass with the adapter on all tokens, those of the text included, so that their
+  // activations take part in the backward pass, too. -> [num_chunks, slots, hidden]
   at::Tensor read_pass(std::span<const Chunk> chunks, bool recompute) const {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(chunks));
-    const at::Tensor memory_tokens = embedding_rows(0, config_.slots);
+    const at::Tensor memory_tokens = trained_embeddings(0, config_.slots);
     std::vector<at::Tensor> sequences;
     for (const Chunk& chunk : chunks)
       sequences.push_back(at::cat({embed(decoder_, chunk), memory_tokens}, 0));
@@ -200,7 +201,7 @@ class Icae final : public Compressor {
     return connect(weights_.connector, hidden.unflatten(0, {-1, config_.slots}));
   }
 
-  // Of all rows of a pass, [num_rows].
+  // Positions of all tokens of a pass, [num_tokens] int64.
   at::Tensor spread_positions(std::span<const Chunk> chunks) const {
     std::vector<int64_t> positions;
     for (const Chunk& chunk : chunks) {
@@ -211,12 +212,12 @@ class Icae final : public Compressor {
     return ops::copy_to_device_async(at::tensor(positions, at::kLong), decoder_.options().device());
   }
 
-  // Trained rows as the decoder reads them, [count, hidden].
-  at::Tensor embedding_rows(int64_t first, int64_t count) const {
+  // Trained embeddings first .. first + count in the decoder's dtype, [count, hidden].
+  at::Tensor trained_embeddings(int64_t first, int64_t count) const {
     return as_rows(weights_.memory_embeddings.narrow(0, first, count), decoder_);
   }
 
-  at::Tensor mark(Mark which) const { return embedding_rows(config_.slots + which, 1); }
+  at::Tensor mark(Mark which) const { return trained_embeddings(config_.slots + which, 1); }
 
   IcaeConfig config_;
   IcaeWeights weights_;
@@ -268,7 +269,7 @@ IcaeTemplate icae_template(IcaeGeneration generation) {
     case IcaeGeneration::kNone:
       return {};
     case IcaeGeneration::kLlama:
-      return {{}, true, {}, {1}};  // its answers end on the id that begins texts
+      return {{}, true, {}, {1}};  // its answers end with the id of BOS
     case IcaeGeneration::kMistral:
       return {{1, 733, 16289, 28793}, false, {733, 28748, 16289, 28793}, {2}};
   }
@@ -328,7 +329,7 @@ std::unique_ptr<Compressor> load_icae(const CompressorFiles& files, const Decode
 std::unique_ptr<Compressor> create_icae(const IcaeConfig& config,
                                         const Decoder& decoder,
                                         uint64_t seed) {
-  // Before sizes are used to make tensors.
+  // Checked before sizes are used to create tensors.
   check_config(config, decoder, ErrorKind::kInvalidArgument, kMethod);
   const auto options = parameter_options(decoder);
   auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
@@ -337,7 +338,7 @@ std::unique_ptr<Compressor> create_icae(const IcaeConfig& config,
   IcaeWeights weights;
   for (const WeightField& field : fields_of(weights, config, decoder.config()))
     *field.tensor = at::zeros(field.shape, options);
-  // Drawn on the CPU, for the same values on every device.
+  // Drawn on the CPU, so that values are the same on every device.
   for (AdapterLayer& layer : weights.adapter.layers) {
     for (at::Tensor* down : {&layer.query.down, &layer.value.down}) {
       const at::Tensor drawn = at::rand(down->sizes(), generator, options.device(at::kCPU));

@@ -53,7 +53,7 @@ double lora_elements(const Sizes& sizes, const ModelSizes& m) {
          (lora_parameters(m, sizes.rank, m.query) + lora_parameters(m, sizes.rank, m.key));
 }
 
-// AE, LM and FT are embeddings beside those of the memory tokens.
+// AE, LM and FT are embeddings besides those of the memory tokens.
 double parameters(const Sizes& sizes, const ModelSizes& m) {
   return lora_elements(sizes, m) + (static_cast<double>(sizes.slots) + 3) * m.hidden +
          (sizes.connector ? connector_parameters(m, true) : 0);

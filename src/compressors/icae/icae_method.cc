@@ -13,7 +13,7 @@ using Type = SettingFlag::Type;
 
 constexpr const char* kName = "icae";
 
-// Published ICAEs have no connector; over small models memories are not readable without one.
+// Published ICAEs have no connector; small models cannot read memories without one.
 std::unique_ptr<Compressor> create(const CompressorSettings& settings,
                                    const Decoder& decoder,
                                    const Tokenizer*,

@@ -5,10 +5,10 @@
 
 namespace precis {
 
-// ICAE's row of the registry.
+// ICAE's entry in the registry.
 CompressorMethod icae_method();
 
-// The part of it that counts. Sizes: slots = 128, max_segment = 512, rank = 128, connector = false,
+// Its sizes and cost. Sizes: slots = 128, max_segment = 512, rank = 128, connector = false,
 // rows_before = 0 (tokens of before_text, which are divided with the text).
 CompressorSizing icae_sizing();
 

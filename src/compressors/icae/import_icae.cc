@@ -14,16 +14,16 @@ namespace {
 
 constexpr const char* kEncoder = "icae.base_model.model";  // as PEFT wraps the model
 constexpr const char* kMemoryTokens = "memory_token_embed.weight";
-constexpr int64_t kNumMarks = 3;  // rows of the memory tokens' table: AE, LM, FT
+constexpr int64_t kNumMarks = 3;  // embeddings after those of the memory tokens: AE, LM, FT
 
-// Of both generations: 512 tokens to 128 slots.
+// In both generations: 512 tokens to 128 slots.
 constexpr int64_t kTokensPerSlot = 4;
 
 Weights open_source(const std::filesystem::path& source, const Decoder& decoder) {
   return Weights(published_weights(source), decoder.options().dtype(at::kFloat));
 }
 
-// Rows of a matrix that sizes are read from.
+// Number of rows of a matrix, from which sizes are inferred.
 int64_t rows_of(const Weights& weights, const std::string& name) {
   const std::string& origin = weights.source().origin();
   PRECIS_CHECK(weights.has(name), kBadWeights, origin, ": tensor ", name, " is missing");
@@ -62,8 +62,8 @@ Adapter take_adapter(const Weights& weights, int64_t rank, const DecoderConfig& 
   return adapter;
 }
 
-// Names of a frozen Llama or Mistral below "<model>.", as old and new versions of PEFT have them.
-// By name rather than by prefix, so that nothing trained is passed over.
+// Tensor names of a frozen Llama or Mistral below "<model>.", as old and new versions of PEFT write
+// them. Full names rather than a prefix, so that no trained tensor is skipped.
 std::set<std::string> frozen_names(const DecoderConfig& model) {
   std::set<std::string> names{"lm_head.weight",
                               "model.embed_tokens.weight",
@@ -88,8 +88,8 @@ std::set<std::string> frozen_names(const DecoderConfig& model) {
   return names;
 }
 
-// A training run saves the frozen model too, and its second copy that reads the memories.
-void pass_over_frozen(const Weights& weights, const DecoderConfig& model) {
+// Skips the frozen model, which a training run saves, too, with the second copy that decodes.
+void skip_frozen(const Weights& weights, const DecoderConfig& model) {
   const std::set<std::string> names = frozen_names(model);
   for (const char* copy : {kEncoder, "decoder"}) {
     for (const std::string& name : names) weights.skip(concat(copy, ".", name));
@@ -132,7 +132,7 @@ std::unique_ptr<Compressor> import_icae(const std::filesystem::path& source,
   trained.memory_embeddings =
       weights.take(kMemoryTokens, {config.slots + kNumMarks, model.hidden_size});
   trained.adapter = take_adapter(weights, config.rank, model);
-  pass_over_frozen(weights, model);
+  skip_frozen(weights, model);
   weights.check_all_taken();
   return make_icae(config, std::move(trained), decoder);
 }

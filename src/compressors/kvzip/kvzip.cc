@@ -15,9 +15,9 @@ namespace precis {
 namespace {
 
 constexpr const char* kMethod = "kvzip";
-constexpr int64_t kQueriesAtOnce = 128;  // whose attention is computed together
+constexpr int64_t kQueriesAtOnce = 128;  // bounds the memory that attention takes
 
-// Reads a text and scores its rows in passes over the same cache.
+// Reads a text, then scores its cached tokens by passes that repeat it over the same cache.
 class TextScores {
  public:
   TextScores(const SelectionRequest& request,
@@ -30,21 +30,21 @@ class TextScores {
         cache_(config_.kv_shape(), decoder.options()) {
     const at::Tensor text = embed(decoder, request.ids);
     fill_cache(decoder, {&text, 1}, cache_);
-    scores_ = at::zeros({config_.num_layers, config_.num_kv_heads, num_rows()},
+    scores_ = at::zeros({config_.num_layers, config_.num_kv_heads, num_tokens()},
                         decoder.options().dtype(at::kFloat));
   }
 
   SelectedRows run() {
-    for (int64_t first = 0; first < num_rows(); first += kRepeatChunk)
-      repeat_chunk(first, std::min(kRepeatChunk, num_rows() - first));
+    for (int64_t first = 0; first < num_tokens(); first += kRepeatChunk)
+      repeat_chunk(first, std::min(kRepeatChunk, num_tokens() - first));
     PRECIS_CHECK(scores_.isfinite().all().item<bool>(),
                  kBadWeights,
                  kMethod,
                  ": the model's attention is not finite; its weights are damaged");
     std::vector<at::Tensor> keys, values, rows;
     for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
-      rows.push_back(rows_of(layer));
-      const auto cached = cache_.rows(layer, 0, 0, num_rows());
+      rows.push_back(kept_tokens(layer));
+      const auto cached = cache_.rows(layer, 0, 0, num_tokens());
       const auto index = rows.back().unsqueeze(2).expand({-1, -1, config_.head_dim});
       keys.push_back(cached.first.gather(1, index));
       values.push_back(cached.second.gather(1, index));
@@ -53,53 +53,54 @@ class TextScores {
   }
 
  private:
-  int64_t num_rows() const { return std::ssize(request_.ids); }
+  int64_t num_tokens() const { return std::ssize(request_.ids); }
 
   void repeat_chunk(int64_t first, int64_t size) {
     std::vector<TokenId> ids(repeat_.begin(), repeat_.end());
     const auto chunk = request_.ids.subspan(first, size);
     ids.insert(ids.end(), chunk.begin(), chunk.end());
-    int64_t num_seen = 0;
+    int64_t num_observed = 0;
     const LayerObserver observer = [&](const ObservedLayer& layer) {
       score(layer);
       const double layers =
-          static_cast<double>(++num_seen) / static_cast<double>(config_.num_layers);
+          static_cast<double>(++num_observed) / static_cast<double>(config_.num_layers);
       request_.progress((static_cast<double>(first) + layers * static_cast<double>(size)) /
-                        static_cast<double>(num_rows()));
+                        static_cast<double>(num_tokens()));
     };
-    const at::Tensor rows = embed(decoder_, ids);
-    fill_cache_observed(decoder_, {&rows, 1}, cache_, observer, kMethod);
-    cache_.truncate(0, num_rows());
+    const at::Tensor embeddings = embed(decoder_, ids);
+    fill_cache_observed(decoder_, {&embeddings, 1}, cache_, observer, kMethod);
+    cache_.truncate(0, num_tokens());
   }
 
-  // Raises the scores of the text's rows to the attention that this pass gives them.
+  // Raises each text token's score to the largest attention that it receives in this pass.
   void score(const ObservedLayer& layer) {
-    const int64_t n = layer.queries.size(0), all = num_rows() + n;
+    const int64_t n = layer.queries.size(0), all = num_tokens() + n;
     const at::Tensor keys =
         cache_.rows(layer.index, 0, 0, all).first.to(at::kFloat).unsqueeze(1).transpose(2, 3);
     at::Tensor scores = scores_[layer.index];
     for (int64_t first = 0; first < n; first += kQueriesAtOnce) {
       const int64_t count = std::min(kQueriesAtOnce, n - first);
-      const at::Tensor rows = at::arange(first, first + count, scores.options().dtype(at::kLong));
-      const at::Tensor places = rows + num_rows();
-      const at::Tensor queries = rotated_queries(layer, rows, places, config_);
-      const at::Tensor attention =
-          queries.matmul(keys).masked_fill_(hidden(places, all, layer.index), kHidden).softmax(3);
-      const at::Tensor received = attention.narrow(3, 0, num_rows()).amax({1, 2});
+      const at::Tensor tokens = at::arange(first, first + count, scores.options().dtype(at::kLong));
+      const at::Tensor positions = tokens + num_tokens();
+      const at::Tensor queries = rotated_queries(layer, tokens, positions, config_);
+      const at::Tensor attention = queries.matmul(keys)
+                                       .masked_fill_(masked(positions, all, layer.index), kMasked)
+                                       .softmax(3);
+      const at::Tensor received = attention.narrow(3, 0, num_tokens()).amax({1, 2});
       scores.copy_(at::maximum(scores, received));
     }
   }
 
-  // Which keys a query does not see, [n, num_keys].
-  at::Tensor hidden(const at::Tensor& places, int64_t num_keys, int64_t layer) const {
-    const at::Tensor distance = places.unsqueeze(1) - at::arange(num_keys, places.options());
+  // Mask of the keys that each query does not attend to, [n, num_keys] bool.
+  at::Tensor masked(const at::Tensor& positions, int64_t num_keys, int64_t layer) const {
+    const at::Tensor distance = positions.unsqueeze(1) - at::arange(num_keys, positions.options());
     at::Tensor result = distance < 0;
     if (config_.windowed[layer]) result = result | (distance >= config_.window);
     return result;
   }
 
-  // [kv_heads, count] int64, ascending.
-  at::Tensor rows_of(int64_t layer) const {
+  // Indices of the tokens to keep, [kv_heads, count] int64, ascending.
+  at::Tensor kept_tokens(int64_t layer) const {
     const LayerPlan plan = plan_layer(request_, config_, layer);
     const TokenRange &kept = plan.copied, &from = plan.candidates;
     const at::Tensor scores = scores_[layer].narrow(1, from.first, from.size);
@@ -109,14 +110,14 @@ class TextScores {
         at::cat({copied.expand({config_.num_kv_heads, kept.size}), best}, 1).sort(1));
   }
 
-  static constexpr double kHidden = -std::numeric_limits<double>::infinity();
+  static constexpr double kMasked = -std::numeric_limits<double>::infinity();
 
   const SelectionRequest& request_;
   std::span<const TokenId> repeat_;
   const Decoder& decoder_;
   const DecoderConfig& config_;
   KvCache cache_;
-  at::Tensor scores_;  // [num_layers, kv_heads, num_rows]
+  at::Tensor scores_;  // [num_layers, kv_heads, num_tokens]
 };
 
 class KvZip final : public RowSelector {

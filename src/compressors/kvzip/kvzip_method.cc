@@ -7,7 +7,7 @@
 namespace precis {
 namespace {
 
-// Text, prompt and the chunk that is repeated are in the window together.
+// The window has to hold text, prompt and the chunk that is repeated.
 int64_t longest_text(int64_t window, int64_t repeat_tokens) {
   const int64_t room = window - repeat_tokens;
   return room >= 2 * kRepeatChunk ? room - kRepeatChunk : room / 2;

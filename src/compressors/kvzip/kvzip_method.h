@@ -5,7 +5,7 @@
 
 namespace precis {
 
-// KVzip's row of the registry, and how it selects.
+// KVzip's entry in the registry, and its selection method.
 CompressorMethod kvzip_method();
 SelectionMethod kvzip_selection();
 

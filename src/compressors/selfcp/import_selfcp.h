@@ -9,7 +9,7 @@
 namespace precis {
 
 // Reads a safetensors file with connector.weight, connector.bias, tag_embedding, and norm.weight
-// and norm.bias unless the variant has no LayerNorm; `config` says the rest. Throws as
+// and norm.bias unless the variant has no LayerNorm; `config` has the settings. Throws as
 // safetensors_file_weights() and make_selfcp(), kBadWeights for tensors that are missing, surplus
 // or of another shape.
 std::unique_ptr<Compressor> import_selfcp(const std::filesystem::path& source,

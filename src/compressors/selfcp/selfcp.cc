@@ -29,11 +29,11 @@ struct ChunkInput {
   bool recompute_activations;
 };
 
-int64_t num_rows(const ChunkInput& input) {
-  int64_t rows = std::ssize(input.tokens) + input.num_tags;
-  if (input.prefix != nullptr) rows += input.prefix->size();
-  for (const at::Tensor& memory : input.earlier) rows += memory.size(0);
-  return rows;
+int64_t num_pass_tokens(const ChunkInput& input) {
+  int64_t size = std::ssize(input.tokens) + input.num_tags;
+  if (input.prefix != nullptr) size += input.prefix->size();
+  for (const at::Tensor& memory : input.earlier) size += memory.size(0);
+  return size;
 }
 
 class SelfCp final : public Compressor {
@@ -78,8 +78,9 @@ class SelfCp final : public Compressor {
   }
 
   MemoryTemplate memory_template(MemoryUse use) const override {
-    PRECIS_CHECK(
-        use != MemoryUse::kAutoencode, kUnsupported, "selfcp: it is not trained to say a text again");
+    PRECIS_CHECK(use != MemoryUse::kAutoencode,
+                 kUnsupported,
+                 "selfcp: it is not trained to say a text again");
     MemoryTemplate around;
     if (use == MemoryUse::kContinue && !config_.continuation_mark.empty())
       around.after.push_back(config_.continuation_mark);
@@ -110,7 +111,7 @@ class SelfCp final : public Compressor {
     return all;
   }
 
-  // Hash of the weights and of what is read beside the text.
+  // Hash of the weights and of the settings that memories depend on.
   std::string fingerprint() const {
     Hasher hasher;
     hasher.add(fingerprint_of(tensors()));
@@ -133,7 +134,7 @@ class SelfCp final : public Compressor {
             segment.recompute_activations};
   }
 
-  // "cat": all chunks of all segments side by side.
+  // "cat" in the paper: all chunks of all segments in one batch.
   ChunkSlots compress_independent(std::span<const Segment> segments,
                                   const CompressOptions& options) const {
     std::vector<ChunkInput> inputs;
@@ -151,7 +152,7 @@ class SelfCp final : public Compressor {
     return result;
   }
 
-  // "concat" and "recursive": chunk t of every segment side by side, after the chunks t - 1.
+  // "concat" and "recursive" in the paper: step t runs chunk t of every segment, in one batch.
   ChunkSlots compress_chained(std::span<const Segment> segments,
                               const CompressOptions& options) const {
     std::vector<std::vector<TokenRange>> ranges;
@@ -186,7 +187,7 @@ class SelfCp final : public Compressor {
     std::vector<at::Tensor> slots;
     read_in_passes(
         std::ssize(inputs),
-        [&](int64_t input) { return num_rows(inputs[input]); },
+        [&](int64_t input) { return num_pass_tokens(inputs[input]); },
         [&](int64_t first, int64_t last) {
           for (at::Tensor& memory : read_pass(inputs.subspan(first, last - first)))
             slots.push_back(std::move(memory));
@@ -195,9 +196,9 @@ class SelfCp final : public Compressor {
     return slots;
   }
 
-  // One packed pass. Under gradients, everything before the tags runs first under no_grad: nothing
-  // there is trained, so that only the tags are kept for the backward pass. Memories of earlier
-  // chunks do take gradients.
+  // One packed pass. With gradients on, the text before the tags runs first, under no_grad: nothing
+  // there is trained, so that only the tags' activations are kept for the backward pass. Not so if
+  // the text includes memories of earlier chunks, which take gradients.
   std::vector<at::Tensor> read_pass(std::span<const ChunkInput> inputs) const {
     KvCache cache(decoder_.config().kv_shape(), decoder_.options(), std::ssize(inputs));
     const bool text_is_constant =
@@ -208,8 +209,8 @@ class SelfCp final : public Compressor {
     std::vector<int64_t> sizes;
     for (int64_t i = 0; i < std::ssize(inputs); ++i) {
       prefill_prefix(inputs[i], cache, i);
-      text.push_back(text_rows(inputs[i]));
-      tags.push_back(tag_rows(inputs[i]));
+      text.push_back(text_embeddings(inputs[i]));
+      tags.push_back(tag_embeddings(inputs[i]));
       whole.push_back(at::cat({text.back(), tags.back()}, 0));
       check_window(cache.length(i) + whole.back().size(0),
                    decoder_,
@@ -234,15 +235,15 @@ class SelfCp final : public Compressor {
     cache.copy_sequence(input.prefix->keys_and_values(decoder_), 0, sequence);
   }
 
-  // [earlier memories, separator, chunk]
-  at::Tensor text_rows(const ChunkInput& input) const {
-    std::vector<at::Tensor> rows = input.earlier;
-    if (config_.separator) rows.push_back(embed(decoder_, {&*config_.separator, 1}));
-    rows.push_back(embed(decoder_, input.tokens));
-    return at::cat(rows, 0);
+  // Embeddings of earlier memories, separator and chunk, [n, hidden].
+  at::Tensor text_embeddings(const ChunkInput& input) const {
+    std::vector<at::Tensor> inputs = input.earlier;
+    if (config_.separator) inputs.push_back(embed(decoder_, {&*config_.separator, 1}));
+    inputs.push_back(embed(decoder_, input.tokens));
+    return at::cat(inputs, 0);
   }
 
-  at::Tensor tag_rows(const ChunkInput& input) const {
+  at::Tensor tag_embeddings(const ChunkInput& input) const {
     return as_rows(weights_.tag_embedding, decoder_)
         .unsqueeze(0)
         .expand({input.num_tags, decoder_.config().hidden_size});

@@ -13,10 +13,9 @@
 namespace precis {
 
 // SelfCP (Gao et al., IPM 61(6) 2024, arXiv 2405.17052): the frozen model itself reads
-//   prefix, [memories of earlier chunks], separator, segment, tag x m          with m = max(1,
-//   floor(n / ratio)),
-// and its final hidden states h at the tags become LayerNorm(W h + b). All tags share one
-// embedding.
+//   prefix, [memories of earlier chunks], separator, segment, tag x m
+// with m = max(1, floor(n / ratio)) for n tokens, and its final hidden states h at the tags become
+// LayerNorm(W h + b). All tags share one embedding.
 struct SelfCpConfig {
   double ratio = 12.0;
   int64_t max_segment = 512;

@@ -13,7 +13,7 @@ using Type = SettingFlag::Type;
 
 constexpr const char* kName = "selfcp";
 
-// Byte piece 0x00 of Llama's vocabulary, which the authors' code reads before a text.
+// Byte token <0x00> of Llama's vocabulary, which the authors' code reads before a text.
 constexpr int64_t kPublishedSeparator = 3;
 
 std::unique_ptr<Compressor> create(const CompressorSettings& settings,

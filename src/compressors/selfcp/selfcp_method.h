@@ -5,10 +5,10 @@
 
 namespace precis {
 
-// SelfCP's row of the registry.
+// SelfCP's entry in the registry.
 CompressorMethod selfcp_method();
 
-// The part of it that counts. Sizes: ratio = 12, max_segment = 512, separator = true (a token is
+// Its sizes and cost. Sizes: ratio = 12, max_segment = 512, separator = true (a token is
 // read before each chunk), layer_norm = true (in the connector).
 CompressorSizing selfcp_sizing();
 

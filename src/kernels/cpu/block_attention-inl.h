@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of single query tokens over blocks of cached keys, for one instruction set: included
-// once for each by block_attention.cc, so that there is no guard.
+// Attention of single query tokens over blocks of cached keys. block_attention.cc includes this
+// file once for each instruction set, so there is no include guard.
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
@@ -29,20 +29,21 @@ HWY_INLINE hn::Vec<Floats> load(const BFloat16* x) {
 
 constexpr bool kManyRegisters = kLanes >= 16;  // AVX-512: 32, else 16
 
-// Query heads that are read for at once, of those that share keys.
+// Query heads that are computed at once, of those that share keys.
 constexpr int64_t kQueriesTogether = 4;
 
-// Keys that share the loads of queries, and columns of values that share those of weights, so that
-// all sums stay in registers.
+// Keys for each load of queries, and vectors of value columns for each load of weights: as many as
+// keep all sums in registers.
 constexpr int64_t keys_together(int64_t queries) { return kManyRegisters || queries <= 2 ? 4 : 2; }
 constexpr int64_t vectors_together(int64_t queries) {
   if (kManyRegisters) return queries <= 2 ? 8 : 4;
   return queries == 1 ? 8 : queries <= 3 ? 4 : 2;
 }
 
-// out[k] = the sum of sums[k]. Four are added up together: neighbours in each block of four lanes
-// first, so that a block holds a sum of each vector, then the blocks. (Names are looked up by their
-// arguments: what has one lane knows none of these.)
+// out[k] = the sum of the lanes of sums[k]. Four are added up together: neighbours in each block of
+// four lanes first, so that a block holds a sum of each vector, then the blocks. (Calls are
+// unqualified and found by argument-dependent lookup, since the target of one lane lacks these
+// functions.)
 template <int64_t kVectors, class D>
 HWY_INLINE void store_sums(D d, const hn::Vec<D>* sums, float* out) {
   if constexpr (kVectors == 4 && hn::MaxLanes(D()) >= 4) {
@@ -142,16 +143,16 @@ HWY_INLINE void add_weighted(const float* weights,
         sums[j * stride + i] += weights[j * kBlockSize + k] * to_float(values[k * width + i]);
 }
 
-// Scores [kBlockSize], of which `count` are there, into exponentials relative to the largest, zeros
-// behind them. Leaves their sum and the largest score in state[0] and state[1].
+// Replaces the first `count` scores of [kBlockSize] by exp(score - largest), the others by 0.
+// Writes their sum to state[0] and the largest score to state[1].
 HWY_INLINE void weigh(float* scores, int64_t count, float scale, float* state) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  std::fill(scores + count, scores + kBlockSize, scores[0]);  // changes neither of these
+  std::fill(scores + count, scores + kBlockSize, scores[0]);  // changes neither of the two below
   auto not_finite = hn::Zero(kFloats), highest = hn::Set(kFloats, -kInfinity);
   for (int64_t k = 0; k < count; k += kLanes) {
     const auto scaled = hn::Mul(hn::Load(kFloats, scores + k), hn::Set(kFloats, scale));
     hn::Store(scaled, kFloats, scores + k);
-    // 0, or not a number: hn::Exp makes 0 of that.
+    // 0, or NaN, which hn::Exp would turn into 0.
     not_finite = hn::MulAdd(scaled, hn::Zero(kFloats), not_finite);
     highest = hn::Max(highest, scaled);
   }
@@ -167,9 +168,9 @@ HWY_INLINE void weigh(float* scores, int64_t count, float scale, float* state) {
   state[1] = hn::GetLane(largest);
 }
 
-// States of kQueries query heads [kQueries, width] over up to kBlockSize keys: [width] weighted
-// sum, total weight, largest score each; weights are relative to the largest. Each key and value is
-// loaded once for all of them.
+// States of kQueries query heads [kQueries, width] over up to kBlockSize keys. Each is the weighted
+// sum of values [width], the total weight, and the largest score, to which weights are relative.
+// Each key and value is loaded once for all query heads.
 template <int64_t kQueries, typename T>
 HWY_INLINE void attend_keys(const float* q,
                             const T* keys,
@@ -192,7 +193,7 @@ HWY_INLINE void attend_keys(const float* q,
   add_weighted<kQueries>(scores, values, count, width, stride, states);
 }
 
-// The same of any number of query heads.
+// attend_keys() for any number of query heads.
 template <typename T>
 HWY_INLINE void attend_group(const float* q,
                              const T* keys,
@@ -245,7 +246,7 @@ HWY_INLINE void attend(const BlockAttentionArguments& a, int64_t task) {
   for (int64_t i = 0; i < block.num_readers; ++i) {
     const BlockReader& reader = a.readers[block.first_reader + i];
     const int64_t count = std::min<int64_t>(reader.end, own.count) - reader.begin;
-    const int64_t place = (reader.query * a.kv_heads + head) * a.parts + reader.part;
+    const int64_t place = (reader.query * a.kv_heads + head) * a.max_splits + reader.split;
     float* states = a.states + place * group * (width + 2);
     if (count > 0) {
       const int64_t offset = reader.begin * width;
@@ -259,7 +260,7 @@ HWY_INLINE void attend(const BlockAttentionArguments& a, int64_t task) {
                    states);
       continue;
     }
-    // A head of a ragged memory that has no tokens here.
+    // This head of a ragged memory has no tokens in this chunk.
     for (int64_t k = 0; k < group; ++k, states += width + 2) {
       std::fill(states, states + width + 1, 0.0f);
       states[width + 1] = -std::numeric_limits<float>::infinity();

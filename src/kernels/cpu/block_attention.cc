@@ -15,15 +15,15 @@
 namespace precis::kernels {
 namespace {
 
-// One head's states of all parts of its keys, `stride` floats apart, into its row of the output.
+// Merges one head's states of all splits, `stride` floats apart, into its row of the output.
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void merge(
-    const float* states, int64_t parts, int64_t stride, int64_t head_dim, float* out) {
+    const float* states, int64_t num_splits, int64_t stride, int64_t head_dim, float* out) {
   float largest = -std::numeric_limits<float>::infinity(), total = 0;
-  for (int64_t part = 0; part < parts; ++part)
-    largest = std::max(largest, states[part * stride + head_dim + 1]);
+  for (int64_t split = 0; split < num_splits; ++split)
+    largest = std::max(largest, states[split * stride + head_dim + 1]);
   std::fill(out, out + head_dim, 0.0f);
-  for (int64_t part = 0; part < parts; ++part) {
-    const float* state = states + part * stride;
+  for (int64_t split = 0; split < num_splits; ++split) {
+    const float* state = states + split * stride;
     const float weight = std::exp(state[head_dim + 1] - largest);
     total += weight * state[head_dim];
     for (int64_t i = 0; i < head_dim; ++i) out[i] += weight * state[i];
@@ -49,9 +49,9 @@ void block_attention(Element element,
 void merge_block_attention(const BlockAttentionArguments& a, int64_t first, int64_t last) {
   const int64_t group = a.heads / a.kv_heads, state = a.head_dim + 2;
   for (int64_t head = first; head < last; ++head) {
-    const float* states = a.states + (head / group * a.parts * group + head % group) * state;
+    const float* states = a.states + (head / group * a.max_splits * group + head % group) * state;
     merge(
-        states, a.num_parts[head / a.heads], group * state, a.head_dim, a.out + head * a.head_dim);
+        states, a.num_splits[head / a.heads], group * state, a.head_dim, a.out + head * a.head_dim);
   }
 }
 

@@ -14,7 +14,7 @@ using BFloat16 = uint16_t;  // its bits
 }
 
 [[gnu::always_inline]] inline void store(float* out, float value) { *out = value; }
-// Rounds to nearest, ties to even. Infinities stay, and so does the NaN that arithmetic makes.
+// Rounds to nearest, ties to even. Preserves infinities, and the NaN that arithmetic produces.
 [[gnu::always_inline]] inline void store(BFloat16* out, float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   *out = static_cast<BFloat16>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Forward selection: columns are kept orthogonal to those chosen by a Cholesky factorisation that
-// grows by a column a step. All inner loops run over columns, so that they vectorise.
+// Forward selection. A Cholesky factorisation, which grows by a column a step, keeps columns
+// orthogonal to the chosen ones. All inner loops run over columns, so that they vectorise.
 #include "kernels/cpu/forward_selection.h"
 
 #include <algorithm>
@@ -9,14 +9,14 @@
 namespace precis::kernels {
 namespace {
 
-constexpr float kChosen = -1.0f;  // in place of a column's gain
+constexpr float kNoGain = -1.0f;  // below the gain of any column
 
-// Reduction of the squared error that each column would bring. residual: [columns] squared lengths
-// of what is left of them.
+// The column that reduces the squared error most. residual: [columns] squared lengths of the
+// columns' components orthogonal to the chosen ones; 0: chosen.
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] int64_t best_column(
     const float* gains, const float* residual, int64_t columns) {
   int64_t best = 0;
-  float largest = kChosen;
+  float largest = kNoGain;
   for (int64_t j = 0; j < columns; ++j) {
     if (residual[j] <= 0) continue;  // chosen
     const float gain = gains[j] / residual[j];
@@ -28,7 +28,7 @@ constexpr float kChosen = -1.0f;  // in place of a column's gain
   return best;
 }
 
-// factor[count] = the new column of the Cholesky factor, [columns].
+// factors[count] = the new column of the Cholesky factor, [columns].
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void add_factor(
     const ForwardSelectionArguments& a, float* factors, int64_t count, int64_t best, float length) {
   const int64_t n = a.columns;
@@ -45,7 +45,8 @@ constexpr float kChosen = -1.0f;  // in place of a column's gain
   for (int64_t j = 0; j < n; ++j) own[j] *= scale;
 }
 
-// Takes what the chosen column explains out of the products, and sums the squares of the rest.
+// Subtracts the component along the chosen column from the products; gains: sums of the squares of
+// what remains.
 [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]] void explain(
     const ForwardSelectionArguments& a,
     const float* factor,

@@ -41,11 +41,11 @@ template <typename T>
     float sum = 0;
     for (int64_t i = 0; i < a.width; ++i) sum += to_float(x[i]) * to_float(x[i]);
     const float scale = 1.0f / __builtin_sqrtf(sum / static_cast<float>(a.width) + a.epsilon);
-    for (int64_t i = 0; i < a.width; ++i) store(out + i, to_float(x[i]) * scale * a.gain[i]);
+    for (int64_t i = 0; i < a.width; ++i) store(out + i, to_float(x[i]) * scale * a.weight[i]);
   }
 }
 
-// With s = 1 / sqrt(mean(x^2) + epsilon) and h = gradient * gain: s * h - x * s^3 * mean(x * h).
+// With s = 1 / sqrt(mean(x^2) + epsilon) and h = gradient * weight: s * h - x * s^3 * mean(x * h).
 template <typename T>
 [[gnu::always_inline]] inline void rms_norm_backward_rows(const RmsNormBackwardArguments& a,
                                                           int64_t first,
@@ -57,13 +57,13 @@ template <typename T>
     float squares = 0, along = 0;
     for (int64_t i = 0; i < a.width; ++i) {
       squares += to_float(x[i]) * to_float(x[i]);
-      along += to_float(x[i]) * to_float(gradient[i]) * a.gain[i];
+      along += to_float(x[i]) * to_float(gradient[i]) * a.weight[i];
     }
     const auto width = static_cast<float>(a.width);
     const float scale = 1.0f / __builtin_sqrtf(squares / width + a.epsilon);
-    const float slope = scale * scale * scale * along / width;
+    const float derivative = scale * scale * scale * along / width;
     for (int64_t i = 0; i < a.width; ++i)
-      store(out + i, scale * to_float(gradient[i]) * a.gain[i] - slope * to_float(x[i]));
+      store(out + i, scale * to_float(gradient[i]) * a.weight[i] - derivative * to_float(x[i]));
   }
 }
 
@@ -89,10 +89,10 @@ template <typename T>
 }
 
 [[gnu::always_inline]] inline void norm_in_place(float* x,
-                                                 const float* gain,
+                                                 const float* weight,
                                                  int64_t width,
                                                  float epsilon) {
-  rms_norm_rows<float>({x, gain, x, width, epsilon}, 0, 1);
+  rms_norm_rows<float>({x, weight, x, width, epsilon}, 0, 1);
 }
 
 template <typename T>
@@ -110,10 +110,10 @@ template <typename T>
   for (int64_t row = first; row < last; ++row) {
     float* q = a.qkv + row * (q_size + 2 * kv_size);
     float* k = q + q_size;
-    for (int64_t i = 0; a.q_gain != nullptr && i < q_size; i += a.head_dim)
-      norm_in_place(q + i, a.q_gain, a.head_dim, a.epsilon);
-    for (int64_t i = 0; a.k_gain != nullptr && i < kv_size; i += a.head_dim)
-      norm_in_place(k + i, a.k_gain, a.head_dim, a.epsilon);
+    for (int64_t i = 0; a.q_norm_weight != nullptr && i < q_size; i += a.head_dim)
+      norm_in_place(q + i, a.q_norm_weight, a.head_dim, a.epsilon);
+    for (int64_t i = 0; a.k_norm_weight != nullptr && i < kv_size; i += a.head_dim)
+      norm_in_place(k + i, a.k_norm_weight, a.head_dim, a.epsilon);
     const float* cos = a.cos + row * a.head_dim / 2;
     const float* sin = a.sin + row * a.head_dim / 2;
     rotary_rows<float>({q, cos, sin, a.q + row * q_size, 0, a.heads, a.head_dim}, 0, 1);
@@ -162,21 +162,21 @@ template <typename T>
   }
 }
 
-// An activation and its slope.
+// An activation and its derivative.
 struct Activated {
   float value;
-  float slope;
+  float derivative;
 };
 
-[[gnu::always_inline]] inline Activated silu_and_slope(float x) {
+[[gnu::always_inline]] inline Activated silu_and_derivative(float x) {
   const float sigmoid = 1.0f / (1.0f + exp_approximate(-x));
   return {x * sigmoid, sigmoid * (1.0f + x * (1.0f - sigmoid))};
 }
-[[gnu::always_inline]] inline Activated gelu_tanh_and_slope(float x) {
+[[gnu::always_inline]] inline Activated gelu_tanh_and_derivative(float x) {
   const float u = 0.7978845608f * (x + 0.044715f * x * x * x);
-  const float u_slope = 0.7978845608f * (1.0f + 3.0f * 0.044715f * x * x);
+  const float u_derivative = 0.7978845608f * (1.0f + 3.0f * 0.044715f * x * x);
   const float rest = 1.0f / (exp_approximate(2.0f * u) + 1.0f);  // (1 - tanh(u)) / 2
-  return {x * (1.0f - rest), (1.0f - rest) * (1.0f + 2.0f * x * rest * u_slope)};
+  return {x * (1.0f - rest), (1.0f - rest) * (1.0f + 2.0f * x * rest * u_derivative)};
 }
 
 template <typename T, typename Activation>
@@ -193,7 +193,7 @@ template <typename T, typename Activation>
     for (int64_t i = 0; i < a.width; ++i) {
       const Activated activated = activation(to_float(gate[i]));
       const float own = to_float(gradient[i]);
-      store(gate_gradient + i, own * to_float(up[i]) * activated.slope);
+      store(gate_gradient + i, own * to_float(up[i]) * activated.derivative);
       store(up_gradient + i, own * activated.value);
     }
   }
@@ -204,9 +204,9 @@ template <typename T>
                                                   int64_t first,
                                                   int64_t last) {
   if (a.gelu_tanh) {
-    gated_backward_rows<T>(a, first, last, [](float x) { return gelu_tanh_and_slope(x); });
+    gated_backward_rows<T>(a, first, last, [](float x) { return gelu_tanh_and_derivative(x); });
   } else {
-    gated_backward_rows<T>(a, first, last, [](float x) { return silu_and_slope(x); });
+    gated_backward_rows<T>(a, first, last, [](float x) { return silu_and_derivative(x); });
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of few rows with float32 and bfloat16 weights, for one instruction set: included once
-// for each by linear.cc, so that there is no guard.
+// Products of few rows with float32 and bfloat16 weights. linear.cc includes this file once for
+// each instruction set, so there is no include guard.
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
@@ -20,7 +20,7 @@ using Floats = hn::ScalableTag<float>;
 constexpr Floats kFloats;
 constexpr int64_t kLanes = hn::MaxLanes(kFloats);
 
-// Sums of kRows rows times kOutputs rows of the weight.
+// Sums for kRows rows of x and kOutputs rows of the weight.
 template <int64_t kRows, int64_t kOutputs>
 struct Sums {
   hn::Vec<Floats> of[kRows][kOutputs];
@@ -30,12 +30,12 @@ struct Sums {
       for (auto& sum : row) sum = hn::Zero(kFloats);
   }
 
-  // x: of the first row, rows `stride` apart.
+  // x: of the first row; rows are `stride` apart.
   HWY_INLINE void add(const hn::Vec<Floats>* weights, const float* x, int64_t stride) {
     for (int64_t row = 0; row < kRows; ++row) {
-      const auto numbers = hn::LoadU(kFloats, x + row * stride);
+      const auto inputs = hn::LoadU(kFloats, x + row * stride);
       for (int64_t output = 0; output < kOutputs; ++output)
-        of[row][output] = hn::MulAdd(numbers, weights[output], of[row][output]);
+        of[row][output] = hn::MulAdd(inputs, weights[output], of[row][output]);
     }
   }
 
@@ -44,9 +44,9 @@ struct Sums {
   }
 };
 
-// Asks for what is read some microseconds later, in the order in which the weight lies, while
-// kOutputs rows of it are read: the processor follows one stream of memory, not one for each of
-// short rows, and only to the end of a page.
+// Prefetches the weight in the order of memory while kOutputs rows of it are read: the processor
+// itself follows one stream of memory, not one for each of several short rows, and only to the end
+// of a page.
 template <int64_t kOutputs, typename T>
 HWY_INLINE void prefetch(const T* weight, int64_t i) {
   constexpr int64_t kLine = 64 / sizeof(T), kRead = kLanes * 4 / static_cast<int64_t>(sizeof(T));
@@ -69,8 +69,8 @@ add_products(const float* x, const float* weight, int64_t width, Sums<kRows, kOu
   return i;
 }
 
-// Two bfloat16 numbers a word: each is one operation away from float32, without a shuffle, where x
-// lies apart in the same way.
+// Loads two bfloat16 values a word: each becomes float32 by one operation, without a shuffle, since
+// x is deinterleaved in the same way.
 template <int64_t kRows, int64_t kOutputs>
 HWY_INLINE int64_t
 add_products(const float* x, const BFloat16* weight, int64_t width, Sums<kRows, kOutputs>& sums) {
@@ -115,7 +115,7 @@ HWY_INLINE void tile(const LinearArguments& a, int64_t first_row, int64_t first_
   }
 }
 
-// kRows rows at a time, from `first_row` on; returns the first that is left.
+// Computes kRows rows at a time, from `first_row` on; returns the first row that was not computed.
 template <int64_t kRows, int64_t kOutputs, typename T>
 HWY_INLINE int64_t
 rows_of_tiles(const LinearArguments& a, int64_t first_row, int64_t first, int64_t last) {
@@ -127,8 +127,9 @@ rows_of_tiles(const LinearArguments& a, int64_t first_row, int64_t first, int64_
   return first_row;
 }
 
-// The weights are read from memory once, in the order in which they lie: that limits the speed of
-// one row. Some 16 KB of them, or four outputs where those are wider, are read by all rows in turn.
+// Weights are read from memory once, in the order of memory, since that limits the speed of few
+// rows. All rows read a block of some 16 KB of weights, or of four outputs if these are wider,
+// before the next block.
 template <typename T>
 HWY_INLINE void linear_outputs(const LinearArguments& a, int64_t first, int64_t last) {
   const int64_t block =

@@ -5,7 +5,7 @@
 
 namespace precis::kernels {
 
-// That of KernelTable, apart from the others because Highway compiles it.
+// Entry of KernelTable, in a file of its own because Highway compiles it.
 void linear(Element element, const LinearArguments& a, int64_t first_output, int64_t last_output);
 
 }  // namespace precis::kernels

@@ -5,7 +5,7 @@
 
 namespace precis::kernels {
 
-// Those of KernelTable, apart from the others for their size.
+// Entries of KernelTable, in files of their own because of their size.
 void quantize_int4(const QuantizeInt4Arguments& a, int64_t first_row, int64_t last_row);
 void dequantize(Element element,
                 const DequantizeArguments& a,

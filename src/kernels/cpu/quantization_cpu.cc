@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels that make codes of numbers and numbers of codes; compiled as those in kernels_cpu.cc are.
+// Kernels that quantise and dequantise; compiled like those in kernels_cpu.cc.
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace precis::kernels {
 namespace {
 
-// A group's numbers as scale * code + minimum.
+// The grid of a group: value = scale * code + minimum.
 struct Grid {
   float scale;
   float minimum;
@@ -84,7 +84,7 @@ template <typename T>
     const int64_t groups = a.weight.width / kQuantizedGroup;
     for (int64_t group = 0; group < groups; ++group) {
       const float scale = of_float16(a.weight.group_scales[output * groups + group]),
-                  minimum = of_float16(a.weight.group_minima[output * groups + group]);
+                  minimum = of_float16(a.weight.group_mins[output * groups + group]);
       for (int64_t i = 0; i < kHalf; ++i) {
         const uint8_t byte = bytes[group * kHalf + i];
         store(out + group * kQuantizedGroup + i, scale * static_cast<float>(byte & 15) + minimum);
@@ -95,12 +95,12 @@ template <typename T>
   }
 }
 
-// kSize: known to the compiler, so that it needs no loop.
+// kSize is a template argument, so that the compiler unrolls the loops.
 template <int64_t kSize, typename T>
 [[gnu::always_inline]] inline void quantize_block(const T* x, int16_t* codes, float* scale) {
   constexpr float kLargestCode = 32767.0f;
-  // Bits of magnitudes are ordered as these are, with what is not finite above all others; unlike
-  // the largest of floats, that of integers vectorises.
+  // Magnitudes are ordered like their bits, with what is not finite above all others. The maximum
+  // of integers vectorises, that of floats does not.
   int32_t bits = 0;
   for (int64_t i = 0; i < kSize; ++i) {
     const int32_t magnitude = std::bit_cast<int32_t>(to_float(x[i])) & 0x7fffffff;
@@ -111,12 +111,12 @@ template <int64_t kSize, typename T>
   const float inverse = finite && largest > 1e-30f ? kLargestCode / largest : 0.0f;
   *scale = finite ? largest / kLargestCode : std::numeric_limits<float>::quiet_NaN();
   for (int64_t i = 0; i < kSize; ++i) {
-    const float number = finite ? to_float(x[i]) : 1.0f;
-    codes[i] = static_cast<int16_t>(static_cast<int32_t>(__builtin_rintf(number * inverse)));
+    const float value = finite ? to_float(x[i]) : 1.0f;
+    codes[i] = static_cast<int16_t>(static_cast<int32_t>(__builtin_rintf(value * inverse)));
   }
 }
 
-// Those of even places first.
+// Elements with even indices first, then the odd ones.
 template <int64_t kSize>
 [[gnu::always_inline]] inline void deinterleave(int16_t* codes) {
   uint32_t pairs[kSize / 2];
@@ -134,8 +134,8 @@ template <int64_t kBlock, typename T>
                                                 float* scales) {
   for (int64_t block = 0; block < width / kBlock; ++block)
     quantize_block<kBlock>(x + block * kBlock, codes + block * kBlock, scales + block);
-  // Apart: what has just been written would be waited for, and reading every other number of x
-  // would not vectorise.
+  // In a loop of its own: reading codes that have just been written would stall, and reading every
+  // other value of x would not vectorise.
   for (int64_t block = 0; block < width / kBlock; ++block)
     deinterleave<kBlock>(codes + block * kBlock);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of few rows with int8 and int4 weights, for one instruction set: included once for
-// each by quantized_linear.cc, so that there is no guard.
+// Products of few rows with int8 and int4 weights. quantized_linear.cc includes this file once for
+// each instruction set, so there is no include guard.
 //
-// A lane is an output: what is unpacked of the weight serves all rows, and no sum goes across
-// lanes. Outputs lie apart in memory, so that 16 bytes of each are transposed first.
+// A lane computes an output: unpacked weights serve all rows, and no sum crosses lanes. In memory
+// an output's weights are together, so 16 bytes of each output are transposed first.
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
@@ -21,25 +21,26 @@ namespace precis::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Rows that share what is unpacked of a weight: as many as there are registers for.
+// Rows that share unpacked weights: as many as there are registers for.
 constexpr int64_t kMostRows = hn::MaxLanes(hn::ScalableTag<uint32_t>()) >= 16 ? 8 : 4;
 
-// sums + codes * x, neighbours added in pairs. One instruction where the processor has VNNI, which
-// Highway 1.0 makes two of: its target does not let the compiler know, so that it is named here.
+// sums + codes * x, neighbours added in pairs. With VNNI this is one instruction, where Highway 1.0
+// emits two: its target does not enable VNNI in the compiler, hence the assembly.
 template <class Int, class Codes, class Sums>
 HWY_INLINE Sums add_pairs(Int kInt, Codes codes, Codes x, Sums sums) {
   if constexpr (HWY_TARGET == HWY_AVX3_DL) {
     asm("vpdpwssd %2, %1, %0" : "+v"(sums.raw) : "v"(codes.raw), "v"(x.raw));
     return sums;
   } else {
-    auto others = hn::Zero(kInt);  // some processors sum every other product apart
+    auto others = hn::Zero(kInt);  // some targets sum every other product separately
     sums = hn::ReorderWidenMulAccumulate(kInt, codes, x, sums, others);
     return hn::Add(sums, others);
   }
 }
 
-// Words: a vector of 32 bits of each of some outputs. A template, so that nothing of it is compiled
-// where there are no vectors; there Highway lacks what is found by its arguments (unqualified).
+// Words: a vector with 32 bits of each of some outputs. A template, so that it is not compiled for
+// targets without vectors, where Highway lacks the functions that are called unqualified here
+// (found by argument-dependent lookup).
 template <class Words>
 struct Tile {
   using Pairs = hn::Repartition<int16_t, Words>;  // two neighbours of each output
@@ -48,12 +49,12 @@ struct Tile {
   static constexpr int64_t kOutputs = hn::MaxLanes(Words());
   static constexpr int64_t kStep = 16;  // bytes of each output that are transposed at a time
   static constexpr int64_t kWords = 4;  // of a step
-  static constexpr int64_t kHalves = kStep / 2;  // float16 numbers of a step
+  static constexpr int64_t kHalves = kStep / 2;  // float16 values of a step
 
   const QuantizedLinearArguments& a;
-  int64_t first, count;  // outputs; the last stands for those that there are not
+  int64_t first, count;  // outputs; lanes beyond them repeat the last
   const uint8_t* places[kOutputs];
-  int64_t ahead;  // outputs, to the tile that is asked for
+  int64_t ahead;  // outputs, to the tile that is prefetched
 
   Tile(const QuantizedLinearArguments& a, int64_t first, int64_t last)
       : a(a), first(first), count(std::min(kOutputs, last - first)) {
@@ -65,7 +66,7 @@ struct Tile {
 
   int64_t output(int64_t i) const { return first + std::min(i, count - 1); }
 
-  // 16 bytes at `offset` from every fourth place.
+  // Loads 16 bytes at `offset` from every fourth place.
   template <class D>
   static HWY_INLINE hn::Vec<D> load(D d, const uint8_t* const* from, int64_t offset) {
     if constexpr (hn::MaxLanes(D()) == 4) {
@@ -76,7 +77,7 @@ struct Tile {
     }
   }
 
-  // The 16 bytes at `offset` from each place: words[i] holds the i-th word of each.
+  // Transposes the 16 bytes at `offset` from each place: words[i] holds the i-th word of each.
   static HWY_INLINE void transpose(const uint8_t* const* from,
                                    int64_t offset,
                                    hn::Vec<Words>* words) {
@@ -94,8 +95,9 @@ struct Tile {
     words[3] = hn::BitCast(kWord, InterleaveUpper(kTwo, upper_ab, upper_cd));
   }
 
-  // Asks for what a later tile reads at `offset` from these places, of outputs of `bytes` each: for
-  // a line of some of them, and of others until the offset is a line further.
+  // Prefetches what a later tile reads at `offset` from these places, of outputs of `bytes` each. A
+  // call prefetches a cache line of some outputs, the following calls those of the others, until
+  // the offset is a line further.
   HWY_INLINE void prefetch(const uint8_t* const* from, int64_t offset, int64_t bytes) const {
     constexpr int64_t kLine = 64, kSteps = kLine / kStep, kShare = kOutputs / kSteps;
     const int64_t begin = offset / kStep % kSteps * kShare;
@@ -104,25 +106,26 @@ struct Tile {
       hwy::Prefetch(reinterpret_cast<const char*>(from[i]) + line);
   }
 
-  // Sums of each row, each in parts: additions to one wait for each other.
+  // Sums of each row, with several accumulators a row: additions to one depend on each other.
   template <int64_t kRows>
   struct Sums {
-    static constexpr int64_t kParts = kRows == 1 ? 4 : (kRows < 4 ? 4 / kRows : 1);
-    hn::Vec<Int> of[kRows][kParts];
+    static constexpr int64_t kAccumulators = kRows == 1 ? 4 : (kRows < 4 ? 4 / kRows : 1);
+    hn::Vec<Int> of[kRows][kAccumulators];
 
     HWY_INLINE Sums() {
       for (auto& row : of)
-        for (auto& part : row) part = hn::Zero(Int());
+        for (auto& sum : row) sum = hn::Zero(Int());
     }
 
-    // Adds the products of a pair of each output with each row's, `stride` apart from x on.
-    template <int64_t kPart>
+    // Adds the products of two codes of each output with two of each row; rows are `stride` apart,
+    // x is the first.
+    template <int64_t kAccumulator>
     HWY_INLINE void add(hn::Vec<Words> pair, const int16_t* x, int64_t stride) {
       const Pairs kPairs;
       for (int64_t row = 0; row < kRows; ++row) {
         int32_t both;
         std::memcpy(&both, x + row * stride, sizeof(both));
-        auto& sum = of[row][kPart % kParts];
+        auto& sum = of[row][kAccumulator % kAccumulators];
         sum = add_pairs(
             Int(), hn::BitCast(kPairs, pair), hn::BitCast(kPairs, hn::Set(Int(), both)), sum);
       }
@@ -130,7 +133,7 @@ struct Tile {
 
     HWY_INLINE hn::Vec<Float> row(int64_t row) const {
       auto sum = of[row][0];
-      for (int64_t part = 1; part < kParts; ++part) sum = hn::Add(sum, of[row][part]);
+      for (int64_t i = 1; i < kAccumulators; ++i) sum = hn::Add(sum, of[row][i]);
       return hn::ConvertTo(Float(), sum);
     }
   };
@@ -143,7 +146,7 @@ struct Tile {
     return hn::BitCast(Words(), hn::ShiftRight<8>(hn::BitCast(Pairs(), words)));
   }
 
-  // 16 numbers of each output. x: of the first row, those in even places and the others.
+  // Adds 16 codes of each output. even, odd: the first row's codes with even and with odd indices.
   template <int64_t kRows>
   HWY_INLINE void add_int8(const hn::Vec<Words>* words,
                            const int16_t* even,
@@ -158,7 +161,7 @@ struct Tile {
     }
   }
 
-  // A group of each output.
+  // Adds a group of each output.
   template <int64_t kRows>
   HWY_INLINE void add_int4(const hn::Vec<Words>* words, const int16_t* x, Sums<kRows>& sums) const {
     constexpr int64_t kUpper = kQuantizedGroup / 4, kOdd = kQuantizedGroup / 2;
@@ -215,7 +218,8 @@ struct Tile {
     put<kRows>(first_row, totals);
   }
 
-  // Some groups' float16 numbers of each output, from `group` on, as floats; 0 after the last.
+  // Float16 values (scales or mins) of kHalves groups of each output, from `group` on, as floats; 0
+  // after the last group.
   HWY_INLINE void widen(const uint16_t* halves, int64_t group, hn::Vec<Float>* out) const {
     const Float kFloat;
     const hn::Rebind<uint16_t, Words> kShort;
@@ -253,7 +257,7 @@ struct Tile {
     for (int64_t begin = 0; begin < groups; begin += kHalves) {
       hn::Vec<Float> scales[kHalves], mins[kHalves];
       widen(a.weight.group_scales, begin, scales);
-      widen(a.weight.group_minima, begin, mins);
+      widen(a.weight.group_mins, begin, mins);
       for (int64_t group = begin; group < std::min(begin + kHalves, groups); ++group) {
         if (first_row == 0) prefetch(places, group * kStep, width / 2);
         Sums<kRows> sums;
@@ -278,7 +282,7 @@ struct Tile {
   }
 };
 
-// Where there are no vectors.
+// For targets without vectors.
 float product(const QuantizedLinearArguments& a, int64_t row, int64_t output) {
   constexpr int64_t kHalf = kQuantizedGroup / 2;
   const QuantizedMatrix& w = a.weight;
@@ -302,12 +306,12 @@ float product(const QuantizedLinearArguments& a, int64_t row, int64_t output) {
     }
     const int64_t group = output * blocks + block;
     total += own * of_float16(w.group_scales[group]) +
-             a.x_sums[row * blocks + block] * of_float16(w.group_minima[group]);
+             a.x_sums[row * blocks + block] * of_float16(w.group_mins[group]);
   }
   return total;
 }
 
-// As many rows as there are, at most kMostRows.
+// Computes the rows from `row` on, at most kMostRows.
 template <class Words, size_t... kLess>
 HWY_INLINE void rows_from(const Tile<Words>& tile, int64_t row, std::index_sequence<kLess...>) {
   const size_t rest = std::min<int64_t>(kMostRows, tile.a.rows - row);

@@ -9,13 +9,14 @@
 
 namespace precis::kernels {
 
-// A block a row, its keys and its values. kPack divides head_dim and aligns the heads' rows.
-template <typename T, int kPack, typename Rows>
-__device__ void copy_page_row(const CopyPagesArguments<Rows>& a) {
-  constexpr bool kWrites = std::is_same_v<Rows, const void*>;
+// One block per token, for its keys and values. kPack divides head_dim, and all addresses are
+// aligned to it.
+template <typename T, int kPack, typename Pointer>
+__device__ void copy_page_row(const CopyPagesArguments<Pointer>& a) {
+  constexpr bool kWrites = std::is_same_v<Pointer, const void*>;
   using Outside = std::conditional_t<kWrites, const T, T>;
   const int64_t row = blockIdx.x, own = a.first + row, packs = a.head_dim / kPack;
-  T* page = static_cast<T*>(a.pages[own / kRowsPerPage]) + own % kRowsPerPage * a.head_dim;
+  T* page = static_cast<T*>(a.pages[own / kTokensPerPage]) + own % kTokensPerPage * a.head_dim;
   const auto copy = [](T* inside, Outside* outside) {
     if constexpr (kWrites)
       *reinterpret_cast<Pack<T, kPack>*>(inside) = load<kPack>(outside);

@@ -14,13 +14,13 @@ __device__ inline float to_float(__nv_bfloat16 value) { return __bfloat162float(
 __device__ inline void store(float* out, float value) { *out = value; }
 __device__ inline void store(__nv_bfloat16* out, float value) { *out = __float2bfloat16_rn(value); }
 
-// Neighbours that one instruction reads or writes.
+// Neighbouring elements that one instruction loads or stores.
 template <typename T, int kCount>
 struct alignas(kCount * sizeof(T)) Pack {
   T of[kCount];
 };
 
-// As many as 16 bytes hold: what a thread reads at a time where rows allow it.
+// Elements in 16 bytes, the widest load, which is used where rows are aligned to it.
 template <typename T>
 constexpr int kWidest = 16 / sizeof(T);
 

@@ -13,8 +13,8 @@ __device__ inline float gelu_tanh(float x) {
   return 0.5f * x * (1.0f + tanhf(kRootOfTwoOverPi * (x + 0.044715f * x * x * x)));
 }
 
-// blockIdx.x: a row; blockIdx.y and the threads share its columns. kPack divides the width and
-// aligns the rows.
+// blockIdx.x is the row, whose columns are divided among blockIdx.y and threads. kPack divides the
+// width, and rows are aligned to it.
 template <typename T, int kPack>
 __device__ void gated_activation_row(const GatedActivationArguments& a) {
   const int64_t row = blockIdx.x;

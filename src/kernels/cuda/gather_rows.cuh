@@ -6,7 +6,7 @@
 
 namespace precis::kernels {
 
-// A block a row. kPack divides the width and aligns all rows.
+// One block per row. kPack divides the width, and all rows are aligned to it.
 template <typename T, int kPack>
 __device__ void gather_row(const GatherRowsArguments& a) {
   const int64_t row = blockIdx.x, index = a.indices[row];

@@ -11,18 +11,18 @@
 
 namespace precis::kernels {
 
-// A kernel is a struct: Arguments; Shared, which its blocks have one of each; kThreads, the most
-// that a block has; and run(arguments, shared), what a thread does.
+// A kernel is a struct: Arguments; Shared, the shared memory of a block; kThreads, the largest
+// number of threads of a block; and run(arguments, shared), the code of a thread.
 
-// At least one block fits a multiprocessor: told less, the compiler spills registers to fit more,
-// which memory-bound kernels that keep many loads in flight gain nothing from.
+// The launch bounds ask for one block per multiprocessor: without that bound the compiler spills
+// registers to fit more blocks, which does not help memory-bound kernels with many loads in flight.
 template <typename Kernel>
 __global__ void __launch_bounds__(Kernel::kThreads, 1) run_kernel(typename Kernel::Arguments a) {
   __shared__ typename Kernel::Shared shared;
   Kernel::run(a, shared);
 }
 
-// Blocks in x and y, and threads in each.
+// Blocks in x (`blocks`) and y (`across`), and threads of each.
 struct Grid {
   int64_t blocks;
   int64_t threads;

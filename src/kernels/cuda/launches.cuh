@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which kernel, on how many blocks. What the kernels do is in their own files.
+// Chooses the template instance and the grid of each kernel. The kernels are in their own files.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace precis::kernels {
 
 struct NothingShared {};
 
-// What launch() asks of a kernel, but for run().
+// All that launch() needs of a kernel except run().
 template <typename A, int kMostThreads, typename S = NothingShared>
 struct KernelOf {
   using Arguments = A;
@@ -32,8 +32,8 @@ struct KernelOf {
 };
 
 template <typename T, int kPack>
-struct RmsNormKernel : KernelOf<RmsNormArguments, 512, WarpNumbers> {
-  __device__ static void run(const RmsNormArguments& a, WarpNumbers& shared) {
+struct RmsNormKernel : KernelOf<RmsNormArguments, 512, WarpValues> {
+  __device__ static void run(const RmsNormArguments& a, WarpValues& shared) {
     rms_norm_row<T, kPack>(a, shared);
   }
 };
@@ -73,9 +73,9 @@ struct MergeAttentionKernel : KernelOf<PagedAttentionArguments, 512> {
   }
 };
 
-template <typename T, int kPack, typename Rows>
-struct CopyPagesKernel : KernelOf<CopyPagesArguments<Rows>, 512> {
-  __device__ static void run(const CopyPagesArguments<Rows>& a, NothingShared&) {
+template <typename T, int kPack, typename Pointer>
+struct CopyPagesKernel : KernelOf<CopyPagesArguments<Pointer>, 512> {
+  __device__ static void run(const CopyPagesArguments<Pointer>& a, NothingShared&) {
     copy_page_row<T, kPack>(a);
   }
 };
@@ -114,7 +114,7 @@ struct Constant {
   static constexpr int value = kValue;
 };
 
-// Calls launch(T{}), of the element's type.
+// Calls launch(T{}) with the element's type.
 template <typename Launch>
 void with_element(Element element, const Launch& launch) {
   if (element == Element::kFloat32)
@@ -123,8 +123,8 @@ void with_element(Element element, const Launch& launch) {
     launch(__nv_bfloat16{});
 }
 
-// Calls launch(T{}, Constant<pack>{}): the widest pack where it divides `width` and all pointers
-// stand where one may begin, else 1.
+// Calls launch(T{}, Constant<pack>{}): the widest pack if it divides `width` and all pointers are
+// aligned to 16 bytes, else 1.
 template <typename Launch>
 void with_pack(Element element,
                int64_t width,
@@ -142,9 +142,9 @@ void with_pack(Element element,
   });
 }
 
-// Whole warps for so many pieces of work, at most `most`.
-inline int64_t threads_for(int64_t pieces, int64_t most = 512) {
-  const int64_t warps = (pieces + kWarpSize - 1) / kWarpSize;
+// Threads for `items` pieces of work: whole warps, at most `most`.
+inline int64_t threads_for(int64_t items, int64_t most = 512) {
+  const int64_t warps = (items + kWarpSize - 1) / kWarpSize;
   return std::clamp<int64_t>(warps * kWarpSize, kWarpSize, most);
 }
 
@@ -171,7 +171,7 @@ inline void add_rms_norm(Element element,
 inline void rotary(Element element, const RotaryArguments& a, int64_t rows, Stream stream) {
   if (rows == 0) return;
   const int64_t half = a.head_dim / 2, pairs = a.heads * half;
-  const int64_t width = std::gcd(half, a.x_stride);  // rows begin where the stride leaves them
+  const int64_t width = std::gcd(half, a.x_stride);  // the stride limits the alignment of rows
   with_pack(element, width, {a.x, a.out}, [&](auto zero, auto pack) {
     constexpr int kPack = decltype(pack)::value;
     launch<RotaryKernel<decltype(zero), kPack>>({rows, threads_for(pairs / kPack)}, a, stream);
@@ -191,9 +191,9 @@ inline void rotary_append(Element element,
 }
 
 template <typename T, int kPack>
-void attend_in_parts(const PagedAttentionArguments& a, int64_t sequences, Stream stream) {
+void attend_splits(const PagedAttentionArguments& a, int64_t sequences, Stream stream) {
   const int64_t group = a.heads / a.kv_heads;
-  const Grid grid{sequences * a.kv_heads * a.parts, kAttentionThreads};
+  const Grid grid{sequences * a.kv_heads * a.max_splits, kAttentionThreads};
   if (group == 1)
     launch<PagedAttentionKernel<T, kPack, 1>>(grid, a, stream);
   else if (group <= 4)
@@ -202,27 +202,30 @@ void attend_in_parts(const PagedAttentionArguments& a, int64_t sequences, Stream
     launch<PagedAttentionKernel<T, kPack, 8>>(grid, a, stream);
 }
 
-// Pages are ours: their rows stand where the widest pack may begin if it divides head_dim.
+// The cache allocates pages: their rows are aligned to the widest pack if it divides head_dim.
 inline void paged_attention(Element element,
                             const PagedAttentionArguments& a,
                             int64_t sequences,
                             Stream stream) {
   if (sequences == 0) return;
   with_pack(element, a.head_dim, {}, [&](auto zero, auto pack) {
-    attend_in_parts<decltype(zero), decltype(pack)::value>(a, sequences, stream);
+    attend_splits<decltype(zero), decltype(pack)::value>(a, sequences, stream);
     launch<MergeAttentionKernel<decltype(zero)>>(
         {sequences * a.heads, threads_for(a.head_dim)}, a, stream);
   });
 }
 
-template <typename Rows>
-void copy_pages(Element element, const CopyPagesArguments<Rows>& a, int64_t rows, Stream stream) {
+template <typename Pointer>
+void copy_pages(Element element,
+                const CopyPagesArguments<Pointer>& a,
+                int64_t rows,
+                Stream stream) {
   if (rows == 0) return;
   const int64_t strides = std::gcd(std::gcd(a.key_head_stride, a.key_stride),
                                    std::gcd(a.value_head_stride, a.value_stride));
   with_pack(element, std::gcd(a.head_dim, strides), {a.keys, a.values}, [&](auto zero, auto pack) {
     constexpr int kPack = decltype(pack)::value;
-    launch<CopyPagesKernel<decltype(zero), kPack, Rows>>(
+    launch<CopyPagesKernel<decltype(zero), kPack, Pointer>>(
         {rows, threads_for(a.kv_heads * a.head_dim / kPack)}, a, stream);
   });
 }

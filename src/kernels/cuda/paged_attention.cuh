@@ -11,30 +11,31 @@ namespace precis::kernels {
 constexpr int kAttentionThreads = 128;
 constexpr int kAttentionWarps = kAttentionThreads / kWarpSize;
 
-// Columns of a row that a lane holds.
+// Columns of a key or value that a lane holds.
 constexpr int kOwnColumns = 8;
-// Rows that a thread has asked for before it uses the first: memory answers late.
-constexpr int kRowsInFlight = 4;
+// Keys or values that a thread loads before it uses the first: hides memory latency.
+constexpr int kKeysInFlight = 4;
 constexpr int64_t kWidestHead = kOwnColumns * kWarpSize;
-// Pages that the keys of a part may lie in, wherever the first one stands in its own.
-constexpr int kPagesPerPart = kKeysPerGpuPart / kRowsPerPage + 1;
+// Most pages that the keys of a split span, since the first key may be anywhere in its page.
+constexpr int kPagesPerSplit = kKeysPerGpuSplit / kTokensPerPage + 1;
 
-// kHeads: of those that share keys, how many are computed from one reading of them.
+// kHeads: query heads that are computed from one load of the keys that they share.
 template <int kHeads>
 struct PagedAttentionShared {
-  float weights[kHeads][kKeysPerGpuPart];  // scores, then their exponentials
+  float weights[kHeads][kKeysPerGpuSplit];  // scores, then their exponentials
   float largest[kHeads];
   float totals[kHeads];
   float sums[kAttentionWarps][kHeads][kWidestHead];
-  const void* pages[kPagesPerPart];
+  const void* pages[kPagesPerSplit];
 };
 
-// Where a lane stands: rows are read by `lanes` neighbours each, packs of kPack in turn.
+// How threads divide keys and values: each is read by `lanes` neighbouring threads, which take
+// packs of kPack in turn.
 struct RowReader {
   int lanes;   // a power of two
-  int lane;    // of these
-  int row;     // of the rows that the block reads at a time
-  int stride;  // rows that it reads at a time
+  int lane;    // index among these
+  int row;     // index of its key among those that the block reads at a time
+  int stride;  // keys that the block reads at a time
 };
 
 template <int kPack>
@@ -46,7 +47,7 @@ __device__ RowReader row_reader(int64_t head_dim) {
   return {lanes, thread % lanes, thread / lanes, kAttentionThreads / lanes};
 }
 
-// The columns of a row that are this lane's; those beyond the row are 0.
+// Loads this lane's columns of a row; columns beyond the row are 0.
 template <int kPack, typename T>
 __device__ void load_columns(const T* row, int64_t width, const RowReader& reader, float* out) {
 #pragma unroll
@@ -61,7 +62,7 @@ __device__ void load_columns(const T* row, int64_t width, const RowReader& reade
   }
 }
 
-// The column that element i of these is.
+// Column of this lane's element i.
 template <int kPack>
 __device__ int64_t column_of(const RowReader& reader, int i) {
   return static_cast<int64_t>(reader.lane + i / kPack * reader.lanes) * kPack + i % kPack;
@@ -72,77 +73,79 @@ __device__ inline float sum_of_reader(float value, int lanes) {
   return value;
 }
 
-// The rows of a head that a block reads, and the heads of queries that it reads them for.
+// The keys and values of one head in one split, and the query heads that read them.
 template <typename T>
-struct AttentionPart {
-  const void* const* pages;  // the first holds the first row
-  int64_t skipped;           // rows of that page before it
+struct AttentionSplit {
+  const void* const* pages;  // the first holds the first key
+  int64_t skipped;           // keys of that page before it
   PagePlace place;
   int64_t head_dim;
-  int count;  // of rows; none beyond the sequence's own parts
+  int count;  // keys; 0 in splits beyond the end of the sequence
   const float* q;
   float* states;
   int heads;
 
-  // The key's row; those that are none of the part's are never read.
+  // Address of a key's row. For keys beyond the split it is that of the first, and is not read.
   __device__ const T* row(int64_t key, int64_t begin) const {
     const int64_t own = (key < count ? key : 0) + skipped;
-    return static_cast<const T*>(pages[own / kRowsPerPage]) + begin + own % kRowsPerPage * head_dim;
+    return static_cast<const T*>(pages[own / kTokensPerPage]) + begin +
+           own % kTokensPerPage * head_dim;
   }
   __device__ const T* keys(int64_t key) const { return row(key, place.keys); }
   __device__ const T* values(int64_t key) const { return row(key, place.values); }
 };
 
 template <int kPack, int kHeads, typename T>
-__device__ void score_keys(const AttentionPart<T>& part,
+__device__ void score_keys(const AttentionSplit<T>& split,
                            const RowReader& reader,
                            const PagedAttentionArguments& a,
                            PagedAttentionShared<kHeads>& shared) {
   float q[kHeads][kOwnColumns];
 #pragma unroll
   for (int head = 0; head < kHeads; ++head) {
-    if (head >= part.heads) break;
+    if (head >= split.heads) break;
 #pragma unroll
     for (int i = 0; i < kOwnColumns; ++i) {
       const int64_t column = column_of<kPack>(reader, i);
-      q[head][i] = column < a.head_dim ? part.q[head * a.head_dim + column] * a.scale : 0;
+      q[head][i] = column < a.head_dim ? split.q[head * a.head_dim + column] * a.scale : 0;
     }
   }
-  // All lanes take as many turns: the sums are the warp's.
-  for (int first = reader.row; first - reader.row < part.count;
-       first += kRowsInFlight * reader.stride) {
-    float columns[kRowsInFlight][kOwnColumns];
+  // All lanes iterate equally often, since the sums are over the warp.
+  for (int first = reader.row; first - reader.row < split.count;
+       first += kKeysInFlight * reader.stride) {
+    float columns[kKeysInFlight][kOwnColumns];
 #pragma unroll
-    for (int i = 0; i < kRowsInFlight; ++i) {
+    for (int i = 0; i < kKeysInFlight; ++i) {
       const int64_t key = first + i * reader.stride;
-      load_columns<kPack>(part.keys(key), key < part.count ? a.head_dim : 0, reader, columns[i]);
+      load_columns<kPack>(split.keys(key), key < split.count ? a.head_dim : 0, reader, columns[i]);
     }
 #pragma unroll
     for (int head = 0; head < kHeads; ++head) {
-      if (head >= part.heads) break;
+      if (head >= split.heads) break;
 #pragma unroll
-      for (int i = 0; i < kRowsInFlight; ++i) {
+      for (int i = 0; i < kKeysInFlight; ++i) {
         float score = 0;
 #pragma unroll
         for (int k = 0; k < kOwnColumns; ++k) score += q[head][k] * columns[i][k];
         score = sum_of_reader(score, reader.lanes);
         const int key = first + i * reader.stride;
-        if (key < part.count && reader.lane == 0) shared.weights[head][key] = score;
+        if (key < split.count && reader.lane == 0) shared.weights[head][key] = score;
       }
     }
   }
 }
 
-// Scores into exponentials relative to the largest, a warp a head.
+// Replaces scores by exp(score - largest). One warp per head.
 template <int kHeads, typename T>
-__device__ void weigh_scores(const AttentionPart<T>& part, PagedAttentionShared<kHeads>& shared) {
+__device__ void weigh_scores(const AttentionSplit<T>& split, PagedAttentionShared<kHeads>& shared) {
   const int lane = threadIdx.x % kWarpSize;
-  for (int head = threadIdx.x / kWarpSize; head < part.heads; head += kAttentionWarps) {
+  for (int head = threadIdx.x / kWarpSize; head < split.heads; head += kAttentionWarps) {
     float* weights = shared.weights[head];
     float largest = -INFINITY, total = 0;
-    for (int key = lane; key < part.count; key += kWarpSize) largest = fmaxf(largest, weights[key]);
+    for (int key = lane; key < split.count; key += kWarpSize)
+      largest = fmaxf(largest, weights[key]);
     largest = largest_of_warp(largest);
-    for (int key = lane; key < part.count; key += kWarpSize) {
+    for (int key = lane; key < split.count; key += kWarpSize) {
       weights[key] = expf(weights[key] - largest);
       total += weights[key];
     }
@@ -154,27 +157,27 @@ __device__ void weigh_scores(const AttentionPart<T>& part, PagedAttentionShared<
   }
 }
 
-// Weighted values: each lane its columns of its rows, then over the rows of the warp.
+// Weighted sum of values: each lane sums its columns over its keys, then the warp over its lanes.
 template <int kPack, int kHeads, typename T>
-__device__ void sum_values(const AttentionPart<T>& part,
+__device__ void sum_values(const AttentionSplit<T>& split,
                            const RowReader& reader,
                            int64_t head_dim,
                            PagedAttentionShared<kHeads>& shared) {
   float sums[kHeads][kOwnColumns] = {};
-  for (int first = reader.row; first < part.count; first += kRowsInFlight * reader.stride) {
-    float columns[kRowsInFlight][kOwnColumns];
+  for (int first = reader.row; first < split.count; first += kKeysInFlight * reader.stride) {
+    float columns[kKeysInFlight][kOwnColumns];
 #pragma unroll
-    for (int i = 0; i < kRowsInFlight; ++i) {
+    for (int i = 0; i < kKeysInFlight; ++i) {
       const int64_t key = first + i * reader.stride;
-      load_columns<kPack>(part.values(key), key < part.count ? head_dim : 0, reader, columns[i]);
+      load_columns<kPack>(split.values(key), key < split.count ? head_dim : 0, reader, columns[i]);
     }
 #pragma unroll
-    for (int i = 0; i < kRowsInFlight; ++i) {
+    for (int i = 0; i < kKeysInFlight; ++i) {
       const int key = first + i * reader.stride;
-      if (key >= part.count) break;
+      if (key >= split.count) break;
 #pragma unroll
       for (int head = 0; head < kHeads; ++head) {
-        if (head >= part.heads) break;
+        if (head >= split.heads) break;
         const float weight = shared.weights[head][key];
 #pragma unroll
         for (int k = 0; k < kOwnColumns; ++k) sums[head][k] += weight * columns[i][k];
@@ -184,7 +187,7 @@ __device__ void sum_values(const AttentionPart<T>& part,
   const int warp = threadIdx.x / kWarpSize;
 #pragma unroll
   for (int head = 0; head < kHeads; ++head) {
-    if (head >= part.heads) break;
+    if (head >= split.heads) break;
 #pragma unroll
     for (int i = 0; i < kOwnColumns; ++i) {
       float sum = sums[head][i];
@@ -198,11 +201,11 @@ __device__ void sum_values(const AttentionPart<T>& part,
 }
 
 template <int kHeads, typename T>
-__device__ void write_states(const AttentionPart<T>& part,
+__device__ void write_states(const AttentionSplit<T>& split,
                              int64_t head_dim,
                              const PagedAttentionShared<kHeads>& shared) {
-  for (int head = 0; head < part.heads; ++head) {
-    float* state = part.states + head * (head_dim + 2);
+  for (int head = 0; head < split.heads; ++head) {
+    float* state = split.states + head * (head_dim + 2);
     for (int64_t i = threadIdx.x; i < head_dim; i += kAttentionThreads) {
       float sum = 0;
       for (int warp = 0; warp < kAttentionWarps; ++warp) sum += shared.sums[warp][head][i];
@@ -215,70 +218,70 @@ __device__ void write_states(const AttentionPart<T>& part,
   }
 }
 
-// Leaves the addresses of the pages that hold `count` rows from row `first` on.
+// Writes the addresses of the pages that hold keys first .. first + count - 1 to shared.pages.
 template <int kHeads>
 __device__ void find_pages(const PagedCache& cached,
                            int64_t sequence,
                            int64_t first,
                            int count,
                            PagedAttentionShared<kHeads>& shared) {
-  const int64_t page = first / kRowsPerPage, last = (first + count - 1) / kRowsPerPage;
+  const int64_t page = first / kTokensPerPage, last = (first + count - 1) / kTokensPerPage;
   const int64_t own = page + threadIdx.x;
   if (count > 0 && own <= last)
     shared.pages[threadIdx.x] = cached.pages[sequence * cached.pages_per_sequence + own];
 }
 
-// A block a task (PagedAttentionArguments), of kAttentionThreads. kPack divides head_dim and aligns
-// the rows; head_dim is at most kWidestHead.
+// One block of kAttentionThreads per sequence, key head and split. kPack divides head_dim, and rows
+// are aligned to it; head_dim is at most kWidestHead.
 template <typename T, int kPack, int kHeads>
 __device__ void paged_attention_task(const PagedAttentionArguments& a,
                                      PagedAttentionShared<kHeads>& shared) {
-  const int64_t task = blockIdx.x, group = a.heads / a.kv_heads, head = task / a.parts;
+  const int64_t task = blockIdx.x, group = a.heads / a.kv_heads, head = task / a.max_splits;
   const int64_t sequence = head / a.kv_heads, num_keys = a.cached.lengths[sequence] + 1;
   const int64_t seen = a.window > 0 && a.window < num_keys ? a.window : num_keys;
-  const int64_t begin = task % a.parts * kKeysPerGpuPart, left = seen - begin;
-  const int count = static_cast<int>(left < 0                 ? 0
-                                     : left < kKeysPerGpuPart ? left
-                                                              : kKeysPerGpuPart);
+  const int64_t begin = task % a.max_splits * kKeysPerGpuSplit, left = seen - begin;
+  const int count = static_cast<int>(left < 0                  ? 0
+                                     : left < kKeysPerGpuSplit ? left
+                                                               : kKeysPerGpuSplit);
   const int64_t row = num_keys - seen + begin;
   find_pages(a.cached, sequence, row, count, shared);
   __syncthreads();
   const RowReader reader = row_reader<kPack>(a.head_dim);
   for (int64_t first = 0; first < group; first += kHeads) {
     const int64_t heads = group - first;
-    const AttentionPart<T> part{
+    const AttentionSplit<T> split{
         shared.pages,
-        row % kRowsPerPage,
+        row % kTokensPerPage,
         page_place(a.cached.layer, head % a.kv_heads, a.kv_heads, a.head_dim),
         a.head_dim,
         count,
         a.q + (head * group + first) * a.head_dim,
         a.states + (task * group + first) * (a.head_dim + 2),
         static_cast<int>(heads < kHeads ? heads : kHeads)};
-    score_keys<kPack>(part, reader, a, shared);
+    score_keys<kPack>(split, reader, a, shared);
     __syncthreads();
-    weigh_scores(part, shared);
+    weigh_scores(split, shared);
     __syncthreads();
-    sum_values<kPack>(part, reader, a.head_dim, shared);
+    sum_values<kPack>(split, reader, a.head_dim, shared);
     __syncthreads();
-    write_states(part, a.head_dim, shared);
+    write_states(split, a.head_dim, shared);
   }
 }
 
-// A block an output row of a head: blockIdx.x is sequence * heads + head.
+// One block per query head: blockIdx.x is sequence * heads + head.
 template <typename T>
 __device__ void merge_attention_head(const PagedAttentionArguments& a) {
   const int64_t group = a.heads / a.kv_heads, head = blockIdx.x, size = a.head_dim + 2;
-  const float* states = a.states + (head / group * a.parts * group + head % group) * size;
+  const float* states = a.states + (head / group * a.max_splits * group + head % group) * size;
   const int64_t step = group * size;
   float largest = -INFINITY;
-  for (int64_t part = 0; part < a.parts; ++part)
-    largest = fmaxf(largest, states[part * step + a.head_dim + 1]);
+  for (int64_t split = 0; split < a.max_splits; ++split)
+    largest = fmaxf(largest, states[split * step + a.head_dim + 1]);
   for (int64_t i = threadIdx.x; i < a.head_dim; i += blockDim.x) {
     float sum = 0, total = 0;
-    for (int64_t part = 0; part < a.parts; ++part) {
-      const float* state = states + part * step;
-      if (state[a.head_dim] == 0) continue;  // a part that another sequence has and this has not
+    for (int64_t split = 0; split < a.max_splits; ++split) {
+      const float* state = states + split * step;
+      if (state[a.head_dim] == 0) continue;  // a split beyond the end of this sequence
       const float weight = expf(state[a.head_dim + 1] - largest);
       sum += weight * state[i];
       total += weight * state[a.head_dim];

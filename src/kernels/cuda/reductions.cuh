@@ -8,7 +8,8 @@ namespace precis::kernels {
 constexpr int kWarpSize = 32;
 constexpr unsigned kWholeWarp = 0xffffffffu;
 
-// Of kLanes neighbouring lanes (a power of two), in each of them. All lanes of the warp call it.
+// Sum over kLanes neighbouring lanes (a power of two), in each of them. All lanes of the warp have
+// to call it.
 template <int kLanes = kWarpSize>
 __device__ inline float sum_of_lanes(float value) {
 #pragma unroll
@@ -24,18 +25,19 @@ __device__ inline float largest_of_warp(float value) {
   return value;
 }
 
-// A number of each warp of a block.
-struct WarpNumbers {
+// A value of each warp of a block.
+struct WarpValues {
   float of[kWarpSize];
 };
 
-// Of a block of whole warps, in every thread. The numbers may be used again after the next barrier.
-__device__ inline float sum_of_block(float value, WarpNumbers& numbers) {
+// Sum over a block of whole warps, in every thread. `per_warp` may be reused after the next
+// barrier.
+__device__ inline float sum_of_block(float value, WarpValues& per_warp) {
   const unsigned warps = blockDim.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   value = sum_of_lanes(value);
-  if (lane == 0) numbers.of[threadIdx.x / kWarpSize] = value;
+  if (lane == 0) per_warp.of[threadIdx.x / kWarpSize] = value;
   __syncthreads();
-  return sum_of_lanes(lane < warps ? numbers.of[lane] : 0.0f);
+  return sum_of_lanes(lane < warps ? per_warp.of[lane] : 0.0f);
 }
 
 }  // namespace precis::kernels

@@ -11,10 +11,11 @@ namespace precis::kernels {
 constexpr int kAppendThreads = 128;
 constexpr int kHeadsOfAppendBlock = kAppendThreads / kWarpSize;
 
-// Pairs of a head that a lane turns: heads of up to kWidestHead numbers.
+// Rotary pairs of a head that a lane holds: for heads of up to kWidestHead elements.
 constexpr int kPairsOfLane = 4;
 
-// A lane's numbers of a head: of the first half, and those they are turned with.
+// A lane's elements of a head: some of its first half, and their partners in rotation, of its
+// second half.
 struct HeadPairs {
   float low[kPairsOfLane];
   float high[kPairsOfLane];
@@ -43,8 +44,11 @@ __device__ void store_pairs(const HeadPairs& pairs, T* head, int64_t half) {
   }
 }
 
-// All lanes of the warp call it.
-__device__ inline void normalize(HeadPairs& pairs, const float* gain, int64_t half, float epsilon) {
+// RMS norm of a head. All lanes of the warp have to call it.
+__device__ inline void normalize(HeadPairs& pairs,
+                                 const float* weight,
+                                 int64_t half,
+                                 float epsilon) {
   float squares = 0;
 #pragma unroll
   for (int i = 0; i < kPairsOfLane; ++i)
@@ -54,12 +58,12 @@ __device__ inline void normalize(HeadPairs& pairs, const float* gain, int64_t ha
   for (int i = 0; i < kPairsOfLane; ++i) {
     const int64_t pair = threadIdx.x % kWarpSize + i * kWarpSize;
     if (pair >= half) break;
-    pairs.low[i] *= scale * gain[pair];
-    pairs.high[i] *= scale * gain[pair + half];
+    pairs.low[i] *= scale * weight[pair];
+    pairs.high[i] *= scale * weight[pair + half];
   }
 }
 
-__device__ inline void turn(HeadPairs& pairs, const float* cos, const float* sin, int64_t half) {
+__device__ inline void rotate(HeadPairs& pairs, const float* cos, const float* sin, int64_t half) {
 #pragma unroll
   for (int i = 0; i < kPairsOfLane; ++i) {
     const int64_t pair = threadIdx.x % kWarpSize + i * kWarpSize;
@@ -70,8 +74,8 @@ __device__ inline void turn(HeadPairs& pairs, const float* cos, const float* sin
   }
 }
 
-// A warp a head: blockIdx.x is the row, blockIdx.y * kHeadsOfAppendBlock + warp the head of
-// queries, keys and values one after the other.
+// One warp per head. blockIdx.x is the row; blockIdx.y * kHeadsOfAppendBlock + warp counts heads of
+// queries, then of keys, then of values.
 template <typename T>
 __device__ void rotary_append_head(const PagedAppendArguments& a) {
   const int64_t row = blockIdx.x, half = a.head_dim / 2, all = a.heads + 2 * a.kv_heads;
@@ -81,10 +85,10 @@ __device__ void rotary_append_head(const PagedAppendArguments& a) {
   HeadPairs pairs =
       load_pairs(static_cast<const T*>(a.qkv) + (row * all + head) * a.head_dim, half);
   const bool is_query = head < a.heads, is_value = head >= a.heads + a.kv_heads;
-  const float* gain = is_query ? a.q_gain : a.k_gain;
+  const float* weight = is_query ? a.q_norm_weight : a.k_norm_weight;
   if (!is_value) {
-    if (gain != nullptr) normalize(pairs, gain, half, a.epsilon);
-    turn(pairs, a.cos + row * half, a.sin + row * half, half);
+    if (weight != nullptr) normalize(pairs, weight, half, a.epsilon);
+    rotate(pairs, a.cos + row * half, a.sin + row * half, half);
   }
   if (is_query) {
     store_pairs(pairs, a.q + (row * a.heads + head) * a.head_dim, half);
@@ -93,9 +97,11 @@ __device__ void rotary_append_head(const PagedAppendArguments& a) {
   const PagePlace place =
       page_place(a.cached.layer, (head - a.heads) % a.kv_heads, a.kv_heads, a.head_dim);
   const int64_t own = a.cached.lengths[row];
-  T* page = static_cast<T*>(a.cached.pages[row * a.cached.pages_per_sequence + own / kRowsPerPage]);
-  store_pairs(
-      pairs, page + (is_value ? place.values : place.keys) + own % kRowsPerPage * a.head_dim, half);
+  T* page =
+      static_cast<T*>(a.cached.pages[row * a.cached.pages_per_sequence + own / kTokensPerPage]);
+  store_pairs(pairs,
+              page + (is_value ? place.values : place.keys) + own % kTokensPerPage * a.head_dim,
+              half);
 }
 
 }  // namespace precis::kernels

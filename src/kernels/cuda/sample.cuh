@@ -9,12 +9,12 @@
 namespace precis::kernels {
 
 constexpr int kSampleThreads = 512;
-constexpr int kBins = 256;  // of the values of a byte
+constexpr int kBins = 256;  // of a histogram: one for each value of a byte
 constexpr int kBinsOfLane = kBins / kWarpSize;
 
-using Mass = unsigned long long;  // sums of weights, or counts; atomics know no other 64-bit type
+using Mass = unsigned long long;  // sums of weights, or counts; the 64-bit type of atomicAdd
 
-// What a block draws from.
+// The row that a block samples from, and the options.
 struct SampleRow {
   const float* logits;
   int64_t vocabulary;
@@ -33,13 +33,13 @@ struct SampleShared {
   unsigned bin;
 };
 
-// Larger where the number is larger; 0 and -0 have the same.
+// An integer that is larger for larger floats; 0 and -0 have the same.
 __device__ inline unsigned sort_key(float value) {
   const unsigned bits = __float_as_uint(value + 0.0f);
   return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
 
-// In every thread.
+// Largest value of a block, in every thread.
 __device__ inline Mass largest_of_block(Mass value, SampleShared& shared) {
   for (int bits = kWarpSize / 2; bits > 0; bits /= 2) {
     const Mass other = __shfl_xor_sync(kWholeWarp, value, bits);
@@ -55,7 +55,7 @@ __device__ inline Mass largest_of_block(Mass value, SampleShared& shared) {
   return value;
 }
 
-// Of the lanes up to this one.
+// Sum over the lanes up to this one.
 __device__ inline Mass sum_upto_lane(Mass sum) {
   const int lane = threadIdx.x % kWarpSize;
   for (int by = 1; by < kWarpSize; by *= 2) {
@@ -84,13 +84,13 @@ __device__ inline Scanned scan_of_block(Mass value, SampleShared& shared) {
   return scanned;
 }
 
-// What may be drawn: logits above a key, and the first `ties` of those that have it.
+// The candidates: logits with a key above `key`, and the first `ties` logits with this key.
 struct Threshold {
   unsigned key;
   Mass ties;
 };
 
-// Logits beside the largest one.
+// Weights of the logits of a row relative to the largest one.
 struct Drawable {
   const SampleRow& a;
   float largest;
@@ -100,16 +100,18 @@ struct Drawable {
   __device__ Mass weight(float logit) const {
     return static_cast<Mass>(rintf(expf(-distance(logit)) * kHeaviest));
   }
-  // Of kBins over the distances that have a weight, the best in the last.
+  // Bin of a logit in a histogram of distances that have a weight; the largest logits are in the
+  // last bin.
   __device__ unsigned bin(float logit) const {
     const float below = distance(logit) * (kBins / 23.0f);
     return below < kBins ? kBins - 1 - static_cast<unsigned>(below) : 0;
   }
-  // A whole number, which float32 has: the weight of the largest logit.
+  // Weight of the largest logit: an integer that float32 represents exactly.
   static constexpr float kHeaviest = 2147483648.0f;
 };
 
-// Warp 0 leaves the bin, from the highest down, in which the masses reach `wanted`.
+// For warp 0: finds the bin at which the mass, summed from the highest bin down, reaches `wanted`,
+// and the mass above that bin.
 __device__ inline void choose_bin(Mass wanted, SampleShared& shared) {
   const int lane = threadIdx.x;
   const int highest = kBins - 1 - lane * kBinsOfLane;
@@ -129,8 +131,8 @@ __device__ inline void choose_bin(Mass wanted, SampleShared& shared) {
   }
 }
 
-// Fills the bins and chooses one: mass_of(logit, bin) leaves the bin of a logit that is in question
-// and gives its mass, 0 for others. Adds what is above the chosen bin.
+// Fills the bins and chooses one. mass_of(logit, bin) sets the bin of a logit and returns its mass,
+// 0 if it does not count. Adds the mass above the chosen bin to `above`.
 template <typename MassOf>
 __device__ void choose_among(
     const SampleRow& a, Mass wanted, Mass& above, const MassOf& mass_of, SampleShared& shared) {
@@ -147,9 +149,9 @@ __device__ void choose_among(
   above += shared.above;
 }
 
-// The key at which the mass of the largest logits, in order, reaches `wanted` (at least 1 and at
-// most the mass of all), and the mass above it: by a histogram of the distances, whose bins few
-// share, and among those of one bin by histograms of the keys' bytes.
+// The key at which the mass of the logits, the largest first, reaches `wanted` (1 to the mass of
+// all), and the mass above it. A histogram of distances, whose bins hold few logits each, comes
+// first; within the chosen bin, histograms of the bytes of keys.
 template <typename MassOf>
 __device__ void select_key(const Drawable& drawable,
                            Mass wanted,
@@ -178,7 +180,7 @@ __device__ void select_key(const Drawable& drawable,
         [&](float logit, unsigned& bin) {
           const unsigned own = sort_key(logit);
           bin = own >> shift & (kBins - 1);
-          // Bytes above this one are chosen already.
+          // Higher bytes of the key are already chosen.
           const bool chosen = shift == 24 || own >> (shift + 8) == key >> (shift + 8);
           if (!chosen || drawable.bin(logit) != nearest) return Mass{0};
           return mass_of(drawable.weight(logit));
@@ -188,7 +190,7 @@ __device__ void select_key(const Drawable& drawable,
   }
 }
 
-// Of mass_of(logit) over all.
+// Sum of mass_of(logit) over the row.
 template <typename MassOf>
 __device__ Mass total_mass(const SampleRow& a, const MassOf& mass_of, SampleShared& shared) {
   Mass own = 0;
@@ -228,7 +230,7 @@ __device__ inline Threshold threshold(const Drawable& drawable, SampleShared& sh
   return lowest;
 }
 
-// The ids that a warp looks at, 32 at a time, of which each lane has one.
+// Range of ids that a warp reads, 32 at a time, one for each lane.
 struct WarpShare {
   int64_t begin;
   int64_t end;
@@ -242,8 +244,9 @@ __device__ inline WarpShare warp_share(int64_t vocabulary) {
   return {begin, end < vocabulary ? end : vocabulary};
 }
 
-// Calls visit(id, weight) in all lanes of a warp for each 32 ids of its share, the weight 0 where
-// an id may not be drawn, until it says true. ties: of the warps before.
+// Calls visit(id, weight) in all lanes of a warp for each 32 ids of its range, with weight 0 for
+// ids that are no candidates, until visit returns true. ties: ids with the threshold's key in the
+// ranges of earlier warps.
 template <typename Visit>
 __device__ void visit_share(const Drawable& drawable,
                             const Threshold& lowest,
@@ -267,7 +270,7 @@ __device__ void visit_share(const Drawable& drawable,
   }
 }
 
-// How many of the ids before a warp's share have the key of which only some are kept.
+// Number of ids with the threshold's key before a warp's range.
 __device__ inline Mass ties_before(const Drawable& drawable,
                                    const Threshold& lowest,
                                    SampleShared& shared) {
@@ -280,8 +283,8 @@ __device__ inline Mass ties_before(const Drawable& drawable,
   return __shfl_sync(kWholeWarp, before, 0);
 }
 
-// The id on which the random number falls: weights of all that may be drawn lie one after the
-// other, ids ascending.
+// Writes the id that the random number selects: the weights of all candidates are consecutive
+// intervals, ids ascending.
 __device__ inline void draw(const Drawable& drawable,
                             const Threshold& lowest,
                             SampleShared& shared) {
@@ -304,7 +307,8 @@ __device__ inline void draw(const Drawable& drawable,
   });
 }
 
-// A block of kSampleThreads a row. The work grows with the vocabulary: nothing is sorted.
+// One block of kSampleThreads per row. Takes time linear in the vocabulary, since nothing is
+// sorted.
 __device__ inline void sample_id(const SampleArguments& all, SampleShared& shared) {
   const int64_t row = blockIdx.x;
   const SampleRow a{all.logits + row * all.vocabulary,
@@ -315,7 +319,7 @@ __device__ inline void sample_id(const SampleArguments& all, SampleShared& share
                     all.min_p,
                     all.random[row],
                     all.ids + row};
-  Mass best = 0;  // the key of the largest logit above, the smallest of its ids, inverted, below
+  Mass best = 0;  // high half: key of the largest logit; low half: its smallest id, inverted
   bool finite = true;
   for (int64_t id = threadIdx.x; id < a.vocabulary; id += kSampleThreads) {
     const float logit = a.logits[id];

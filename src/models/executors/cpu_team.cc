@@ -32,7 +32,7 @@ int64_t width_of(const Linear& linear) {
   return linear.quantized.defined() ? linear.quantized.width() : linear.weight.size(1);
 }
 
-// Hands out pieces of one allocation.
+// Divides one allocation. Before start() it only adds up sizes.
 class Scratch {
  public:
   float* floats(int64_t count) {
@@ -41,7 +41,7 @@ class Scratch {
     return begin;
   }
   int64_t used() const { return used_; }
-  // From now on what is handed out lies there.
+  // Memory is handed out from `begin` on.
   void start(float* begin) {
     begin_ = begin;
     used_ = 0;
@@ -53,7 +53,7 @@ class Scratch {
   int64_t used_ = 0;
 };
 
-// Rows as products read them: one set for all, since no two products run at once.
+// Inputs in the layouts that products read. All products share them, since no two run at once.
 struct ProductRows {
   float* pairs;  // bfloat16
   int16_t* codes;
@@ -61,7 +61,7 @@ struct ProductRows {
   float* sums;
 };
 
-// Kernels are given addresses alone: what lies there has to be of the tokens' dtype.
+// Kernels only get addresses, so that they cannot check the cache's dtype and device.
 void check_blocks(const at::Tensor& x, const KvCache& cache, int64_t sequence) {
   const at::Tensor& block = cache.blocks(sequence).front();
   PRECIS_CHECK(block.scalar_type() == x.scalar_type() && block.is_cpu(),
@@ -77,7 +77,7 @@ void check_blocks(const at::Tensor& x, const KvCache& cache, int64_t sequence) {
 
 class Step {
  public:
-  // views: one a sequence, its new token included.
+  // views: of each sequence, including its new token.
   Step(const LayerStack& stack,
        const std::vector<CpuTeam::Biases>& biases,
        const DecoderInput& input,
@@ -124,12 +124,12 @@ class Step {
     return layer.windowed && config_.window > 0 ? windowed_table_ : table_;
   }
 
-  // More threads than the longest product has ranges would have nothing to do.
+  // Most threads that have work in the widest product.
   int64_t most_ranges() const {
     const Linear& widest = stack_.layers.front().gate_up;
     const int64_t together = widest.quantized.defined() ? kernels::kOutputsPerTile : 1;
-    const int64_t parts = outputs_of(widest) / together;
-    return parts / row_grain(together * width_of(widest)) + 1;
+    const int64_t units = outputs_of(widest) / together;
+    return units / row_grain(together * width_of(widest)) + 1;
   }
 
   void lay_out() {
@@ -144,23 +144,23 @@ class Step {
     attended_ = scratch_.floats(num_tokens_ * heads);
     gate_up_ = scratch_.floats(num_tokens_ * 2 * config_.ffn_size);
     gated_ = scratch_.floats(num_tokens_ * config_.ffn_size);
-    states_ =
-        scratch_.floats(num_tokens_ * config_.num_heads * table_.parts * (config_.head_dim + 2));
+    states_ = scratch_.floats(num_tokens_ * config_.num_heads * table_.max_splits *
+                              (config_.head_dim + 2));
     product_rows_.pairs = scratch_.floats(num_tokens_ * widest);
     product_rows_.codes = reinterpret_cast<int16_t*>(product_rows_.pairs);  // never both
     product_rows_.scales = scratch_.floats(num_tokens_ * groups);
     product_rows_.sums = scratch_.floats(num_tokens_ * groups);
   }
 
-  // Where the new tokens' keys and values of the first head go, layer by layer.
+  // Addresses of the new tokens' keys and values in the first head, layer by layer.
   void find_places(const std::vector<KvView>& views) {
     const auto size = static_cast<int64_t>(x_in_.element_size()) * config_.head_dim;
     for (int64_t layer = 0; layer < std::ssize(stack_.layers); ++layer) {
       for (const KvView& view : views) {
         const int64_t token = view.length - 1;
         const at::Tensor& block = view.blocks[token / kernels::kBlockSize];
-        const auto place = [&](int64_t part) {
-          const int64_t head = 2 * layer * config_.num_kv_heads + part;
+        const auto place = [&](int64_t kind) {
+          const int64_t head = 2 * layer * config_.num_kv_heads + kind;
           return static_cast<char*>(block.data_ptr()) +
                  (head * kernels::kBlockSize + token % kernels::kBlockSize) * size;
         };
@@ -190,20 +190,23 @@ class Step {
     multiply(team, own.down, biases[3], gated_, change_);
   }
 
-  // What a block adds to the rows.
+  // What attention or MLP adds to x.
   struct Change {
-    float* rows;        // null: nothing yet
-    const float* gain;  // null: no norm of its own
+    float* values;             // null: no change
+    const float* norm_weight;  // null: no norm of its own
   };
 
-  // Of the layer's MLP; before the first layer there is none.
+  // The change by a layer's MLP. There is none before the first layer.
   Change change_of_mlp(int64_t layer) const {
     if (layer < 0) return {nullptr, nullptr};
     return {change_, data(stack_.layers[layer].mlp_out_norm)};
   }
 
-  // x += change, then its norm, made ready for the product that reads it (null: none).
-  void add_and_norm(TeamMember& team, Change change, const at::Tensor& gain, const Linear* reader) {
+  // x += change; normed = norm of x, prepared for the product that reads it (null: none).
+  void add_and_norm(TeamMember& team,
+                    Change change,
+                    const at::Tensor& norm_weight,
+                    const Linear* reader) {
     const int64_t hidden = config_.hidden_size;
     const auto epsilon = static_cast<float>(config_.rms_norm_epsilon);
     const auto norm =
@@ -211,10 +214,11 @@ class Step {
           kernels::cpu().rms_norm(Element::kFloat32, {from, by, to, hidden, epsilon}, first, last);
         };
     team.for_ranges(num_tokens_, 1, [&](int64_t first, int64_t last) {
-      if (change.gain != nullptr) norm(change.rows, change.gain, change.rows, first, last);
-      for (int64_t i = first * hidden; change.rows != nullptr && i < last * hidden; ++i)
-        x_[i] += change.rows[i];
-      norm(x_, data(gain), normed_, first, last);
+      if (change.norm_weight != nullptr)
+        norm(change.values, change.norm_weight, change.values, first, last);
+      for (int64_t i = first * hidden; change.values != nullptr && i < last * hidden; ++i)
+        x_[i] += change.values[i];
+      norm(x_, data(norm_weight), normed_, first, last);
       if (reader != nullptr) prepare(*reader, normed_, first, last);
     });
   }
@@ -243,20 +247,20 @@ class Step {
     const kernels::BlockAttentionArguments attention{q_,
                                                      table.blocks.data(),
                                                      table.readers.data(),
-                                                     table.num_parts.data(),
+                                                     table.num_splits.data(),
                                                      attended_,
                                                      states_,
                                                      index,
                                                      config_.num_heads,
                                                      config_.num_kv_heads,
                                                      config_.head_dim,
-                                                     table.parts,
+                                                     table.max_splits,
                                                      static_cast<float>(config_.attention_scale)};
     team.for_ranges(
         std::ssize(table.blocks) * config_.num_kv_heads, 1, [&](int64_t first, int64_t last) {
           kernels::cpu().block_attention(element_, attention, first, last);
         });
-    const int64_t merged = table.parts * config_.head_dim;  // elements
+    const int64_t merged = table.max_splits * config_.head_dim;  // elements
     team.for_ranges(
         num_tokens_ * config_.num_heads, row_grain(merged), [&](int64_t first, int64_t last) {
           kernels::cpu().merge_block_attention(attention, first, last);
@@ -266,7 +270,7 @@ class Step {
     });
   }
 
-  // Rows of x as the product by `linear` reads them.
+  // Converts tokens first .. last - 1 of x to the layout that the product with `linear` reads.
   void prepare(const Linear& linear, const float* x, int64_t first, int64_t last) const {
     const int64_t width = width_of(linear);
     if (linear.quantized.defined()) {
@@ -333,7 +337,7 @@ class Step {
   at::Tensor scratch_memory_;
   float *x_, *normed_, *change_, *qkv_, *q_, *attended_, *gate_up_, *gated_, *states_;
   ProductRows product_rows_;
-  std::vector<void*> keys_, values_;  // places of the new tokens, layer * num_tokens + token
+  std::vector<void*> keys_, values_;  // addresses of the new tokens, layer * num_tokens + token
   std::vector<int64_t> strides_;      // [num_tokens]
 };
 

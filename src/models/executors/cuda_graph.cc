@@ -19,7 +19,7 @@ namespace precis::models {
 namespace {
 
 constexpr size_t kMostIdle = 32;
-// Of a sequence: 1,024 tokens.
+// Blocks of a sequence that a graph has at least: 1,024 tokens.
 constexpr int64_t kFewestBlocks = 16;
 constexpr int64_t kRowStep = 16;
 
@@ -31,7 +31,7 @@ int64_t rounded_rows(int64_t rows) {
   return rows <= kRowStep ? power_of_two(rows) : (rows + kRowStep - 1) / kRowStep * kRowStep;
 }
 
-// Kernels are given addresses alone: what lies there has to be of the rows' dtype.
+// Kernels only get addresses, so that they cannot check the cache's dtype and device.
 void check_blocks(const at::Tensor& x,
                   const std::vector<int64_t>& sequences,
                   const KvCache& cache) {
@@ -39,7 +39,7 @@ void check_blocks(const at::Tensor& x,
     const at::Tensor& block = cache.blocks(sequence).front();
     PRECIS_CHECK(block.scalar_type() == x.scalar_type() && block.device() == x.device(),
                  kInvalidArgument,
-                 "decoder: rows are ",
+                 "decoder: the tokens are ",
                  at::toString(x.scalar_type()),
                  " on ",
                  x.device().str(),
@@ -54,7 +54,7 @@ void check_blocks(const at::Tensor& x,
 
 CudaGraph::CudaGraph(const LayerStack& stack) : stack_(stack) {
   const KvShape shape = stack.config.kv_shape();
-  // Of the widest dtype: where it is read as another, its tokens are still within.
+  // Of the widest dtype: as a block of a narrower one it is large enough.
   padding_block_ =
       at::zeros({shape.num_layers, shape.num_kv_heads, 2, ops::kBlockSize, shape.head_dim},
                 stack.frequencies.options().dtype(at::kFloat));
@@ -66,7 +66,7 @@ bool CudaGraph::applies(const at::Tensor& x) const {
   return ops::gpu_kernel_applies(x) && gpu_step_applies(stack_, x, *kernels::cuda());
 }
 
-// Where a quantised weight is widened, the numbers are too many to keep between steps.
+// A weight that is dequantised for the step is too large to be kept between steps.
 bool CudaGraph::is_captured(const Size& size) const {
   const bool quantized = stack_.layers.front().qkv.quantized.defined();
   return ops::Graph::can_capture() &&
@@ -102,24 +102,24 @@ void CudaGraph::give_back(std::unique_ptr<Step> step) const {
   idle_.pop_front();
 }
 
-// Lengths, then addresses of blocks. Rows beyond the sequences hold nothing, on the padding block.
+// Lengths, then addresses of blocks. Padding rows have length 0 and the padding block.
 at::Tensor CudaGraph::tables(const Size& size,
                              const std::vector<int64_t>& sequences,
                              const KvCache& cache,
                              const std::vector<int64_t>& lengths) const {
   at::Tensor all = at::zeros({size.rows * (1 + size.blocks)}, at::kLong);
-  auto* numbers = all.mutable_data_ptr<int64_t>();
+  auto* table = all.mutable_data_ptr<int64_t>();
   const auto address = [](const at::Tensor& block) {
     return reinterpret_cast<int64_t>(block.data_ptr());
   };
-  std::copy(lengths.begin(), lengths.end(), numbers);
+  std::copy(lengths.begin(), lengths.end(), table);
   for (int64_t row = 0; row < size.rows; ++row) {
-    int64_t* own = numbers + size.rows + row * size.blocks;
+    int64_t* own = table + size.rows + row * size.blocks;
     if (row >= std::ssize(sequences)) {
       *own = address(padding_block_);
       continue;
     }
-    // What was reserved may be more than what is read.
+    // A sequence may have reserved more blocks than are read.
     const std::vector<at::Tensor>& blocks = cache.blocks(sequences[row]);
     const auto count = std::min<int64_t>(std::ssize(blocks), size.blocks);
     std::transform(blocks.begin(), blocks.begin() + count, own, address);
@@ -172,7 +172,7 @@ at::Tensor CudaGraph::run_step(const DecoderInput& input,
   at::Tensor hidden;
   std::unique_ptr<Step> step;
   {
-    // Steps outlive the call, and serve callers in this mode and not.
+    // Steps outlive the call, and later callers may or may not be in inference mode.
     const c10::InferenceMode inference;
     step = take(size, x);
     fill(*step, input, cache, lengths);
@@ -180,7 +180,7 @@ at::Tensor CudaGraph::run_step(const DecoderInput& input,
       step->graph.emplace([&, own = step.get()] { return queue(*own); }, memory_);
     hidden = step->graph ? step->graph->replay() : queue(*step);
   }
-  // In the caller's mode, without the rows that it was filled up with.
+  // In the caller's mode, without padding.
   hidden = hidden.narrow(0, 0, x.size(0)).clone();
   give_back(std::move(step));
   return hidden;

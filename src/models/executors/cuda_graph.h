@@ -17,10 +17,9 @@
 
 namespace precis::models {
 
-// Steps of decoding on a GPU: all layers and the final norm over one new token of each sequence. On
-// the default stream a step is captured as a CUDA graph over buffers of its own, which are filled
-// anew each time, and replayed as one launch. Calls from several threads at once each have their
-// own.
+// Decode steps on a GPU: all layers and the final norm over one new token of each sequence. On the
+// default stream a step is captured as a CUDA graph over buffers of its own, which are filled anew
+// for each step, and replayed as one launch. Calls at the same time use buffers of their own.
 class CudaGraph {
  public:
   // The stack is borrowed.
@@ -31,7 +30,7 @@ class CudaGraph {
   bool applies(const at::Tensor& x) const;
 
   // -> [sequences, hidden], of x's dtype. Throws kInvalidArgument for a cache of another shape,
-  // dtype or device, which is then as it was. REQUIRES: applies(x), gradients off, one token of
+  // dtype or device, which is then unchanged. REQUIRES: applies(x), gradients off, one token of
   // each of the input's sequences, which are distinct and have no ragged memories.
   at::Tensor run(const DecoderInput& input, KvCache& cache) const;
 
@@ -44,7 +43,7 @@ class CudaGraph {
 
     bool operator==(const Size&) const = default;
   };
-  // What a step reads, in memory that stays where it is, and its graph, once captured.
+  // The inputs of a step, at fixed addresses, and its graph, once captured.
   struct Step {
     Size size;
     at::Tensor x;          // [rows, hidden]; padding is zeros
@@ -70,10 +69,10 @@ class CudaGraph {
   at::Tensor queue(const Step& step) const;
 
   const LayerStack& stack_;
-  at::Tensor padding_block_;  // where rows beyond the sequences are written
+  at::Tensor padding_block_;  // read and written by padding rows
   ops::GraphMemory memory_;
-  mutable std::mutex mutex_;                       // guards what follows
-  mutable std::list<std::unique_ptr<Step>> idle_;  // the longest unused first
+  mutable std::mutex mutex_;                       // guards idle_
+  mutable std::list<std::unique_ptr<Step>> idle_;  // least recently used first
 };
 
 }  // namespace precis::models

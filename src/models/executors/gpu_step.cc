@@ -14,7 +14,7 @@ namespace {
 
 using ops::element_of;
 
-const float* numbers(const at::Tensor& x) {
+const float* float_data(const at::Tensor& x) {
   return x.defined() ? x.const_data_ptr<float>() : nullptr;
 }
 
@@ -27,25 +27,25 @@ class Step {
         gpu_(gpu),
         element_(element_of(input.x)),
         rows_(input.x.size(0)),
-        // A new one, since rows are added to it.
+        // A copy, since layers add to it.
         x_(input.x.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true)) {}
 
   at::Tensor run() {
-    const DecoderLayer* before = nullptr;
-    at::Tensor change;  // what the MLP before adds
+    const DecoderLayer* previous = nullptr;
+    at::Tensor change;  // output of the previous layer's MLP
     for (size_t i = 0; i < stack_.layers.size(); ++i) {
       const DecoderLayer& layer = stack_.layers[i];
       const at::Tensor normed =
-          add_norm(change, before ? before->mlp_out_norm : at::Tensor(), layer.attention_norm);
+          add_norm(change, previous ? previous->mlp_out_norm : at::Tensor(), layer.attention_norm);
       const at::Tensor attended = attend(layer, static_cast<int64_t>(i), layer.qkv(normed));
       change = layer.output(attended);
       const at::Tensor middle = add_norm(change, layer.attention_out_norm, layer.mlp_norm);
       change = layer.down(gated(layer.gate_up(middle)));
-      before = &layer;
+      previous = &layer;
     }
-    const at::Tensor hidden = add_norm(change, before->mlp_out_norm, stack_.final_norm);
+    const at::Tensor hidden = add_norm(change, previous->mlp_out_norm, stack_.final_norm);
     const char* const error = gpu_.kernels.error();
-    PRECIS_CHECK(error == nullptr, kInternal, "decode_step: the GPU says: ", error);
+    PRECIS_CHECK(error == nullptr, kInternal, "decode_step: CUDA error: ", error);
     return hidden;
   }
 
@@ -57,16 +57,16 @@ class Step {
             layer};
   }
 
-  // Adds a change, or its norm, to x; the norm of the sum.
+  // Adds a change, or its norm, to x; returns the norm of the sum.
   at::Tensor add_norm(const at::Tensor& change,
-                      const at::Tensor& change_gain,
-                      const at::Tensor& gain) const {
+                      const at::Tensor& change_norm_weight,
+                      const at::Tensor& norm_weight) const {
     const at::Tensor out = at::empty_like(input_.x);
     gpu_.kernels.add_rms_norm(element_,
                               {x_.mutable_data_ptr<float>(),
                                change.defined() ? change.const_data_ptr() : nullptr,
-                               numbers(change_gain),
-                               gain.const_data_ptr<float>(),
+                               float_data(change_norm_weight),
+                               norm_weight.const_data_ptr<float>(),
                                out.mutable_data_ptr(),
                                config_.hidden_size,
                                static_cast<float>(config_.rms_norm_epsilon)},
@@ -75,7 +75,7 @@ class Step {
     return out;
   }
 
-  // What the heads gather, [rows, heads * head_dim].
+  // Concatenated outputs of the heads, [rows, heads * head_dim].
   at::Tensor attend(const DecoderLayer& layer, int64_t index, const at::Tensor& qkv) const {
     const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
     const int64_t width = config_.head_dim;
@@ -83,8 +83,8 @@ class Step {
     const at::Tensor q = at::empty({rows_, heads, width}, x_.options());
     gpu_.kernels.rotary_append(element_,
                                {qkv.const_data_ptr(),
-                                numbers(layer.q_norm),
-                                numbers(layer.k_norm),
+                                float_data(layer.q_norm),
+                                float_data(layer.k_norm),
                                 table.cos.const_data_ptr<float>(),
                                 table.sin.const_data_ptr<float>(),
                                 q.mutable_data_ptr<float>(),
@@ -95,9 +95,10 @@ class Step {
                                 static_cast<float>(config_.rms_norm_epsilon)},
                                rows_,
                                gpu_.stream);
-    constexpr int64_t kOfPart = kernels::kKeysPerGpuPart;
-    const int64_t parts = (input_.blocks.size(1) * ops::kBlockSize + kOfPart - 1) / kOfPart;
-    const at::Tensor states = at::empty({rows_ * heads * parts * (width + 2)}, x_.options());
+    constexpr int64_t kKeysPerSplit = kernels::kKeysPerGpuSplit;
+    const int64_t max_splits =
+        (input_.blocks.size(1) * ops::kBlockSize + kKeysPerSplit - 1) / kKeysPerSplit;
+    const at::Tensor states = at::empty({rows_ * heads * max_splits * (width + 2)}, x_.options());
     const at::Tensor out = at::empty({rows_, heads * width}, input_.x.options());
     gpu_.kernels.paged_attention(element_,
                                  {q.const_data_ptr<float>(),
@@ -107,7 +108,7 @@ class Step {
                                   heads,
                                   kv_heads,
                                   width,
-                                  parts,
+                                  max_splits,
                                   layer.windowed ? config_.window : 0,
                                   static_cast<float>(config_.attention_scale)},
                                  rows_,
@@ -133,16 +134,16 @@ class Step {
   const Gpu& gpu_;
   kernels::Element element_;
   int64_t rows_;
-  at::Tensor x_;  // [rows, hidden] float32: what layers add to
+  at::Tensor x_;  // [rows, hidden] float32: the residual stream
 };
 
 void check(const LayerStack& stack, const GpuStepInput& input) {
   const int64_t rows = input.x.dim() == 2 ? input.x.size(0) : 0;
   PRECIS_CHECK(rows > 0 && input.x.size(1) == stack.config.hidden_size && input.x.is_contiguous(),
                kInvalidArgument,
-               "decode_step: rows ",
+               "decode_step: embeddings ",
                input.x.sizes(),
-               " of a model of ",
+               " of a model of hidden size ",
                stack.config.hidden_size);
   const auto table_fits = [&](const at::Tensor& table, int64_t columns) {
     return table.dim() == 2 && table.size(0) == rows &&
@@ -153,9 +154,9 @@ void check(const LayerStack& stack, const GpuStepInput& input) {
     for (const at::Tensor& half : {table->cos, table->sin})
       PRECIS_CHECK(table_fits(half, stack.config.head_dim / 2) && half.scalar_type() == at::kFloat,
                    kInvalidArgument,
-                   "decode_step: rows ",
+                   "decode_step: embeddings ",
                    input.x.sizes(),
-                   " against a table ",
+                   " do not fit a rotary table ",
                    half.sizes());
   }
   PRECIS_CHECK(table_fits(input.blocks, 0) && input.blocks.scalar_type() == at::kLong &&

@@ -10,8 +10,8 @@
 
 namespace precis::models {
 
-// All on one device. Tables are read when the kernels run, so that what was queued once can be
-// queued again over other numbers in the same place.
+// All on one device. Kernels read the tables when they run, so that a captured step can be replayed
+// with new values in the same memory.
 struct GpuStepInput {
   at::Tensor x;  // [sequences, hidden], of the model's dtype
   RotaryTables rotary;
@@ -21,21 +21,21 @@ struct GpuStepInput {
   at::Tensor blocks;
 };
 
-// Kernels, and the queue that they join.
+// Kernels, and the stream that they are queued on.
 struct Gpu {
   const kernels::CudaKernelTable& kernels;
   kernels::Stream stream;
 };
 
-// Whether the kernels know the model's dtype and heads.
+// Whether the kernels support the model's dtype and head size.
 bool gpu_step_applies(const LayerStack& stack,
                       const at::Tensor& x,
                       const kernels::CudaKernelTable& kernels);
 
-// A step of decoding on a GPU: all layers and the final norm over one new token of each sequence,
-// whose keys and values are written into its blocks. -> [sequences, hidden], of x's dtype. The
-// residual stream is float32, what products read and write of x's dtype. Nothing waits for the GPU.
-// REQUIRES: gpu_step_applies, gradients off, kernels of the device that x is on.
+// A decode step on a GPU: all layers and the final norm over one new token of each sequence, whose
+// keys and values are written into its blocks. -> [sequences, hidden], of x's dtype. The residual
+// stream is float32; products read and write x's dtype. Does not wait for the GPU. REQUIRES:
+// gpu_step_applies, gradients off, kernels of the device that x is on.
 at::Tensor gpu_step(const LayerStack& stack, const GpuStepInput& input, const Gpu& gpu);
 
 }  // namespace precis::models

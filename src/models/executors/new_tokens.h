@@ -9,9 +9,9 @@
 
 namespace precis::models {
 
-// Counts one more token of each of the input's sequences as held, and calls run(lengths before),
-// which writes their keys and values. Should it throw, they are dropped again. Throws
-// kInvalidArgument for a cache of another shape.
+// Extends each of the input's sequences by one token and calls run(lengths before), which writes
+// their keys and values. If it throws, the sequences are truncated again. Throws kInvalidArgument
+// for a cache of another shape.
 template <typename Run>
 auto with_new_tokens(const DecoderInput& input,
                      KvCache& cache,

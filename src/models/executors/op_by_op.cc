@@ -23,7 +23,7 @@ struct Pass {
   const DecoderInput& input;
   KvCache& cache;
   RotaryTables rotary;
-  std::optional<ops::PackedSequences> packed;  // none: attention is not one call on a GPU
+  std::optional<ops::PackedSequences> packed;  // none: attention is not one call for all sequences
   const Adapter* adapter;
   at::Tensor adapted;  // tokens on which the adapter acts; undefined: all
   const LayerObserver* observer;
@@ -57,7 +57,7 @@ HeadTokens project(const DecoderLayer& layer, const at::Tensor& x, const Pass& p
   const DecoderConfig& config = pass.config;
   const int64_t q_size = config.num_heads * config.head_dim;
   const int64_t kv_size = config.num_kv_heads * config.head_dim;
-  // One split, so that its backward is one concatenation.
+  // One split: its backward is then one concatenation.
   std::vector<at::Tensor> qkv = layer.qkv(x).split_with_sizes({q_size, kv_size, kv_size}, 1);
   if (pass.adapter != nullptr) {
     const AdapterLayer& lora = pass.adapter->layers[layer.index];
@@ -76,7 +76,8 @@ HeadTokens project(const DecoderLayer& layer, const at::Tensor& x, const Pass& p
   return tokens;
 }
 
-// Appends the tokens' keys and values to the cache; a view of each sequence with them.
+// Appends the tokens' keys and values to the cache. Returns a view of each sequence that includes
+// them.
 std::vector<KvView> append_to_cache(const DecoderLayer& layer,
                                     const HeadTokens& tokens,
                                     const Pass& pass) {
@@ -84,7 +85,7 @@ std::vector<KvView> append_to_cache(const DecoderLayer& layer,
         &sequences = pass.input.cache_sequences;
   std::vector<int64_t> counts, lengths;
   for (size_t i = 0; i < sequences.size(); ++i) counts.push_back(starts[i + 1] - starts[i]);
-  // One split each, so that its backward is one concatenation.
+  // One split each: its backward is then one concatenation.
   const auto k = tokens.k.split_with_sizes(counts, 0), v = tokens.v.split_with_sizes(counts, 0);
   for (size_t i = 0; i < sequences.size(); ++i) {
     pass.cache.append(layer.index, sequences[i], k[i].transpose(0, 1), v[i].transpose(0, 1));
@@ -127,7 +128,7 @@ at::Tensor feed_forward(const DecoderLayer& layer,
   return layer.mlp_out_norm.defined() ? ops::rms_norm(out, layer.mlp_out_norm, epsilon) : out;
 }
 
-// x: [num_tokens, hidden] -> the same, or of the tokens at `outputs` [n] int64 alone.
+// x: [num_tokens, hidden] -> the same shape, or [n, hidden] for the tokens at `outputs` [n] int64.
 at::Tensor run_layer(const DecoderLayer& layer,
                      const at::Tensor& x,
                      const Pass& pass,
@@ -145,7 +146,7 @@ at::Tensor run_layer(const DecoderLayer& layer,
     attended = ops::rms_norm(attended, layer.attention_out_norm, epsilon);
   const at::Tensor middle = residual + attended;
   if (!pass.input.recompute_activations) return middle + feed_forward(layer, middle, pass.config);
-  // Layers and configuration are the decoder's own, and outlive the backward pass.
+  // By reference: the decoder owns layers and configuration, which outlive the backward pass.
   return middle + recomputed(
                       [&layer, &config = pass.config](const at::Tensor& kept) {
                         return feed_forward(layer, kept, config);

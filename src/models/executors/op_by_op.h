@@ -10,8 +10,8 @@
 namespace precis::models {
 
 // Runs every layer and the final norm op by op: any input, on any device, differentiable. The
-// reference of the other executors. Arguments as of Decoder::forward; `threads` is told after each
-// layer. -> [num_tokens or num_outputs, hidden]
+// reference of the other executors. Arguments as of Decoder::forward; calls threads.adapt() after
+// each layer. -> [num_tokens or num_outputs, hidden]
 at::Tensor run_op_by_op(const LayerStack& stack,
                         const DecoderInput& input,
                         KvCache& cache,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// CUDA's keywords, built-in variables and warp functions for a host compiler; found in place of
+// CUDA's keywords, built-in variables and warp functions for a host compiler; included in place of
 // CUDA's header of this name. The threads of a block are fibers of one thread (launch.h), so that
 // atomics are plain operations.
 #pragma once
@@ -28,7 +28,7 @@ namespace precis::cuda_on_cpu {
 
 // Waits for all threads of the block. Returns the number of threads whose predicate is not 0.
 int wait_for_block(int predicate);
-// The same at a barrier that tests may leave out.
+// The same at a barrier that tests can disable.
 void wait_at(const std::source_location& barrier);
 
 // The value of lane `source(own lane)` of the warp, once all lanes of the mask have given one.

@@ -284,8 +284,8 @@ at::Tensor packed(const at::Tensor& q,
       .to(q.options());
 }
 
-// The contract that ops::packed_attention relies on: accepted inputs and the window. Only a run on
-// a GPU shows whether libtorch's kernel keeps it.
+// The contract that ops::packed_attention relies on: accepted inputs and the window. Whether
+// libtorch's kernel keeps it is tested on a GPU only.
 std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> flash_attention(
     const at::Tensor& q,
     const at::Tensor& k,

@@ -15,7 +15,7 @@
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-// AddressSanitizer has to be told of stack switches; undefined without it.
+// Tells AddressSanitizer about stack switches; undefined without it.
 extern "C" {
 __attribute__((weak)) void __sanitizer_start_switch_fiber(void**, const void*, size_t);
 __attribute__((weak)) void __sanitizer_finish_switch_fiber(void*, const void**, size_t*);
@@ -47,7 +47,7 @@ void arrived_from(void* own_state, Stack* from) {
 // Thrown in fibers whose block has failed, to unwind them.
 struct Abandoned {};
 
-// A warp operation in progress: values given by the lanes so far.
+// A warp operation in progress: values contributed by the lanes so far.
 struct Meeting {
   unsigned present = 0;
   uint64_t given[kWarp] = {};
@@ -61,7 +61,7 @@ struct Thread {
   State state = State::kReady;
   context::fiber fiber;
   dim3 index;
-  int number = 0;  // in its block
+  int number = 0;  // index in its block
   int predicate = 0;
   const Meeting* meeting = nullptr;
 };

@@ -31,10 +31,10 @@ struct Barrier {
   auto operator<=>(const Barrier&) const = default;
 };
 
-// Changes to all launches of a program, to see whether tests notice them.
+// Changes to all launches of a program, to check that tests detect them.
 struct Trial {
   uint64_t seed = 0;                // added to that of each launch
-  std::optional<Barrier> left_out;  // no thread waits there
+  std::optional<Barrier> left_out;  // threads do not wait at this barrier
   std::set<Barrier> met;            // all barriers that threads reached
 };
 Trial& trial();
