@@ -39,7 +39,7 @@ struct CompressionResult {
 };
 
 // One result for each job, in order. Jobs with equal options are compressed in one call of the
-// compressor; each of their progress callbacks hears the share of that call that is done. If the
+// compressor; each of their progress callbacks gets that call's progress, 0 to 1. If the
 // call fails, its jobs are compressed one by one, so that only those that fail carry an error.
 std::vector<CompressionResult> compress_jobs(const CompressionStage& stage,
                                              std::span<const CompressionJob> jobs);

@@ -24,7 +24,7 @@ namespace precis {
 struct DecodeRequest {
   SplicedPrompt prompt;
   GenerationOptions options = {};
-  TextCallback on_text = {};  // receives the generated text; none: nobody does
+  TextCallback on_text = {};  // receives the generated text; may be empty
 };
 
 // A generation in progress: collects tokens until a stop id, a stop text, max_tokens or the

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-// As GGUF spells them. The layout of tensors depends on the architecture, so no others are read.
+// Architectures, by their GGUF names. Others are refused: tensor layouts differ by architecture.
 constexpr std::array<std::string_view, 4> kArchitectures{"llama", "qwen2", "qwen3", "gemma3"};
 
 class Metadata {

@@ -141,8 +141,7 @@ TEST(ChatMessages, RenderAsInTransformers) {
     if (conversation.contains("tools")) options.tools = conversation.at("tools").dump();
     options.add_generation_prompt = conversation.value("add_generation_prompt", true);
     const Json variables = conversation.value("variables", Json::object());
-    for (const auto& [name, value] : variables.items())
-      options.variables[name] = value.dump();
+    for (const auto& [name, value] : variables.items()) options.variables[name] = value.dump();
     EXPECT_EQ(render(read("chatml_tools.jinja"),
                      parse_chat_messages(conversation.at("messages").dump()),
                      options),

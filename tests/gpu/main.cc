@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// With CUDA compiled in but no GPU, one skipped test stands for all: hundreds would hide what else
-// is skipped.
+// With CUDA compiled in but no GPU, this binary reports a single skipped test: hundreds would bury
+// other skips.
 #include <ATen/Context.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -78,7 +78,7 @@ struct DecoderInput {
   // number of cached tokens. Undefined: all cached tokens, and those of this pass up to itself.
   at::Tensor visible_cache_len = {};
   // [num_outputs] int64, on the decoder's device: tokens whose hidden states are returned, in this
-  // order. The last layer computes no others; keys and values of all tokens still join the cache.
+  // order. The last layer computes only these; keys and values of all tokens still join the cache.
   // REQUIRES: 0 to num_tokens - 1. Undefined: all tokens. Every decoder has to respect it.
   at::Tensor output_indices = {};
   // Under gradients: keep no MLP activations, recompute them in the backward pass. Less memory,
