@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "base/check.h"
-#include "base/nearest.h"
 #include "cli/commands.h"
 #include "cli/import_gisting.h"
 #include "cli/method_flags.h"
@@ -26,19 +25,6 @@ struct Flags {
   CompressorSettings settings;
   std::optional<double> check_sum;
 };
-
-const CompressorMethod& method_of(const Flags& flags) {
-  const CompressorMethod* method = find_method(flags.from, import_settings);
-  PRECIS_CHECK(method != nullptr,
-               kUnsupported,
-               "import: \"",
-               flags.from,
-               "\" is unknown (known: ",
-               method_list(import_settings),
-               ")",
-               did_you_mean(flags.from, method_names(import_settings)));
-  return *method;
-}
 
 // The methods that have this flag: "selfcp or icae".
 std::string owners_of(const std::string& flag) {
@@ -61,20 +47,11 @@ void check_flags(const Flags& flags, const CompressorMethod& method) {
   if (flags.check_sum && !method.importing->source_is_model) refuse("--check-sum", "gisting");
 }
 
-// Null: the model has none.
-const Tokenizer* tokenizer_of(const Engine& engine) {
-  try {
-    return &engine.tokenizer();
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kNotFound) throw;
-    return nullptr;
-  }
-}
-
 void run(const Flags& flags) {
   const c10::NoGradGuard no_grad;
   PRECIS_CHECK(!flags.out.empty(), kInvalidArgument, "import: --out is empty");
-  const CompressorMethod& method = method_of(flags);
+  const CompressorMethod& method =
+      known_method(flags.from, import_settings, ErrorKind::kUnsupported, "import:");
   check_flags(flags, method);
   if (method.importing->source_is_model) {
     print(import_gisting(flags.settings,

@@ -15,8 +15,8 @@
 #include "io/draft_directory.h"
 #include "io/lock_file.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_tokenizer.h"
 #include "precis/extend/shapes.h"
-#include "tokenizers/load_tokenizer.h"
 
 namespace precis::cli {
 namespace {

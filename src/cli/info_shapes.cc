@@ -7,9 +7,8 @@
 #include <system_error>
 
 #include "base/check.h"
-#include "base/nearest.h"
 #include "cli/method_flags.h"
-#include "tokenizers/load_tokenizer.h"
+#include "precis/extend/load_tokenizer.h"
 
 namespace precis::cli {
 namespace {
@@ -40,18 +39,11 @@ void add_shape_flags(CLI::App& command, ShapeFlags& flags, CLI::Option* shape) {
 }
 
 const CompressorMethod& checked_method(const ShapeFlags& flags) {
-  const CompressorMethod* method = find_method(flags.method, sizing_settings);
-  PRECIS_CHECK(method != nullptr,
-               kInvalidArgument,
-               "info: method \"",
-               flags.method,
-               "\" is unknown (known: ",
-               method_list(sizing_settings),
-               ")",
-               did_you_mean(flags.method, method_names(sizing_settings)));
-  const auto foreign = foreign_flag(flags.settings, *method, sizing_settings);
+  const CompressorMethod& method =
+      known_method(flags.method, sizing_settings, ErrorKind::kInvalidArgument, "info: method");
+  const auto foreign = foreign_flag(flags.settings, method, sizing_settings);
   PRECIS_CHECK(!foreign, kInvalidArgument, "info: ", *foreign, " says nothing of ", flags.method);
-  return *method;
+  return method;
 }
 
 PlannedCompressor plan_compressor(const ShapeFlags& flags,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/nearest.h"
 #include "cli/choices.h"
 #include "precis/extend/registry.h"
 
@@ -122,6 +123,15 @@ const CompressorMethod* find_method(const std::string& name, SettingsOf settings
     if (named && settings_of(*method) != nullptr) return method;
   }
   return nullptr;
+}
+
+const CompressorMethod& known_method(const std::string& name,
+                                     SettingsOf settings_of,
+                                     ErrorKind kind,
+                                     const char* what) {
+  if (const CompressorMethod* method = find_method(name, settings_of)) return *method;
+  const std::string known = concat(" is unknown (known: ", method_list(settings_of), ")");
+  fail(kind, what, " \"", name, "\"", known, did_you_mean(name, method_names(settings_of)));
 }
 
 std::vector<CLI::Option*> add_method_flags(CLI::App& command,

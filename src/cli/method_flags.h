@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "precis/error.h"
 #include "precis/extend/compressor_method.h"
 
 namespace precis::cli {
@@ -24,6 +25,11 @@ std::string method_list(SettingsOf settings_of);  // "selfcp, icae or gisting"
 
 // By that name or the one in compressor.json; null: the command has no such method.
 const CompressorMethod* find_method(const std::string& name, SettingsOf settings_of);
+// The same. Throws `kind` for an unknown one: "`what` NAME is unknown" with those that are known.
+const CompressorMethod& known_method(const std::string& name,
+                                     SettingsOf settings_of,
+                                     ErrorKind kind,
+                                     const char* what);
 
 // Adds one flag for each name that settings of the command's methods have. What is given is put
 // into `settings`, which has to live as long as the command.

@@ -117,6 +117,7 @@ CompressOptions CompressionFlags::options() const {
   CompressOptions result;
   result.ratio = ratio;
   result.segment = segment;
+  result.refine_seconds = refine_seconds;
   if (positions == "text") result.positions = MemoryPositions::kText;
   if (positions == "rows") result.positions = MemoryPositions::kRows;
   if (chaining == "concat") result.chaining = Chaining::kConcat;
@@ -149,6 +150,21 @@ void add_compression_flags(CLI::App& command, CompressionFlags& flags) {
                   "text has tokens, or as it has rows, so that texts longer than the window fit "
                   "(default: the compressor's own)")
       ->check(one_of({"text", "rows"}));
+  command
+      .add_option("--refine",
+                  flags.refine_seconds,
+                  "seconds of gradient steps on each memory, towards what the model predicts from "
+                  "the full text; never returns a worse memory (0: none)")
+      ->capture_default_str();
+}
+
+const Tokenizer* tokenizer_of(const Engine& engine) {
+  try {
+    return &engine.tokenizer();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNotFound) throw;
+    return nullptr;
+  }
 }
 
 std::string read_input(const std::filesystem::path& path) {

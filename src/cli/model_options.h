@@ -36,16 +36,20 @@ void add_dtype_and_device(CLI::App& command, ModelOptions& options);
 // A --device that is ignored, for commands without a model.
 void add_ignored_device(CLI::App& command);
 
-// --ratio, --segment, --chaining, --positions.
+// --ratio, --segment, --chaining, --positions, --refine.
 struct CompressionFlags {
   std::optional<double> ratio;
   std::optional<int64_t> segment;
   std::string chaining = "independent";
   std::string positions;  // empty: the compressor's own
+  double refine_seconds = 0;
 
   CompressOptions options() const;
 };
 void add_compression_flags(CLI::App& command, CompressionFlags& flags);
+
+// The model's; null: it has none.
+const Tokenizer* tokenizer_of(const Engine& engine);
 
 // Paths of the functions below may be "-": standard input, which can be read once.
 

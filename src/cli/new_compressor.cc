@@ -2,23 +2,13 @@
 #include "cli/new_compressor.h"
 
 #include "base/check.h"
-#include "base/nearest.h"
 #include "cli/method_flags.h"
 
 namespace precis::cli {
 namespace {
 
 const CompressorMethod& method_of(const NewCompressor& flags) {
-  const CompressorMethod* method = find_method(flags.method, creation_settings);
-  PRECIS_CHECK(method != nullptr,
-               kUnsupported,
-               "method \"",
-               flags.method,
-               "\" is unknown (known: ",
-               method_list(creation_settings),
-               ")",
-               did_you_mean(flags.method, method_names(creation_settings)));
-  return *method;
+  return known_method(flags.method, creation_settings, ErrorKind::kUnsupported, "method");
 }
 
 }  // namespace

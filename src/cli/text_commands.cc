@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
-#include "tokenizers/load_tokenizer.h"
+#include "precis/extend/load_tokenizer.h"
 
 namespace precis::cli {
 namespace {

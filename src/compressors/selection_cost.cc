@@ -4,33 +4,41 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "compressors/compressor_files.h"
-#include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
 #include "compressors/divided_cost.h"
-#include "compressors/settings_reader.h"
+#include "compressors/setting_table.h"
 
 namespace precis {
 namespace {
 
-SelectionSizes checked(const CompressorSettings& settings,
-                       ErrorKind kind,
-                       const std::string& origin) {
-  SettingsReader reader(settings, kind, origin);
+SettingTable settings_of(SelectionSizes& sizes) {
+  using enum Setting::Limit;
+  return {{"ratio", &sizes.ratio, kAtLeast1, "text tokens per memory token"},
+          {"max_segment",
+           &sizes.max_segment,
+           kAtLeast0,
+           "text tokens in one pass",
+           "",
+           "what the model's window holds"},
+          {"rows_before", &sizes.rows_before, kAtLeast0},
+          {"repeat_rows", &sizes.repeat_rows, kAtLeast0}};
+}
+
+SettingTable flags(SelectionSizes& sizes) {
+  return pick(settings_of(sizes), {"ratio", "max_segment"});
+}
+
+SelectionSizes checked(const CompressorSettings& settings, const std::string& origin) {
   SelectionSizes sizes;
-  reader.read_ratio("ratio", sizes.ratio);
-  reader.read_at_least(0, "max_segment", sizes.max_segment);
-  reader.read_at_least(0, "rows_before", sizes.rows_before);
-  reader.read_at_least(0, "repeat_rows", sizes.repeat_rows);
-  reader.check_all_read();
+  read_settings(settings, settings_of(sizes), origin);
+  check_limits(settings_of(sizes), ErrorKind::kInvalidArgument, origin);
   return sizes;
 }
 
 CompressorSettings read(const std::filesystem::path& directory) {
-  const CompressorFiles files = open_compressor(directory);
-  const Settings config(files);
-  return {{"rows_before", std::ssize(config.ids("bos"))},
-          {"repeat_rows", std::ssize(config.ids("repeat"))}};
+  std::vector<TokenId> bos, repeat;
+  read_settings(open_compressor(directory), {{"bos", &bos}, {"repeat", &repeat}});
+  return {{"rows_before", std::ssize(bos)}, {"repeat_rows", std::ssize(repeat)}};
 }
 
 PlannedCompressor plan(const SelectionMethod& selection,
@@ -42,7 +50,7 @@ PlannedCompressor plan(const SelectionMethod& selection,
   result.sizes = {{"rows_before", std::ssize(prompts.bos)},
                   {"repeat_rows", std::ssize(prompts.repeat)}};
   for (const auto& [name, value] : settings) result.sizes[name] = value;
-  const SelectionSizes sizes = checked(result.sizes, ErrorKind::kInvalidArgument, selection.name);
+  const SelectionSizes sizes = checked(result.sizes, selection.name);
   PRECIS_CHECK(!settings.contains("max_segment") || sizes.max_segment >= 1,
                kInvalidArgument,
                selection.name,
@@ -83,7 +91,7 @@ MethodCost count(const SelectionMethod& selection,
                  const CompressorSettings& settings,
                  const DecoderConfig& model,
                  int64_t num_tokens) {
-  const SelectionSizes sizes = checked(settings, ErrorKind::kInvalidArgument, "cost");
+  const SelectionSizes sizes = checked(settings, "cost");
   check_can_be_read("rows_before", sizes.rows_before);
   check_can_be_read("repeat_rows", sizes.repeat_rows);
   return divided_cost(num_tokens, longest_chunk(selection, sizes, model), [&](int64_t chunk) {
@@ -112,17 +120,14 @@ int64_t longest_chunk(const SelectionMethod& selection,
 }
 
 CompressorSizing selection_sizing(const SelectionMethod& selection) {
-  using Type = SettingFlag::Type;
-  return {
-      {{"ratio", Type::kNumber, "text tokens per memory token", "4"},
-       {"max_segment", Type::kInteger, "text tokens in one pass", "what the model's window holds"}},
-      read,
-      [selection](const auto& settings, const auto& model, const Tokenizer* tokenizer) {
-        return plan(selection, settings, model, tokenizer);
-      },
-      [selection](const auto& sizes, const auto& model, int64_t num_tokens) {
-        return count(selection, sizes, model, num_tokens);
-      }};
+  return {flags_of(flags),
+          read,
+          [selection](const auto& settings, const auto& model, const Tokenizer* tokenizer) {
+            return plan(selection, settings, model, tokenizer);
+          },
+          [selection](const auto& sizes, const auto& model, int64_t num_tokens) {
+            return count(selection, sizes, model, num_tokens);
+          }};
 }
 
 }  // namespace precis

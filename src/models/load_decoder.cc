@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 
 #include <nlohmann/json.hpp>
 

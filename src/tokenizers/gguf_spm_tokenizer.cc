@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tokenizers/gguf_spm_tokenizer.h"
-
+#include <array>
 #include <cmath>
+#include <string_view>
+#include <vector>
 
 #include "base/check.h"
 #include "tokenizers/byte_token.h"
 #include "tokenizers/gguf_tokenizer.h"
 #include "tokenizers/gguf_vocabulary.h"
+#include "tokenizers/greedy_merge.h"
 #include "tokenizers/normalizer.h"
 #include "tokenizers/utf8.h"
+#include "tokenizers/vocabulary_tokenizer.h"
 
 namespace precis {
 namespace {
@@ -62,56 +65,76 @@ void check_no_rewriting(const GgufFile& file) {
       ": the tokenizer rewrites its text (precompiled_charsmap, remove_extra_whitespaces)");
 }
 
-}  // namespace
-
-GgufSpmTokenizer::GgufSpmTokenizer(TokenizerParts parts, Rules rules)
-    : VocabularyTokenizer(std::move(parts)),
-      scores_(std::move(rules.scores)),
-      user_defined_(std::move(rules.user_defined)),
-      unknown_(rules.unknown),
-      add_space_prefix_(rules.add_space_prefix),
-      byte_ids_(find_byte_tokens(vocabulary())) {}
-
-void GgufSpmTokenizer::append_ids(std::string_view text,
-                                  bool /*at_start*/,
-                                  std::vector<TokenId>& ids) const {
-  const std::string escaped = escape_spaces((add_space_prefix_ ? " " : "") + std::string(text));
-  const ByteRange everything = {0, escaped.size()};
-  for (const auto& [range, token] : user_defined_.split(escaped, {&everything, 1})) {
-    if (token) {
-      ids.push_back(*token);
-    } else {
-      append_merged(std::string_view(escaped).substr(range.begin, range.end - range.begin), ids);
-    }
-  }
-}
-
-void GgufSpmTokenizer::append_merged(std::string_view escaped, std::vector<TokenId>& ids) const {
-  std::vector<Symbol> symbols = split_into_characters(vocabulary(), escaped);
-  const auto find = [&](const Symbol& left, const Symbol& right) -> std::optional<Merge> {
-    const auto id = vocabulary().find_text(escaped.substr(left.begin, right.end - left.begin));
-    if (!id) return std::nullopt;
-    return Merge{-static_cast<double>(scores_[static_cast<size_t>(*id)]), *id};
+// A SentencePiece BPE vocabulary: adjacent symbols are merged into the token with the best score;
+// characters without a token become byte tokens. User-defined tokens are matched in any text.
+class GgufSpmTokenizer final : public VocabularyTokenizer {
+ public:
+  struct Rules {
+    std::vector<float> scores;  // one for each token
+    std::vector<AddedToken> user_defined;
+    TokenId unknown = 0;
+    bool add_space_prefix = true;
   };
-  GreedyMerge(symbols, find).run();
-  for (const Symbol& symbol : symbols) {
-    if (symbol.id != Symbol::kUnknown) {
-      ids.push_back(symbol.id);
-    } else {
-      append_bytes(escaped.substr(symbol.begin, symbol.end - symbol.begin), ids);
+
+  GgufSpmTokenizer(TokenizerParts parts, Rules rules)
+      : VocabularyTokenizer(std::move(parts)),
+        scores_(std::move(rules.scores)),
+        user_defined_(std::move(rules.user_defined)),
+        unknown_(rules.unknown),
+        add_space_prefix_(rules.add_space_prefix),
+        byte_ids_(find_byte_tokens(vocabulary())) {}
+
+ protected:
+  void append_ids(std::string_view text,
+                  bool /*at_start*/,
+                  std::vector<TokenId>& ids) const override {
+    const std::string escaped = escape_spaces((add_space_prefix_ ? " " : "") + std::string(text));
+    const ByteRange everything = {0, escaped.size()};
+    for (const auto& [range, token] : user_defined_.split(escaped, {&everything, 1})) {
+      if (token) {
+        ids.push_back(*token);
+      } else {
+        append_merged(std::string_view(escaped).substr(range.begin, range.end - range.begin), ids);
+      }
     }
   }
-}
 
-void GgufSpmTokenizer::append_bytes(std::string_view character, std::vector<TokenId>& ids) const {
-  for (const char byte : character) {
-    const TokenId id = byte_ids_[static_cast<unsigned char>(byte)];
-    ids.push_back(id);
-    if (id != Symbol::kUnknown) continue;
-    ids.back() = unknown_;
-    return;
+ private:
+  void append_merged(std::string_view escaped, std::vector<TokenId>& ids) const {
+    std::vector<Symbol> symbols = split_into_characters(vocabulary(), escaped);
+    const auto find = [&](const Symbol& left, const Symbol& right) -> std::optional<Merge> {
+      const auto id = vocabulary().find_text(escaped.substr(left.begin, right.end - left.begin));
+      if (!id) return std::nullopt;
+      return Merge{-static_cast<double>(scores_[static_cast<size_t>(*id)]), *id};
+    };
+    GreedyMerge(symbols, find).run();
+    for (const Symbol& symbol : symbols) {
+      if (symbol.id != Symbol::kUnknown) {
+        ids.push_back(symbol.id);
+      } else {
+        append_bytes(escaped.substr(symbol.begin, symbol.end - symbol.begin), ids);
+      }
+    }
   }
-}
+
+  void append_bytes(std::string_view character, std::vector<TokenId>& ids) const {
+    for (const char byte : character) {
+      const TokenId id = byte_ids_[static_cast<unsigned char>(byte)];
+      ids.push_back(id);
+      if (id != Symbol::kUnknown) continue;
+      ids.back() = unknown_;
+      return;
+    }
+  }
+
+  std::vector<float> scores_;
+  AddedTokens user_defined_;
+  TokenId unknown_;
+  bool add_space_prefix_;
+  std::array<TokenId, 256> byte_ids_;
+};
+
+}  // namespace
 
 std::unique_ptr<Tokenizer> make_gguf_spm_tokenizer(const GgufFile& file) {
   check_no_rewriting(file);

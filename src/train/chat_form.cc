@@ -2,8 +2,8 @@
 #include "train/chat_form.h"
 
 #include "base/check.h"
+#include "precis/extend/load_tokenizer.h"
 #include "prompt/tokenize.h"
-#include "tokenizers/load_tokenizer.h"
 #include "tokenizers/stop_ids.h"
 
 namespace precis {

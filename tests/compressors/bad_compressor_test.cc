@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "precis/extend/registry.h"
 #include "support/compressor_directory_test.h"
 #include "support/small_compressors.h"

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "compressors/ic_former/digest_reference.h"
+#include "compressors/digest_reference.h"
 
 namespace precis::ic_former {
 namespace {

@@ -15,7 +15,7 @@
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
 #include "memory/memory_contents.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "prompt/splice.h"
 
 namespace precis {

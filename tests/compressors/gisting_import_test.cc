@@ -11,11 +11,11 @@
 #include "compressors/gisting/import_gisting.h"
 #include "compressors/weight_difference.h"
 #include "io/json_file.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
+#include "precis/extend/load_tokenizer.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "support/tiny_llama.h"
-#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {

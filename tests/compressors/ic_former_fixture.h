@@ -13,7 +13,7 @@
 #include "compressors/ic_former/ic_former.h"
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 
 namespace precis {
 

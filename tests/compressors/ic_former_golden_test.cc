@@ -3,8 +3,8 @@
 // (golden/make_ic_former_golden.py): every layer, memories, the loss and its gradients.
 #include <gtest/gtest.h>
 
+#include "compressors/digest_reference.h"
 #include "compressors/divide.h"
-#include "compressors/ic_former/digest_reference.h"
 #include "compressors/ic_former_fixture.h"
 #include "train/language_model_loss.h"
 

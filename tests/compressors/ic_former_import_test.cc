@@ -9,7 +9,7 @@
 
 #include "compressors/ic_former/import_ic_former.h"
 #include "io/safetensors_weights.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"

@@ -12,7 +12,7 @@
 #include "compressors/icae/import_icae.h"
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "support/tensor_file.h"

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "mean_pooling.h"
-#include "models/load_decoder.h"
 #include "precis/extend/cost.h"
+#include "precis/extend/load_decoder.h"
 #include "precis/extend/shapes.h"
 #include "support/damage.h"
 #include "support/expect_error.h"

@@ -13,7 +13,7 @@
 #include "io/json_file.h"
 #include "io/safetensors_weights.h"
 #include "memory/memory_contents.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "prompt/splice.h"
 #include "train/language_model_loss.h"
 

@@ -8,7 +8,7 @@
 
 #include "base/spread_position.h"
 #include "compressors/parameters.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/small_compressors.h"
 #include "support/structured_embeddings.h"
 #include "support/temporary_directory.h"

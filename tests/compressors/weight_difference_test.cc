@@ -13,7 +13,7 @@
 
 #include "compressors/published_weights.h"
 #include "io/json_file.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 #include "support/tiny_llama.h"

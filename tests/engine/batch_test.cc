@@ -13,14 +13,14 @@
 #include <string>
 #include <vector>
 
-#include "models/load_decoder.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_decoder.h"
+#include "precis/extend/load_tokenizer.h"
 #include "precis/extend/tokenizer.h"
 #include "precis/precis.h"
 #include "support/expect_error.h"
 #include "support/recording_compressor.h"
 #include "support/small_compressors.h"
-#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {

@@ -10,8 +10,8 @@
 #include "io/json_file.h"
 #include "precis/engine.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_tokenizer.h"
 #include "precis/extend/tokenizer.h"
-#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {

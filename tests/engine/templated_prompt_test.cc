@@ -4,9 +4,9 @@
 
 #include <filesystem>
 
-#include "models/load_decoder.h"
 #include "precis/extend/compressor.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "precis/precis.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"

@@ -12,13 +12,13 @@
 #include <string>
 
 #include "failures/sweep.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
+#include "precis/extend/load_tokenizer.h"
 #include "precis/extend/registry.h"
 #include "precis/precis.h"
 #include "support/make_memory.h"
 #include "support/small_compressors.h"
 #include "support/temporary_directory.h"
-#include "tokenizers/load_tokenizer.h"
 #include "train/trainer.h"
 
 namespace precis::failures {

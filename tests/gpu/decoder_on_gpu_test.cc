@@ -10,9 +10,9 @@
 #include <filesystem>
 #include <thread>
 
-#include "models/load_decoder.h"
 #include "ops/kv_blocks.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/expect_error.h"
 
 namespace precis {

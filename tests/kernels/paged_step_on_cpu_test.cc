@@ -11,7 +11,7 @@
 #include "models/config.h"
 #include "models/executors/gpu_step.h"
 #include "models/layer.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/cuda_on_cpu/table.h"
 
 namespace precis {

@@ -9,9 +9,9 @@
 
 #include "base/check.h"
 #include "gguf_pieces.h"
-#include "models/load_decoder.h"
 #include "precis/engine.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"

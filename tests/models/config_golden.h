@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "io/json_file.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 
 // What transformers computes from settings (golden/make_config_golden.py).
 namespace precis::config_golden {

@@ -12,7 +12,7 @@
 #include "models/executors/cpu_team.h"
 #include "models/executors/op_by_op.h"
 #include "models/layer.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/expect_error.h"
 
 namespace precis {

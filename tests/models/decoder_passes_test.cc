@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "models/load_decoder.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/expect_error.h"
 
 namespace precis {

@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "io/safetensors_weights.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 
 namespace precis {
 namespace {

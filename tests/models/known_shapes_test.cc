@@ -4,8 +4,8 @@
 
 #include <filesystem>
 
-#include "models/load_decoder.h"
 #include "precis/extend/cost.h"
+#include "precis/extend/load_decoder.h"
 #include "precis/extend/shapes.h"
 #include "support/damage.h"
 #include "support/expect_error.h"

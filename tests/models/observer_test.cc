@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "models/load_decoder.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/expect_error.h"
 
 namespace precis {

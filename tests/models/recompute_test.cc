@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <set>
 
-#include "models/load_decoder.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_decoder.h"
 
 namespace precis {
 namespace {

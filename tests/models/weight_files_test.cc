@@ -10,7 +10,7 @@
 
 #include "gguf_pieces.h"
 #include "io/safetensors_weights.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"

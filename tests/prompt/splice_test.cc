@@ -7,7 +7,7 @@
 
 #include <filesystem>
 
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "prompt/packed_pass.h"
 #include "prompt_fixture.h"
 #include "support/expect_error.h"

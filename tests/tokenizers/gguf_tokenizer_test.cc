@@ -6,9 +6,9 @@
 #include <random>
 
 #include "golden_texts.h"
+#include "precis/extend/load_tokenizer.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
-#include "tokenizers/load_tokenizer.h"
 #include "tokenizers/stop_ids.h"
 
 namespace precis {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tokenizers/load_tokenizer.h"
+#include "precis/extend/load_tokenizer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

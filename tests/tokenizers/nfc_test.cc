@@ -3,7 +3,7 @@
 #include <chrono>
 
 #include "golden_texts.h"
-#include "tokenizers/load_tokenizer.h"
+#include "precis/extend/load_tokenizer.h"
 #include "tokenizers/unicode.h"
 
 namespace precis {

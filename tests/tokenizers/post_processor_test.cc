@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "golden_texts.h"
+#include "precis/extend/load_tokenizer.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
-#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "golden_texts.h"
-#include "tokenizers/load_tokenizer.h"
+#include "precis/extend/load_tokenizer.h"
 #include "tokenizers/utf8.h"
 
 namespace precis {

@@ -7,7 +7,7 @@
 
 #include <filesystem>
 
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/small_compressors.h"
 #include "train/language_model_loss.h"
 

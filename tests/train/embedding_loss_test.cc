@@ -10,7 +10,7 @@
 
 #include <filesystem>
 
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"
 #include "train/trainer.h"

@@ -10,9 +10,9 @@
 #include <optional>
 #include <set>
 
+#include "precis/extend/load_tokenizer.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
-#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {

@@ -10,11 +10,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "models/load_decoder.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_decoder.h"
+#include "precis/extend/load_tokenizer.h"
 #include "support/small_compressors.h"
 #include "support/temporary_directory.h"
-#include "tokenizers/load_tokenizer.h"
 #include "train/trainer.h"
 
 namespace precis {

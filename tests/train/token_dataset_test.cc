@@ -7,9 +7,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "precis/extend/load_tokenizer.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
-#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 namespace {

@@ -13,11 +13,11 @@
 #include "io/json_file.h"
 #include "io/safetensors.h"
 #include "io/safetensors_weights.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
+#include "precis/extend/load_tokenizer.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"
 #include "support/temporary_directory.h"
-#include "tokenizers/load_tokenizer.h"
 #include "train/language_model_loss.h"
 #include "train/trainer.h"
 

@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "compressors/chunks.h"
-#include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
 #include "compressors/gisting/gisting_config.h"
 #include "compressors/gisting/gisting_weights.h"
@@ -109,23 +108,7 @@ class Gisting final : public Compressor {
   std::vector<NamedTensor> parameters() override { return tensors_; }
 
   void save(const std::filesystem::path& directory) const override {
-    nlohmann::json config = {{"method", kMethod},
-                             {"form", name_of(config_.form)},
-                             {"base", describe_base(decoder_)},
-                             {"num_gists", config_.num_gists},
-                             {"gist_positions", config_.spread_positions ? "spread" : "after"},
-                             {"max_segment", config_.max_segment},
-                             {"before_text", config_.before_text},
-                             {"after", config_.after},
-                             {"end", config_.end}};
-    if (config_.form == Form::kFrozen) {
-      if (config_.ratio) config["ratio"] = *config_.ratio;
-      config["rank"] = config_.rank;
-      config["alpha"] = config_.alpha;
-    } else {
-      config["gist_id"] = *config_.gist_id;
-    }
-    save_compressor(directory, std::move(config), tensors_);
+    save_compressor(directory, describe(kMethod, decoder_, gisting_settings, config_), tensors_);
   }
 
  private:

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "compressors/compressor_settings.h"
 #include "compressors/request_checks.h"
 #include "precis/extend/decoder.h"
 
@@ -20,17 +19,11 @@ void check_numbers(const GistingConfig& config,
   const int64_t window = decoder.context_length;
   if (config.num_gists < 1 || config.num_gists > window)
     fail(kind, origin, ": num_gists is ", config.num_gists, ", expected 1 to ", window);
-  if (config.ratio) {
-    if (!(*config.ratio >= 1 && std::isfinite(*config.ratio)))
-      fail(kind, origin, ": ratio is ", *config.ratio, ", expected at least 1");
-    if (config.form == Form::kTuned || config.num_gists != 1)
-      fail(kind, origin, ": a ratio needs the frozen form and num_gists of 1");
-  }
+  if (config.ratio && (config.form == Form::kTuned || config.num_gists != 1))
+    fail(kind, origin, ": a ratio needs the frozen form and num_gists of 1");
   if (config.form == Form::kTuned && config.spread_positions)
     fail(kind, origin, ": the tuned form has its gists behind the text, not spread over it");
   if (config.spread_positions && !config.ratio) fail(kind, origin, ": spread gists need a ratio");
-  if (config.max_segment < 1)
-    fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
   if (config.rank < 0 || config.rank > decoder.hidden_size)
     fail(kind, origin, ": rank is ", config.rank, ", expected 0 to ", decoder.hidden_size);
   if (!std::isfinite(config.alpha))
@@ -45,7 +38,7 @@ void check_template(const GistingConfig& config,
     fail(kind,
          origin,
          ": the ",
-         name_of(config.form),
+         config.form == Form::kFrozen ? "frozen" : "tuned",
          " form ",
          config.gist_id ? "has no use for a gist_id" : "needs a gist_id");
   }
@@ -61,34 +54,40 @@ void check_template(const GistingConfig& config,
 
 }  // namespace
 
-const char* name_of(Form form) { return form == Form::kFrozen ? "frozen" : "tuned"; }
+SettingTable gisting_settings(GistingConfig& config) {
+  using enum Setting::Limit;
+  SettingTable table{{"form", choice(config.form, {"frozen", "tuned"})},
+                     {"ratio", &config.ratio, kAtLeast1, "text tokens per memory token"},
+                     {"num_gists", &config.num_gists, kAtLeast1, "gists of each text", "slots"},
+                     {"max_segment", &config.max_segment, kAtLeast1, "text tokens in one pass"},
+                     {"gist_positions",
+                      choice(config.spread_positions, {"after", "spread"}),
+                      kNone,
+                      "positions of the memory tokens: after the text or spread over it",
+                      "slot_positions"},
+                     {"gist_id", &config.gist_id},
+                     {"before_text", &config.before_text},
+                     {"after", &config.after},
+                     {"end", &config.end}};
+  if (config.form == Form::kTuned) return table;
+  table.push_back({"rank", &config.rank, kAtLeast0, "of the LoRA"});
+  table.push_back({"alpha", &config.alpha, kNone, "of the LoRA, which is scaled by alpha / rank"});
+  return table;
+}
 
-void check_gisting_config(const GistingConfig& config,
+void check_gisting_config(GistingConfig config,
                           const Decoder& decoder,
                           ErrorKind kind,
                           const std::string& origin) {
+  check_limits(pick(gisting_settings(config), {"ratio", "max_segment"}), kind, origin);
   check_numbers(config, decoder.config(), kind, origin);
   check_template(config, decoder, kind, origin);
 }
 
 GistingConfig read_gisting_config(const CompressorFiles& files, const Decoder& decoder) {
-  const Settings settings(files);
   GistingConfig config;
-  config.form = settings.choice("form", name_of(Form::kTuned), name_of(Form::kFrozen))
-                    ? Form::kTuned
-                    : Form::kFrozen;
-  config.num_gists = settings.integer("num_gists");
-  config.max_segment = settings.integer("max_segment");
-  if (settings.has("ratio")) config.ratio = settings.number("ratio");
-  config.spread_positions = settings.choice("gist_positions", "spread", "after");
-  if (config.form == Form::kFrozen) {
-    config.rank = settings.integer("rank");
-    config.alpha = settings.number("alpha");
-  }
-  if (settings.has("gist_id")) config.gist_id = settings.id("gist_id");
-  config.before_text = settings.ids("before_text");
-  config.after = settings.ids("after");
-  config.end = settings.ids("end");
+  read_settings(files, pick(gisting_settings(config), {"form"}));
+  read_settings(files, gisting_settings(config));
   check_gisting_config(config, decoder, ErrorKind::kBadWeights, files.origin());
   return config;
 }

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "compressors/settings_reader.h"
 
 namespace precis {
 namespace {
@@ -55,16 +54,24 @@ void check_gist(TokenId gist, const Tokenizer& tokenizer) {
 
 }  // namespace
 
+SettingTable gisting_import_settings(GistingImportFlags& flags) {
+  const auto kNone = Setting::Limit::kNone;
+  return {{"memory_tokens",
+           &flags.options.num_gists,
+           kNone,
+           "gist tokens that the model was tuned with"},
+          {"max_segment", &flags.options.max_segment, kNone, "text tokens in one pass"},
+          {"no_input",
+           &flags.no_input,
+           kNone,
+           "for prompts without a text after the memory (\"Input:\")"}};
+}
+
 GistingImportOptions gisting_import_options(const CompressorSettings& settings) {
-  SettingsReader reader(settings, ErrorKind::kInvalidArgument, "gisting");
-  GistingImportOptions options;
-  bool no_input = false;
-  reader.read("memory_tokens", options.num_gists);
-  reader.read("max_segment", options.max_segment);
-  reader.read("no_input", no_input);
-  reader.check_all_read();
-  options.input = !no_input;
-  return options;
+  GistingImportFlags flags;
+  read_settings(settings, gisting_import_settings(flags), "gisting");
+  flags.options.input = !flags.no_input;
+  return flags.options;
 }
 
 std::unique_ptr<Compressor> import_gisting(const Decoder& tuned,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "compressors/gisting/gisting.h"
+#include "compressors/setting_table.h"
 #include "precis/extend/compressor_method.h"
 #include "precis/extend/decoder.h"
 #include "precis/extend/tokenizer.h"
@@ -22,7 +23,12 @@ struct GistingImportOptions {
   bool input = true;  // whether a text follows the memory: the authors' template has both forms
 };
 
-// From settings "memory_tokens", "max_segment" and "no_input". Throws kInvalidArgument for others.
+// What users choose of them.
+struct GistingImportFlags {
+  GistingImportOptions options;
+  bool no_input = false;
+};
+SettingTable gisting_import_settings(GistingImportFlags& flags);
 GistingImportOptions gisting_import_options(const CompressorSettings& settings);
 
 // The compressor of a model that was itself tuned with gists by the code of the paper's authors

@@ -96,23 +96,7 @@ class IcFormer final : public Compressor {
   std::vector<NamedTensor> parameters() override { return tensors(); }
 
   void save(const std::filesystem::path& directory) const override {
-    nlohmann::json described = {{"method", kMethod},
-                                {"base", describe_base(decoder_)},
-                                {"slots", config_.slots},
-                                {"max_segment", config_.max_segment},
-                                {"num_layers", config_.num_layers},
-                                {"num_heads", config_.num_heads},
-                                {"ffn_size", config_.ffn_size},
-                                {"rms_norm_epsilon", config_.rms_norm_epsilon},
-                                {"rope_base", config_.rope_base},
-                                {"connector", config_.connector},
-                                {"token_table", config_.token_table},
-                                {"slot_positions", config_.spread_positions ? "spread" : "after"},
-                                {"instruct_before", config_.instruct.before},
-                                {"instruct_after", config_.instruct.after},
-                                {"instruct_end", config_.instruct.end}};
-    if (config_.num_kv_heads) described["num_kv_heads"] = *config_.num_kv_heads;
-    save_compressor(directory, described, tensors());
+    save_compressor(directory, describe(kMethod, decoder_, ic_former_settings, config_), tensors());
   }
 
  private:

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compressors/ic_former/ic_former_config.h"
 
-#include <cmath>
-
 #include "base/check.h"
-#include "compressors/compressor_settings.h"
 #include "compressors/request_checks.h"
 
 namespace precis {
@@ -15,7 +12,31 @@ constexpr int64_t kLargestDepth = 1024, kLargestFfn = int64_t{1} << 20;
 
 }  // namespace
 
-void check_ic_former_config(const IcFormerConfig& config,
+SettingTable ic_former_settings(IcFormerConfig& config) {
+  using enum Setting::Limit;
+  return {{"slots", &config.slots, kAtLeast1, "memory tokens of each chunk"},
+          {"max_segment", &config.max_segment, kAtLeast1, "text tokens in one pass"},
+          {"num_layers", &config.num_layers, kAtLeast1, "of its encoder", "layers"},
+          {"num_heads", &config.num_heads, kAtLeast1},
+          {"num_kv_heads", &config.num_kv_heads, kAtLeast1},
+          {"ffn_size", &config.ffn_size, kAtLeast1, "of its encoder"},
+          {"rms_norm_epsilon", &config.rms_norm_epsilon, kAbove0},
+          {"rope_base", &config.rope_base, kAbove0},
+          {"connector", &config.connector},
+          {"token_table",
+           &config.token_table,
+           kNone,
+           "keep the keys and values of every id of the vocabulary: more memory, less time"},
+          {"slot_positions",
+           choice(config.spread_positions, {"after", "spread"}),
+           kNone,
+           "positions of the memory tokens: after the text or spread over it"},
+          {"instruct_before", &config.instruct.before},
+          {"instruct_after", &config.instruct.after},
+          {"instruct_end", &config.instruct.end}};
+}
+
+void check_ic_former_config(IcFormerConfig config,
                             const Decoder& decoder,
                             ErrorKind kind,
                             const std::string& origin) {
@@ -26,17 +47,8 @@ void check_ic_former_config(const IcFormerConfig& config,
     demand(value >= 1 && value <= largest, name, value, concat("1 to ", largest));
   };
   demand_range("slots", config.slots, decoder.config().context_length - 1);
-  demand(config.max_segment >= 1, "max_segment", config.max_segment, "at least 1");
   demand_range("num_layers", config.num_layers, kLargestDepth);
   demand_range("ffn_size", config.ffn_size, kLargestFfn);
-  demand(config.rms_norm_epsilon > 0 && std::isfinite(config.rms_norm_epsilon),
-         "rms_norm_epsilon",
-         config.rms_norm_epsilon,
-         "a number above 0");
-  demand(config.rope_base > 0 && std::isfinite(config.rope_base),
-         "rope_base",
-         config.rope_base,
-         "a number above 0");
   const int64_t hidden = decoder.config().hidden_size;
   demand(
       config.num_heads >= 1 && hidden % config.num_heads == 0 && hidden / config.num_heads % 2 == 0,
@@ -48,28 +60,15 @@ void check_ic_former_config(const IcFormerConfig& config,
          "num_kv_heads",
          kv_heads,
          concat("a number that divides the ", config.num_heads, " heads"));
+  check_limits(ic_former_settings(config), kind, origin);
   for (const auto* ids : {&config.instruct.before, &config.instruct.after, &config.instruct.end}) {
     check_template_ids(*ids, decoder, kind, origin);
   }
 }
 
 IcFormerConfig read_ic_former_config(const CompressorFiles& files, const Decoder& decoder) {
-  const Settings settings(files);
   IcFormerConfig config;
-  config.slots = settings.integer("slots");
-  config.max_segment = settings.integer("max_segment");
-  config.num_layers = settings.integer("num_layers");
-  config.num_heads = settings.integer("num_heads");
-  if (settings.has("num_kv_heads")) config.num_kv_heads = settings.integer("num_kv_heads");
-  config.ffn_size = settings.integer("ffn_size");
-  config.rms_norm_epsilon = settings.number("rms_norm_epsilon");
-  config.rope_base = settings.number("rope_base");
-  config.connector = settings.flag("connector", false);
-  config.token_table = settings.flag("token_table", false);
-  config.spread_positions = settings.choice("slot_positions", "spread", "after");
-  config.instruct = {settings.ids("instruct_before"),
-                     settings.ids("instruct_after"),
-                     settings.ids("instruct_end")};
+  read_settings(files, ic_former_settings(config));
   check_ic_former_config(config, decoder, ErrorKind::kBadWeights, files.origin());
   return config;
 }

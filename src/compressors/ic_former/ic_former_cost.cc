@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/check.h"
-#include "compressors/compressor_files.h"
-#include "compressors/compressor_settings.h"
 #include "compressors/divided_cost.h"
+#include "compressors/ic_former/ic_former_config.h"
 #include "compressors/ic_former/ic_former_method.h"
-#include "compressors/settings_reader.h"
+#include "compressors/sizing.h"
 #include "io/safetensors.h"
 
 namespace precis {
@@ -15,32 +14,28 @@ namespace {
 constexpr int64_t kPublishedWidth = 4096;
 
 struct Sizes {
-  int64_t slots = 128;
-  int64_t max_segment = 512;
-  int64_t num_layers = 3;
-  int64_t ffn_size = 11008;
-  bool connector = false;
+  IcFormerConfig config;
   int64_t num_marks = 0;
   int64_t query_heads_per_key = 1;
 };
 
-Sizes checked(const CompressorSettings& settings, ErrorKind kind, const std::string& origin) {
-  SettingsReader reader(settings, kind, origin);
-  Sizes sizes;
-  reader.read_at_least(1, "slots", sizes.slots);
-  reader.read_at_least(1, "max_segment", sizes.max_segment);
-  reader.read_at_least(1, "num_layers", sizes.num_layers);
-  reader.read_at_least(1, "ffn_size", sizes.ffn_size);
-  reader.read("connector", sizes.connector);
-  reader.read_at_least(0, "num_marks", sizes.num_marks);
-  reader.read_at_least(1, "query_heads_per_key", sizes.query_heads_per_key);
-  reader.check_all_read();
-  return sizes;
+SettingTable all(Sizes& sizes) {
+  SettingTable table = pick(ic_former_settings(sizes.config),
+                            {"slots", "max_segment", "num_layers", "ffn_size", "connector"});
+  table.push_back({"num_marks", &sizes.num_marks, Setting::Limit::kAtLeast0});
+  table.push_back({"query_heads_per_key", &sizes.query_heads_per_key, Setting::Limit::kAtLeast1});
+  return table;
 }
 
-int64_t query_heads_per_key(const Settings& config, const std::string& origin) {
-  if (!config.has("num_kv_heads")) return 1;
-  const int64_t heads = config.integer("num_heads"), kv_heads = config.integer("num_kv_heads");
+SettingTable flags(Sizes& sizes) {
+  SettingTable table = pick_flags(ic_former_settings(sizes.config),
+                                  {"slots", "num_layers", "ffn_size", "max_segment"});
+  table[2].default_text = "the model's; 11008 for a width of 4096";
+  return table;
+}
+
+int64_t query_heads_per_key(const IcFormerConfig& config, const std::string& origin) {
+  const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads.value_or(heads);
   PRECIS_CHECK(kv_heads >= 1 && heads >= kv_heads && heads % kv_heads == 0,
                kBadWeights,
                origin,
@@ -61,34 +56,14 @@ int64_t num_marks(const std::filesystem::path& directory) {
   return count;
 }
 
-CompressorSettings read(const std::filesystem::path& directory) {
-  const CompressorFiles files = open_compressor(directory);
-  const Settings config(files);
-  CompressorSettings sizes{{"slots", config.integer("slots")},
-                           {"max_segment", config.integer("max_segment")},
-                           {"num_layers", config.integer("num_layers")},
-                           {"ffn_size", config.integer("ffn_size")},
-                           {"connector", config.flag("connector", false)},
-                           {"query_heads_per_key", query_heads_per_key(config, files.origin())},
-                           {"num_marks", num_marks(directory)}};
-  checked(sizes, ErrorKind::kBadWeights, files.origin());
-  return sizes;
+void read(const CompressorFiles& files, Sizes& sizes) {
+  read_settings(files, ic_former_settings(sizes.config));
+  sizes.query_heads_per_key = query_heads_per_key(sizes.config, files.origin());
+  sizes.num_marks = num_marks(files.directory);
 }
 
-PlannedCompressor plan(const CompressorSettings& settings,
-                       const DecoderConfig& model,
-                       const Tokenizer*) {
-  PlannedCompressor result;
-  if (model.hidden_size != kPublishedWidth) result.sizes["ffn_size"] = model.ffn_size;
-  for (const auto& [name, value] : settings)
-    result.sizes[name == "layers" ? "num_layers" : name] = value;
-  const Sizes sizes = checked(result.sizes, ErrorKind::kInvalidArgument, "ic_former");
-  result.description = {{"slots", sizes.slots},
-                        {"layers", sizes.num_layers},
-                        {"ffn_size", sizes.ffn_size},
-                        {"max_segment", sizes.max_segment}};
-  result.max_segment = sizes.max_segment;
-  return result;
+void fit_to(const DecoderConfig& model, Sizes& sizes) {
+  if (model.hidden_size != kPublishedWidth) sizes.config.ffn_size = model.ffn_size;
 }
 
 // Width of all key heads of a layer.
@@ -100,34 +75,33 @@ double key_width(const Sizes& sizes, const ModelSizes& m) {
 // last layer.
 double parameters(const Sizes& sizes, const ModelSizes& m) {
   const double layer = 2 * m.hidden * (m.hidden + key_width(sizes, m)) +
-                       3 * m.hidden * static_cast<double>(sizes.ffn_size) + 3 * m.hidden;
-  const double embeddings = static_cast<double>(sizes.slots) + static_cast<double>(sizes.num_marks);
-  return static_cast<double>(sizes.num_layers) * layer + m.hidden + embeddings * m.hidden +
-         (sizes.connector ? connector_parameters(m, true) : 0);
+                       3 * m.hidden * static_cast<double>(sizes.config.ffn_size) + 3 * m.hidden;
+  const double embeddings =
+      static_cast<double>(sizes.config.slots) + static_cast<double>(sizes.num_marks);
+  return static_cast<double>(sizes.config.num_layers) * layer + m.hidden + embeddings * m.hidden +
+         (sizes.config.connector ? connector_parameters(m, true) : 0);
 }
 
 // Queries, outputs and the MLP are computed for the digests only, keys and values for text and
 // digests.
 MethodCost chunk_cost(const Sizes& sizes, const ModelSizes& m, int64_t num_tokens) {
-  const auto slots = static_cast<double>(sizes.slots);
+  const auto slots = static_cast<double>(sizes.config.slots);
   const double hidden = m.hidden, keys = key_width(sizes, m),
                read = static_cast<double>(num_tokens) + slots;
   const double layer = 4 * slots * hidden * hidden + 4 * hidden * read * (keys + slots) +
-                       6 * slots * hidden * static_cast<double>(sizes.ffn_size);
+                       6 * slots * hidden * static_cast<double>(sizes.config.ffn_size);
   MethodCost cost;
-  cost.compress_flops = static_cast<double>(sizes.num_layers) * layer +
-                        (sizes.connector ? connector_flops(m, slots) : 0);
+  cost.compress_flops = static_cast<double>(sizes.config.num_layers) * layer +
+                        (sizes.config.connector ? connector_flops(m, slots) : 0);
   cost.memory_tokens = slots;
   return cost;
 }
 
-MethodCost count(const CompressorSettings& settings,
-                 const DecoderConfig& model,
-                 int64_t num_tokens) {
-  const Sizes sizes = checked(settings, ErrorKind::kInvalidArgument, "cost");
+MethodCost count(const Sizes& sizes, const DecoderConfig& model, int64_t num_tokens) {
   const ModelSizes m(model);
-  MethodCost cost = divided_cost(
-      num_tokens, sizes.max_segment, [&](int64_t chunk) { return chunk_cost(sizes, m, chunk); });
+  MethodCost cost = divided_cost(num_tokens, sizes.config.max_segment, [&](int64_t chunk) {
+    return chunk_cost(sizes, m, chunk);
+  });
   cost.parameters = parameters(sizes, m);
   return cost;
 }
@@ -135,14 +109,7 @@ MethodCost count(const CompressorSettings& settings,
 }  // namespace
 
 CompressorSizing ic_former_sizing() {
-  using Type = SettingFlag::Type;
-  return {{{"slots", Type::kInteger, "memory tokens of each chunk", "128"},
-           {"layers", Type::kInteger, "of its encoder", "3"},
-           {"ffn_size", Type::kInteger, "of its encoder", "the model's; 11008 for a width of 4096"},
-           {"max_segment", Type::kInteger, "text tokens in one pass", "512"}},
-          read,
-          plan,
-          count};
+  return make_sizing(SizesOf<Sizes>{"ic_former", all, flags, read, count, fit_to});
 }
 
 }  // namespace precis

@@ -2,14 +2,11 @@
 #include "compressors/ic_former/ic_former_method.h"
 
 #include "base/check.h"
-#include "compressors/ic_former/ic_former.h"
+#include "compressors/ic_former/ic_former_config.h"
 #include "compressors/ic_former/import_ic_former.h"
-#include "compressors/settings_reader.h"
 
 namespace precis {
 namespace {
-
-using Type = SettingFlag::Type;
 
 constexpr const char* kName = "ic_former";
 
@@ -20,23 +17,31 @@ int64_t num_heads_for(const DecoderConfig& model) {
   return heads;
 }
 
+IcFormerConfig new_config() {
+  IcFormerConfig config;
+  config.connector = true;
+  config.spread_positions = true;
+  return config;
+}
+
+SettingTable creation_settings(IcFormerConfig& config) {
+  return pick_flags(ic_former_settings(config),
+                    {"slots", "max_segment", "num_layers", "token_table", "slot_positions"});
+}
+
 std::unique_ptr<Compressor> create(const CompressorSettings& settings,
                                    const Decoder& decoder,
                                    const Tokenizer*,
                                    uint64_t seed) {
-  SettingsReader reader(settings, ErrorKind::kInvalidArgument, kName);
-  IcFormerConfig config;
-  config.connector = true;
+  IcFormerConfig config = new_config();
   config.ffn_size = decoder.config().ffn_size;
   config.num_heads = num_heads_for(decoder.config());
-  config.spread_positions = true;
-  reader.read("slots", config.slots);
-  reader.read("max_segment", config.max_segment);
-  reader.read("layers", config.num_layers);
-  reader.read("token_table", config.token_table);
-  reader.read_choice("slot_positions", "spread", "after", config.spread_positions);
-  reader.check_all_read();
+  read_settings(settings, creation_settings(config), kName);
   return create_ic_former(config, decoder, seed);
+}
+
+SettingTable import_settings(IcFormerImportOptions& options) {
+  return {{"max_segment", &options.max_segment, Setting::Limit::kNone, "text tokens in one pass"}};
 }
 
 // The texts of the published scripts, each tokenized on its own. The scripts tokenize "Prompt: "
@@ -62,46 +67,21 @@ std::unique_ptr<Compressor> read_published(const std::filesystem::path& source,
                kNotFound,
                "ic_former: the model has no tokenizer, which the template of published weights "
                "needs");
-  SettingsReader reader(settings, ErrorKind::kInvalidArgument, kName);
   IcFormerImportOptions options;
-  reader.read("max_segment", options.max_segment);
-  reader.check_all_read();
+  read_settings(settings, import_settings(options), kName);
   options.instruct = published_template(*tokenizer);
   return import_ic_former(source, decoder, options);
-}
-
-CompressorCreation creation() {
-  return {{{"slots", Type::kInteger, "memory tokens of each chunk", "128"},
-           {"max_segment", Type::kInteger, "text tokens in one pass", "512"},
-           {"layers", Type::kInteger, "of its encoder", "3"},
-           {"token_table",
-            Type::kSwitch,
-            "keep the keys and values of every id of the vocabulary: more memory, less time"},
-           {"slot_positions",
-            Type::kText,
-            "positions of the memory tokens: after the text or spread over it",
-            "spread",
-            {"after", "spread"}}},
-          create};
-}
-
-CompressorImport importing() {
-  return {{{"max_segment", Type::kInteger, "text tokens in one pass", "512"}},
-          /*source_is_model=*/false,
-          read_published};
 }
 
 }  // namespace
 
 CompressorMethod ic_former_method() {
-  CompressorMethod method;
-  method.name = kName;
-  method.flag_name = "ic-former";
-  method.load = loader(load_ic_former);
-  method.creation = creation();
-  method.sizing = ic_former_sizing();
-  method.importing = importing();
-  return method;
+  return {.name = kName,
+          .load = loader(load_ic_former),
+          .flag_name = "ic-former",
+          .creation = CompressorCreation{flags_of(creation_settings, new_config()), create},
+          .sizing = ic_former_sizing(),
+          .importing = CompressorImport{flags_of(import_settings), false, read_published}};
 }
 
 }  // namespace precis

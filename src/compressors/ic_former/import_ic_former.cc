@@ -14,63 +14,32 @@ namespace precis {
 namespace {
 
 // config.json of a published folder.
-class PublishedConfig {
- public:
-  explicit PublishedConfig(const std::filesystem::path& file)
-      : origin_(file.string()), json_(read_json(file)) {
-    PRECIS_CHECK(json_.is_object(), kBadWeights, origin_, ": not a JSON object");
-  }
-
-  const std::string& origin() const { return origin_; }
-
-  int64_t integer(const char* key) const {
-    const nlohmann::json& value = at(key);
-    PRECIS_CHECK(value.is_number_integer(),
-                 kBadWeights,
-                 origin_,
-                 ": ",
-                 key,
-                 " is ",
-                 value.dump(),
-                 ", expected an integer");
-    return value.get<int64_t>();
-  }
-  int64_t integer(const char* key, int64_t otherwise) const {
-    return has(key) ? integer(key) : otherwise;
-  }
-  double number(const char* key, double otherwise) const {
-    if (!has(key)) return otherwise;
-    PRECIS_CHECK(at(key).is_number(),
-                 kBadWeights,
-                 origin_,
-                 ": ",
-                 key,
-                 " is ",
-                 at(key).dump(),
-                 ", expected a number");
-    return at(key).get<double>();
-  }
+struct PublishedConfig {
+  std::string origin;
+  nlohmann::json json;
 
   // Throws if the key is present with another value.
   void demand(const char* key, const nlohmann::json& wanted, ErrorKind kind) const {
-    if (!has(key) || at(key) == wanted) return;
-    fail(kind, origin_, ": ", key, " is ", at(key).dump(), ", expected ", wanted.dump());
+    const nlohmann::json value = json.value(key, nlohmann::json());
+    if (value.is_null() || value == wanted) return;
+    fail(kind, origin, ": ", key, " is ", value.dump(), ", expected ", wanted.dump());
   }
   void demand_present(const char* key, const nlohmann::json& wanted, ErrorKind kind) const {
-    at(key);
+    PRECIS_CHECK(!json.value(key, nlohmann::json()).is_null(),
+                 kBadWeights,
+                 origin,
+                 ": ",
+                 key,
+                 " is missing");
     demand(key, wanted, kind);
   }
-
- private:
-  bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
-  const nlohmann::json& at(const char* key) const {
-    PRECIS_CHECK(has(key), kBadWeights, origin_, ": ", key, " is missing");
-    return json_.at(key);
-  }
-
-  std::string origin_;
-  nlohmann::json json_;
 };
+
+PublishedConfig read_published(const std::filesystem::path& file) {
+  PublishedConfig published{file.string(), read_json(file)};
+  PRECIS_CHECK(published.json.is_object(), kBadWeights, published.origin, ": not a JSON object");
+  return published;
+}
 
 // Refuses settings that IcFormerConfig cannot express.
 void check_variant(const PublishedConfig& published, const Decoder& decoder) {
@@ -88,15 +57,20 @@ void check_variant(const PublishedConfig& published, const Decoder& decoder) {
 
 IcFormerConfig config_of(const PublishedConfig& published, const Decoder& decoder) {
   IcFormerConfig config;
-  config.slots = published.integer("num_query_tokens");
-  config.num_layers = published.integer("num_hidden_layers");
-  config.num_heads = published.integer("num_attention_heads");
-  const int64_t kv_heads = published.integer("num_key_value_heads", config.num_heads);
-  if (kv_heads != config.num_heads) config.num_kv_heads = kv_heads;
-  config.ffn_size = published.integer("intermediate_size");
-  config.rms_norm_epsilon = published.number("rms_norm_eps", config.rms_norm_epsilon);
-  config.rope_base = published.number("rope_theta", config.rope_base);
-  check_ic_former_config(config, decoder, ErrorKind::kBadWeights, published.origin());
+  std::optional<double> epsilon, rope_base;
+  read_settings(published.json,
+                published.origin,
+                {{"num_query_tokens", &config.slots},
+                 {"num_hidden_layers", &config.num_layers},
+                 {"num_attention_heads", &config.num_heads},
+                 {"num_key_value_heads", &config.num_kv_heads},
+                 {"intermediate_size", &config.ffn_size},
+                 {"rms_norm_eps", &epsilon},
+                 {"rope_theta", &rope_base}});
+  if (config.num_kv_heads == config.num_heads) config.num_kv_heads.reset();
+  config.rms_norm_epsilon = epsilon.value_or(config.rms_norm_epsilon);
+  config.rope_base = rope_base.value_or(config.rope_base);
+  check_ic_former_config(config, decoder, ErrorKind::kBadWeights, published.origin);
   return config;
 }
 
@@ -105,7 +79,7 @@ IcFormerConfig config_of(const PublishedConfig& published, const Decoder& decode
 std::unique_ptr<Compressor> import_ic_former(const std::filesystem::path& folder,
                                              const Decoder& decoder,
                                              const IcFormerImportOptions& options) {
-  const PublishedConfig published(folder / "config.json");
+  const PublishedConfig published = read_published(folder / "config.json");
   check_variant(published, decoder);
   IcFormerConfig config = config_of(published, decoder);
   config.max_segment = options.max_segment;

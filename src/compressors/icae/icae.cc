@@ -13,7 +13,6 @@
 #include "base/hash.h"
 #include "base/spread_position.h"
 #include "compressors/chunks.h"
-#include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
@@ -118,21 +117,7 @@ class Icae final : public Compressor {
   std::vector<NamedTensor> parameters() override { return tensors_; }
 
   void save(const std::filesystem::path& directory) const override {
-    nlohmann::json config = {{"method", kMethod},
-                             {"base", describe_base(decoder_)},
-                             {"slots", config_.slots},
-                             {"max_segment", config_.max_segment},
-                             {"rank", config_.rank},
-                             {"alpha", config_.alpha},
-                             {"connector", config_.connector},
-                             {"slot_positions", config_.spread_positions ? "spread" : "after"},
-                             {"continuation", config_.continuation_mark ? "lm" : "none"},
-                             {"before_text", config_.before_text},
-                             {"instruct_before", config_.instruct.before},
-                             {"instruct_mark_after_prompt", config_.instruct.mark_after_prompt},
-                             {"instruct_end", config_.instruct.end},
-                             {"answer_ends", config_.instruct.answer_ends}};
-    save_compressor(directory, std::move(config), tensors_);
+    save_compressor(directory, describe(kMethod, decoder_, icae_settings, config_), tensors_);
   }
 
  private:
@@ -225,44 +210,42 @@ class Icae final : public Compressor {
   std::vector<NamedTensor> tensors_;  // of weights_
 };
 
-void check_config(const IcaeConfig& config,
+void check_config(IcaeConfig config,
                   const Decoder& decoder,
                   ErrorKind kind,
                   const std::string& origin) {
   const int64_t window = decoder.config().context_length;
   if (config.slots < 1 || config.slots >= window)
     fail(kind, origin, ": slots is ", config.slots, ", expected 1 to ", window - 1);
-  if (config.max_segment < 1)
-    fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
-  if (config.rank < 1) fail(kind, origin, ": rank is ", config.rank, ", expected at least 1");
-  if (!(config.alpha > 0 && std::isfinite(config.alpha)))
-    fail(kind, origin, ": alpha is ", config.alpha, ", expected a number above 0");
-  check_template_ids(config.before_text, decoder, kind, origin);
-  check_template_ids(config.instruct.before, decoder, kind, origin);
-  check_template_ids(config.instruct.end, decoder, kind, origin);
-  check_template_ids(config.instruct.answer_ends, decoder, kind, origin);
-}
-
-IcaeConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
-  const Settings settings(files);
-  IcaeConfig config;
-  config.slots = settings.integer("slots");
-  config.max_segment = settings.integer("max_segment");
-  config.rank = settings.integer("rank");
-  config.alpha = settings.number("alpha");
-  config.connector = settings.flag("connector", false);
-  config.spread_positions = settings.choice("slot_positions", "spread", "after");
-  config.continuation_mark = settings.choice("continuation", "lm", "none");
-  config.before_text = settings.ids("before_text");
-  config.instruct.before = settings.ids("instruct_before");
-  config.instruct.mark_after_prompt = settings.flag("instruct_mark_after_prompt", true);
-  config.instruct.end = settings.ids("instruct_end");
-  config.instruct.answer_ends = settings.ids("answer_ends");
-  check_config(config, decoder, ErrorKind::kBadWeights, files.origin());
-  return config;
+  check_limits(icae_settings(config), kind, origin);
+  for (const auto* ids : {&config.before_text,
+                          &config.instruct.before,
+                          &config.instruct.end,
+                          &config.instruct.answer_ends})
+    check_template_ids(*ids, decoder, kind, origin);
 }
 
 }  // namespace
+
+SettingTable icae_settings(IcaeConfig& config) {
+  using enum Setting::Limit;
+  IcaeTemplate& instruct = config.instruct;
+  return {{"slots", &config.slots, kAtLeast1, "memory tokens of each chunk"},
+          {"max_segment", &config.max_segment, kAtLeast1, "text tokens in one pass"},
+          {"rank", &config.rank, kAtLeast1, "of the LoRA"},
+          {"alpha", &config.alpha, kAbove0, "of the LoRA, which is scaled by alpha / rank"},
+          {"connector", &config.connector},
+          {"slot_positions",
+           choice(config.spread_positions, {"after", "spread"}),
+           kNone,
+           "positions of the memory tokens: after the text or spread over it"},
+          {"continuation", choice(config.continuation_mark, {"none", "lm"})},
+          {"before_text", &config.before_text},
+          {"instruct_before", &instruct.before},
+          {"instruct_mark_after_prompt", &instruct.mark_after_prompt},
+          {"instruct_end", &instruct.end},
+          {"answer_ends", &instruct.answer_ends}};
+}
 
 IcaeTemplate icae_template(IcaeGeneration generation) {
   switch (generation) {
@@ -317,7 +300,10 @@ std::unique_ptr<Compressor> make_icae(const IcaeConfig& config,
 
 std::unique_ptr<Compressor> load_icae(const CompressorFiles& files, const Decoder& decoder) {
   check_base(files, decoder);
-  const IcaeConfig config = read_config(files, decoder);
+  IcaeConfig config;
+  config.continuation_mark = false;  // where the file does not say
+  read_settings(files, icae_settings(config));
+  check_config(config, decoder, ErrorKind::kBadWeights, files.origin());
   const Weights stored = files.weights(parameter_options(decoder));
   IcaeWeights weights;
   for (const WeightField& field : fields_of(weights, config, decoder.config()))

@@ -9,6 +9,7 @@
 
 #include "compressors/compressor_files.h"
 #include "compressors/connector.h"
+#include "compressors/setting_table.h"
 #include "precis/extend/adapter.h"
 #include "precis/extend/compressor.h"
 
@@ -60,6 +61,8 @@ struct IcaeConfig {
   IcaeTemplate instruct;
 };
 
+SettingTable icae_settings(IcaeConfig& config);
+
 // The trainable part, float32 (float64 over a float64 model).
 struct IcaeWeights {
   at::Tensor memory_embeddings;  // [slots + 3, hidden]: memory tokens, then AE, LM and FT
@@ -70,9 +73,8 @@ struct IcaeWeights {
 std::unique_ptr<Compressor> load_icae(const CompressorFiles& files, const Decoder& decoder);
 
 // Initial weights for training, the same for the same seed: a LoRA with zero effect (down uniform
-// in
-// +-1 / sqrt(hidden), up zero), memory tokens and marks around the mean embedding, and a connector
-// of create_connector().
+// in +-1 / sqrt(hidden), up zero), memory tokens and marks around the mean embedding, and a
+// connector of create_connector().
 std::unique_ptr<Compressor> create_icae(const IcaeConfig& config,
                                         const Decoder& decoder,
                                         uint64_t seed = 1);

@@ -1,100 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compressors/icae/icae_method.h"
 
-#include "base/check.h"
 #include "compressors/icae/icae.h"
 #include "compressors/icae/import_icae.h"
-#include "compressors/settings_reader.h"
+#include "compressors/setting_table.h"
 
 namespace precis {
 namespace {
 
-using Type = SettingFlag::Type;
-
 constexpr const char* kName = "icae";
 
 // Published ICAEs have no connector; small models cannot read memories without one.
+IcaeConfig new_config() {
+  IcaeConfig config;
+  config.connector = true;
+  return config;
+}
+
+SettingTable creation_settings(IcaeConfig& config) {
+  SettingTable table = pick_flags(icae_settings(config),
+                                  {"slots", "max_segment", "rank", "alpha", "slot_positions"});
+  table.back().default_text = "spread, where the model's window holds the text";
+  return table;
+}
+
 std::unique_ptr<Compressor> create(const CompressorSettings& settings,
                                    const Decoder& decoder,
                                    const Tokenizer*,
                                    uint64_t seed) {
-  SettingsReader reader(settings, ErrorKind::kInvalidArgument, kName);
-  IcaeConfig config;
-  config.connector = true;
-  reader.read("slots", config.slots);
-  reader.read("max_segment", config.max_segment);
-  reader.read("rank", config.rank);
-  reader.read("alpha", config.alpha);
+  IcaeConfig config = new_config();
+  read_settings(settings, creation_settings(config), kName);
   // A sliding window counts tokens, not positions: in a chunk that is longer than the window, a
   // memory token at a position inside the text would not see the tokens around it.
   const int64_t window = decoder.config().window;
-  config.spread_positions = window == 0 || config.max_segment <= window;
-  reader.read_choice("slot_positions", "spread", "after", config.spread_positions);
-  reader.check_all_read();
+  if (!settings.contains("slot_positions"))
+    config.spread_positions = window == 0 || config.max_segment <= window;
   return create_icae(config, decoder, seed);
 }
 
-IcaeGeneration generation_named(const std::string& name) {
-  if (name == "llama") return IcaeGeneration::kLlama;
-  if (name == "mistral") return IcaeGeneration::kMistral;
-  PRECIS_CHECK(name == "none",
-               kInvalidArgument,
-               "icae: generation is \"",
-               name,
-               "\", expected llama, mistral or none");
-  return IcaeGeneration::kNone;
+SettingTable import_settings(IcaeImportOptions& options) {
+  const auto kNone = Setting::Limit::kNone;
+  return {{"max_segment",
+           &options.max_segment,
+           kNone,
+           "text tokens in one pass",
+           "",
+           "four for each memory token"},
+          {"alpha", &options.alpha, kNone, "of the LoRA, which is scaled by alpha / rank"},
+          {"generation",
+           choice(options.generation, {"none", "llama", "mistral"}),
+           kNone,
+           "whose template to use: llama (2023), mistral (2024) or none",
+           "",
+           "by the base"}};
 }
 
 std::unique_ptr<Compressor> read_published(const std::filesystem::path& source,
                                            const CompressorSettings& settings,
                                            const Decoder& decoder,
                                            const Tokenizer*) {
-  SettingsReader reader(settings, ErrorKind::kInvalidArgument, kName);
   IcaeImportOptions options;
-  std::optional<std::string> generation;
-  reader.read("max_segment", options.max_segment);
-  reader.read("alpha", options.alpha);
-  reader.read("generation", generation);
-  reader.check_all_read();
-  if (generation) options.generation = generation_named(*generation);
+  read_settings(settings, import_settings(options), kName);
   return import_icae(source, decoder, options);
-}
-
-CompressorCreation creation() {
-  return {{{"slots", Type::kInteger, "memory tokens of each chunk", "128"},
-           {"max_segment", Type::kInteger, "text tokens in one pass", "512"},
-           {"rank", Type::kInteger, "of the LoRA", "128"},
-           {"alpha", Type::kNumber, "of the LoRA, which is scaled by alpha / rank", "32"},
-           {"slot_positions",
-            Type::kText,
-            "positions of the memory tokens: after the text or spread over it",
-            "spread, where the model's window holds the text",
-            {"after", "spread"}}},
-          create};
-}
-
-CompressorImport importing() {
-  return {{{"max_segment", Type::kInteger, "text tokens in one pass", "four for each memory token"},
-           {"alpha", Type::kNumber, "of the LoRA, which is scaled by alpha / rank", "32"},
-           {"generation",
-            Type::kText,
-            "whose template to use: llama (2023), mistral (2024) or none",
-            "by the base",
-            {"none", "llama", "mistral"}}},
-          /*source_is_model=*/false,
-          read_published};
 }
 
 }  // namespace
 
 CompressorMethod icae_method() {
-  CompressorMethod method;
-  method.name = kName;
-  method.load = loader(load_icae);
-  method.creation = creation();
-  method.sizing = icae_sizing();
-  method.importing = importing();
-  return method;
+  return {.name = kName,
+          .load = loader(load_icae),
+          .creation = CompressorCreation{flags_of(creation_settings, new_config()), create},
+          .sizing = icae_sizing(),
+          .importing = CompressorImport{flags_of(import_settings), false, read_published}};
 }
 
 }  // namespace precis

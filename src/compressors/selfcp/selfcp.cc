@@ -5,11 +5,9 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
@@ -90,16 +88,7 @@ class SelfCp final : public Compressor {
   std::vector<NamedTensor> parameters() override { return tensors(); }
 
   void save(const std::filesystem::path& directory) const override {
-    nlohmann::json config = {{"method", kMethod},
-                             {"base", describe_base(decoder_)},
-                             {"ratio", config_.ratio},
-                             {"max_segment", config_.max_segment},
-                             {"layer_norm", config_.layer_norm},
-                             {"reads_prefix", config_.reads_prefix},
-                             {"separator_id", nullptr},
-                             {"continuation_mark", config_.continuation_mark}};
-    if (config_.separator) config["separator_id"] = *config_.separator;
-    save_compressor(directory, std::move(config), tensors());
+    save_compressor(directory, describe(kMethod, decoder_, selfcp_settings, config_), tensors());
   }
 
  private:
@@ -254,14 +243,11 @@ class SelfCp final : public Compressor {
   const Decoder& decoder_;
 };
 
-void check_config(const SelfCpConfig& config,
+void check_config(SelfCpConfig config,
                   const Decoder& decoder,
                   ErrorKind kind,
                   const std::string& origin) {
-  if (!(config.ratio >= 1 && std::isfinite(config.ratio)))
-    fail(kind, origin, ": ratio is ", config.ratio, ", expected at least 1");
-  if (config.max_segment < 1)
-    fail(kind, origin, ": max_segment is ", config.max_segment, ", expected at least 1");
+  check_limits(selfcp_settings(config), kind, origin);
   std::vector<TokenId> ids = config.continuation_mark;
   if (config.separator) ids.push_back(*config.separator);
   check_template_ids(ids, decoder, kind, origin);
@@ -271,20 +257,21 @@ ConnectorNorm norm_of(const SelfCpConfig& config) {
   return config.layer_norm ? ConnectorNorm::kLayerNorm : ConnectorNorm::kNone;
 }
 
-SelfCpConfig read_config(const CompressorFiles& files, const Decoder& decoder) {
-  const Settings settings(files);
-  SelfCpConfig config;
-  config.ratio = settings.number("ratio");
-  config.max_segment = settings.integer("max_segment");
-  config.layer_norm = settings.flag("layer_norm", true);
-  config.reads_prefix = settings.flag("reads_prefix", true);
-  if (settings.has("separator_id")) config.separator = settings.id("separator_id");
-  config.continuation_mark = settings.ids("continuation_mark");
-  check_config(config, decoder, ErrorKind::kBadWeights, files.origin());
-  return config;
-}
-
 }  // namespace
+
+SettingTable selfcp_settings(SelfCpConfig& config) {
+  using enum Setting::Limit;
+  return {{"ratio", &config.ratio, kAtLeast1, "text tokens per memory token"},
+          {"max_segment", &config.max_segment, kAtLeast1, "text tokens in one pass"},
+          {"layer_norm", &config.layer_norm},
+          {"reads_prefix", &config.reads_prefix},
+          {"separator_id",
+           &config.separator,
+           kNone,
+           "id of a token to read before the text",
+           "separator"},
+          {"continuation_mark", &config.continuation_mark}};
+}
 
 std::unique_ptr<Compressor> make_selfcp(const SelfCpConfig& config,
                                         SelfCpWeights weights,
@@ -293,16 +280,24 @@ std::unique_ptr<Compressor> make_selfcp(const SelfCpConfig& config,
   return std::make_unique<SelfCp>(config, std::move(weights), decoder);
 }
 
-std::unique_ptr<Compressor> load_selfcp(const CompressorFiles& files, const Decoder& decoder) {
-  check_base(files, decoder);
-  const SelfCpConfig config = read_config(files, decoder);
-  const Weights stored = files.weights(parameter_options(decoder));
+SelfCpWeights take_selfcp_weights(const Weights& stored,
+                                  const SelfCpConfig& config,
+                                  const Decoder& decoder) {
   const int64_t hidden = decoder.config().hidden_size;
   SelfCpWeights weights;
   weights.connector = take_connector(stored, hidden, norm_of(config));
   weights.tag_embedding = stored.take("tag_embedding", {hidden});
   stored.check_all_taken();
-  return make_selfcp(config, std::move(weights), decoder);
+  return weights;
+}
+
+std::unique_ptr<Compressor> load_selfcp(const CompressorFiles& files, const Decoder& decoder) {
+  check_base(files, decoder);
+  SelfCpConfig config;
+  read_settings(files, selfcp_settings(config));
+  check_config(config, decoder, ErrorKind::kBadWeights, files.origin());
+  const Weights stored = files.weights(parameter_options(decoder));
+  return make_selfcp(config, take_selfcp_weights(stored, config, decoder), decoder);
 }
 
 std::unique_ptr<Compressor> create_selfcp(const SelfCpConfig& config, const Decoder& decoder) {

@@ -8,6 +8,7 @@
 
 #include "compressors/compressor_files.h"
 #include "compressors/connector.h"
+#include "compressors/setting_table.h"
 #include "precis/extend/compressor.h"
 
 namespace precis {
@@ -25,11 +26,19 @@ struct SelfCpConfig {
   std::vector<TokenId> continuation_mark;
 };
 
+SettingTable selfcp_settings(SelfCpConfig& config);
+
 // The trainable part, float32 (float64 over a float64 model).
 struct SelfCpWeights {
   Connector connector;
   at::Tensor tag_embedding;  // [hidden]
 };
+
+// Takes all tensors of `stored`. Throws kBadWeights for those that are missing, surplus or of
+// another shape.
+SelfCpWeights take_selfcp_weights(const Weights& stored,
+                                  const SelfCpConfig& config,
+                                  const Decoder& decoder);
 
 std::unique_ptr<Compressor> load_selfcp(const CompressorFiles& files, const Decoder& decoder);
 

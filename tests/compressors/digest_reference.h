@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compressors/ic_former/digest_reference.h"
+#pragma once
 
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <cstdint>
 
+#include "compressors/ic_former/digest_net.h"
 #include "compressors/ic_former/digest_positions.h"
 #include "ops/dense_attention.h"
 #include "ops/rms_norm.h"
 
-namespace precis::ic_former {
+// The paper's equations in plain ATen, the reference of DigestEncoder's tests.
+namespace precis::ic_former::reference {
 
-at::Tensor reference::cross_attention(const CrossAttentionLayer& layer,
-                                      const at::Tensor& digests,
-                                      const at::Tensor& seen,
-                                      const DigestShape& shape) {
+// One layer for a batch of texts of one length. digests: [batch, k, hidden], the states so far;
+// seen: [batch, n + k, hidden], the embeddings of n tokens and then the initial digests, the same
+// in every layer. -> [batch, k, hidden]
+inline at::Tensor cross_attention(const CrossAttentionLayer& layer,
+                                  const at::Tensor& digests,
+                                  const at::Tensor& seen,
+                                  const DigestShape& shape) {
   const int64_t head_dim = digests.size(2) / shape.num_heads, num_digests = digests.size(1);
   const int64_t lengths[] = {seen.size(1) - num_digests};
   const DigestAngles angles =
@@ -39,10 +45,12 @@ at::Tensor reference::cross_attention(const CrossAttentionLayer& layer,
   return middle + at::linear(gated, layer.down);
 }
 
-at::Tensor reference::digest(const DigestNet& net,
-                             const at::Tensor& digests,
-                             const at::Tensor& context,
-                             const DigestShape& shape) {
+// All layers and the last norm. digests: [k, hidden]; context: [batch, n, hidden]; the net of their
+// dtype. -> [batch, k, hidden]
+inline at::Tensor digest(const DigestNet& net,
+                         const at::Tensor& digests,
+                         const at::Tensor& context,
+                         const DigestShape& shape) {
   const at::Tensor initial = digests.expand({context.size(0), digests.size(0), digests.size(1)});
   const at::Tensor seen = at::cat({context, initial}, 1);
   at::Tensor state = initial;
@@ -51,4 +59,4 @@ at::Tensor reference::digest(const DigestNet& net,
   return ops::reference::rms_norm(state, net.norm, shape.rms_norm_epsilon);
 }
 
-}  // namespace precis::ic_former
+}  // namespace precis::ic_former::reference

@@ -9,8 +9,9 @@
 
 namespace precis {
 
-// Loads a GGUF file or a Hugging Face directory (config.json and safetensors). Throws kNotFound,
-// kBadWeights or kUnsupported with the file's name.
+// Loads a GGUF file or a Hugging Face directory (config.json and safetensors). `options`: dtype and
+// device that it computes in; `format`: how its matrices are stored. Throws kNotFound, kBadWeights
+// or kUnsupported with the file's name.
 std::unique_ptr<Decoder> load_decoder(const std::filesystem::path& model,
                                       c10::TensorOptions options,
                                       WeightFormat format = WeightFormat::kDtype);

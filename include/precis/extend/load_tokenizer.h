@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 
-#include "io/gguf.h"
 #include "precis/extend/tokenizer.h"
 
 namespace precis {
@@ -14,10 +13,8 @@ namespace precis {
 // The tokenizer of a model: a .gguf file, or a Hugging Face directory with tokenizer.json or else
 // tokenizer.model. Throws kNotFound, kBadWeights (damaged) or kUnsupported, naming the file.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model);
-std::unique_ptr<Tokenizer> load_gguf_tokenizer(const GgufFile& file);
 
-// The source text of the model's chat template, if it has one. Throws as load_tokenizer.
+// The source text of the model's chat template, if it has one. Throws as load_tokenizer().
 std::optional<std::string> load_chat_template(const std::filesystem::path& model);
-std::optional<std::string> load_gguf_chat_template(const GgufFile& file);
 
 }  // namespace precis
