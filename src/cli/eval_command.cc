@@ -38,7 +38,8 @@ const std::map<std::string, EvaluationTask> kTasks{
     {name_of(EvaluationTask::kContinue), EvaluationTask::kContinue},
     {name_of(EvaluationTask::kReconstruct), EvaluationTask::kReconstruct},
     {name_of(EvaluationTask::kSummaries), EvaluationTask::kSummaries},
-    {name_of(EvaluationTask::kQuestions), EvaluationTask::kQuestions}};
+    {name_of(EvaluationTask::kQuestions), EvaluationTask::kQuestions},
+    {name_of(EvaluationTask::kNeedles), EvaluationTask::kNeedles}};
 
 // One bar for each stage.
 class StageBars {
@@ -170,7 +171,8 @@ void add_text_flags(CLI::App& command, EvaluationOptions& options) {
   command.add_option("--questions",
                      options.questions,
                      "JSON Lines, plain or .zst: \"context\", \"prompt\", \"answer\" or "
-                     "\"answers\"; answers are to be a few words");
+                     "\"answers\"; answers are to be a few words, several questions may have one "
+                     "context");
   command.add_option("--older", options.older, "first tokens of each text, which are compressed")
       ->capture_default_str();
   command.add_option("--kept", options.kept, "tokens after them, uncompressed in every arm")
@@ -184,7 +186,25 @@ void add_text_flags(CLI::App& command, EvaluationOptions& options) {
       "questions and summaries in the template that the compressor was trained with, instead "
       "of the model's chat template");
   command.add_flag("--framed", options.templated, "the former name of --templated")->group("");
-  command.add_option("--limit", options.limit, "most texts, and most questions")
+  command
+      .add_option(
+          "--limit", options.limit, "most texts, most questions, and most needles of each length")
+      ->capture_default_str();
+}
+
+void add_needle_flags(CLI::App& command, NeedleOptions& needles) {
+  command.add_option(
+      "--needles",
+      needles.texts,
+      "JSON Lines, plain or .zst: \"text\"; the texts are joined, invented facts are "
+      "hidden in them and asked for");
+  command
+      .add_option("--needle-tokens", needles.tokens, "lengths of the joined texts, facts included")
+      ->delimiter(',')
+      ->capture_default_str();
+  command.add_option("--needles-per-text", needles.per_text, "facts in each joined text")
+      ->capture_default_str();
+  command.add_option("--seed", needles.seed, "of the facts and the places where they stand")
       ->capture_default_str();
 }
 
@@ -201,6 +221,7 @@ void add_eval(CLI::App& app) {
       "directories with compressor.json, and names of built-in compressors; several are "
       "compared (default: attention_matching)");
   add_text_flags(*command, flags->evaluation);
+  add_needle_flags(*command, flags->evaluation.needles);
   command->add_option("--task", flags->tasks, "tasks to run (default: all that the files allow)")
       ->delimiter(',')
       ->check(one_of(names_of(kTasks)));
@@ -220,6 +241,11 @@ void add_eval(CLI::App& app) {
           "positions of the context that memories of keys and values take: as many as their texts "
           "have tokens (text), or as the memories have (rows) (default: each compressor's own)")
       ->check(one_of({"text", "rows"}));
+  command
+      ->add_option("--refine",
+                   flags->evaluation.refine_seconds,
+                   "seconds of gradient steps on each memory after it is made (0: none)")
+      ->capture_default_str();
   command->add_option(
       "--out",
       flags->out,

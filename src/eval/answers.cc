@@ -24,28 +24,28 @@ bool contains(const Words& answer, const Words& reference) {
 
 }  // namespace
 
-double squad_f1(std::string_view answer, std::span<const std::string> references) {
+double answer_f1(std::string_view answer, std::span<const std::string> references) {
   check_references(references);
-  const Words words = squad_words(answer);
+  const Words words = answer_words(answer);
   double best = 0;
   for (const std::string& reference : references) {
-    best = std::max(best, f1(words, squad_words(reference)));
+    best = std::max(best, f1(words, answer_words(reference)));
   }
   return best;
 }
 
-bool squad_exact_match(std::string_view answer, std::span<const std::string> references) {
+bool answer_exact_match(std::string_view answer, std::span<const std::string> references) {
   check_references(references);
-  const Words words = squad_words(answer);
+  const Words words = answer_words(answer);
   return std::ranges::any_of(
-      references, [&](const std::string& reference) { return squad_words(reference) == words; });
+      references, [&](const std::string& reference) { return answer_words(reference) == words; });
 }
 
 bool contains_answer(std::string_view answer, std::span<const std::string> references) {
   check_references(references);
-  const Words words = squad_words(answer);
+  const Words words = answer_words(answer);
   return std::ranges::any_of(references, [&](const std::string& reference) {
-    return contains(words, squad_words(reference));
+    return contains(words, answer_words(reference));
   });
 }
 

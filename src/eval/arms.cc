@@ -29,15 +29,21 @@ int64_t other_text(int64_t i, std::span<const Text> texts, std::span<const int64
        " tokens of context; no other context, which the control needs, is that short");
 }
 
-void add_shares(const ScoresByArm& scores, Arm arm, std::vector<Metric>& metrics) {
+void add_shares(const ScoresByArm& scores,
+                Arm arm,
+                Clusters clusters,
+                std::vector<Metric>& metrics) {
   if (arm == Arm::kNone || arm == Arm::kFull) return;
   const auto nll = [&](Arm of) -> std::span<const double> { return scores.at(of).nll; };
-  const auto share = [&](Arm from) { return gained_share(nll(from), nll(arm), nll(Arm::kFull)); };
+  const auto share = [&](Arm from) {
+    return gained_share(nll(from), nll(arm), nll(Arm::kFull), clusters);
+  };
+  const auto below = [&](Arm of) { return mean_difference(nll(of), nll(arm), clusters); };
   add_metric("recovered_share", share(Arm::kNone), metrics);
   if (arm != Arm::kOtherFull) add_metric("specific_share", share(Arm::kOtherFull), metrics);
   if (arm != Arm::kMemory) return;
-  add_metric("nll_below_verbatim", mean_difference(nll(Arm::kVerbatim), nll(arm)), metrics);
-  add_metric("nll_below_other", mean_difference(nll(Arm::kOther), nll(arm)), metrics);
+  add_metric("nll_below_verbatim", below(Arm::kVerbatim), metrics);
+  add_metric("nll_below_other", below(Arm::kOther), metrics);
 }
 
 }  // namespace
@@ -101,13 +107,13 @@ void add_metric(const char* name,
   if (measured) metrics.push_back({name, *measured});
 }
 
-std::vector<ArmResult> results_of(const ScoresByArm& scores) {
+std::vector<ArmResult> results_of(const ScoresByArm& scores, Clusters clusters) {
   std::vector<ArmResult> results;
   for (const auto& [arm, of_arm] : scores) {
     ArmResult& result = results.emplace_back(ArmResult{name_of(arm), {}});
-    add_metric("nll", mean_of(of_arm.nll), result.metrics);
-    add_shares(scores, arm, result.metrics);
-    add_metric("score_ms", median_of(of_arm.ms), result.metrics);
+    add_metric("nll", mean_of(of_arm.nll, clusters), result.metrics);
+    add_shares(scores, arm, clusters, result.metrics);
+    add_metric("score_ms", median_of(of_arm.ms, clusters), result.metrics);
   }
   return results;
 }

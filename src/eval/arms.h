@@ -76,7 +76,7 @@ void add_metric(const char* name,
 //   leaves out what any text of the same kind gives;
 // and of memory "nll_below_verbatim" and "nll_below_other", means of paired differences, above 0
 // where the memory is better. REQUIRES: all arms.
-std::vector<ArmResult> results_of(const ScoresByArm& scores);
+std::vector<ArmResult> results_of(const ScoresByArm& scores, Clusters clusters = {});
 
 // Reports that item `i` of `n` is done.
 void report(const TaskProgress& progress, int64_t i, int64_t n);
@@ -90,7 +90,7 @@ class MemoryTask {
   virtual std::string unsupported_reason() const { return {}; }
   // Computes the arms that do not depend on memories. Called once, first.
   virtual void prepare(const TaskProgress& progress) = 0;
-  // The metrics of all arms. memories: one for each item.
+  // The metrics of all arms. memories: one for each text.
   virtual std::vector<ArmResult> run(std::span<const TimedMemory> memories,
                                      const TaskProgress& progress) = 0;
 };

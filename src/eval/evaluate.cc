@@ -40,6 +40,15 @@ RatioResult describe(std::span<const TimedMemory> memories,
           {}};
 }
 
+// The ratios are left empty.
+TaskResult result_of(EvaluationTask task, const TaskGroup& group) {
+  return {.task = task,
+          .num_items = group.num_items,
+          .num_skipped = group.num_skipped,
+          .num_contexts = asks(task) ? std::ssize(group.texts) : 0,
+          .needle_tokens = group.needle_tokens};
+}
+
 // Runs the tasks of an evaluation.
 class Evaluator {
  public:
@@ -54,7 +63,7 @@ class Evaluator {
       if (group.tasks.empty()) continue;
       for (TaskResult& result : run(group)) results.push_back(std::move(result));
     }
-    std::ranges::sort(results, {}, &TaskResult::task);
+    std::ranges::stable_sort(results, {}, &TaskResult::task);
     return results;
   }
 
@@ -62,8 +71,8 @@ class Evaluator {
   std::vector<TaskResult> run(const TaskGroup& group) const {
     std::vector<TaskResult> results;
     for (const auto& task : group.tasks) {
-      results.push_back({task->task(), std::ssize(group.texts), group.num_skipped, {}, {}});
-      task->prepare(stage_of(progress_, name_of(task->task()) + " without memories"));
+      results.push_back(result_of(task->task(), group));
+      task->prepare(stage_of(progress_, title_of(results.back()) + " without memories"));
     }
     for (const std::optional<double> ratio : ratios_of(options_, *engine_.compressor()))
       add_ratio(group, ratio, results);
@@ -77,12 +86,13 @@ class Evaluator {
     CompressOptions compression;
     compression.ratio = ratio;
     compression.positions = options_.positions;
+    compression.refine_seconds = options_.refine_seconds;
     const std::vector<TimedMemory> memories = compress_texts(
         engine_, group.texts, compression, stage_of(progress_, "compressing" + where));
     const RatioResult described = describe(memories, ratio, engine_.decoder());
     for (size_t i = 0; i < results.size(); ++i) {
       RatioResult& result = results[i].ratios.emplace_back(described);
-      const TaskProgress stage = stage_of(progress_, name_of(results[i].task) + where);
+      const TaskProgress stage = stage_of(progress_, title_of(results[i]) + where);
       result.arms = group.tasks[i]->run(memories, stage);
     }
   }

@@ -26,8 +26,17 @@ std::string name_of(EvaluationTask task) {
       return "summaries";
     case EvaluationTask::kQuestions:
       return "questions";
+    case EvaluationTask::kNeedles:
+      return "needles";
   }
   fail(ErrorKind::kInternal, "evaluation: no such task");
+}
+
+bool asks(EvaluationTask task) { return task >= EvaluationTask::kQuestions; }
+
+std::string title_of(const TaskResult& result) {
+  if (result.needle_tokens == 0) return name_of(result.task);
+  return concat(name_of(result.task), ", ", result.needle_tokens, " tokens");
 }
 
 const Measured* find_metric(const RatioResult& result,

@@ -14,21 +14,31 @@
 
 namespace precis {
 
-enum class EvaluationTask { kContinue, kReconstruct, kSummaries, kQuestions };
+enum class EvaluationTask { kContinue, kReconstruct, kSummaries, kQuestions, kNeedles };
 
-// "continue", "reconstruct", "summaries", "questions".
+// "continue", "reconstruct", "summaries", "questions", "needles".
 std::string name_of(EvaluationTask task);
 
+// Invented facts (needles) that are hidden in texts and asked for.
+struct NeedleOptions {
+  std::filesystem::path texts;             // JSON Lines {"text": ...}, joined; empty: no needles
+  std::vector<int64_t> tokens{512, 4096};  // lengths of the contexts, facts included
+  int64_t per_text = 3;                    // facts in each context
+  uint64_t seed = 1;                       // of facts and places
+};
+
 struct EvaluationOptions {
-  std::filesystem::path texts;        // JSON Lines {"text": ..., "summary": optional}; empty: none
-  std::filesystem::path questions;    // JSON Lines {"context", "prompt", "answer" or "answers"}
-  std::vector<EvaluationTask> tasks;  // empty: all that the files allow
-  int64_t older = 256;                // first tokens of every text, which are compressed
-  int64_t kept = 32;                  // tokens after them, uncompressed in every arm
-  int64_t scored = 64;                // tokens after those, whose likelihood is measured
-  std::vector<double> ratios;         // empty: the compressor's own
+  std::filesystem::path texts;      // JSON Lines {"text": ..., "summary": optional}; empty: none
+  std::filesystem::path questions;  // JSON Lines {"context", "prompt", "answer" or "answers"}
+  NeedleOptions needles;
+  std::vector<EvaluationTask> tasks;         // empty: all that the files allow
+  int64_t older = 256;                       // first tokens of every text, which are compressed
+  int64_t kept = 32;                         // tokens after them, uncompressed in every arm
+  int64_t scored = 64;                       // tokens after those, whose likelihood is measured
+  std::vector<double> ratios;                // empty: the compressor's own
   std::optional<MemoryPositions> positions;  // of cached memories; none: the compressor's own
-  int64_t limit = 100;                       // of texts, and of questions
+  double refine_seconds = 0;                 // as in CompressOptions
+  int64_t limit = 100;     // of texts, of questions, and of needles of each length
   bool templated = false;  // instructions in the compressor's template even if there is a chat
 };
 
@@ -55,11 +65,19 @@ struct RatioResult {
 
 struct TaskResult {
   EvaluationTask task = EvaluationTask::kContinue;
-  int64_t num_items = 0;
+  int64_t num_items = 0;    // texts, or questions
   int64_t num_skipped = 0;  // texts that are too short, questions that are too long
-  std::string note;         // why the task was left out; empty: it was not
-  std::vector<RatioResult> ratios;
+  std::string note = {};    // why the task was left out; empty: it was not
+  std::vector<RatioResult> ratios = {};
+  int64_t num_contexts = 0;   // texts that the questions are about; intervals are over these
+  int64_t needle_tokens = 0;  // length of the contexts; 0: no needles
 };
+
+// Whether the items of a task are questions, several of which may be about one text.
+bool asks(EvaluationTask task);
+
+// The name of the task, and the length of needles' contexts: "needles, 512 tokens".
+std::string title_of(const TaskResult& result);
 
 struct Evaluation {
   std::string model, compressor;  // paths, set by the caller of evaluate()

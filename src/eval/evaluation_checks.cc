@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "eval/evaluate.h"
+#include "eval/needle_facts.h"
 #include "eval/questions.h"
 #include "eval/summaries.h"
 #include "io/mapped_file.h"
@@ -31,7 +32,17 @@ void check_number(const char* name, int64_t value) {
                kMost);
 }
 
-bool reads_texts(EvaluationTask task) { return task != EvaluationTask::kQuestions; }
+// What a task reads: the name of the option, and its file.
+struct Source {
+  const char* name;
+  const std::filesystem::path& file;
+};
+
+Source source_of(EvaluationTask task, const EvaluationOptions& options) {
+  if (task == EvaluationTask::kNeedles) return {"texts for needles", options.needles.texts};
+  if (task == EvaluationTask::kQuestions) return {"questions", options.questions};
+  return {"texts", options.texts};
+}
 
 // Positions that the longest prompt and its continuation take.
 int64_t needed_context(EvaluationTask task,
@@ -46,21 +57,59 @@ int64_t needed_context(EvaluationTask task,
     case EvaluationTask::kSummaries:
       return read + kTemplateRoom + kMaxSummaryTokens;
     case EvaluationTask::kQuestions:
-      return 0;  // questions that are too long are left out one by one
+    case EvaluationTask::kNeedles:
+      return 0;  // longest_questions() says what fits
   }
   fail(ErrorKind::kInternal, "evaluation: no such task");
+}
+
+void check_needles(const NeedleOptions& needles) {
+  PRECIS_CHECK(!needles.tokens.empty(), kInvalidArgument, "evaluation: needles have no length");
+  for (const int64_t tokens : needles.tokens) check_number("needle tokens", tokens);
+  PRECIS_CHECK(needles.per_text >= 1 && needles.per_text <= kMaxNeedles,
+               kInvalidArgument,
+               "evaluation: needles per text are ",
+               needles.per_text,
+               ", expected 1 to ",
+               kMaxNeedles);
+}
+
+QuestionLengths longest_questions(const CompressorInfo& info, int64_t window) {
+  const int64_t room = kTemplateRoom + kMaxAnswerTokens + info.slots;
+  return {info.divides ? window : info.max_segment, window - room};
+}
+
+void check_needle_lengths(const NeedleOptions& needles,
+                          const CompressorInfo& info,
+                          int64_t window) {
+  const QuestionLengths longest = longest_questions(info, window);
+  const int64_t most = std::min(longest.context, longest.all);
+  for (const int64_t tokens : needles.tokens) {
+    PRECIS_CHECK(tokens <= most,
+                 kInvalidArgument,
+                 "evaluation: needles are in contexts of ",
+                 tokens,
+                 " tokens; ",
+                 info.method,
+                 " and a model with a context of ",
+                 window,
+                 " tokens leave room for ",
+                 most);
+  }
 }
 
 }  // namespace
 
 void check(const EvaluationOptions& options) {
-  PRECIS_CHECK(!options.texts.empty() || !options.questions.empty(),
-               kInvalidArgument,
-               "evaluation: neither texts nor questions are given");
+  PRECIS_CHECK(
+      !options.texts.empty() || !options.questions.empty() || !options.needles.texts.empty(),
+      kInvalidArgument,
+      "evaluation: neither texts nor questions nor texts for needles are given");
   check_number("older", options.older);
   check_number("kept", options.kept);
   check_number("scored", options.scored);
   check_number("limit", options.limit);
+  if (!options.needles.texts.empty()) check_needles(options.needles);
   for (const double ratio : options.ratios) {
     PRECIS_CHECK(std::isfinite(ratio) && ratio >= 1,
                  kInvalidArgument,
@@ -69,15 +118,15 @@ void check(const EvaluationOptions& options) {
                  ", expected at least 1");
   }
   for (const EvaluationTask task : options.tasks) {
-    const bool has_file = !(reads_texts(task) ? options.texts : options.questions).empty();
-    PRECIS_CHECK(has_file,
+    const Source source = source_of(task, options);
+    PRECIS_CHECK(!source.file.empty(),
                  kInvalidArgument,
                  "evaluation: ",
                  name_of(task),
                  " needs ",
-                 reads_texts(task) ? "texts" : "questions");
+                 source.name);
   }
-  for (const auto& file : {options.texts, options.questions})
+  for (const auto& file : {options.texts, options.questions, options.needles.texts})
     if (!file.empty()) MappedFile::open(file);
 }
 
@@ -86,6 +135,8 @@ std::vector<EvaluationTask> tasks_of(const EvaluationOptions& options) {
   if (tasks.empty() && !options.texts.empty())
     tasks = {EvaluationTask::kContinue, EvaluationTask::kReconstruct, EvaluationTask::kSummaries};
   if (options.tasks.empty() && !options.questions.empty()) tasks.insert(EvaluationTask::kQuestions);
+  if (options.tasks.empty() && !options.needles.texts.empty())
+    tasks.insert(EvaluationTask::kNeedles);
   return {tasks.begin(), tasks.end()};
 }
 
@@ -106,7 +157,10 @@ void check_lengths(const EvaluationOptions& options,
                    const Compressor& compressor,
                    const Decoder& decoder) {
   const CompressorInfo info = compressor.info();
-  if (std::ranges::none_of(tasks_of(options), reads_texts)) return;
+  const std::vector<EvaluationTask> tasks = tasks_of(options);
+  if (tasks.back() == EvaluationTask::kNeedles)
+    check_needle_lengths(options.needles, info, decoder.config().context_length);
+  if (asks(tasks.front())) return;
   PRECIS_CHECK(info.divides || options.older <= info.max_segment,
                kInvalidArgument,
                "evaluation: ",
@@ -120,7 +174,7 @@ void check_lengths(const EvaluationOptions& options,
     CompressOptions compression;
     compression.ratio = ratio;
     const int64_t memory_tokens = compressor.memory_size(options.older, compression);
-    for (const EvaluationTask task : tasks_of(options)) {
+    for (const EvaluationTask task : tasks) {
       const int64_t needed = needed_context(task, options, memory_tokens);
       PRECIS_CHECK(needed <= window,
                    kInvalidArgument,
@@ -136,9 +190,7 @@ void check_lengths(const EvaluationOptions& options,
 
 QuestionLengths longest_questions(const Engine& engine) {
   const CompressorInfo info = engine.compressor()->info();
-  const int64_t window = engine.decoder().config().context_length;
-  const int64_t room = kTemplateRoom + kMaxAnswerTokens + info.slots;
-  return {info.divides ? window : info.max_segment, window - room};
+  return longest_questions(info, engine.decoder().config().context_length);
 }
 
 }  // namespace precis

@@ -2,10 +2,12 @@
 #include "eval/evaluation_items.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/check.h"
+#include "eval/words.h"
 #include "io/json_lines.h"
 
 namespace precis {
@@ -40,12 +42,18 @@ class Line {
                  kInvalidArgument,
                  where(),
                  " has neither a string \"answer\" nor an array \"answers\" of strings");
-    return found->get<std::vector<std::string>>();
+    return distinct(found->get<std::vector<std::string>>());
   }
 
  private:
   static bool is_text(const json& value) {
     return value.is_string() && !value.get_ref<const std::string&>().empty();
+  }
+  static std::vector<std::string> distinct(const std::vector<std::string>& all) {
+    std::vector<std::string> first;
+    for (const std::string& text : all)
+      if (std::ranges::find(first, text) == first.end()) first.push_back(text);
+    return first;
   }
   std::string where() const { return concat(path_.string(), ": line ", line_); }
 
@@ -69,7 +77,40 @@ int64_t length_of(const Question& question, const Tokenizer& tokenizer) {
   return std::ssize(tokenizer.encode(question.prompt)) + answer;
 }
 
+// Contexts that have a question, each once.
+class Contexts {
+ public:
+  Contexts(const Tokenizer& tokenizer, QuestionItems& items)
+      : tokenizer_(tokenizer), items_(items) {}
+
+  // Adds a question about the text, unless it is longer than `most` tokens.
+  bool add(const std::string& text, Question question, int64_t most) {
+    const auto known = indices_.find(text);
+    const bool is_new = known == indices_.end();
+    std::vector<TokenId> ids = is_new ? tokenizer_.encode(text) : items_.contexts[known->second];
+    if (std::ssize(ids) > most) return false;
+    question.context = is_new ? std::ssize(items_.contexts) : known->second;
+    if (is_new) {
+      indices_.emplace(text, question.context);
+      items_.contexts.push_back(std::move(ids));
+    }
+    items_.questions.push_back(std::move(question));
+    return true;
+  }
+
+ private:
+  const Tokenizer& tokenizer_;
+  QuestionItems& items_;
+  std::map<std::string, int64_t> indices_;
+};
+
 }  // namespace
+
+std::vector<int64_t> contexts_of(std::span<const Question> questions) {
+  std::vector<int64_t> contexts;
+  for (const Question& question : questions) contexts.push_back(question.context);
+  return contexts;
+}
 
 std::vector<std::span<const TokenId>> older_texts(std::span<const CutText> texts) {
   std::vector<std::span<const TokenId>> older;
@@ -112,18 +153,16 @@ QuestionItems read_questions(const std::filesystem::path& path,
                              int64_t limit,
                              const std::function<void(double)>& progress) {
   QuestionItems items;
+  Contexts contexts(tokenizer, items);
   const auto visit = [&](const json& object, int64_t line) {
     const Line fields(path, object, line);
     const std::string context = fields.text("context");
-    Question question{{}, fields.text("prompt"), fields.answers(), 0};
+    Question question{0, fields.text("prompt"), fields.answers()};
     if (std::ssize(items.questions) == limit) return;
-    question.context = tokenizer.encode(context);
+    if (has_cjk(question.prompt)) question.answer_line = kChineseAnswerLine;
     question.room = longest.all - length_of(question, tokenizer);
-    if (std::ssize(question.context) > std::min(longest.context, question.room)) {
-      ++items.num_too_long;
-      return;
-    }
-    items.questions.push_back(std::move(question));
+    const int64_t most = std::min(longest.context, question.room);
+    if (!contexts.add(context, std::move(question), most)) ++items.num_too_long;
   };
   read_json_lines(path, visit, progress);
   PRECIS_CHECK(!items.questions.empty(),

@@ -39,11 +39,19 @@ TextItems read_texts(const std::filesystem::path& path,
                      int64_t limit,
                      const std::function<void(double)>& progress = {});
 
+// The line below a question, in English and for questions in Chinese: without it F1 mostly measures
+// the length of the answers.
+inline constexpr const char* kAnswerLine = "Answer with a few words from the text.";
+inline constexpr const char* kChineseAnswerLine =  // "Answer with a few words from the text above."
+    "\u8bf7\u7528\u4e0a\u6587\u4e2d\u7684\u51e0\u4e2a\u5b57\u56de\u7b54\u3002";
+
 struct Question {
-  std::vector<TokenId> context;
+  int64_t context = 0;  // index in QuestionItems::contexts
   std::string prompt;
-  std::vector<std::string> answers;  // at least one; all are correct
-  int64_t room = 0;                  // tokens of context that fit beside prompt and answer
+  std::vector<std::string> answers = {};  // at least one, none twice; all are correct
+  int64_t room = 0;                       // tokens of context that fit beside prompt and answer
+  std::string answer_line = kAnswerLine;
+  double depth = 0;  // of a needle: share of its context that stands before it, 0 to 1
 };
 
 // Upper limits, in tokens.
@@ -53,12 +61,18 @@ struct QuestionLengths {
 };
 
 struct QuestionItems {
-  std::vector<Question> questions;
+  std::vector<std::vector<TokenId>> contexts = {};  // each once, in order of its first question
+  std::vector<Question> questions = {};
   int64_t num_too_long = 0;
+  int64_t needle_tokens = 0;  // TaskResult::needle_tokens
 };
 
+// The context of each question.
+std::vector<int64_t> contexts_of(std::span<const Question> questions);
+
 // The same for questions: objects with strings "context" and "prompt", and a string "answer" or an
-// array of strings "answers"; none may be empty.
+// array of strings "answers"; none may be empty. Questions whose contexts are the same text share a
+// context.
 QuestionItems read_questions(const std::filesystem::path& path,
                              const Tokenizer& tokenizer,
                              const QuestionLengths& longest,

@@ -2,11 +2,13 @@
 #include "eval/evaluation_plan.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
 #include "eval/continuation.h"
 #include "eval/evaluation_checks.h"
+#include "eval/needles.h"
 #include "eval/questions.h"
 #include "eval/reconstruction.h"
 #include "eval/summaries.h"
@@ -16,10 +18,19 @@ namespace {
 
 bool instructs(EvaluationTask task) { return task >= EvaluationTask::kSummaries; }
 
+bool has(const std::vector<EvaluationTask>& tasks, EvaluationTask task) {
+  return std::ranges::find(tasks, task) != tasks.end();
+}
+
 // Kept and scored tokens are of use to the continuation alone.
 TextLengths lengths_of(const EvaluationOptions& options, const std::vector<EvaluationTask>& tasks) {
   const bool continues = tasks.front() == EvaluationTask::kContinue;
   return {options.older, continues ? options.kept : 0, continues ? options.scored : 0};
+}
+
+// Ascending, each once.
+std::set<int64_t> lengths_of(const NeedleOptions& needles) {
+  return {needles.tokens.begin(), needles.tokens.end()};
 }
 
 }  // namespace
@@ -35,10 +46,10 @@ EvaluationPlan::EvaluationPlan(const Engine& engine,
                                const EvaluationProgress& progress)
     : engine_(engine), readings_(readings) {
   const std::vector<EvaluationTask> tasks = tasks_of(options);
-  const bool questions = tasks.back() == EvaluationTask::kQuestions;
   if (std::ranges::any_of(tasks, instructs)) load_prompts(options);
-  if (!questions || tasks.size() > 1) add_texts(options, tasks, progress);
-  if (questions) add_questions(options, progress);
+  if (!asks(tasks.front())) add_texts(options, tasks, progress);
+  if (has(tasks, EvaluationTask::kQuestions)) read_questions_of(options, progress);
+  if (has(tasks, EvaluationTask::kNeedles)) make_needles_of(options, progress);
   const bool any =
       std::ranges::any_of(groups_, [](const TaskGroup& group) { return !group.tasks.empty(); });
   PRECIS_CHECK(any, kUnsupported, "evaluation: ", left_out_.front().note);
@@ -65,9 +76,11 @@ void EvaluationPlan::add_texts(const EvaluationOptions& options,
                       lengths_of(options, tasks),
                       options.limit,
                       stage_of(progress, "reading texts"));
-  TaskGroup group{older_texts(texts_.texts), texts_.num_too_short, {}};
+  TaskGroup group{older_texts(texts_.texts)};
+  group.num_items = std::ssize(group.texts);
+  group.num_skipped = texts_.num_too_short;
   for (const EvaluationTask task : tasks)
-    if (task != EvaluationTask::kQuestions) add_text_task(task, group);
+    if (!asks(task)) add_text_task(task, group);
   groups_.push_back(std::move(group));
 }
 
@@ -85,22 +98,41 @@ void EvaluationPlan::add_text_task(EvaluationTask task, TaskGroup& group) {
   group.tasks.push_back(std::move(made));
 }
 
-void EvaluationPlan::add_questions(const EvaluationOptions& options,
-                                   const EvaluationProgress& progress) {
+void EvaluationPlan::read_questions_of(const EvaluationOptions& options,
+                                       const EvaluationProgress& progress) {
   questions_ = read_questions(options.questions,
                               engine_.tokenizer(),
                               longest_questions(engine_),
                               options.limit,
                               stage_of(progress, "reading questions"));
   if (!prompts_) return leave_out(EvaluationTask::kQuestions, no_prompts_);
-  TaskGroup group{{}, questions_.num_too_long, {}};
-  for (const Question& question : questions_.questions) group.texts.emplace_back(question.context);
-  group.tasks.push_back(make_questions(engine_, readings_, *prompts_, questions_.questions));
+  add_questions(questions_);
+}
+
+void EvaluationPlan::make_needles_of(const EvaluationOptions& options,
+                                     const EvaluationProgress& progress) {
+  const NeedleOptions& needles = options.needles;
+  const std::vector<std::string> texts =
+      read_needle_texts(needles.texts, stage_of(progress, "reading texts for needles"));
+  if (!prompts_) return leave_out(EvaluationTask::kNeedles, no_prompts_);
+  const int64_t room = longest_questions(engine_).all;
+  for (const int64_t tokens : lengths_of(needles))
+    needles_.push_back(
+        make_needles(texts, engine_.tokenizer(), needles, tokens, options.limit, room));
+  for (const QuestionItems& items : needles_) add_questions(items);
+}
+
+void EvaluationPlan::add_questions(const QuestionItems& items) {
+  TaskGroup group{{items.contexts.begin(), items.contexts.end()}};
+  group.num_items = std::ssize(items.questions);
+  group.num_skipped = items.num_too_long;
+  group.needle_tokens = items.needle_tokens;
+  group.tasks.push_back(make_questions(engine_, readings_, *prompts_, items));
   groups_.push_back(std::move(group));
 }
 
 void EvaluationPlan::leave_out(EvaluationTask task, const std::string& why) {
-  left_out_.push_back({task, 0, 0, why, {}});
+  left_out_.push_back({.task = task, .note = why});
 }
 
 }  // namespace precis

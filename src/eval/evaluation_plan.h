@@ -17,8 +17,10 @@ namespace precis {
 // Texts and the tasks over them, which share their memories: one for each text and ratio.
 struct TaskGroup {
   std::vector<Text> texts;
+  std::vector<std::unique_ptr<MemoryTask>> tasks = {};
+  int64_t num_items = 0;  // of each task
   int64_t num_skipped = 0;
-  std::vector<std::unique_ptr<MemoryTask>> tasks;
+  int64_t needle_tokens = 0;  // TaskResult::needle_tokens
 };
 
 // Progress of one stage of an evaluation. Borrows `progress`.
@@ -49,13 +51,16 @@ class EvaluationPlan {
                  const std::vector<EvaluationTask>& tasks,
                  const EvaluationProgress& progress);
   void add_text_task(EvaluationTask task, TaskGroup& group);
-  void add_questions(const EvaluationOptions& options, const EvaluationProgress& progress);
+  void read_questions_of(const EvaluationOptions& options, const EvaluationProgress& progress);
+  void make_needles_of(const EvaluationOptions& options, const EvaluationProgress& progress);
+  void add_questions(const QuestionItems& items);
   void leave_out(EvaluationTask task, const std::string& why);
 
   const Engine& engine_;
   Readings& readings_;
   TextItems texts_;
   QuestionItems questions_;
+  std::vector<QuestionItems> needles_;  // of each length
   std::optional<InstructPrompts> prompts_;
   std::string no_prompts_;  // why there are none
   std::vector<TaskGroup> groups_;

@@ -10,7 +10,8 @@
 #include "precis/extend/tokenizer.h"
 
 // Metrics of a text against references. They equal those of the tools that papers use
-// (tests/golden/make_metrics_golden.py), so that figures can be compared.
+// (tests/golden/make_metrics_golden.py, and make_answers_golden.py for Chinese), so that figures
+// can be compared.
 //
 // Texts are UTF-8; an invalid sequence is read as U+FFFD. Space, letter and case are Unicode's, as
 // in Python, with one exception: a capital sigma becomes a small one in its middle form also at the
@@ -49,13 +50,14 @@ struct Rouge {
 Rouge rouge(std::string_view reference, std::string_view hypothesis);
 
 // The measures of SQuAD 1.1 (Rajpurkar et al. 2016), the best over the references. Texts are
-// compared as words after lower-casing, dropping ASCII punctuation and dropping a, an and the.
-// All three throw kInvalidArgument if there is no reference.
+// compared as words after lower-casing, dropping ASCII punctuation and dropping a, an and the. In
+// texts with Chinese characters or kana, each of these is a word, and all punctuation is dropped
+// (answer_words() in eval/words.h). All three throw kInvalidArgument if there is no reference.
 //
 // F-measure of the shared words, 0..1; 0 where either side has no word left.
-double squad_f1(std::string_view answer, std::span<const std::string> references);
+double answer_f1(std::string_view answer, std::span<const std::string> references);
 // Whether the words are the same, in order. Two texts with no word left are.
-bool squad_exact_match(std::string_view answer, std::span<const std::string> references);
+bool answer_exact_match(std::string_view answer, std::span<const std::string> references);
 // Whether the words of a reference stand in the answer, in order and next to each other. Not of
 // SQuAD: for models that answer in sentences. A reference with no word left is in no answer.
 bool contains_answer(std::string_view answer, std::span<const std::string> references);

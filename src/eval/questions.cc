@@ -2,56 +2,24 @@
 #include "eval/questions.h"
 
 #include <algorithm>
-#include <map>
+#include <limits>
 #include <utility>
 
-#include "eval/metrics.h"
+#include "eval/answer_scores.h"
 
 namespace precis {
 namespace {
 
-std::vector<Text> contexts_of(std::span<const Question> questions) {
-  std::vector<Text> contexts;
-  for (const Question& question : questions) contexts.emplace_back(question.context);
-  return contexts;
+std::vector<Text> texts_of(const QuestionItems& items) {
+  return {items.contexts.begin(), items.contexts.end()};
 }
 
-std::vector<int64_t> room_of(std::span<const Question> questions) {
-  std::vector<int64_t> room;
-  for (const Question& question : questions) room.push_back(question.room);
+// The least room that a question about each context leaves for another context.
+std::vector<int64_t> room_of(const QuestionItems& items) {
+  std::vector<int64_t> room(items.contexts.size(), std::numeric_limits<int64_t>::max());
+  for (const Question& question : items.questions)
+    room[question.context] = std::min(room[question.context], question.room);
   return room;
-}
-
-// Scores of answers, one value for each question.
-struct AnswerScores {
-  std::vector<double> contained, f1, exact;
-};
-using AnswerScoresByArm = std::map<Arm, AnswerScores>;
-
-AnswerScores answer_scores(const ArmAnswers& answers, std::span<const Question> questions) {
-  AnswerScores scores;
-  for (size_t i = 0; i < questions.size(); ++i) {
-    const std::string& answer = answers.texts[i];
-    const std::vector<std::string>& references = questions[i].answers;
-    scores.contained.push_back(contains_answer(answer, references) ? 1 : 0);
-    scores.f1.push_back(squad_f1(answer, references));
-    scores.exact.push_back(squad_exact_match(answer, references) ? 1 : 0);
-  }
-  return scores;
-}
-
-void add_answer_metrics(const AnswerScoresByArm& scores, Arm arm, std::vector<Metric>& metrics) {
-  const AnswerScores &own = scores.at(arm), &full = scores.at(Arm::kFull);
-  add_metric("contained", mean_of(own.contained), metrics);
-  add_metric("f1", mean_of(own.f1), metrics);
-  add_metric("exact_match", mean_of(own.exact), metrics);
-  if (arm == Arm::kFull) return;
-  add_metric("contained_share", ratio_of_sums(own.contained, full.contained), metrics);
-  add_metric("f1_share", ratio_of_sums(own.f1, full.f1), metrics);
-  if (arm != Arm::kMemory) return;
-  const auto over = [&](Arm other) { return mean_difference(own.f1, scores.at(other).f1); };
-  add_metric("f1_over_verbatim", over(Arm::kVerbatim), metrics);
-  add_metric("f1_over_other", over(Arm::kOther), metrics);
 }
 
 struct AllArms {
@@ -64,57 +32,80 @@ class Questions final : public MemoryTask {
   Questions(const Engine& engine,
             Readings& readings,
             const InstructPrompts& prompts,
-            std::span<const Question> questions)
+            const QuestionItems& items)
       : engine_(engine),
         readings_(readings),
         prompts_(prompts),
-        questions_(questions),
-        others_(other_texts(contexts_of(questions), room_of(questions))) {}
+        items_(items),
+        contexts_(contexts_of(items.questions)),
+        others_(other_texts(texts_of(items), room_of(items))) {}
 
-  EvaluationTask task() const override { return EvaluationTask::kQuestions; }
+  EvaluationTask task() const override {
+    return items_.needle_tokens > 0 ? EvaluationTask::kNeedles : EvaluationTask::kQuestions;
+  }
 
   void prepare(const TaskProgress& progress) override {
-    for (int64_t i = 0; i < std::ssize(questions_); ++i) {
-      const std::string question = with_answer_line(questions_[i].prompt);
-      const Text other = questions_[others_[i]].context;
+    for (int64_t i = 0; i < num_questions(); ++i) {
+      const std::string question = asked(i);
+      const int64_t context = contexts_[i];
       read(Arm::kNone, prompts_.without_text(question), i, fixed_);
-      read(Arm::kOtherFull, prompts_.of_text(other, question), i, fixed_);
-      read(Arm::kFull, prompts_.of_text(questions_[i].context, question), i, fixed_);
-      report(progress, i, std::ssize(questions_));
+      read(Arm::kOtherFull, prompts_.of_text(text(others_[context]), question), i, fixed_);
+      read(Arm::kFull, prompts_.of_text(text(context), question), i, fixed_);
+      report(progress, i, num_questions());
     }
   }
 
   std::vector<ArmResult> run(std::span<const TimedMemory> memories,
                              const TaskProgress& progress) override {
     AllArms all = fixed_;
-    for (int64_t i = 0; i < std::ssize(questions_); ++i) {
-      const std::string question = with_answer_line(questions_[i].prompt);
-      const Memory &memory = memories[i].memory, &other = memories[others_[i]].memory;
-      const Text last = verbatim_tail(questions_[i].context, memory);
+    for (int64_t i = 0; i < num_questions(); ++i) {
+      const std::string question = asked(i);
+      const int64_t context = contexts_[i];
+      const Memory &memory = memories[context].memory, &other = memories[others_[context]].memory;
+      const Text last = verbatim_tail(text(context), memory);
       read(Arm::kVerbatim, prompts_.of_text(last, question), i, all);
       read(Arm::kMemory, prompts_.of_memory(memory, question), i, all);
       read(Arm::kOther, prompts_.of_memory(other, question), i, all);
-      report(progress, i, std::ssize(questions_));
+      report(progress, i, num_questions());
     }
-    return with_answers(results_of(all.scores), all.answers);
+    return with_answers(results_of(all.scores, contexts_), all.answers);
   }
 
  private:
+  int64_t num_questions() const { return std::ssize(items_.questions); }
+  Text text(int64_t context) const { return items_.contexts[context]; }
+  std::string asked(int64_t i) const {
+    return with_answer_line(items_.questions[i].prompt, items_.questions[i].answer_line);
+  }
+
   void read(Arm arm, const TemplatedPrompt& templated, int64_t i, AllArms& all) const {
-    const std::vector<TokenId> ids = engine_.tokenizer().encode(questions_[i].answers.front());
-    add_score(readings_.score(engine_, templated.prompt, ids), all.scores[arm]);
+    add_score(score(templated.prompt, items_.questions[i].answers), all.scores[arm]);
     add_answer(readings_.answer(engine_, templated, kMaxAnswerTokens), all.answers[arm]);
+  }
+
+  // Of the likeliest answer.
+  Readings::Scored score(const Prompt& prompt, std::span<const std::string> answers) const {
+    Readings::Scored best{std::numeric_limits<double>::infinity(), 0};
+    for (const std::string& answer : answers) {
+      const std::vector<TokenId> ids = engine_.tokenizer().encode(answer);
+      const Readings::Scored scored = readings_.score(engine_, prompt, ids);
+      if (scored.nll < best.nll) best = scored;
+    }
+    return best;
   }
 
   std::vector<ArmResult> with_answers(std::vector<ArmResult> results,
                                       const AnswersByArm& answers) const {
     AnswerScoresByArm scores;
     for (const auto& [arm, of_arm] : answers)
-      scores.emplace(arm, answer_scores(of_arm, questions_));
+      scores.emplace(arm, answer_scores(of_arm, items_.questions));
     for (const auto& [arm, of_arm] : answers) {
-      const auto result = std::ranges::find(results, name_of(arm), &ArmResult::arm);
-      add_answer_metrics(scores, arm, result->metrics);
-      add_metric("generate_ms", median_of(of_arm.ms), result->metrics);
+      std::vector<Metric>& metrics =
+          std::ranges::find(results, name_of(arm), &ArmResult::arm)->metrics;
+      add_answer_metrics(scores, arm, contexts_, metrics);
+      if (task() == EvaluationTask::kNeedles)
+        add_depth_metrics(scores.at(arm), items_.questions, metrics);
+      add_metric("generate_ms", median_of(of_arm.ms, contexts_), metrics);
     }
     return results;
   }
@@ -122,20 +113,23 @@ class Questions final : public MemoryTask {
   const Engine& engine_;
   Readings& readings_;
   const InstructPrompts& prompts_;
-  std::span<const Question> questions_;
-  std::vector<int64_t> others_;  // indices of the contexts that the controls read
-  AllArms fixed_;                // the arms that do not depend on memories
+  const QuestionItems& items_;
+  std::vector<int64_t> contexts_;  // of each question
+  std::vector<int64_t> others_;    // of each context, the one that the controls read
+  AllArms fixed_;                  // the arms that do not depend on memories
 };
 
 }  // namespace
 
-std::string with_answer_line(const std::string& question) { return question + "\n" + kAnswerLine; }
+std::string with_answer_line(const std::string& question, const std::string& answer_line) {
+  return question + "\n" + answer_line;
+}
 
 std::unique_ptr<MemoryTask> make_questions(const Engine& engine,
                                            Readings& readings,
                                            const InstructPrompts& prompts,
-                                           std::span<const Question> questions) {
-  return std::make_unique<Questions>(engine, readings, prompts, questions);
+                                           const QuestionItems& items) {
+  return std::make_unique<Questions>(engine, readings, prompts, items);
 }
 
 }  // namespace precis

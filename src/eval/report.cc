@@ -7,9 +7,11 @@
 #include <sstream>
 #include <utility>
 
+#include "base/check.h"
 #include "eval/format_measured.h"
 #include "eval/markdown_table.h"
 #include "eval/summary.h"
+#include "eval/table_notes.h"
 #include "eval/verdict.h"
 #include "io/in_quotes.h"
 
@@ -45,7 +47,23 @@ json to_json(const TaskResult& result) {
   if (!result.note.empty()) return {{"note", result.note}};
   json ratios = json::array();
   for (const RatioResult& one : result.ratios) ratios.push_back(to_json(result.task, one));
-  return {{"items", result.num_items}, {"skipped", result.num_skipped}, {"ratios", ratios}};
+  json task = {{"items", result.num_items}, {"skipped", result.num_skipped}, {"ratios", ratios}};
+  if (asks(result.task)) task["contexts"] = result.num_contexts;
+  if (result.needle_tokens > 0) task["tokens"] = result.needle_tokens;
+  return task;
+}
+
+// Needles have a key for each length.
+std::string key_of(const TaskResult& result) {
+  if (result.needle_tokens == 0) return name_of(result.task);
+  return concat(name_of(result.task), "_", result.needle_tokens);
+}
+
+json to_json(const NeedleOptions& needles) {
+  return {{"texts", needles.texts.string()},
+          {"tokens", needles.tokens},
+          {"per_text", needles.per_text},
+          {"seed", needles.seed}};
 }
 
 json settings_of(const Evaluation& evaluation) {
@@ -59,9 +77,11 @@ json settings_of(const Evaluation& evaluation) {
                    {"device", evaluation.device}};
   if (options.positions)
     settings["positions"] = *options.positions == MemoryPositions::kText ? "text" : "rows";
+  if (options.refine_seconds > 0) settings["refine_seconds"] = options.refine_seconds;
   if (!evaluation.weights.empty()) settings["weights"] = evaluation.weights;
   if (!options.texts.empty()) settings["texts"] = options.texts.string();
   if (!options.questions.empty()) settings["questions"] = options.questions.string();
+  if (!options.needles.texts.empty()) settings["needles"] = to_json(options.needles);
   if (evaluation.chat) settings["chat"] = *evaluation.chat;
   return settings;
 }
@@ -88,6 +108,7 @@ void add_costs(std::ostream& out, const TaskResult& task) {
                with_interval(result.compress_ms)});
   }
   table.write(out);
+  out << "\n" << kCostsNote << "\n";
 }
 
 void add_arms(std::ostream& out, const TaskResult& task) {
@@ -106,16 +127,23 @@ void add_arms(std::ostream& out, const TaskResult& task) {
     }
   }
   table.write(out);
+  out << "\n" << kArmsNote << "\n";
+}
+
+void add_counts(std::ostream& out, const TaskResult& task) {
+  out << task.num_items << (asks(task.task) ? " questions about " : " texts");
+  if (asks(task.task)) out << task.num_contexts << " texts";
+  out << "; " << task.num_skipped << " skipped as " << (asks(task.task) ? "too long" : "too short")
+      << ".\n\n";
 }
 
 void add_task(std::ostream& out, const TaskResult& task) {
-  out << "\n### " << name_of(task.task) << "\n\n";
+  out << "\n### " << title_of(task) << "\n\n";
   if (!task.note.empty()) {
     out << "Left out: " << task.note << "\n";
     return;
   }
-  out << task.num_items << " items; " << task.num_skipped << " skipped as "
-      << (task.task == EvaluationTask::kQuestions ? "too long" : "too short") << ".\n\n";
+  add_counts(out, task);
   add_costs(out, task);
   out << "\n";
   add_arms(out, task);
@@ -127,8 +155,11 @@ void add_details(std::ostream& out,
   const EvaluationOptions& options = evaluation.options;
   out << "\n## Details of " << label_of(evaluation, evaluations) << "\n\n"
       << "Model " << in_quotes(evaluation.model) << ", compressor "
-      << in_quotes(evaluation.compressor) << ". Texts are cut into " << options.older
-      << " older tokens, " << options.kept << " kept and " << options.scored << " scored ones.\n";
+      << in_quotes(evaluation.compressor) << ".";
+  if (!options.texts.empty())
+    out << " Texts are cut into " << options.older << " older tokens, " << options.kept
+        << " kept and " << options.scored << " scored ones.";
+  out << "\n";
   for (const TaskResult& task : evaluation.tasks) add_task(out, task);
 }
 
@@ -136,7 +167,7 @@ void add_details(std::ostream& out,
 
 json to_json(const Evaluation& evaluation) {
   json tasks = json::object();
-  for (const TaskResult& task : evaluation.tasks) tasks[name_of(task.task)] = to_json(task);
+  for (const TaskResult& task : evaluation.tasks) tasks[key_of(task)] = to_json(task);
   return {{"model", evaluation.model},
           {"model_fingerprint", evaluation.model_fingerprint},
           {"compressor", evaluation.compressor},

@@ -9,7 +9,7 @@
 namespace precis {
 
 // A summary of evaluations in Markdown: for each task a table with a row for each compressor and
-// ratio, and below it their verdicts.
+// ratio, a line that says what it shows, and the verdicts.
 std::string summarise(std::span<const Evaluation> evaluations);
 
 }  // namespace precis

@@ -79,6 +79,13 @@ std::string of_questions(const RatioResult& result) {
          judgement("By F1 it is", "f1_over_", result);
 }
 
+std::string of_needles(const RatioResult& result) {
+  if (find(result, Arm::kMemory, "contained_share") == nullptr)
+    return "the full text finds no fact here: there is nothing to compare with.";
+  return of_answer_metric("finds ", "contained_share", " as many facts as the full text", result) +
+         judgement("It is", "contained_over_", result);
+}
+
 std::string of_summaries(const RatioResult& result) {
   const auto rouge = [&](Arm arm) { return find(result, arm, "rouge_l"); };
   return number_clause("has a ROUGE-L of ", rouge(Arm::kMemory)) +
@@ -109,6 +116,8 @@ std::string verdict(EvaluationTask task, const RatioResult& result) {
       return of_summaries(result);
     case EvaluationTask::kQuestions:
       return of_questions(result);
+    case EvaluationTask::kNeedles:
+      return of_needles(result);
   }
   fail(ErrorKind::kInternal, "evaluation: no such task");
 }

@@ -133,6 +133,42 @@ std::string without_punctuation(std::string_view text) {
   return kept;
 }
 
+bool is_between(char32_t c, char32_t first, char32_t last) { return first <= c && c <= last; }
+
+// Ideographs with their iteration mark and zero, and kana.
+bool is_cjk_word(char32_t c) {
+  return is_between(c, 0x3005, 0x3007) || is_between(c, 0x3041, 0x30FF) ||
+         is_between(c, 0x3400, 0x4DBF) || is_between(c, 0x4E00, 0x9FFF) ||
+         is_between(c, 0xF900, 0xFAFF) || is_between(c, 0x20000, 0x3FFFF);
+}
+
+// Also punctuation and full-width forms.
+bool is_cjk(char32_t c) {
+  return is_cjk_word(c) || is_between(c, 0x3000, 0x303F) || is_between(c, 0xFF00, 0xFFEF);
+}
+
+// Unicode's categories P and S.
+bool is_punctuation_or_symbol(char32_t c) {
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_SO;
+}
+
+// Without punctuation, and with spaces around each character that is a word.
+std::string with_mixed_segments(std::string_view text) {
+  std::string segments;
+  for (size_t i = 0; i < text.size();) {
+    const CodePoint c = code_point_at(text, i);
+    const std::string_view bytes = text.substr(i, c.size);
+    i += c.size;
+    if (is_punctuation_or_symbol(c.value)) continue;
+    if (is_cjk_word(c.value))
+      segments.append(" ").append(bytes).append(" ");
+    else
+      segments += bytes;
+  }
+  return segments;
+}
+
 bool is_article(std::string_view word) { return word == "a" || word == "an" || word == "the"; }
 
 // A word ends where letters and numbers do, so that an article before a dash or a quotation mark
@@ -179,6 +215,22 @@ Words rouge_words(std::string_view text) {
 Words squad_words(std::string_view text) {
   const std::string lower = to_lower(repair_utf8(text));
   return split_at_space(without_articles(without_punctuation(lower)));
+}
+
+bool has_cjk(std::string_view text) {
+  const std::string whole = repair_utf8(text);
+  for (size_t i = 0; i < whole.size();) {
+    const CodePoint c = code_point_at(whole, i);
+    if (is_cjk(c.value)) return true;
+    i += c.size;
+  }
+  return false;
+}
+
+Words answer_words(std::string_view text) {
+  if (!has_cjk(text)) return squad_words(text);
+  const std::string lower = to_lower(repair_utf8(text));
+  return split_at_space(without_articles(with_mixed_segments(lower)));
 }
 
 }  // namespace precis

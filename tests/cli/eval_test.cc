@@ -44,7 +44,7 @@ TEST_F(Eval, WritesTableJsonAndPlot) {
   const Result said =
       run(command("--task continue --ratios 2,4 --limit 3 --out " + path("out/new") + texts()));
   EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_THAT(said.out, HasSubstr("| compressor | items | ratio |"));
+  EXPECT_THAT(said.out, HasSubstr("| compressor | texts | ratio |"));
   EXPECT_THAT(said.err, HasSubstr(path("out/new/results.md")));
   EXPECT_EQ(std::count(said.err.begin(), said.err.end(), '\n'), 1) << said.err;
   const json results = read_json(path("out/new/results.json"));
@@ -68,7 +68,7 @@ TEST_F(Eval, WritesTableJsonAndPlot) {
 TEST_F(Eval, WithoutADirectoryTheTableIsPrinted) {
   const Result result = run(command("--task continue" + texts()));
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("## continue\n\n| compressor | items | ratio |"));
+  EXPECT_THAT(result.out, HasSubstr("## continue\n\n| compressor | texts | ratio |"));
   EXPECT_EQ(result.err, "");
   const json printed = succeed(command("--json --task continue" + texts()));
   EXPECT_EQ(printed.at("method"), "selfcp");
@@ -89,6 +89,51 @@ TEST_F(Eval, QuestionsHaveAnswersAndAVerdict) {
   EXPECT_THAT(result.out, HasSubstr("| F1 "));
   EXPECT_THAT(result.out, HasSubstr("- selfcp at 2x: "));
   EXPECT_THAT(result.out, HasSubstr("- selfcp at 4x: "));
+}
+
+TEST_F(Eval, QuestionsOfATextAreCountedBesideIt) {
+  std::string lines;
+  for (int i = 1; i <= 4; ++i)
+    lines += json{{"context", "the water of town " + std::to_string(i % 2) + " is clean"},
+                  {"prompt", "which town " + std::to_string(i)},
+                  {"answer", "town " + std::to_string(i % 2)}}
+                 .dump() +
+             "\n";
+  const json printed =
+      succeed(command("--json --ratios 2 --questions " + write("shared.jsonl", lines)));
+  const json& task = printed.at("tasks").at("questions");
+  EXPECT_EQ(task.at("items"), 4);
+  EXPECT_EQ(task.at("contexts"), 2);
+}
+
+TEST_F(Eval, NeedlesAreHiddenInTextsOfTheLengthsGiven) {
+  std::string lines;
+  for (int i = 1; i <= 6; ++i) {
+    std::string text;
+    for (int j = 1; j <= 20; ++j)
+      text += "The water of town " + std::to_string(100 * i + j) + " is clean. ";
+    lines += json{{"text", text}}.dump() + "\n";
+  }
+  const std::string rest = "--ratios 4 --needles " + write("needles.jsonl", lines) +
+                           " --needle-tokens 160,200 --needles-per-text 2 --limit 4 --seed ";
+  const Result result = run(command(rest + "7 --out " + path("needles")));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("## needles\n\n| compressor | questions | about texts |"));
+  EXPECT_THAT(result.out, HasSubstr("- selfcp at 4x, 200 tokens: "));
+  const json results = read_json(path("needles/results.json"));
+  EXPECT_EQ(results.at("settings").at("needles").at("seed"), 7);
+  for (const char* length : {"160", "200"}) {
+    const json& task = results.at("tasks").at(std::string("needles_") + length);
+    EXPECT_EQ(task.at("items"), 4);
+    EXPECT_EQ(task.at("contexts"), 2);
+  }
+  const auto loss = [&](const std::string& seed) {
+    const json printed = succeed(command("--json " + rest + seed));
+    const json& ratio = printed.at("tasks").at("needles_160").at("ratios").at(0);
+    return ratio.at("arms").at("none").at("nll").at("value").get<double>();
+  };
+  EXPECT_EQ(loss("7"), loss("7"));
+  EXPECT_NE(loss("7"), loss("8"));
 }
 
 TEST_F(Eval, TheDefaultIsAttentionMatching) {
@@ -159,6 +204,9 @@ TEST_F(Eval, BadInputIsNamed) {
   refuse(command("--task magic" + texts()), "magic");
   refuse(command("--ratios 0.5" + texts()), "a ratio is 0.5");
   refuse(command("--limit 0" + texts()), "limit is 0");
+  refuse(command("--task needles" + texts()), "needles needs texts for needles");
+  refuse(command("--needle-tokens 0 --needles" + texts().substr(8)), "needle tokens is 0");
+  refuse(command("--needle-tokens 9000 --needles" + texts().substr(8)), "contexts of 9000 tokens");
   refuse(command("--out " + texts().substr(9) + texts()), "cannot be created");
   refuse(command("--texts " + write("bad.jsonl", "{\"text\": \"a\"}\nno\n")),
          "bad.jsonl: line 2 is not a JSON object");

@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "eval/evaluate.h"
-#include "models/load_decoder.h"
 #include "precis/engine.h"
 #include "precis/extend/decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "support/damage.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"

@@ -8,7 +8,7 @@
 #include "eval/summaries.h"
 #include "eval/words.h"
 #include "evaluate_fixture.h"
-#include "tokenizers/load_tokenizer.h"
+#include "precis/extend/load_tokenizer.h"
 
 namespace precis {
 namespace {
@@ -20,8 +20,10 @@ class InstructTest : public EvaluateTest {
   static std::vector<TokenId> context(const Engine& engine, int number) {
     return engine.tokenizer().encode(text(number).substr(0, 60));
   }
+  // Of the likeliest of the answers in question_options().
   static double answer_nll(const Engine& engine, const Prompt& prompt, int number) {
-    return engine.score(prompt, "town " + std::to_string(number * 37)).mean();
+    return std::min(engine.score(prompt, "town " + std::to_string(number * 37)).mean(),
+                    engine.score(prompt, "a town").mean());
   }
   static std::string say(const Engine& engine,
                          const TemplatedPrompt& templated,
@@ -147,6 +149,100 @@ TEST_F(InstructTest, TheRoomOfAQuestionIsWhatPromptAndAnswerLeave) {
   EXPECT_EQ(items.questions.at(0).room, 80 - length("which town") - length("a town of water"));
 }
 
+TEST_F(InstructTest, TheLikeliestAnswerCountsInEachArm) {
+  const Engine engine = load(make_small_selfcp, chat_model());
+  const auto losses = [&](const nlohmann::json& answers) {
+    std::vector<nlohmann::json> rows;
+    for (int i = 1; i <= 2; ++i)
+      rows.push_back(
+          {{"context", text(i).substr(0, 60)}, {"prompt", "which town"}, {"answers", answers}});
+    EvaluationOptions options;
+    options.questions = write("answers.jsonl", rows);
+    const TaskResult task = evaluate(engine, options).tasks.at(0);
+    return std::pair(value(task, "none", "nll"), value(task, "memory", "nll"));
+  };
+  const auto kind = losses({"of the kind"}), water = losses({"water"}),
+             both = losses({"of the kind", "water", "water"});
+  // Both texts' losses of an answer are about the same, so that one answer is the likelier in both.
+  EXPECT_LE(both.first, std::min(kind.first, water.first) + kTolerance);
+  EXPECT_LE(both.second, std::min(kind.second, water.second) + kTolerance);
+  EXPECT_LT(both.first, std::max(kind.first, water.first));
+}
+
+TEST_F(InstructTest, QuestionsOfOneContextShareItsMemory) {
+  const Engine engine = load(make_small_selfcp, chat_model());
+  const std::string first = text(1).substr(0, 60), second = text(2).substr(0, 100);
+  const auto path = write("shared.jsonl",
+                          {{{"context", first}, {"prompt", "which town"}, {"answer", "town"}},
+                           {{"context", second}, {"prompt", "which town"}, {"answer", "kind"}},
+                           {{"context", first}, {"prompt", "what kind"}, {"answer", "water"}},
+                           {{"context", first}, {"prompt", "what water"}, {"answer", "more"}}});
+  const QuestionItems items = read_questions(path, engine.tokenizer(), {400, 400}, 10);
+  EXPECT_THAT(contexts_of(items.questions), testing::ElementsAre(0, 1, 0, 0));
+  EXPECT_EQ(items.questions[2].prompt, "what kind");
+  ASSERT_EQ(items.contexts.size(), 2u);
+  EXPECT_EQ(items.contexts[1], engine.tokenizer().encode(second));
+
+  EvaluationOptions options;
+  options.questions = path;
+  const TaskResult task = evaluate(engine, options).tasks.at(0);
+  EXPECT_EQ(task.num_items, 4);
+  EXPECT_EQ(task.num_contexts, 2);
+  const Memory one = engine.compress_ids(items.contexts[0]),
+               two = engine.compress_ids(items.contexts[1]);
+  // A mean over contexts.
+  EXPECT_NEAR(task.ratios.at(0).memory_rows.value,
+              static_cast<double>(one.num_tokens() + two.num_tokens()) / 2,
+              kTolerance);
+  const auto loss = [&](const Memory& memory, const char* prompt, const char* answer) {
+    const std::string asked = "\n\n" + with_answer_line(prompt);
+    return engine.score(Prompt().turn("user").memory(memory).keep(asked), answer).mean();
+  };
+  // A mean over questions.
+  EXPECT_NEAR(value(task, "memory", "nll"),
+              (loss(one, "which town", "town") + loss(two, "which town", "kind") +
+               loss(one, "what kind", "water") + loss(one, "what water", "more")) /
+                  4,
+              kTolerance);
+  EXPECT_NEAR(value(task, "other", "nll"),
+              (loss(two, "which town", "town") + loss(one, "which town", "kind") +
+               loss(two, "what kind", "water") + loss(two, "what water", "more")) /
+                  4,
+              kTolerance);
+}
+
+// All questions are about two texts: the interval is between the means of these.
+TEST_F(InstructTest, IntervalsOfQuestionsAreOverContexts) {
+  const Engine engine = load(make_small_selfcp, chat_model());
+  std::vector<nlohmann::json> rows;
+  for (int i = 0; i < 12; ++i)
+    rows.push_back({{"context", text(1 + i % 2).substr(0, 60)},
+                    {"prompt", "which town"},
+                    {"answer", i % 2 == 0 ? "town" : "of the kind; town 74 is more water"}});
+  EvaluationOptions options;
+  options.questions = write("alike.jsonl", rows);
+  const Measured nll = measured(evaluate(engine, options).tasks.at(0), "full", "nll");
+  const auto loss = [&](int number, const char* answer) {
+    const std::string asked = "\n\n" + with_answer_line("which town");
+    return engine.score(Prompt().turn("user").ids(context(engine, number)).keep(asked), answer)
+        .mean();
+  };
+  const double one = loss(1, "town"), two = loss(2, "of the kind; town 74 is more water");
+  EXPECT_NEAR(nll.interval.low, std::min(one, two), kTolerance);
+  EXPECT_NEAR(nll.interval.high, std::max(one, two), kTolerance);
+}
+
+TEST_F(InstructTest, ChineseQuestionsHaveALineInChinese) {
+  const Engine engine = load(make_small_selfcp);
+  const auto path = write(
+      "chinese.jsonl",
+      {{{"context", "the water"}, {"prompt", "\u54ea\u4e2a\u57ce\u5e02\uff1f"}, {"answer", "a"}},
+       {{"context", "the water"}, {"prompt", "which town"}, {"answer", "a"}}});
+  const QuestionItems items = read_questions(path, engine.tokenizer(), {400, 400}, 10);
+  EXPECT_EQ(items.questions.at(0).answer_line, kChineseAnswerLine);
+  EXPECT_EQ(items.questions.at(1).answer_line, "Answer with a few words from the text.");
+}
+
 // The correct answer is the first word of the model's answer about the first text.
 TEST_F(InstructTest, AnswersAreComparedWithThoseOfTheFullText) {
   const Engine engine = load(make_small_selfcp, chat_model());
@@ -154,7 +250,7 @@ TEST_F(InstructTest, AnswersAreComparedWithThoseOfTheFullText) {
   const std::string said = say(engine,
                                prompts.of_text(context(engine, 1), with_answer_line("which town")),
                                kMaxAnswerTokens);
-  const std::string right = squad_words(said).at(0);
+  const std::string right = answer_words(said).at(0);
   const EvaluationOptions options = question_options();
   std::vector<nlohmann::json> rows;
   for (int i = 1; i <= 3; ++i)
@@ -200,8 +296,8 @@ TEST_F(InstructTest, AnswersAreMeasuredAgainstAllReferences) {
       const std::string said = say(engine, templated, kMaxAnswerTokens);
       const std::vector<std::string> right{"town " + std::to_string(i * 37), "a town"};
       contained += contains_answer(said, right) ? 1 : 0;
-      f1 += squad_f1(said, right);
-      exact += squad_exact_match(said, right) ? 1 : 0;
+      f1 += answer_f1(said, right);
+      exact += answer_exact_match(said, right) ? 1 : 0;
     }
     EXPECT_NEAR(value(task, arm, "contained"), contained / 3, kTolerance) << arm;
     EXPECT_NEAR(value(task, arm, "f1"), f1 / 3, kTolerance) << arm;

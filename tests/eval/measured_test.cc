@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -95,6 +96,52 @@ TEST(Measured, MeansAndMediansHaveIntervals) {
     EXPECT_GE(measured.interval.low, 1);
     EXPECT_LE(measured.interval.high, 10);
   }
+}
+
+// Two texts with three questions each, all of a text alike: no more is known than from one question
+// about each.
+TEST(Clusters, QuestionsOfATextDoNotCountAsIndependent) {
+  const Values many{0, 0, 0, 1, 1, 1}, one{0, 1};
+  const std::vector<int64_t> texts{0, 0, 0, 1, 1, 1};
+  const Measured clustered = mean_of(many, texts), single = mean_of(one);
+  EXPECT_DOUBLE_EQ(clustered.value, 0.5);
+  EXPECT_DOUBLE_EQ(clustered.interval.low, single.interval.low);
+  EXPECT_DOUBLE_EQ(clustered.interval.high, single.interval.high);
+  // A quarter of the samples has one text only.
+  EXPECT_DOUBLE_EQ(clustered.interval.low, 0);
+  EXPECT_DOUBLE_EQ(clustered.interval.high, 1);
+  EXPECT_GT(mean_of(many).interval.low, 0);
+}
+
+// A sample of texts with one and with three questions has as many questions as these together.
+TEST(Clusters, OfDifferentSizesAreDrawnAsAWhole) {
+  const Values values{1, 0, 0, 0};
+  const std::vector<int64_t> texts{7, 3, 3, 3};
+  std::set<double> means;
+  measure(
+      4,
+      [&](std::span<const int64_t> items) {
+        double sum = 0;
+        for (const int64_t i : items) sum += values[i];
+        return *means.insert(sum / static_cast<double>(items.size())).first;
+      },
+      texts);
+  EXPECT_THAT(means, testing::ElementsAre(0, 0.25, 1));
+}
+
+TEST(Clusters, OfOneItemEachChangeNothing) {
+  const Values above{1, 2, 0, 4, 3}, below{2, 2, 1, 5, 3};
+  const std::vector<int64_t> texts{0, 1, 2, 3, 4};
+  const auto same = [](const Measured& left, const Measured& right) {
+    EXPECT_EQ(left.value, right.value);
+    EXPECT_EQ(left.interval.low, right.interval.low);
+    EXPECT_EQ(left.interval.high, right.interval.high);
+  };
+  same(mean_of(above, texts), mean_of(above));
+  same(median_of(above, texts), median_of(above));
+  same(mean_difference(above, below, texts), mean_difference(above, below));
+  same(*ratio_of_sums(above, below, texts), *ratio_of_sums(above, below));
+  same(*gained_share(below, above, Values(5, 0), texts), *gained_share(below, above, Values(5, 0)));
 }
 
 double metric(const std::vector<ArmResult>& arms, const std::string& arm, const char* name) {

@@ -81,7 +81,7 @@ TEST(Report, MarkdownHasOneRowForEachArmAndRatio) {
   const std::string text = squeezed(to_markdown(std::vector{some_evaluation()}));
   EXPECT_THAT(text, HasSubstr("# Evaluation of selfcp\n\n## continue\n"));
   EXPECT_THAT(text, HasSubstr("## Details of selfcp\n"));
-  EXPECT_THAT(text, HasSubstr("10 items; 3 skipped as too short."));
+  EXPECT_THAT(text, HasSubstr("10 texts; 3 skipped as too short."));
   EXPECT_THAT(text, HasSubstr("| ratio | arm | nll | recovered_share |"));
   EXPECT_THAT(text, HasSubstr("| 2 | none | 3 [2.75, 3.25] | |"));
   EXPECT_THAT(text, HasSubstr("| 4 | memory | 2.5 [2.25, 2.75] | 0.5 [0.25, 0.75] |"));
@@ -145,7 +145,7 @@ TEST(Report, SeveralCompressorsHaveALineEachAndVerbatimTextOne) {
 
 TEST(Summary, ColumnsAreAsWideAsTheirWidestCell) {
   const std::string text = summarise(std::vector{some_evaluation()});
-  EXPECT_THAT(text, HasSubstr("| compressor | items | ratio | recovered by memory |"));
+  EXPECT_THAT(text, HasSubstr("| compressor | texts | ratio | recovered by memory |"));
   EXPECT_THAT(text, HasSubstr("| selfcp     | 10    | 2     | 50 % [25, 75]       |"));
   EXPECT_THAT(text, HasSubstr("| ---------- | ----- | ----- | ------------------- |"));
 }
@@ -177,10 +177,96 @@ TEST(Summary, QuestionsHaveATableOfAnswers) {
   EXPECT_THAT(
       text,
       HasSubstr("| selfcp | 4 | contained | 50 % [25, 75] | 42 % [17, 67] | 84 % [59, 109] | "
-                "25 % [0, 50] | 50 % [25, 75] |"));
+                "25 % [0, 50] | 50 % [25, 75] | |"));
   EXPECT_THAT(text,
               HasSubstr("| selfcp | 4 | F1 | 50 % [25, 75] | 45 % [20, 70] | 90 % [65, 115] |"));
   EXPECT_THAT(text, HasSubstr("\n- selfcp at 4x: recovers 50 %"));
+}
+
+TEST(Summary, QuestionsAreCountedBesideTheirTexts) {
+  Evaluation evaluation = questions_evaluation();
+  evaluation.tasks[0].num_contexts = 5;
+  const std::string text = squeezed(to_markdown(std::vector{evaluation}));
+  EXPECT_THAT(text, HasSubstr("| compressor | questions | about texts | ratio |"));
+  EXPECT_THAT(text, HasSubstr("\n| selfcp | 8 | 5 | 4 |"));
+  EXPECT_THAT(text, HasSubstr("8 questions about 5 texts; 0 skipped as too long."));
+  EXPECT_EQ(to_json(evaluation).at("tasks").at("questions").at("contexts"), 5);
+}
+
+// The likelihood of the answer stands beside its share.
+TEST(Summary, QuestionsHaveLosses) {
+  const std::string text = squeezed(summarise(std::vector{questions_evaluation()}));
+  EXPECT_THAT(text, HasSubstr("| loss without the text | with the memory | with the full text |"));
+  EXPECT_THAT(text, HasSubstr("| 3 [2.75, 3.25] | 2.5 [2.25, 2.75] | |"));
+}
+
+// Two lengths; all facts are found in the full text, and a half by the memory.
+Evaluation needles_evaluation() {
+  Evaluation evaluation = some_evaluation();
+  evaluation.options.needles.texts = "texts.jsonl";
+  evaluation.tasks.clear();
+  for (const int64_t tokens : {512, 4096}) {
+    RatioResult result = result_at(4);
+    result.arms = {{"none", {{"contained", about(0)}, {"contained_share", about(0)}}},
+                   {"verbatim", {{"contained", about(0.25)}, {"contained_share", about(0.25)}}},
+                   {"memory",
+                    {{"contained", about(0.5)},
+                     {"contained_share", about(0.5)},
+                     {"contained_over_verbatim", {0.25, {0.1, 0.4}}},
+                     {"contained_first_third", about(0.75)},
+                     {"contained_last_third", about(0.25)}}},
+                   {"full", {{"contained", about(1)}}}};
+    TaskResult& task = evaluation.tasks.emplace_back();
+    task.task = EvaluationTask::kNeedles;
+    task.num_items = 30;
+    task.num_contexts = 10;
+    task.needle_tokens = tokens;
+    task.ratios = {result};
+  }
+  return evaluation;
+}
+
+TEST(Summary, NeedlesAreListedByLengthAndDepth) {
+  const std::string text = squeezed(summarise(std::vector{needles_evaluation()}));
+  EXPECT_THAT(
+      text, HasSubstr("| compressor | questions | about texts | of tokens | ratio | full text |"));
+  EXPECT_THAT(text,
+              HasSubstr("| selfcp | 30 | 10 | 4096 | 4 | 100 % [75, 125] | 50 % [25, 75] | "
+                        "50 % [25, 75] | 25 % [0, 50] | | 0 % [-25, 25] | 12.5 |"));
+  EXPECT_THAT(text, HasSubstr("| selfcp | 512 | 4 | memory | 75 % [50, 100] | | 25 % [0, 50] |"));
+  EXPECT_THAT(text, HasSubstr("\n- selfcp at 4x, 512 tokens: finds 50 %"));
+}
+
+TEST(Report, NeedlesHaveATaskForEachLength) {
+  const json report = to_json(needles_evaluation());
+  const json& tasks = report.at("tasks");
+  EXPECT_EQ(tasks.size(), 2u);
+  EXPECT_EQ(tasks.at("needles_512").at("tokens"), 512);
+  EXPECT_EQ(tasks.at("needles_4096").at("items"), 30);
+  EXPECT_EQ(tasks.at("needles_4096").at("contexts"), 10);
+  EXPECT_EQ(
+      report.at("settings").at("needles"),
+      json({{"texts", "texts.jsonl"}, {"tokens", {512, 4096}}, {"per_text", 3}, {"seed", 1}}));
+  EXPECT_THAT(to_markdown(std::vector{needles_evaluation()}),
+              HasSubstr("### needles, 4096 tokens\n\n30 questions about 10 texts;"));
+}
+
+TEST(Report, EveryTableHasALineThatSaysWhatItShows) {
+  for (const Evaluation& evaluation :
+       {some_evaluation(), questions_evaluation(), needles_evaluation()}) {
+    const std::string text = to_markdown(std::vector{evaluation});
+    const std::regex below("\\|\n\n(?!The table shows )");
+    EXPECT_FALSE(std::regex_search(text, below)) << text;
+  }
+}
+
+TEST(Verdict, OfNeedlesComparesWhatIsFound) {
+  const RatioResult result = needles_evaluation().tasks[0].ratios[0];
+  EXPECT_EQ(verdict(EvaluationTask::kNeedles, result),
+            "finds 50 % as many facts as the full text (as many last tokens 25 %, without the text "
+            "0 %). It is better than truncating.");
+  EXPECT_EQ(verdict(EvaluationTask::kNeedles, result_at(4)),
+            "the full text finds no fact here: there is nothing to compare with.");
 }
 
 TEST(Verdict, OfQuestionsComparesAnswers) {
