@@ -10,7 +10,6 @@
 
 #include "base/check.h"
 #include "cli/commands.h"
-#include "cli/compressor_advice.h"
 #include "cli/info_shapes.h"
 #include "cli/model_options.h"
 #include "precis/extend/compressor.h"
@@ -96,18 +95,30 @@ json describe_cost(const DecoderConfig& model,
   return result;
 }
 
+// Which compressor to use with a model, in five lines.
+std::vector<std::string> which_compressor(const DecoderConfig& model, int64_t element_bytes) {
+  const int64_t embedding = model.hidden_size * element_bytes;
+  const int64_t cached = 2 * model.num_layers * model.num_kv_heads * model.head_dim * element_bytes;
+  return {
+      "attention_matching (the default) is the first choice: no training, any model; the model "
+      "reads the text twice",
+      "start at --ratio 2 for questions about the text and at --ratio 4 (the default) for its "
+      "continuation",
+      "kvzip (--compressor kvzip) keeps keys and values as the model computed them, without a fit: "
+      "a little faster, and less is recovered at 4x and above",
+      "trained compressors (gisting, selfcp, icae, ic-former) serve one model each: use one only "
+      "if you have it for exactly this model",
+      concat("selfcp, icae and ic-former make embeddings, which can stand anywhere in a prompt and "
+             "take ",
+             embedding,
+             " bytes a memory token on disk; keys and values (attention_matching, kvzip, gisting) "
+             "take ",
+             cached)};
+}
+
 // --length, or as much as is read in one pass and can be counted.
 int64_t length_of(const Flags& flags, int64_t max_segment) {
   return flags.length.value_or(std::min(max_segment, kLongestText));
-}
-
-const Tokenizer* tokenizer_of(const Engine& engine) {
-  try {
-    return &engine.tokenizer();
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kNotFound) throw;
-    return nullptr;
-  }
 }
 
 // None for a method that does not say what it computes.

@@ -10,11 +10,11 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "compressors/chunks.h"
-#include "compressors/compressor_settings.h"
 #include "compressors/divide.h"
 #include "compressors/passes.h"
 #include "compressors/request_checks.h"
 #include "compressors/row_layout.h"
+#include "compressors/setting_table.h"
 
 namespace precis {
 namespace {
@@ -175,8 +175,11 @@ class SelectingCompressor final : public Compressor {
     fill_cache(decoder_, {&text, 1}, cache);
     const TokenRange all{0, n};
     const CachedTokens read = cached_rows(cache, 0, {&all, 1}, {0, n});
-    const at::Tensor rows = at::arange(n, read.keys.options().dtype(at::kLong));
-    return {read.keys, read.values, rows.expand({shape.num_layers, shape.num_kv_heads, n})};
+    const int64_t heads = shape.num_layers * shape.num_kv_heads;
+    return {read.keys.flatten(0, 2),
+            read.values.flatten(0, 2),
+            at::arange(n, read.keys.options().dtype(at::kLong)).repeat(heads),
+            at::full({shape.num_layers, shape.num_kv_heads}, n, at::kLong)};
   }
 
   SelectionMethod method_;
@@ -199,8 +202,8 @@ std::unique_ptr<Compressor> make_selecting_compressor(const SelectionMethod& met
 std::unique_ptr<Compressor> load_selecting_compressor(const SelectionMethod& method,
                                                       const CompressorFiles& files,
                                                       const Decoder& decoder) {
-  const Settings settings(files);
-  SelectionPrompts prompts{settings.ids("bos"), settings.ids("repeat")};
+  SelectionPrompts prompts;
+  read_settings(files, {{"bos", &prompts.bos}, {"repeat", &prompts.repeat}});
   for (const std::vector<TokenId>* ids : {&prompts.bos, &prompts.repeat})
     check_template_ids(*ids, decoder, ErrorKind::kBadWeights, files.origin());
   files.weights(decoder.options());  // throws where the file is missing or damaged

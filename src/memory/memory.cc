@@ -9,6 +9,7 @@
 #include "io/safetensors_weights.h"
 #include "io/translate_errors.h"
 #include "memory/memory_contents.h"
+#include "memory/ragged.h"
 
 namespace precis {
 namespace {
@@ -98,7 +99,9 @@ std::vector<NamedRows> named_rows(const MemoryTensors& memory) {
   if (const auto* soft = std::get_if<SoftTokens>(&memory))
     return {{"embeddings", plain(soft->embeddings)}};
   const auto& cached = std::get<CachedTokens>(memory);
-  return {{"keys", plain(cached.keys)}, {"values", plain(cached.values)}};
+  std::vector<NamedRows> named{{"keys", plain(cached.keys)}, {"values", plain(cached.values)}};
+  if (cached.is_ragged()) named.push_back({kLengths, plain(cached.lengths)});
+  return named;
 }
 
 std::string model_in_words(const std::string& fingerprint, const std::string& name) {
@@ -107,7 +110,7 @@ std::string model_in_words(const std::string& fingerprint, const std::string& na
 
 int64_t num_memory_tokens(const MemoryTensors& memory) {
   if (const auto* soft = std::get_if<SoftTokens>(&memory)) return soft->embeddings.size(0);
-  return std::get<CachedTokens>(memory).keys.size(2);
+  return std::get<CachedTokens>(memory).num_tokens();
 }
 
 Memory::Memory(std::shared_ptr<const MemoryContents> contents) : contents_(std::move(contents)) {}
@@ -117,8 +120,8 @@ int64_t Memory::num_tokens() const { return num_memory_tokens(contents_->tensors
 int64_t Memory::hidden_size() const {
   if (const auto* soft = std::get_if<SoftTokens>(&contents_->tensors))
     return soft->embeddings.size(1);
-  const at::Tensor& keys = std::get<CachedTokens>(contents_->tensors).keys;
-  return keys.size(1) * keys.size(3);
+  const KvShape shape = kv_shape_of(std::get<CachedTokens>(contents_->tensors));
+  return shape.num_kv_heads * shape.head_dim;
 }
 
 int64_t Memory::bytes() const { return bytes_of(contents_->tensors); }

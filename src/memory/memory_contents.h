@@ -21,6 +21,9 @@ struct NamedRows {
   at::Tensor tensor;
 };
 
+// Name of the tensor of lengths of a cached memory.
+inline constexpr const char* kLengths = "lengths";
+
 std::vector<NamedRows> named_rows(const MemoryTensors& memory);
 
 // Hash of the tensors and their positions, without the provenance: the content_hash of earlier

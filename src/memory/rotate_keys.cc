@@ -35,38 +35,54 @@ at::Tensor rotate_shared(const at::Tensor& keys, const ops::RotaryTable& table) 
   return ops::reference::rotary(keys.transpose(0, 1), table).transpose(0, 1);
 }
 
-// Each head has its own positions. keys: [kv_heads, n, head_dim]; table: of [kv_heads * n]
-// positions.
-at::Tensor rotate_per_head(const at::Tensor& keys, const ops::RotaryTable& table) {
-  return ops::reference::rotary(keys.flatten(0, 1).unsqueeze(1), table).view(keys.sizes());
+// The rope of a layer.
+const RopeConfig& rope_of(const DecoderConfig& config, int64_t layer) {
+  return config.windowed[layer] && config.local_rope ? *config.local_rope : config.rope;
+}
+
+// All heads have the same positions. keys: [num_layers, kv_heads, n, head_dim].
+at::Tensor rotate_all_heads(const at::Tensor& keys,
+                            const at::Tensor& from,
+                            const at::Tensor& to,
+                            const DecoderConfig& config) {
+  const auto table = [&](const RopeConfig& rope) {
+    return relative_rotation(rope, config.head_dim, from, to);
+  };
+  const ops::RotaryTable global = table(config.rope);
+  const ops::RotaryTable local = config.local_rope ? table(*config.local_rope) : global;
+  std::vector<at::Tensor> rotated;
+  for (int64_t layer = 0; layer < config.num_layers; ++layer)
+    rotated.push_back(rotate_shared(keys[layer], config.windowed[layer] ? local : global));
+  return at::stack(rotated);
 }
 
 }  // namespace
+
+at::Tensor rotate_tokens(const at::Tensor& keys,
+                         const at::Tensor& from,
+                         const at::Tensor& to,
+                         std::span<const int64_t> layer_sizes,
+                         const DecoderConfig& config) {
+  std::vector<at::Tensor> rotated;
+  int64_t first = 0;
+  for (size_t layer = 0; layer < layer_sizes.size(); ++layer) {
+    const auto own = [&](const at::Tensor& x) { return x.narrow(0, first, layer_sizes[layer]); };
+    const ops::RotaryTable table = relative_rotation(
+        rope_of(config, static_cast<int64_t>(layer)), config.head_dim, own(from), own(to));
+    rotated.push_back(ops::reference::rotary(own(keys).unsqueeze(1), table).squeeze(1));
+    first += layer_sizes[layer];
+  }
+  return at::cat(rotated, 0);
+}
 
 at::Tensor rotate_keys(const at::Tensor& keys,
                        const at::Tensor& from,
                        const at::Tensor& to,
                        const DecoderConfig& config) {
-  const bool shared = from.dim() == 1;
-  std::vector<at::Tensor> rotated;
-  ops::RotaryTable global, local;
-  if (shared) {
-    global = relative_rotation(config.rope, config.head_dim, from, to);
-    local = config.local_rope ? relative_rotation(*config.local_rope, config.head_dim, from, to)
-                              : global;
-  }
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    const bool windowed = config.windowed[layer];
-    if (shared) {
-      rotated.push_back(rotate_shared(keys[layer], windowed ? local : global));
-      continue;
-    }
-    const RopeConfig& rope = windowed && config.local_rope ? *config.local_rope : config.rope;
-    const ops::RotaryTable own =
-        relative_rotation(rope, config.head_dim, from[layer].flatten(), to[layer].flatten());
-    rotated.push_back(rotate_per_head(keys[layer], own));
-  }
-  return at::stack(rotated);
+  if (from.dim() == 1) return rotate_all_heads(keys, from, to, config);
+  const std::vector<int64_t> layer_sizes(keys.size(0), keys.size(1) * keys.size(2));
+  return rotate_tokens(keys.flatten(0, 2), from.flatten(), to.flatten(), layer_sizes, config)
+      .view(keys.sizes());
 }
 
 }  // namespace precis

@@ -3,6 +3,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <span>
+
 #include "precis/extend/decoder.h"
 
 namespace precis {
@@ -14,5 +17,13 @@ at::Tensor rotate_keys(const at::Tensor& keys,
                        const at::Tensor& from,
                        const at::Tensor& to,
                        const DecoderConfig& config);
+
+// The same for keys [n, head_dim], layer by layer, at positions [n]. layer_sizes: [num_layers],
+// number of keys of each layer.
+at::Tensor rotate_tokens(const at::Tensor& keys,
+                         const at::Tensor& from,
+                         const at::Tensor& to,
+                         std::span<const int64_t> layer_sizes,
+                         const DecoderConfig& config);
 
 }  // namespace precis

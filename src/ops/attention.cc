@@ -120,6 +120,22 @@ std::pair<at::Tensor, at::Tensor> keys_and_values(const Entry& entry) {
   return read_from_blocks(view.blocks, view.layer, 0, view.length);
 }
 
+// Keys and values of some heads of a ragged memory, [tokens of the head, head_dim] each.
+struct RaggedHeads {
+  std::vector<at::Tensor> keys, values;
+};
+
+// One split for all heads of a layer: the gradient of each narrow would be as large as the memory.
+RaggedHeads heads_of(const RaggedKv& memory, int64_t first, int64_t count) {
+  const int64_t* start = memory.starts.data() + first;
+  std::vector<int64_t> sizes;
+  for (int64_t i = 0; i < count; ++i) sizes.push_back(start[i + 1] - start[i]);
+  const auto split = [&](const at::Tensor& x) {
+    return x.narrow(0, start[0], start[count] - start[0]).split_with_sizes(sizes, 0);
+  };
+  return {split(memory.keys), split(memory.values)};
+}
+
 // Runs heads one after the other, each over its tokens of the ragged memories and then of the
 // sequence. attend: a dense attention.
 template <typename Attend>
@@ -127,15 +143,17 @@ at::Tensor attend_ragged(const Entry& entry,
                          const AttentionOptions& options,
                          const Attend& attend) {
   const auto [keys, values] = keys_and_values(entry);
-  const int64_t kv_heads = keys.size(0);
+  const int64_t kv_heads = keys.size(0), first = entry.view.layer * kv_heads;
+  std::vector<RaggedHeads> memories;
+  for (const auto& memory : entry.view.ragged)
+    memories.push_back(heads_of(*memory, first, kv_heads));
   std::vector<at::Tensor> heads;
   const auto queries = heads_first(entry.q).chunk(kv_heads, 0);
   for (int64_t head = 0; head < kv_heads; ++head) {
     std::vector<at::Tensor> k, v;
-    for (const auto& memory : entry.view.ragged) {
-      const int64_t* start = memory->starts.data() + entry.view.layer * kv_heads + head;
-      k.push_back(memory->keys.narrow(0, start[0], start[1] - start[0]));
-      v.push_back(memory->values.narrow(0, start[0], start[1] - start[0]));
+    for (const RaggedHeads& memory : memories) {
+      k.push_back(memory.keys[head]);
+      v.push_back(memory.values[head]);
     }
     k.push_back(keys[head]);
     v.push_back(values[head]);
@@ -260,10 +278,18 @@ at::Tensor attend_packed(const AttentionInput& input, const AttentionOptions& op
 // values are gathered for libtorch's attention. Chosen, not tuned.
 constexpr int64_t kFewQueries = 4;
 
+bool requires_gradient(const KvView& view) {
+  return c10::GradMode::is_enabled() &&
+         std::any_of(view.ragged.begin(), view.ragged.end(), [](const auto& memory) {
+           return memory->keys.requires_grad() || memory->values.requires_grad();
+         });
+}
+
 bool block_kernel_applies(const AttentionInput& input) {
   if (!kernel_applies(input.q, {input.k, input.v}) || input.visible_cache_len.defined())
     return false;
   for (size_t i = 0; i < input.views.size(); ++i) {
+    if (requires_gradient(input.views[i])) return false;
     if (input.views[i].keys.defined() ||
         input.cu_seqlens[i + 1] - input.cu_seqlens[i] > kFewQueries)
       return false;

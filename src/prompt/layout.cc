@@ -39,7 +39,7 @@ std::shared_ptr<const SharedPrefix> prefix_of_cached(std::span<const PromptItem>
 
 // Whether a memory takes more positions than it has tokens.
 bool is_spread(const CachedTokens& memory) {
-  return memory.next_position - memory.first_position > memory.keys.size(2);
+  return memory.next_position - memory.first_position > memory.num_tokens();
 }
 
 const char* what_helps(std::span<const PlacedMemory> cached) {
@@ -51,7 +51,7 @@ const char* what_helps(std::span<const PlacedMemory> cached) {
 
 PlacedMemory placed_after(const CachedTokens& memory, int64_t position, int64_t context_length) {
   const int64_t covered = memory.next_position - memory.first_position;
-  const bool only_sinks = memory.num_sinks >= memory.keys.size(2);
+  const bool only_sinks = memory.num_sinks >= memory.num_tokens();
   PlacedMemory placed{memory, true, position, only_sinks ? 0 : memory.num_sinks};
   PRECIS_CHECK(covered <= context_length - position,
                kInvalidArgument,

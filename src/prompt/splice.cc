@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "memory/ragged.h"
 
 namespace precis {
 namespace {
@@ -19,9 +20,7 @@ void check_hidden_size(const at::Tensor& embeddings, const DecoderConfig& config
 
 void check_cached(const CachedTokens& cached, const DecoderConfig& config) {
   const KvShape shape = config.kv_shape();
-  PRECIS_CHECK(cached.keys.size(0) == shape.num_layers &&
-                   cached.keys.size(1) == shape.num_kv_heads &&
-                   cached.keys.size(3) == shape.head_dim,
+  PRECIS_CHECK(kv_shape_of(cached) == shape,
                kInvalidArgument,
                "prompt: a cached memory has keys [",
                cached.keys.sizes(),
@@ -36,13 +35,8 @@ void check_cached(const CachedTokens& cached, const DecoderConfig& config) {
 CachedTokens cached_tokens(const PlacedMemory& placed, const DecoderConfig& config) {
   check_cached(placed.memory, config);
   if (!placed.rebased) return placed.memory;
-  CachedTokens moved = rebase(placed.memory, config, placed.first_position);
-  if (placed.num_left_out == 0) return moved;
-  const int64_t size = moved.keys.size(2) - placed.num_left_out;
-  moved.keys = moved.keys.narrow(2, placed.num_left_out, size);
-  moved.values = moved.values.narrow(2, placed.num_left_out, size);
-  moved.num_sinks = 0;
-  return moved;
+  const CachedTokens moved = rebase(placed.memory, config, placed.first_position);
+  return placed.num_left_out == 0 ? moved : without_first(moved, placed.num_left_out);
 }
 
 // [num_inputs, hidden]
@@ -70,7 +64,7 @@ int64_t SplicedPrompt::num_computed_tokens() const {
 
 int64_t SplicedPrompt::cache_length() const {
   int64_t length = num_computed_tokens();
-  for (const CachedTokens& memory : cached) length += memory.keys.size(2);
+  for (const CachedTokens& memory : cached) length += memory.num_tokens();
   return length;
 }
 
@@ -109,6 +103,11 @@ void preload(const SplicedPrompt& prompt,
              int64_t sequence) {
   if (prompt.prefix) cache.copy_sequence(prompt.prefix->keys_and_values(decoder), 0, sequence);
   for (const CachedTokens& memory : prompt.cached) {
+    if (memory.is_ragged()) {
+      cache.add_ragged(sequence,
+                       std::make_shared<RaggedKv>(to_ragged_kv(memory, decoder.options())));
+      continue;
+    }
     // One unbind(), whose backward pass is one stack().
     const auto keys = memory.keys.to(decoder.options()).unbind(0);
     const auto values = memory.values.to(decoder.options()).unbind(0);

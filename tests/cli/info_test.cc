@@ -125,17 +125,17 @@ TEST_F(Info, OfABuiltInIsWhatCompressingGives) {
 
 TEST_F(Info, FlagsShapeABuiltIn) {
   const std::string matching = "--shape llama-2-7b --method attention_matching ";
-  EXPECT_EQ(cost(matching).at("length"), 4096);
-  EXPECT_EQ(cost(matching).at("memory_bytes"), 1024 * 524288);
+  EXPECT_EQ(cost(matching).at("length"), 4096 - 256);  // room to repeat it in chunks
+  EXPECT_EQ(cost(matching).at("memory_bytes"), 960 * 524288);
   EXPECT_EQ(cost(matching + "--length 512 --ratio 2").at("memory_tokens"), 256);
   EXPECT_EQ(cost(matching + "--length 1000 --ratio 12 --max-segment 100").at("memory_tokens"), 80);
   const std::string length = "--length 512";
   EXPECT_GT(cost("--shape llama-2-7b --method kvzip " + length).at("compress_flops"),
             2 * cost(matching + length).at("full_prefill_flops").get<double>());
   EXPECT_LT(cost(matching + length).at("compress_flops"),
-            1.5 * cost(matching + length).at("full_prefill_flops").get<double>());
+            2.5 * cost(matching + length).at("full_prefill_flops").get<double>());
   EXPECT_EQ(succeed("info " + matching + "--ratio 8").at("compressor"),
-            json::parse(R"({"method": "attention_matching", "ratio": 8.0, "max_segment": 4096})"));
+            json::parse(R"({"method": "attention_matching", "ratio": 8.0, "max_segment": 3840})"));
 }
 
 TEST_F(Info, SaysWhichCompressorToUse) {

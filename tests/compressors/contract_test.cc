@@ -9,7 +9,7 @@
 
 #include "compressors/divide.h"
 #include "mean_pooling.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "precis/extend/registry.h"
 #include "support/expect_error.h"
 #include "support/small_compressors.h"
@@ -52,10 +52,11 @@ Segment segment_of(int64_t size, int64_t first = 5) {
   return segment;
 }
 
-// The memory tokens as a matrix, one row each.
+// The memory tokens as a matrix, one row each; ragged: a row for each token of each head.
 at::Tensor rows_of(const MemoryTensors& memory) {
   if (const auto* soft = std::get_if<SoftTokens>(&memory)) return soft->embeddings;
   const auto& cached = std::get<CachedTokens>(memory);
+  if (cached.is_ragged()) return at::cat({cached.keys, cached.values}, 1);
   return at::cat({cached.keys, cached.values}, 3).permute({2, 0, 1, 3}).flatten(1);
 }
 

@@ -68,6 +68,7 @@ DecoderConfig odd_model() {
   model.num_kv_heads = 2;
   model.head_dim = 4;
   model.ffn_size = 14;
+  model.context_length = 8192;
   return model;
 }
 
@@ -157,17 +158,23 @@ TEST(CountedCost, IcFormersDigestsReadTextAndDigests) {
 
 // Compressors without weights
 
-CompressorShape attention_matching(double ratio, int64_t rows_before = 0) {
-  return {"attention_matching",
-          {{"ratio", ratio}, {"max_segment", 4096}, {"rows_before", rows_before}}};
-}
-
-CompressorShape kvzip(double ratio, int64_t rows_before = 0, int64_t repeat_rows = 0) {
-  return {"kvzip",
+CompressorShape built_in(const char* method,
+                         double ratio,
+                         int64_t rows_before,
+                         int64_t repeat_rows) {
+  return {method,
           {{"ratio", ratio},
            {"max_segment", 4096},
            {"rows_before", rows_before},
            {"repeat_rows", repeat_rows}}};
+}
+
+CompressorShape attention_matching(double ratio, int64_t rows_before = 0, int64_t repeat_rows = 0) {
+  return built_in("attention_matching", ratio, rows_before, repeat_rows);
+}
+
+CompressorShape kvzip(double ratio, int64_t rows_before = 0, int64_t repeat_rows = 0) {
+  return built_in("kvzip", ratio, rows_before, repeat_rows);
 }
 
 double flops_of(const DecoderConfig& model, const CompressorShape& shape, int64_t num_tokens) {
@@ -178,16 +185,18 @@ double pass_of(const DecoderConfig& model, int64_t num_rows) {
   return context_cost(model, num_rows, kBFloat16Bytes).prefill_flops;
 }
 
-// Ten tokens become three: BOS and two of the nine others, to which nine reference queries of each
-// of three heads attend. Six tokens are candidates for the two.
-TEST(CountedCost, AttentionMatchingReadsTheTextAndFitsKeysAndValues) {
-  const CompressorShape shape = attention_matching(3, 1);
-  const double bos = 27 * 4 * 1, whole = 27 * 4 * 9 + 27 * 9 * 4 + 1 * 27 * 9;
-  const double candidates = 27 * 4 * 6, gram = 6 * 27 * 6, targets = (4 + 1) * 27 * 6;
-  const double bias = 27 * 4 * 2 + 2 * 27 * 2 + 2 * 27 * 1, direction = 4 * 27 * 4 + 4 * 27 * 1;
-  const double read = 27 * 4 * 2 + 27 * 2 * 4, values = 2 * 27 * 2 + 2 * 27 * 4;
+// Ten tokens become three: BOS and two of the nine others. 21 reference queries of each of three
+// heads attend to them: of the nine, and of the prompt's two and ten repeated ones. Six tokens are
+// candidates for the two. The text is repeated as by KVzip.
+TEST(CountedCost, AttentionMatchingRepeatsTheTextAndFitsKeysAndValues) {
+  const double m = 3 * 21;
+  const double bos = m * 4 * 1, whole = m * 4 * 9 + m * 9 * 4 + 1 * m * 9;
+  const double candidates = m * 4 * 6, gram = 6 * m * 6, targets = (4 + 1) * m * 6;
+  const double bias = m * 4 * 2 + 2 * m * 2 + 2 * m * 1, direction = 4 * m * 4 + 4 * m * 1;
+  const double read = m * 4 * 2 + m * 2 * 4, values = 2 * m * 2 + 2 * m * 4;
   const double head = bos + whole + candidates + gram + targets + bias + direction + read + values;
-  EXPECT_EQ(flops_of(odd_model(), shape, 9), pass_of(odd_model(), 10) + 2 * 2 * head);
+  EXPECT_EQ(flops_of(odd_model(), attention_matching(3, 1, 2), 9),
+            flops_of(odd_model(), kvzip(3, 1, 2), 9) + 2 * 2 * head);
 }
 
 // Two prompt tokens and ten repeated ones attend to these twelve and to the ten of the text.
@@ -234,34 +243,38 @@ double fitted_block(double m, double n, double t, double c, double some) {
 }
 
 // 2049 tokens are fitted in three blocks, which keep 170, 170 and 171. Three heads have 682 queries
-// each, since 2048 is the limit of all; every third query is used for the selection.
+// each of either pass, since 2048 is the limit of all; every seventh query is used for the
+// selection.
 TEST(CountedCost, LongTextsAreFittedInBlocks) {
-  const double m = 3 * 682, first = m * 4 * 1, masses = m * 4 * 2049;
-  const double head = first + masses + 2 * fitted_block(m, 683, 170, 3 * 170, 682) +
-                      fitted_block(m, 683, 171, 3 * 171, 682);
-  EXPECT_EQ(flops_of(odd_model(), attention_matching(2050.0 / 512), 2050),
-            pass_of(odd_model(), 2050) + 2 * 2 * head);
+  const double m = 3 * 2 * 682, first = m * 4 * 1, masses = m * 4 * 2049;
+  const double head = first + masses + 2 * fitted_block(m, 683, 170, 3 * 170, 585) +
+                      fitted_block(m, 683, 171, 3 * 171, 585);
+  const double ratio = 2050.0 / 512;
+  EXPECT_EQ(flops_of(odd_model(), attention_matching(ratio), 2050),
+            flops_of(odd_model(), kvzip(ratio), 2050) + 2 * 2 * head);
 }
 
-// At a ratio of two all 800 tokens after the first are candidates, and every second query is used.
+// At a ratio of two all 800 tokens after the first are candidates, and every fifth query is used.
 TEST(CountedCost, ManyCandidatesNeedAsManyQueries) {
-  const double m = 3 * 682, first = m * 4 * 1;
-  const double head = first + fitted_block(m, 800, 399, 800, 1023);
+  const double m = 3 * 2 * 682, first = m * 4 * 1;
+  const double head = first + fitted_block(m, 800, 399, 800, 818);
   EXPECT_EQ(flops_of(odd_model(), attention_matching(2), 801),
-            pass_of(odd_model(), 801) + 2 * 2 * head);
+            flops_of(odd_model(), kvzip(2), 801) + 2 * 2 * head);
 }
 
 // In a layer with a window of six, the next token attends to five tokens: the first of them is
-// kept, and two of the other four.
+// kept, and two of the other four. The text is repeated outside the window, so its queries there
+// are not used.
 TEST(CountedCost, LayersWithAWindowFitWhatIsStillVisible) {
   DecoderConfig model = odd_model();
   model.window = 6;
   model.windowed = {true};
   const double m = 3 * 4, first = m * 4 * 1;
   const double head = first + fitted_block(m, 4, 2, 4, m);
-  EXPECT_EQ(flops_of(model, attention_matching(3), 9), pass_of(model, 9) + 2 * 2 * head);
+  const double repeated = flops_of(model, kvzip(3), 9);
+  EXPECT_EQ(flops_of(model, attention_matching(3), 9), repeated + 2 * 2 * head);
   model.window = 4;  // all three visible tokens are kept
-  EXPECT_EQ(flops_of(model, attention_matching(3), 9), pass_of(model, 9));
+  EXPECT_EQ(flops_of(model, attention_matching(3), 9), flops_of(model, kvzip(3), 9));
 }
 
 TEST(CountedCost, AtARatioOfOneNothingIsFitted) {
@@ -280,8 +293,8 @@ TEST(LongestChunk, FitsTheWindow) {
   const CompressorSettings bos{{"rows_before", 1}},
       prompted{{"rows_before", 1}, {"repeat_rows", 10}};
   model.context_length = 8192;
-  EXPECT_EQ(longest("attention_matching", bos), 8191);
-  EXPECT_EQ(longest("kvzip", prompted), 8192 - 10 - 2048 - 1);
+  EXPECT_EQ(longest("attention_matching", bos), 8192 - 256 - 1);
+  EXPECT_EQ(longest("kvzip", prompted), 8192 - 10 - 256 - 1);
   model.context_length = 512;  // half of it for the text, half to repeat it
   EXPECT_EQ(longest("kvzip", prompted), (512 - 10) / 2 - 1);
   EXPECT_EQ(longest("kvzip", kvzip(3).sizes), 4096);
@@ -308,8 +321,8 @@ TEST(DividedCost, SelfCpRoundsTheTagsOfEachChunk) {
 TEST(DividedCost, BuiltInCompressorsReadAsMuchAsTheWindowHolds) {
   DecoderConfig model = odd_model();
   model.context_length = 101;
-  for (const auto& [method, max_segment] :
-       {std::pair{"attention_matching", int64_t{100}}, std::pair{"kvzip", int64_t{49}}}) {
+  constexpr int64_t max_segment = 49;
+  for (const char* method : {"attention_matching", "kvzip"}) {
     const CompressorShape whole{method, {{"ratio", 12.0}, {"rows_before", 1}}};
     CompressorShape chunks = whole;
     chunks.sizes["max_segment"] = max_segment;
@@ -352,7 +365,13 @@ TEST(BadCost, LengthsAndSizesOutOfRangeAreNamed) {
   refuse({"kvzip", {{"max_segment", -1}}}, 10, "max_segment");
   refuse({"kvzip", {{"rows_before", -1}}}, 10, "rows_before");
   refuse({"kvzip", {{"repeat_rows", -1}}}, 10, "repeat_rows");
-  refuse({"attention_matching"}, 10, "window of 0 holds no text");
+  for (const char* method : {"attention_matching", "kvzip"}) {
+    expect_error(ErrorKind::kInvalidArgument, "window of 0 holds no text", [&] {
+      DecoderConfig none = odd_model();
+      none.context_length = 0;
+      compression_cost(none, {method, {}}, 10, kBFloat16Bytes);
+    });
+  }
 }
 
 TEST(BadCost, UnknownSizesAreNamed) {

@@ -85,6 +85,22 @@ class Rebase : public testing::TestWithParam<const char*> {
   std::unique_ptr<Decoder> decoder;
 };
 
+// A ragged memory whose heads all keep the same tokens.
+TEST_P(Rebase, ARaggedMemoryIsReadAndMovedAsAUniformOne) {
+  const c10::NoGradGuard no_grad;
+  if (decoder->config().window > 0) GTEST_SKIP() << "ragged memories are not read over windows";
+  const CachedTokens uniform = memory_at(20);
+  CachedTokens ragged = uniform;
+  ragged.keys = uniform.keys.flatten(0, 2);
+  ragged.values = uniform.values.flatten(0, 2);
+  ragged.lengths = at::full(uniform.keys.sizes().slice(0, 2), kGists, at::kLong);
+  EXPECT_LT(largest_difference(logits_after(ragged), logits_after(uniform)), 1e-9);
+  const CachedTokens moved = rebased(ragged, 3);
+  EXPECT_EQ(moved.first_position, 3);
+  EXPECT_EQ(moved.next_position, 3 + kGists);
+  EXPECT_LT(largest_difference(logits_after(moved), logits_after(rebased(uniform, 3))), 1e-5);
+}
+
 TEST_P(Rebase, EqualsComputingItThere) {
   const CachedTokens near = memory_at(0), far = memory_at(40);
   EXPECT_GT(largest_difference(near.keys, far.keys), 0.05);

@@ -44,7 +44,10 @@ class RowLayout : public testing::Test {
                    int64_t num_before = 0) {
     keys_.push_back(draw(rows.size(2)));
     values_.push_back(draw(rows.size(2)));
-    return {{rotate_keys(keys_.back(), at::zeros_like(rows), rows, config), values_.back(), rows},
+    const at::Tensor read = rotate_keys(keys_.back(), at::zeros_like(rows), rows, config);
+    const at::Tensor lengths =
+        at::full({config.num_layers, config.num_kv_heads}, rows.size(2), at::kLong);
+    return {{read.flatten(0, 2), values_.back().flatten(0, 2), rows.flatten(), lengths},
             num_positions,
             num_sinks,
             num_before};
@@ -86,7 +89,7 @@ class RowLayout : public testing::Test {
 TEST_F(RowLayout, TextPositionsAreKept) {
   const PlacedRows one = chunk({0, 40, 99}, 100);
   const CachedTokens memory = laid({one}, MemoryPositions::kText);
-  EXPECT_TRUE(at::equal(memory.keys, one.selected.keys));
+  EXPECT_TRUE(at::equal(memory.keys.flatten(0, 2), one.selected.keys));
   expect_at(memory, {0, 40, 99}, {0, 1, 2});
   EXPECT_EQ(memory.next_position, 100);
   EXPECT_EQ(memory.num_sinks, 1);
@@ -124,7 +127,7 @@ TEST_F(RowLayout, BlocksAreOfTheSameSize) {
 TEST_F(RowLayout, ATextKeptWholeDoesNotMove) {
   const PlacedRows one = chunk({0, 1, 2, 3}, 4);
   const CachedTokens memory = laid({one}, MemoryPositions::kRows);
-  EXPECT_TRUE(at::equal(memory.keys, one.selected.keys));
+  EXPECT_TRUE(at::equal(memory.keys.flatten(0, 2), one.selected.keys));
   EXPECT_EQ(memory.next_position, 4);
 }
 
@@ -175,6 +178,38 @@ TEST_F(RowLayout, AllSinksOfLaterChunksAreDropped) {
   expect_at(memory, {0, 1, 7, 10, 13}, {0, 1, 2, 5, 6});
   EXPECT_EQ(memory.next_position, 14);
   EXPECT_EQ(memory.num_sinks, 2);
+}
+
+// Ragged memories: head 0 of layer 0 keeps three tokens, the others two.
+
+TEST_F(RowLayout, ChunksOfRaggedHeadsAreJoinedHeadByHead) {
+  const int64_t heads = config.num_layers * config.num_kv_heads;
+  const auto ragged = [&](const Positions& longer, const Positions& rest) {
+    Positions rows = longer;
+    for (int64_t head = 1; head < heads; ++head) rows.insert(rows.end(), rest.begin(), rest.end());
+    at::Tensor lengths = at::full({config.num_layers, config.num_kv_heads}, 2, at::kLong);
+    lengths[0][0] = 3;
+    const at::Tensor all = at::tensor(rows, at::kLong);
+    const at::Tensor keys = at::randn({all.size(0), config.head_dim});
+    return PlacedRows{{keys, keys + 1, all, lengths}, 10, 1, 0};
+  };
+  const PlacedRows first = ragged({0, 4, 9}, {0, 7}), second = ragged({0, 2, 3}, {0, 5});
+  const CachedTokens memory = laid({first, second}, MemoryPositions::kText);
+  at::Tensor wanted = at::full({config.num_layers, config.num_kv_heads}, 3, at::kLong);
+  wanted[0][0] = 5;
+  EXPECT_TRUE(at::equal(memory.lengths, wanted));
+  EXPECT_EQ(memory.next_position, 20);
+  // Rows of head 0: those of the first chunk, then 2 and 3 of the second one at 12 and 13.
+  const at::Tensor own = memory.values.narrow(0, 0, 5);
+  EXPECT_TRUE(at::equal(own.narrow(0, 0, 3), first.selected.values.narrow(0, 0, 3)));
+  EXPECT_TRUE(at::equal(own.narrow(0, 3, 2), second.selected.values.narrow(0, 1, 2)));
+  EXPECT_TRUE(at::equal(memory.keys.narrow(0, 0, 3), first.selected.keys.narrow(0, 0, 3)));
+  const at::Tensor moved = rotate_tokens(second.selected.keys.narrow(0, 1, 2),
+                                         at::tensor({2, 3}, at::kLong),
+                                         at::tensor({12, 13}, at::kLong),
+                                         std::vector<int64_t>{2},
+                                         config);
+  EXPECT_LT(largest_difference(memory.keys.narrow(0, 3, 2), moved), 1e-6);
 }
 
 }  // namespace

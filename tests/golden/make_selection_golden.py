@@ -4,12 +4,13 @@
 transformers reads the text (float64, one pass, no rows dropped); the rest is restated here in float64, one function a
 formula. All keys and values come from that pass, all queries from hooks, before rotation.
 
-- attention matching: reference queries behind the text, rows by what they explain together, keys with a folded bias,
-  fitted values;
-- KVzip: the rows that receive the largest attention in a pass over `text, prompt, text`.
+- KVzip: the rows that receive the largest attention in a pass over `text, prompt, text`, of each head as many as its
+  scores give it among those of all heads;
+- attention matching: as many of each head, reference queries of both passes behind the text, rows by what they explain
+  together among those of the largest scores, keys with a folded bias, fitted values.
 
 For each model `<model>.json` has the ids and the cases, `<model>.safetensors` for each case
-`<case>.keys.<positions>`, `<case>.values` [layers, kv_heads, count, head_dim], float32. `llama_long` is the llama model
+`<case>.keys.<positions>`, `<case>.values` [rows of all heads, head_dim], float32, and `<case>.lengths` [layers, kv_heads]. `llama_long` is the llama model
 with a larger window and a text of several blocks and chunks. `fit_layer.json` and `.safetensors`: the fit of one layer
 over numbers that `noise` makes, so that these are not stored: for each case `keys`, `values` and `rows`.
 
@@ -36,14 +37,16 @@ SMALLEST = 1e-20  # of the ridge
 CANDIDATES = 3  # for each row to be left, among which forward selection chooses
 SELECTION_QUERIES = 512  # at least, and as many as there are candidates
 LARGEST_WEIGHT = 20.0  # of a row; the smallest is 1 / 20
-MOST_QUERIES = 2048  # of a key/value head
+MOST_QUERIES = 2048  # of a key/value head and pass
+LEAST_SHARE, MOST_SHARE = 0.2, 4.0  # of the mean number of rows
 FIT_BLOCK = 1024  # rows that are fitted together
-CHUNK = 2048  # rows that are repeated in one pass
+CHUNK = 2048  # rows that are repeated in one pass, where the window has room for them
 LAYOUT_BLOCK = 512  # rows that move together
 
 # No text may be one for which rounding to float32 matters.
 NEAR_TIE = 1e-4  # relative gap between what is chosen and the best of what is not
-ROUNDING = 2e-5  # difference of a fit in float32, of the largest value
+ROUNDING = 2e-5  # of the largest value
+FIT_ROUNDING = 6e-5  # difference of a fit in float32, of the largest value
 BOS = [1, 2]
 REPEAT = [5, 9, 7, 3, 8]
 FIRST_DRAWN = 10
@@ -59,17 +62,17 @@ def case(method, ratio, positions, bos=(), repeat=(), segment=None):
 
 
 CASES = {
-    "am_r3": case("attention_matching", 3, "text"),
-    "am_r4": case("attention_matching", 4, "text rows"),
+    "am_r3": case("attention_matching", 3, "text", repeat=REPEAT),
+    "am_r4": case("attention_matching", 4, "text rows", repeat=REPEAT),
     "am_r12": case("attention_matching", 12, "rows"),
-    "am_r12_bos": case("attention_matching", 12, "rows", bos=BOS),
+    "am_r12_bos": case("attention_matching", 12, "rows", bos=BOS, repeat=REPEAT),
     "am_r40": case("attention_matching", 40, "rows"),
     "kvzip_r4": case("kvzip", 4, "text rows", repeat=REPEAT),
     "kvzip_r12_bos": case("kvzip", 12, "rows", bos=BOS, repeat=REPEAT),
     "kvzip_r40_no_prompt": case("kvzip", 40, "rows"),
 }
 PARTS = {  # three parts of 16 tokens, as many as the window of gemma3_text
-    "am_r8_parts": case("attention_matching", 8, "text rows", segment=20),
+    "am_r8_parts": case("attention_matching", 8, "text rows", segment=20, repeat=REPEAT),
     "am_r8_bos_parts": case("attention_matching", 8, "text rows", bos=BOS, segment=20),
     "kvzip_r8_parts": case("kvzip", 8, "text rows", bos=BOS, repeat=REPEAT, segment=20),
 }
@@ -79,7 +82,7 @@ ALL = {
 }
 MORE_CASES = {"llama": PARTS | ALL, "gemma3_text": PARTS}
 LONG = dict(text=2500, context=8192, cases={
-    "am_r64": case("attention_matching", 64, "text rows"),
+    "am_r64": case("attention_matching", 64, "text rows", repeat=REPEAT),
     "kvzip_r64": case("kvzip", 64, "text rows", repeat=REPEAT),
 })
 
@@ -268,9 +271,11 @@ def greedy(columns, targets, count):
     return torch.tensor(chosen).sort().values
 
 
-def selected(attention, found, share, count):
-    """Of the most important rows those over whose attention the queries find what they find, and its mass."""
-    rows = largest(importance(attention, share), min(attention.shape[1], CANDIDATES * count))
+def selected(attention, found, share, count, scores):
+    """Of the rows of largest score (without scores: importance) those over whose attention the queries find what they
+    find, and its mass."""
+    scores = importance(attention, share) if scores is None else scores
+    rows = largest(scores, min(attention.shape[1], CANDIDATES * count))
     step = max(1, len(attention) // max(SELECTION_QUERIES, len(rows)))
     some = slice(step // 2, None, step)
     root = share[some, None].sqrt()
@@ -309,12 +314,12 @@ def rounded(keys, dtype):
     return kept.to(keys.dtype)
 
 
-def fit_rows(queries, keys, values, outside, count, dtype):
+def fit_rows(queries, keys, values, outside, count, dtype, scores):
     """Rows, keys and values that stand for a block, and what the rows weigh."""
     attention = torch.softmax(queries @ keys.T, 1)
     share = mass_share(log_mass(queries, keys), outside)
     found = attention @ values
-    rows = selected(attention, found, share, count)
+    rows = selected(attention, found, share, count, scores)
     weights = row_weights(attention[:, rows], share)
     new_keys = keys[rows] + weights.log()[:, None] * common_direction(queries, share)
     new_keys = rounded(new_keys, dtype)
@@ -322,27 +327,35 @@ def fit_rows(queries, keys, values, outside, count, dtype):
     return rows, new_keys, fitted_values(read, found, values[rows], share), weights
 
 
-def fit_block(queries, keys, values, outside, count, dtype):
+def fit_block(queries, keys, values, outside, count, dtype, scores):
     """The same, checked: float32 has to be enough for it. outside [m]: log of the mass of all other rows."""
     if count == len(keys):
         return torch.arange(count), keys, values
-    wide = fit_rows(queries, keys, values, outside, count, dtype)
-    narrow = fit_rows(*(x.float() for x in (queries, keys, values, outside)), count, dtype)
+    wide = fit_rows(queries, keys, values, outside, count, dtype, scores)
+    narrow = fit_rows(*(x.float() for x in (queries, keys, values, outside)), count, dtype, scores)
     for a, b in zip(wide[:3], narrow[:3]):
-        if (a - b).abs().max() > ROUNDING * a.abs().max():
+        if (a - b).abs().max() > FIT_ROUNDING * a.abs().max():
             raise Unstable
     WEIGHTS.extend(wide[3].tolist())
     return wide[:3]
 
 
-def fit_head(queries, keys, values, copied, candidates, count, dtype=None):
+def count_of_block(first, size, all_rows, count, scores):
+    """Rows left of a block of candidates: those among the largest scores, or the block's share."""
+    if scores is None:
+        return (first + size) * count // all_rows - first * count // all_rows
+    best = largest(scores, count)
+    return int(((best >= first) & (best < first + size)).sum())
+
+
+def fit_head(queries, keys, values, copied, candidates, count, dtype=None, scores=None):
     """One head of a layer: the rows that stay, then those of each block. queries [m, d] times the scale."""
     stay = slice(copied[0], copied[0] + copied[1])
     parts = [(torch.arange(len(keys))[stay], keys[stay], values[stay])]
     blocks = [(candidates[0] + first, size) for first, size in divide(candidates[1], FIT_BLOCK)] if count else []
     for first, size in blocks:
         begin = first - candidates[0]
-        share_of_count = (begin + size) * count // candidates[1] - begin * count // candidates[1]
+        share_of_count = count_of_block(begin, size, candidates[1], count, scores)
         if share_of_count == 0:
             continue
         seen = torch.zeros(len(keys), dtype=torch.bool)  # rows outside the block that later text sees
@@ -351,26 +364,10 @@ def fit_head(queries, keys, values, copied, candidates, count, dtype=None):
         seen[first : first + size] = False
         inside = slice(first, first + size)
         rows, new_keys, new_values = fit_block(
-            queries, keys[inside], values[inside], log_mass(queries, keys[seen]), share_of_count, dtype)
+            queries, keys[inside], values[inside], log_mass(queries, keys[seen]), share_of_count, dtype,
+            None if scores is None else scores[begin : begin + size])
         parts.append((rows + first, new_keys, new_values))
     return [torch.cat(pieces) for pieces in zip(*parts)]
-
-
-def attention_matching(model, ids, kept, count, _):
-    """Rows [layers, kv_heads, count], keys and values [layers, kv_heads, count, d]."""
-    reading = Reading(model, ids)
-    layers = []
-    for i in range(len(reading.keys)):
-        layer = Layer(model, i)
-        copied, candidates, chosen = plan(len(ids), kept, count, layer.window)
-        kv_heads = len(reading.keys[i])
-        heads = []
-        for head, queries in enumerate(reading.queries[i].unflatten(0, (kv_heads, -1))):
-            reference = reference_queries(queries, candidates, len(ids), layer) if chosen else None
-            keys, values = reading.keys[i][head], reading.values[i][head]
-            heads.append(fit_head(reference, keys, values, copied, candidates, chosen))
-        layers.append([torch.stack(one) for one in zip(*heads)])
-    return [torch.stack(one) for one in zip(*layers)]
 
 
 # --- KVzip -------------------------------------------------------------------------------------------------------
@@ -390,29 +387,91 @@ def received(reading, i, layer, num_rows):
     return torch.stack(result)
 
 
+class Repeated:
+    """A text, and the passes in which it is repeated."""
+
+    def __init__(self, model, ids, repeat):
+        self.layers = [Layer(model, i) for i in range(len(model.model.layers))]
+        self.ids, self.repeat = ids, repeat
+        self.text = Reading(model, ids)
+        chunk = min(CHUNK, len(ids), model.config.max_position_embeddings - len(repeat) - len(ids))
+        self.passes = [Reading(model, ids + repeat + ids[first : first + chunk]) for first in range(0, len(ids), chunk)]
+        self.scores = [self.best_of_passes(i, layer) for i, layer in enumerate(self.layers)]  # [kv_heads, n] each
+
+    def best_of_passes(self, i, layer):
+        return torch.stack([received(one, i, layer, len(self.ids)) for one in self.passes]).amax(0)
+
+    def queries(self, i, head):
+        """Reference queries of the passes [m, d]: of tokens at equal distances, as many as MOST_QUERIES allows."""
+        n, kv_heads = len(self.ids), len(self.text.keys[i])
+        sizes = [one.keys[i].shape[1] - n for one in self.passes]
+        found = []
+        for one, size in zip(self.passes, sizes):
+            group = one.queries[i].unflatten(0, (kv_heads, -1))[head]
+            tokens = min(size, max(1, max(1, MOST_QUERIES // len(group)) * size // sum(sizes)))
+            offsets = torch.arange(tokens) * size // tokens
+            found.append(rotated(group[:, n + offsets], n + offsets, self.layers[i]).flatten(0, 1) * self.layers[i].scale)
+        return torch.cat(found)
+
+
+def head_budgets(scores, mean):
+    """Rows of each head: `least` for certain, `most` at most, the others to the largest scores of all heads. scores: of
+    each head [n]."""
+    n = len(scores[0])
+    least, most = (min(n, max(1, int(share * mean + 0.5))) for share in (LEAST_SHARE, MOST_SHARE))
+    open_ones = torch.stack([score.sort(descending=True).values[least:most] for score in scores])
+    won = largest(open_ones.flatten(), len(scores) * (mean - least)) if mean > least else torch.zeros(0)
+    return [least + int((won // open_ones.shape[1] == head).sum()) for head in range(len(scores))]
+
+
+def head_lengths(repeated, kept, count):
+    """[layers][kv_heads]; the same everywhere where a layer has a window."""
+    num_heads = len(repeated.scores[0])
+    if any(layer.window for layer in repeated.layers):
+        return [[count] * num_heads for _ in repeated.layers]
+    found = head_budgets([score[kept:] for of_layer in repeated.scores for score in of_layer], count - kept)
+    return torch.tensor(found).add(kept).view(-1, num_heads).tolist()
+
+
 def kvzip(model, ids, kept, count, repeat):
-    num_layers, n = len(model.model.layers), len(ids)
-    layers = [Layer(model, i) for i in range(num_layers)]
-    scores = [0] * num_layers
-    for first in range(0, n, CHUNK):
-        reading = Reading(model, ids + repeat + ids[first : first + CHUNK])
-        for i in range(num_layers):
-            scores[i] = received(reading, i, layers[i], n).clamp_min(scores[i])
-    rows, keys, values = [], [], []
-    for i in range(num_layers):
-        (copied, num_copied), (first, size), chosen = plan(n, kept, count, layers[i].window)
-        for head, score in enumerate(scores[i]):
+    """Rows, keys and values [layers][kv_heads] of each head's own number of rows."""
+    repeated = Repeated(model, ids, repeat)
+    lengths = head_lengths(repeated, kept, count)
+    heads = []
+    for i, layer in enumerate(repeated.layers):
+        (copied, num_copied), (first, size), _ = plan(len(ids), kept, count, layer.window)
+        for head, score in enumerate(repeated.scores[i]):
+            chosen = lengths[i][head] - num_copied
             best = first + largest(score[first : first + size], chosen) if chosen else torch.zeros(0, dtype=torch.long)
-            rows.append(torch.cat([torch.arange(copied, copied + num_copied), best]))
-            keys.append(reading.keys[i][head, rows[-1]])
-            values.append(reading.values[i][head, rows[-1]])
-    return [torch.stack(x).unflatten(0, (num_layers, -1)) for x in (rows, keys, values)]
+            rows = torch.cat([torch.arange(copied, copied + num_copied), best])
+            heads.append((rows, repeated.text.keys[i][head, rows], repeated.text.values[i][head, rows]))
+    return heads
+
+
+def attention_matching(model, ids, kept, count, repeat):
+    """The same, fitted. A layer with a window does not see the text from where it is repeated."""
+    repeated = Repeated(model, ids, repeat)
+    lengths = head_lengths(repeated, kept, count)
+    heads = []
+    for i, layer in enumerate(repeated.layers):
+        copied, candidates, chosen = plan(len(ids), kept, count, layer.window)
+        groups = repeated.text.queries[i].unflatten(0, (len(repeated.text.keys[i]), -1))
+        for head, group in enumerate(groups):
+            reference = reference_queries(group, candidates, len(ids), layer) if chosen else None
+            scores = None
+            if not layer.window:
+                reference = torch.cat([reference, repeated.queries(i, head)])
+                scores = repeated.scores[i][head, candidates[0] : candidates[0] + candidates[1]]
+            keys, values = repeated.text.keys[i][head], repeated.text.values[i][head]
+            number = lengths[i][head] - copied[1] if chosen else 0
+            heads.append(fit_head(reference, keys, values, copied, candidates, number, scores=scores))
+    return heads
 
 
 def every_row(model, ids, *_):
     reading = Reading(model, ids)
-    keys, values = torch.stack(reading.keys), torch.stack(reading.values)
-    return torch.arange(len(ids)).expand(keys.shape[:3]), keys, values
+    return [(torch.arange(len(ids)), keys, values)
+            for layer in zip(reading.keys, reading.values) for keys, values in zip(*layer)]
 
 
 # --- where they stand ----------------------------------------------------------------------------------------------
@@ -431,23 +490,29 @@ def new_positions(num_rows, count, positions, start, num_bos):
 
 
 def memory(model, text, case):
-    """{positions: keys}, values and {positions: next position} of a text's memory."""
+    """{positions: keys}, values [rows of all heads, d], lengths and {positions: next position} of a text's memory."""
     method = {"attention_matching": attention_matching, "kvzip": kvzip}[case["method"]]
-    keys, values = {name: [] for name in case["positions"]}, []
-    next_position = dict.fromkeys(case["positions"], 0)
+    num_layers = len(model.model.layers)
     num_bos = len(case["bos"])
+    next_position = dict.fromkeys(case["positions"], 0)
+    parts = []  # of each: of each head {positions: keys} and values
     for first, size in divide(len(text), case["segment"] or len(text)):
         ids = case["bos"] + text[first : first + size]
         count, sinks = rows_left(size, num_bos, case["ratio"], first == 0)
         find = every_row if count == len(ids) else method
-        found = find(model, ids, max(1, num_bos), count, case["repeat"])
-        rows, part_keys, part_values = (x[:, :, 0 if first == 0 else sinks : count] for x in found)
-        values.append(part_values)
+        dropped = 0 if first == 0 else sinks
+        found = [[x[dropped:] for x in head] for head in find(model, ids, max(1, num_bos), count, case["repeat"])]
+        places = {}
         for name in case["positions"]:
-            to, next_position[name] = new_positions(len(ids), rows.shape[2], name, next_position[name], num_bos)
-            keys[name].append(torch.stack([
-                turned(part_keys[i], rows[i], to[rows[i]], Layer(model, i)) for i in range(len(part_keys))]))
-    return {name: torch.cat(parts, 2) for name, parts in keys.items()}, torch.cat(values, 2), next_position
+            places[name], next_position[name] = new_positions(len(ids), count - dropped, name, next_position[name],
+                                                              num_bos)
+        parts.append([({name: turned(keys, rows, to[rows], Layer(model, i * num_layers // len(found)))
+                        for name, to in places.items()}, values) for i, (rows, keys, values) in enumerate(found)])
+    heads = list(zip(*parts))
+    keys = {name: torch.cat([part[0][name] for head in heads for part in head]) for name in case["positions"]}
+    values = torch.cat([part[1] for head in heads for part in head])
+    lengths = torch.tensor([sum(len(part[1]) for part in head) for head in heads]).view(num_layers, -1)
+    return keys, values, lengths, next_position
 
 
 # --- files -------------------------------------------------------------------------------------------------------
@@ -518,9 +583,9 @@ def make_model(name, model, num_ids, context, cases):
         text = torch.randint(FIRST_DRAWN, model.config.vocab_size, (num_ids,), generator=generator).tolist()
         tensors, described = {}, {}
         for case_name, case in cases.items():
-            keys, values, next_position = memory(model, text, case)
+            keys, values, lengths, next_position = memory(model, text, case)
             tensors |= {f"{case_name}.keys.{positions}": x for positions, x in keys.items()}
-            tensors[f"{case_name}.values"] = values
+            tensors |= {f"{case_name}.values": values, f"{case_name}.lengths": lengths}
             described[case_name] = case | dict(positions=next_position)
         return text, tensors, described
 

@@ -31,6 +31,16 @@ Memory cached_memory(int64_t num_sinks = 0) {
   return memory_of(CachedTokens{waves({2, 3, 4, 8}), waves({2, 3, 4, 8}, 1.3), 11, 15, num_sinks});
 }
 
+// Two layers of two heads that keep 3, 1, 2 and 4 tokens.
+Memory ragged_memory(int64_t num_sinks = 1) {
+  return memory_of(CachedTokens{waves({10, 8}),
+                                waves({10, 8}, 1.3),
+                                11,
+                                40,
+                                num_sinks,
+                                at::tensor({3, 1, 2, 4}, at::kLong).view({2, 2})});
+}
+
 std::string bits_of(const at::Tensor& tensor) {
   const at::Tensor plain = tensor.contiguous();
   return {static_cast<const char*>(plain.const_data_ptr()), plain.nbytes()};
@@ -437,6 +447,54 @@ TEST_F(MemoryFile, RefusesChangedPositions) {
   refuse_metadata(cached_memory(), "next_position", "16", "their hash");
   refuse_metadata(cached_memory(), "first_position", "10", "their hash");
   refuse_metadata(cached_memory(), "num_sinks", "1", "their hash");
+}
+
+// Ragged memories
+
+TEST_F(MemoryFile, RaggedMemoriesAreKeptBitForBitWithoutPadding) {
+  const Memory memory = ragged_memory(), loaded = saved_and_loaded(memory);
+  const auto& wanted = std::get<CachedTokens>(memory.contents().tensors);
+  const auto& cached = std::get<CachedTokens>(loaded.contents().tensors);
+  expect_same_bits(cached.keys, wanted.keys);
+  expect_same_bits(cached.values, wanted.values);
+  EXPECT_TRUE(at::equal(cached.lengths, wanted.lengths));
+  EXPECT_EQ(cached.first_position, 11);
+  EXPECT_EQ(cached.next_position, 40);
+  EXPECT_EQ(cached.num_sinks, 1);
+  EXPECT_EQ(loaded.num_tokens(), 3);  // 10 rows of 4 heads
+  EXPECT_EQ(loaded.hidden_size(), 2 * 8);
+  EXPECT_EQ(loaded.bytes(), 2 * 10 * 8 * 4);
+  EXPECT_EQ(loaded.content_hash(), memory.content_hash());
+}
+
+TEST_F(MemoryFile, TheHashOfARaggedMemoryCoversItsLengths) {
+  MemoryContents contents = ragged_memory().contents();
+  std::get<CachedTokens>(contents.tensors).lengths =
+      at::tensor({1, 3, 2, 4}, at::kLong).view({2, 2});
+  const Memory other(std::make_shared<MemoryContents>(contents));
+  EXPECT_NE(other.content_hash(), ragged_memory().content_hash());
+}
+
+TEST_F(MemoryFile, LengthsThatDoNotFitARaggedMemoryAreRefused) {
+  const auto refuse_lengths = [&](std::vector<int64_t> values, std::vector<int64_t> shape) {
+    std::string bytes(reinterpret_cast<const char*>(values.data()), values.size() * 8);
+    refuse_damaged(
+        ragged_memory(),
+        [&](TensorFile& file) {
+          file.at("lengths") = {"lengths", "I64", shape, bytes};
+        },
+        "lengths");
+  };
+  constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
+  refuse_lengths({3, 1, 2, 3}, {2, 2});
+  refuse_lengths({3, -1, 4, 4}, {2, 2});
+  refuse_lengths({3, 0, 3, 4}, {2, 2});  // fewer than the sinks
+  refuse_lengths({kLargest, kLargest, 8, 4}, {2, 2});
+  refuse_lengths({3, 1, 2, 4}, {4});
+  refuse_lengths({3, 1, 2, 4}, {1, 2, 2});
+  refuse_lengths({}, {0, 2});
+  refuse_damaged(
+      ragged_memory(), [](TensorFile& file) { file.remove("lengths"); }, "lengths is missing");
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 
 namespace precis::models {
 namespace {

@@ -18,13 +18,22 @@ struct SoftTokens {
 // Memory that is read as past keys and values (attention matching, KVzip, Gisting). Keys are
 // rotated for the positions given here.
 struct CachedTokens {
-  at::Tensor keys;             // [num_layers, num_kv_heads, num_memory, head_dim], already rotated
+  // [num_layers, num_kv_heads, num_memory, head_dim], already rotated. Ragged: [sum of lengths,
+  // head_dim], the tokens of one head after those of the head before, layer by layer.
+  at::Tensor keys;
   at::Tensor values;           // same shape
   int64_t first_position = 0;  // position of the first memory token
   int64_t next_position = 0;   // position of the token that follows
   // Leading tokens that are attention sinks (arXiv 2309.17453): read where nothing precedes the
   // memory, and dropped after other tokens, which have sinks of their own.
   int64_t num_sinks = 0;
+  // Ragged: number of tokens of each head, sinks included, [num_layers, num_kv_heads] int64 on the
+  // CPU. Undefined: num_memory in every head.
+  at::Tensor lengths = {};
+
+  bool is_ragged() const { return lengths.defined(); }
+  // Memory tokens; ragged: the mean over all heads, rounded up.
+  int64_t num_tokens() const;
 };
 
 // A compressor's output for one segment, on the device and in the dtype of the decoder.

@@ -2,13 +2,17 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "compressors/row_selector.h"
 
 namespace precis {
 
 // Selects and fits keys and values by attention matching (fit.h) to the attention outputs of the
-// text's own queries, in one pass over the text. Layers are fitted during the pass.
-std::unique_ptr<RowSelector> make_attention_matching(const Decoder& decoder);
+// queries of two passes: the text's own, and those of the model repeating the text
+// (repeat_pass.h). Heads keep as many tokens as their scores in the second pass give them
+// (head_budgets.h). `repeat`: the prompt that asks for the text; may be empty.
+std::unique_ptr<RowSelector> make_attention_matching(std::vector<TokenId> repeat,
+                                                     const Decoder& decoder);
 
 }  // namespace precis

@@ -3,26 +3,27 @@
 
 #include "compressors/attention_matching/attention_matching.h"
 #include "compressors/attention_matching/fit_flops.h"
+#include "compressors/repeat_pass.h"
+#include "compressors/selection_flops.h"
 
 namespace precis {
 namespace {
 
-int64_t longest_text(int64_t window, int64_t) { return window; }
-
-std::unique_ptr<RowSelector> make_selector(const SelectionPrompts&, const Decoder& decoder) {
-  return make_attention_matching(decoder);
+std::unique_ptr<RowSelector> make_selector(const SelectionPrompts& prompts,
+                                           const Decoder& decoder) {
+  return make_attention_matching(prompts.repeat, decoder);
 }
 
 double selection_flops(const SelectionCounts& counts,
-                       const SelectionSizes&,
+                       const SelectionSizes& sizes,
                        const DecoderConfig& model) {
-  return all_fits_flops(counts, model);
+  return all_repeats_flops(counts, sizes, model) + all_fits_flops(counts, sizes, model);
 }
 
 }  // namespace
 
 SelectionMethod attention_matching_selection() {
-  return {"attention_matching", make_selector, longest_text, selection_flops};
+  return {"attention_matching", make_selector, longest_repeated, selection_flops};
 }
 
 CompressorMethod attention_matching_method() {

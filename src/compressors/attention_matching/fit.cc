@@ -73,19 +73,20 @@ at::Tensor least_squares(const at::Tensor& basis, const at::Tensor& target, doub
   return at::cholesky_solve(right, std::get<0>(at::linalg_cholesky_ex(gram)));
 }
 
-// Forward selection among the tokens of largest importance: those whose attention columns, linearly
+// Forward selection among the tokens of largest score: those whose attention columns, linearly
 // combined, best reproduce the block's output and its mass (equally weighted).
 // [h, count] int64, ascending.
 at::Tensor selected(const BlockHeads& block, const BlockAttention& whole, int64_t count) {
   const int64_t n = block.keys.size(1), m = block.queries.size(1);
   const int64_t num_candidates = std::min(n, kCandidates * count);
-  const at::Tensor candidates = largest(whole.importance, num_candidates);
+  const at::Tensor& scores = block.scores.defined() ? block.scores : whole.importance;
+  const at::Tensor candidates = largest(scores, num_candidates);
   const int64_t step = std::max<int64_t>(1, m / std::max(kSelectionQueries, num_candidates));
   const auto sampled = [&](const at::Tensor& x) { return x.slice(1, step / 2, m, step); };
   const at::Tensor root = sampled(whole.root), output = sampled(whole.output) * root;
-  const at::Tensor scores =
+  const at::Tensor products =
       sampled(block.queries).bmm(transposed(gathered(block.keys, candidates)));
-  const at::Tensor columns = (scores - sampled(whole.mass).unsqueeze(2)).exp_().mul_(root);
+  const at::Tensor columns = (products - sampled(whole.mass).unsqueeze(2)).exp_().mul_(root);
   const at::Tensor scale =
       output.norm(2, {1, 2}, true).div_(root.norm(2, {1, 2}, true).clamp_min(kSmallest));
   const at::Tensor targets = at::cat({output, root * scale}, 2);

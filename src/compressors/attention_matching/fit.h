@@ -20,6 +20,9 @@ struct BlockHeads {
   // [h, m] log of the sum of exp(score) over the visible tokens outside the block; minus infinity
   // where there are none.
   at::Tensor outside;
+  // [h, n] scores by which candidates are chosen; undefined: by their importance, the root mean
+  // square of the attention that they receive from the queries.
+  at::Tensor scores = {};
 };
 
 struct FittedRows {

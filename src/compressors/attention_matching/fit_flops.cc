@@ -8,14 +8,27 @@
 #include "compressors/divide.h"
 #include "compressors/layer_plan.h"
 #include "compressors/pass_flops.h"
+#include "compressors/repeat_pass.h"
 
 namespace precis {
 namespace {
 
-// Reference queries of a key/value head.
-int64_t num_queries(int64_t candidates, const DecoderConfig& model) {
-  const int64_t group = model.num_heads / model.num_kv_heads;
-  return group * std::min(candidates, std::max<int64_t>(1, kMostQueries / group));
+// Tokens whose queries one of the two passes contributes, at most.
+int64_t most_tokens(const DecoderConfig& model) {
+  return std::max<int64_t>(1, kMostQueries * model.num_kv_heads / model.num_heads);
+}
+
+// Tokens of the passes that repeat the text whose queries are used.
+int64_t num_repeated(int64_t num_tokens, int64_t prompt, const DecoderConfig& model) {
+  const int64_t chunk = repeat_chunk(num_tokens, prompt, model.context_length);
+  const int64_t passes = (num_tokens + chunk - 1) / chunk;
+  const int64_t all = num_tokens + passes * prompt;
+  int64_t used = 0;
+  for (int64_t first = 0; first < num_tokens; first += chunk) {
+    const int64_t size = prompt + std::min(chunk, num_tokens - first);
+    used += std::min(size, std::max<int64_t>(1, most_tokens(model) * size / all));
+  }
+  return used;
 }
 
 // Normal equations of `columns` unknowns and `m` equations: the Gram matrix, and the products with
@@ -47,10 +60,11 @@ double block_flops(int64_t num_queries, double d, int64_t num_tokens, int64_t ke
   return whole + selection + bias + direction + read + values;
 }
 
-double fit_flops(const LayerPlan& plan, const DecoderConfig& model) {
+// tokens: those whose queries are used.
+double fit_flops(const LayerPlan& plan, int64_t tokens, const DecoderConfig& model) {
   if (plan.count == 0) return 0;
   const auto d = static_cast<double>(model.head_dim);
-  const int64_t m = num_queries(plan.candidates.size, model);
+  const int64_t m = model.num_heads / model.num_kv_heads * tokens;
   const auto mass = [&](int64_t num_tokens) {
     return 2 * static_cast<double>(m) * static_cast<double>(num_tokens) * d;
   };
@@ -64,18 +78,26 @@ double fit_flops(const LayerPlan& plan, const DecoderConfig& model) {
   return static_cast<double>(model.num_kv_heads) * flops;
 }
 
-double layer_flops(const SelectionCounts& counts, int64_t window, const DecoderConfig& model) {
-  return fit_flops(plan_layer(counts.read, counts.kept, counts.memory, window), model);
+double layer_flops(const SelectionCounts& counts,
+                   const SelectionSizes& sizes,
+                   int64_t window,
+                   const DecoderConfig& model) {
+  const LayerPlan plan = plan_layer(counts.read, counts.kept, counts.memory, window);
+  int64_t tokens = std::min(plan.candidates.size, most_tokens(model));
+  if (window == 0) tokens += num_repeated(counts.read, sizes.repeat_rows, model);
+  return fit_flops(plan, tokens, model);
 }
 
 }  // namespace
 
-double all_fits_flops(const SelectionCounts& counts, const DecoderConfig& model) {
+double all_fits_flops(const SelectionCounts& counts,
+                      const SelectionSizes& sizes,
+                      const DecoderConfig& model) {
   const int64_t windowed = num_windowed(model), others = model.num_layers - windowed;
   double flops = 0;
-  if (others > 0) flops += static_cast<double>(others) * layer_flops(counts, 0, model);
+  if (others > 0) flops += static_cast<double>(others) * layer_flops(counts, sizes, 0, model);
   if (windowed > 0)
-    flops += static_cast<double>(windowed) * layer_flops(counts, model.window, model);
+    flops += static_cast<double>(windowed) * layer_flops(counts, sizes, model.window, model);
   return flops;
 }
 

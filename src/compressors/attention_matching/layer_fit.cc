@@ -42,10 +42,34 @@ FittedRows joined(const std::vector<FittedRows>& pieces) {
   return {at::cat(rows, 1), at::cat(keys, 1), at::cat(values, 1)};
 }
 
+at::Tensor scores_of(const at::Tensor& scores, int64_t first, int64_t size) {
+  return scores.defined() ? scores.narrow(1, first, size) : scores;
+}
+
 std::vector<TokenRange> blocks_of(const TokenRange& candidates) {
   std::vector<TokenRange> blocks = divide(candidates.size, kFitBlock);
   for (TokenRange& one : blocks) one.first += candidates.first;
   return blocks;
+}
+
+// Number of tokens that each block keeps: of one head with scores, those among the `count` largest
+// scores; else in proportion to the blocks' sizes.
+std::vector<int64_t> counts_of(const std::vector<TokenRange>& blocks,
+                               const LayerPlan& plan,
+                               const at::Tensor& scores) {
+  std::vector<int64_t> counts;
+  const int64_t all = plan.candidates.size, begin = plan.candidates.first;
+  at::Tensor best;
+  if (scores.defined() && blocks.size() > 1) best = std::get<1>(scores[0].topk(plan.count)) + begin;
+  for (const TokenRange& block : blocks) {
+    const int64_t first = block.first - begin, end = first + block.size;
+    counts.push_back(best.defined() ? best.ge(block.first)
+                                          .logical_and(best.lt(block.first + block.size))
+                                          .sum()
+                                          .item<int64_t>()
+                                    : end * plan.count / all - first * plan.count / all);
+  }
+  return counts;
 }
 
 }  // namespace
@@ -63,18 +87,19 @@ FittedRows fit_layer(const LayerHeads& heads, const LayerPlan& plan, at::ScalarT
     masses.push_back(at::empty(heads.queries.sizes().slice(0, 2), heads.queries.options()));
   if (plan.copied.size > 0)
     masses.push_back(log_mass(heads.queries, tokens_of(heads.keys, plan.copied)));
-  const int64_t all = plan.candidates.size;
+  const std::vector<int64_t> counts = counts_of(blocks, plan, heads.scores);
   for (size_t i = 0; i < blocks.size(); ++i) {
     const TokenRange& block = blocks[i];
-    const int64_t begin = block.first - plan.candidates.first, end = begin + block.size;
-    const int64_t count = end * plan.count / all - begin * plan.count / all;
+    const int64_t count = counts[i];
     if (count == 0) continue;
-    FittedRows fitted = fit_rows({heads.queries,
-                                  tokens_of(heads.keys, block),
-                                  tokens_of(heads.values, block),
-                                  all_but(masses, i)},
-                                 count,
-                                 dtype);
+    FittedRows fitted =
+        fit_rows({heads.queries,
+                  tokens_of(heads.keys, block),
+                  tokens_of(heads.values, block),
+                  all_but(masses, i),
+                  scores_of(heads.scores, block.first - plan.candidates.first, block.size)},
+                 count,
+                 dtype);
     fitted.rows = fitted.rows + block.first;
     pieces.push_back(std::move(fitted));
   }

@@ -13,6 +13,9 @@ struct LayerHeads {
   at::Tensor queries;  // [h, m, head_dim] reference queries, rotated, times the attention scale
   at::Tensor keys;     // [h, num_tokens, head_dim]
   at::Tensor values;
+  // [1, number of candidates], of one head: by which candidates are preferred and divided among
+  // blocks; undefined: by their importance, and equally.
+  at::Tensor scores;
 };
 
 // Keys and values [h, count, head_dim] of the tokens that the plan keeps of each head, and their
