@@ -42,6 +42,10 @@ struct CompressOptions {
   std::optional<int64_t> segment = {};
   // For memories of keys and values; none: the compressor's own choice.
   std::optional<MemoryPositions> positions = {};
+  // Seconds to refine each memory in, sampling included; 0: off. Gradient steps on the memory move
+  // what the model predicts behind it towards what it predicts behind the full text, which has to
+  // fit the model's window. A memory that is worse on held-out samples is never returned.
+  double refine_seconds = 0;
   CompressProgress progress = {};
 };
 
@@ -86,6 +90,20 @@ enum class WeightFormat {
   kInt4,  // a scale and a minimum for each group of 32; embedding and head as in kInt8
 };
 
+// Limits of requests that are served together (Engine::submit). Calls that answer closed lists
+// (generate, generate_batch) are not limited.
+struct ServingOptions {
+  // Bytes of keys and values at once. A request is let in when its prompt and max_tokens fit
+  // beside those of the others, and is refused if they never will. Not counted are the weights and
+  // what a pass needs besides. 0: no limit.
+  int64_t cache_bytes = 0;
+  int64_t max_running = 0;    // requests that are compressed, read or decoded at once; 0: no limit
+  int64_t max_queued = 1024;  // requests that wait; one more is refused (kBusy). 0: no limit
+  // Time for prompts between two tokens of an answer. Longer prompts are read in several passes.
+  // Compression is interrupted where the compressor reports progress.
+  double prompt_budget_ms = 50;
+};
+
 struct EngineOptions {
   std::filesystem::path model = {};  // a GGUF file or a Hugging Face directory
   // A directory with compressor.json, or the name of a compressor that needs no training:
@@ -98,6 +116,7 @@ struct EngineOptions {
   // busy. Results do not depend on it, up to rounding. 0: ATen's number (the physical cores, those
   // of the process's affinity, or at::set_num_threads), at most a control group's quota.
   int64_t threads = 0;
+  ServingOptions serving = {};
 };
 
 }  // namespace precis

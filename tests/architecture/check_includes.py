@@ -29,14 +29,16 @@ ALLOWED = {
     "memory": {"base", "io", "ops"},
     "tokenizers": {"base", "io"},
     "chat": {"base", "io", "tokenizers"},
+    "store": {"base", "io", "memory"},
     "models": {"base", "cache", "io", "ops"},
     "models/executors": {"base", "cache", "io", "kernels", "models", "ops"},
     "compressors": {"base", "io", "memory", "ops"},
     "prompt": {"base", "chat", "io", "memory", "tokenizers"},
-    "engine": {"base", "cache", "chat", "compressors", "io", "memory", "models", "ops", "prompt", "tokenizers"},
+    "refine": {"base", "memory", "ops", "prompt"},
+    "engine": {"base", "cache", "chat", "compressors", "io", "memory", "models", "ops", "prompt", "refine", "store", "tokenizers"},
     "train": {"base", "chat", "io", "memory", "ops", "plot", "prompt", "tokenizers"},
     "eval": {"base", "chat", "io", "plot", "prompt", "tokenizers"},
-    "cli": {"base", "chat", "compressors", "engine", "eval", "io", "memory", "tokenizers", "train"},
+    "cli": {"base", "chat", "compressors", "engine", "eval", "io", "memory", "store", "tokenizers", "train"},
 }
 # Headers that show kernels to layers that may not include them.
 SHOWS_KERNELS = set()
@@ -58,6 +60,7 @@ IMPLEMENTS = {
     "src/memory/rebase.cc": "include/precis/extend/memory_tensors.h",
     "src/models/known_shapes.cc": "include/precis/extend/shapes.h",
     "src/tokenizers/gguf_bpe_tokenizer.cc": "src/tokenizers/gguf_tokenizer.h",
+    "src/tokenizers/gguf_spm_tokenizer.cc": "src/tokenizers/gguf_tokenizer.h",
     "src/tokenizers/nfc.cc": "src/tokenizers/unicode.h",
 }
 
