@@ -28,7 +28,7 @@ did=0
 # --- Debian packages ---------------------------------------------------------------------------------------------
 packages=(g++ cmake ninja-build ccache git unzip python3 python3-venv libsentencepiece-dev nlohmann-json3-dev
   libspdlog-dev libgtest-dev libgmock-dev libcli11-dev libutf8proc-dev libpcre2-dev libxxhash-dev libzstd-dev
-  libhwy-dev libboost-context-dev libgoogle-perftools-dev)
+  libhwy-dev libboost-context-dev libgoogle-perftools-dev libssl-dev libhiredis-dev redis-server)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace precis {
 
@@ -39,6 +40,11 @@ class Memory {
   void save(const std::filesystem::path& path) const;
   // Throws kNotFound, or kBadWeights if the file is damaged or not a memory.
   static Memory load(const std::filesystem::path& path);
+  // The bytes of the file that save() writes, for applications that keep memories elsewhere.
+  std::string serialize() const;
+  // Reads what serialize() returned, or the bytes of a file of save(). Throws kBadWeights if they
+  // are damaged or not a memory, calling them "memory buffer".
+  static Memory deserialize(std::string_view bytes);
   // Joins memories of input embeddings end to end. In the provenance source_tokens are added up,
   // source_hash depends on the order, method and compressor_fingerprint are "mixed" where they
   // differ. Throws kInvalidArgument if there is none, if they were made for different models, or if

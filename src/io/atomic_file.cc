@@ -48,14 +48,6 @@ fs::path resolve_links(const fs::path& path) {
   fail_to_write(path, ELOOP);
 }
 
-// A rename survives a power failure only after its directory is flushed, too. Best effort: some
-// file systems refuse to flush directories, and the file itself is complete by now.
-void flush_directory(const fs::path& path) {
-  const auto parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  const FileDescriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.is_open()) ::fsync(directory.number());
-}
-
 // Only root may change the owner. If the group cannot be kept, its permissions are dropped.
 void keep_owner_and_mode(const FileDescriptor& file, const struct stat& replaced) {
   constexpr auto kSameOwner = static_cast<uid_t>(-1);
@@ -109,7 +101,13 @@ void AtomicFile::commit() {
   // The draft stays open until it is renamed: remove_drafts() leaves open ones alone.
   if (::rename(draft_.path.c_str(), target_.c_str()) != 0) fail_to_write(path_, errno);
   draft_.path.clear();
-  flush_directory(target_);
+  flush_directory_of(target_);  // best effort: the file itself is complete by now
+}
+
+void flush_directory_of(const fs::path& path) {
+  const auto parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const FileDescriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.is_open()) ::fsync(directory.number());
 }
 
 void check_writable(const fs::path& path) {

@@ -34,6 +34,10 @@ class AtomicFile {
   Draft draft_;  // its path is empty once renamed, and where there is nothing to rename
 };
 
+// Flushes the directory of `path`, so that a file or directory that was created, renamed or removed
+// there stays so after a power failure. Best effort: some file systems refuse to flush directories.
+void flush_directory_of(const std::filesystem::path& path);
+
 // A check before long work: throws kInvalidArgument, naming the file, if AtomicFile would fail, as
 // far as can be found without writing.
 void check_writable(const std::filesystem::path& path);

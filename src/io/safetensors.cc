@@ -12,7 +12,7 @@
 namespace precis {
 namespace {
 
-// Sections of a file: the header's length (8 bytes), the header, and the data of all tensors.
+// Sections of the bytes: the header's length (8 bytes), the header, and the data of all tensors.
 struct Sections {
   std::string_view header;
   std::span<const std::byte> data;
@@ -117,25 +117,28 @@ bool lies_before(const StoredTensor& a, const StoredTensor& b) {
 
 }  // namespace
 
+const StoredTensor* SafetensorsContents::find(std::string_view name) const {
+  const auto found = std::ranges::find(tensors, name, &StoredTensor::name);
+  return found == tensors.end() ? nullptr : &*found;
+}
+
+SafetensorsContents parse_safetensors(std::span<const std::byte> bytes, const std::string& source) {
+  const Sections sections = divide(bytes, source);
+  SafetensorsHeader header = parse_safetensors_header(sections.header, source);
+  SafetensorsContents contents{{}, std::move(header.metadata)};
+  for (auto& [name, entry] : header.entries) {
+    contents.tensors.push_back(place(name, std::move(entry), sections.data, source));
+  }
+  std::ranges::sort(contents.tensors, lies_before);
+  check_coverage(contents.tensors, sections.data, source);
+  return contents;
+}
+
 SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   return SafetensorsFile(MappedFile::open(path));
 }
 
-SafetensorsFile::SafetensorsFile(MappedFile file) : file_(std::move(file)) {
-  const std::string source = file_.path().string();
-  const Sections sections = divide(file_.bytes(), source);
-  SafetensorsHeader header = parse_safetensors_header(sections.header, source);
-  metadata_ = std::move(header.metadata);
-  for (auto& [name, entry] : header.entries) {
-    tensors_.push_back(place(name, std::move(entry), sections.data, source));
-  }
-  std::ranges::sort(tensors_, lies_before);
-  check_coverage(tensors_, sections.data, source);
-}
-
-const StoredTensor* SafetensorsFile::find(std::string_view name) const {
-  const auto found = std::ranges::find(tensors_, name, &StoredTensor::name);
-  return found == tensors_.end() ? nullptr : &*found;
-}
+SafetensorsFile::SafetensorsFile(MappedFile file)
+    : file_(std::move(file)), contents_(parse_safetensors(file_.bytes(), file_.path().string())) {}
 
 }  // namespace precis

@@ -22,19 +22,32 @@ struct StoredTensor {
   std::span<const std::byte> bytes;  // may be unaligned: the format does not guarantee alignment
 };
 
-// A safetensors file, memory-mapped and fully validated when opened: header length, JSON, dtypes,
-// shapes against byte ranges, ranges inside the file, no overlaps, no gaps, no duplicate names.
+// What safetensors bytes hold.
+struct SafetensorsContents {
+  std::vector<StoredTensor> tensors;  // in the order of their offsets
+  std::map<std::string, std::string> metadata;
+
+  const StoredTensor* find(std::string_view name) const;  // nullptr if there is none
+};
+
+// Reads and fully validates safetensors bytes: header length, JSON, dtypes, shapes against byte
+// ranges, ranges inside the bytes, no overlaps, no gaps, no duplicate names. The tensors point into
+// `bytes`. Throws kBadWeights (damaged) or kUnsupported (a dtype that Precis does not know), naming
+// `source` and the fault.
+SafetensorsContents parse_safetensors(std::span<const std::byte> bytes, const std::string& source);
+
+// A safetensors file, memory-mapped, read by parse_safetensors().
 class SafetensorsFile {
  public:
-  // Throws kNotFound, kBadWeights (damaged) or kUnsupported (a dtype that Precis does not know),
-  // naming the file and the fault.
+  // Throws kNotFound, or as parse_safetensors(), naming the file.
   static SafetensorsFile open(const std::filesystem::path& path);
 
   const std::vector<StoredTensor>& tensors() const {
-    return tensors_;
+    return contents_.tensors;
   }  // in the order of their offsets
-  const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  const StoredTensor* find(std::string_view name) const;  // nullptr if there is none
+  const std::map<std::string, std::string>& metadata() const { return contents_.metadata; }
+  // nullptr if there is none
+  const StoredTensor* find(std::string_view name) const { return contents_.find(name); }
   const std::filesystem::path& path() const { return file_.path(); }
   const MappedFile& file() const { return file_; }
 
@@ -42,8 +55,7 @@ class SafetensorsFile {
   explicit SafetensorsFile(MappedFile file);
 
   MappedFile file_;
-  std::vector<StoredTensor> tensors_;
-  std::map<std::string, std::string> metadata_;
+  SafetensorsContents contents_;
 };
 
 // Writes tensors (those of large elements first, which aligns them all) and metadata, atomically.
@@ -52,6 +64,10 @@ class SafetensorsFile {
 void write_safetensors(const std::filesystem::path& path,
                        std::span<const StoredTensor> tensors,
                        const std::map<std::string, std::string>& metadata);
+
+// The bytes of the file that write_safetensors() writes. Throws kInvalidArgument as it does.
+std::string safetensors_bytes_of(std::span<const StoredTensor> tensors,
+                                 const std::map<std::string, std::string>& metadata);
 
 // Writes a text file atomically. Throws as write_safetensors.
 void write_text_file(const std::filesystem::path& path, std::string_view text);

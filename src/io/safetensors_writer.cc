@@ -82,19 +82,51 @@ std::string header_text(std::span<const StoredTensor* const> order,
   return serialized(header);
 }
 
+// The parts of a file, in order: the header's length, the header, the data of all tensors.
+class Parts {
+ public:
+  Parts(std::span<const StoredTensor> tensors, const std::map<std::string, std::string>& metadata)
+      : order_(in_file_order(tensors)), header_(header_text(order_, metadata)) {}
+
+  template <typename Append>
+  void hand_to(const Append& append) const {
+    const uint64_t length = header_.size();
+    append(std::as_bytes(std::span(&length, 1)));
+    append(std::as_bytes(std::span(header_)));
+    for (const StoredTensor* tensor : order_) append(tensor->bytes);
+  }
+
+  size_t size() const {
+    size_t size = 0;
+    hand_to([&](std::span<const std::byte> part) { size += part.size(); });
+    return size;
+  }
+
+ private:
+  std::vector<const StoredTensor*> order_;
+  std::string header_;
+};
+
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path,
                        std::span<const StoredTensor> tensors,
                        const std::map<std::string, std::string>& metadata) {
-  const auto order = in_file_order(tensors);
-  const std::string header = header_text(order, metadata);
-  const uint64_t length = header.size();
+  const Parts parts(tensors, metadata);
   AtomicFile file(path);
-  file.append(std::as_bytes(std::span(&length, 1)));
-  file.append(std::as_bytes(std::span(header)));
-  for (const StoredTensor* tensor : order) file.append(tensor->bytes);
+  parts.hand_to([&](std::span<const std::byte> part) { file.append(part); });
   file.commit();
+}
+
+std::string safetensors_bytes_of(std::span<const StoredTensor> tensors,
+                                 const std::map<std::string, std::string>& metadata) {
+  const Parts parts(tensors, metadata);
+  std::string bytes;
+  bytes.reserve(parts.size());
+  parts.hand_to([&](std::span<const std::byte> part) {
+    bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+  });
+  return bytes;
 }
 
 void write_text_file(const std::filesystem::path& path, std::string_view text) {

@@ -10,7 +10,8 @@
 #include "fuzz/use_tokenizer.h"
 #include "io/gguf_model.h"
 #include "models/config.h"
-#include "tokenizers/load_tokenizer.h"
+#include "precis/extend/load_tokenizer.h"
+#include "tokenizers/gguf_tokenizer.h"
 
 namespace precis::fuzz {
 namespace {

@@ -11,6 +11,7 @@
 #include "fuzz/small_parts.h"
 #include "io/json_file.h"
 #include "precis/extend/registry.h"
+#include "store/stored_entry.h"
 #include "support/damage.h"
 #include "tokenizers/protobuf_fields.h"
 #include "train/checkpoint.h"
@@ -120,6 +121,18 @@ void make_memory_seeds(const fs::path& root) {
   fs::remove_all(bank);
 }
 
+void make_store_seeds(const fs::path& root) {
+  const Seeds seeds(root, "store_entry");
+  const std::string id = "mem_" + std::string(64, '0');
+  const auto entry_of = [&](const Memory& memory, const EntryOptions& options) {
+    return entry_bytes(make_header(id, memory, options, {}), memory);
+  };
+  const Expiry expiry{Expiry::Anchor::kCreatedAt, std::chrono::seconds(1)};
+  seeds.add("soft", entry_of(soft_memory({{1, 2}}), {}));
+  seeds.add("cached", entry_of(cached_memory(), {"a name", expiry}));
+  seeds.add("memory", soft_memory({{1, 2}}).serialize());
+}
+
 void make_compressor_seeds(const fs::path& root) {
   const c10::NoGradGuard no_grad;
   const Seeds seeds(root, "compressor_json");
@@ -167,6 +180,7 @@ void make_seeds(const fs::path& root) {
   make_text_seeds(root);
   make_line_seeds(root);
   make_memory_seeds(root);
+  make_store_seeds(root);
   make_compressor_seeds(root);
   make_training_seeds(root);
 }

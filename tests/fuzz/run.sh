@@ -16,7 +16,7 @@ esac
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
   targets=(bank chat_template checkpoint compressor_json config_json gguf json_lines memory_file recipe safetensors
-           tokenizer_json tokenizer_model)
+           store_entry tokenizer_json tokenizer_model)
 fi
 
 preset=${PRESET:-fuzz}
@@ -32,7 +32,7 @@ fuzz_one() {
   local build=$1 limit=$2 target=$3 dictionary=$3
   case $target in
     bank | json_lines | recipe) dictionary=json ;;
-    checkpoint | memory_file) dictionary=safetensors ;;
+    checkpoint | memory_file | store_entry) dictionary=safetensors ;;
   esac
   "$build/${target}_fuzz" "$limit" -seed="$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')" \
     -dict="tests/fuzz/dictionaries/$dictionary.dict" -artifact_prefix="$build/$target-" \

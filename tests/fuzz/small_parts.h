@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
 #include "precis/memory_bank.h"
 #include "support/make_memory.h"
 #include "support/small_compressors.h"

@@ -3,7 +3,7 @@
 #include "fuzz/check.h"
 #include "fuzz/input_file.h"
 #include "fuzz/use_tokenizer.h"
-#include "tokenizers/load_tokenizer.h"
+#include "precis/extend/load_tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace precis;
