@@ -26,6 +26,7 @@ struct Timings {
   double compress_ms = 0;
   double prefill_ms = 0;  // until the first token was drawn
   double decode_ms = 0;   // all tokens after the first
+  double queue_ms = 0;    // until it was admitted (ServingOptions)
 };
 
 // The answer to one request.
@@ -33,8 +34,9 @@ struct Completion {
   enum class Finish {
     kStop,       // a stop token or a stop text
     kLength,     // GenerationOptions::max_tokens
-    kCancelled,  // the text callback returned false
+    kCancelled,  // a callback returned false, or RequestHandle::cancel()
     kError,      // see `error`
+    kDeadline,   // SubmitOptions::deadline has passed
   };
 
   std::string text = {};

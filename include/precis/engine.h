@@ -13,6 +13,7 @@
 #include "precis/memory.h"
 #include "precis/options.h"
 #include "precis/prompt.h"
+#include "precis/serving.h"
 
 namespace precis {
 
@@ -50,13 +51,16 @@ class Engine {
   // Builds an engine from existing components: a decoder, a compressor made for that decoder (null:
   // none), a tokenizer (null: prompts and completions are ids). It has no chat template. The
   // caller needs the complete types (precis/extend/). Throws kInvalidArgument
-  // without a decoder, kBadWeights for a tokenizer of more ids than the decoder has.
+  // without a decoder and for serving options out of range, kBadWeights for a tokenizer of more
+  // ids than the decoder has.
   static Engine assemble(std::unique_ptr<Decoder> decoder,
                          std::unique_ptr<Compressor> compressor = nullptr,
-                         std::unique_ptr<Tokenizer> tokenizer = nullptr);
+                         std::unique_ptr<Tokenizer> tokenizer = nullptr,
+                         const ServingOptions& serving = {});
 
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
+  // Ends submitted requests with an error (kCancelled). Not to be called from their callbacks.
   ~Engine();
 
   // Compresses a text into a memory. Throws kInvalidArgument for an empty text, for invalid UTF-8,
@@ -108,12 +112,23 @@ class Engine {
   // Answers many requests in one batch: one completion each, in order. Each has its own options and
   // is answered as generate() would; sums are taken in another order, so that two ids whose logits
   // are equal up to rounding may change places. The texts of all prompts that have equal
-  // CompressOptions are compressed together. A request that fails carries its error in its
-  // completion, and the others are answered.
+  // CompressOptions are compressed together, equal texts once. A request that fails carries its
+  // error in its completion, and the others are answered.
   std::vector<Completion> generate_batch(std::span<const Request> requests) const;
   // The same with equal options for all prompts. Throws kInvalidArgument for options out of range.
   std::vector<Completion> generate_batch(std::span<const Prompt> prompts,
                                          const GenerationOptions& options = {}) const;
+
+  // Accepts a request and returns at once. Requests are answered together on one thread of the
+  // engine, which the first of them starts: they join and leave between tokens, long prompts are
+  // read in pieces between the tokens of others, and texts that several requests compress with
+  // equal options at the same time are compressed once. Callbacks, also
+  // options.compression.progress, are called on that thread. Throws, as generate() does, for a
+  // prompt or options that cannot be met, kInvalidArgument also for a request that
+  // ServingOptions::cache_bytes never has room for, and kBusy beyond ServingOptions::max_queued.
+  RequestHandle submit(const Prompt& prompt,
+                       const GenerationOptions& options = {},
+                       const SubmitOptions& submission = {}) const;
 
   // Negative log-likelihood of each token of `continuation` after `context`, in nats. Directly
   // after a memory, the compressor's continuation mark is read first. Not scored is the first token

@@ -13,6 +13,7 @@ enum class ErrorKind {
   kUnsupported,      // well-formed, but not implemented by Precis
   kOutOfMemory,
   kCancelled,  // a callback asked to stop
+  kBusy,       // too many requests wait; the same request may be accepted later
   kInternal,   // a defect of Precis itself
 };
 

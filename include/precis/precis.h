@@ -11,4 +11,6 @@
 #include "precis/memory_bank.h"
 #include "precis/options.h"
 #include "precis/prompt.h"
+#include "precis/serving.h"
+#include "precis/store.h"
 #include "precis/token.h"

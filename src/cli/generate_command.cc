@@ -102,6 +102,8 @@ const char* name_of(Completion::Finish finish) {
       return "length";
     case Completion::Finish::kCancelled:
       return "cancelled";
+    case Completion::Finish::kDeadline:
+      return "deadline";
     case Completion::Finish::kError:
       break;
   }

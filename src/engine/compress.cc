@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "engine/refine_memories.h"
 #include "io/translate_errors.h"
 #include "memory/memory_contents.h"
 
@@ -76,8 +77,11 @@ std::vector<Memory> make_memories(const CompressionStage& stage,
                                   std::span<const Segment> segments,
                                   const CompressOptions& options) {
   const CompressorInfo& info = stage.info;
-  std::vector<MemoryTensors> tensors = stage.compressor.compress(segments, options);
+  const MemoryRefiner refiner(stage, segments, options);
+  std::vector<MemoryTensors> tensors =
+      stage.compressor.compress(segments, refiner.compress_options());
   check_memories(tensors, std::ssize(segments), stage);
+  refiner.refine(tensors);
   std::vector<Memory> memories;
   for (size_t i = 0; i < segments.size(); ++i) {
     Provenance provenance{info.method,
@@ -92,15 +96,18 @@ std::vector<Memory> make_memories(const CompressionStage& stage,
   return memories;
 }
 
-namespace {
-
-// Compares all options but the progress callback.
-bool have_equal_options(const CompressionJob& a, const CompressionJob& b) {
+bool have_equal_settings(const CompressOptions& a, const CompressOptions& b) {
   const auto settings = [](const CompressOptions& options) {
-    return std::tie(options.ratio, options.chaining, options.segment, options.positions);
+    return std::tie(options.ratio,
+                    options.chaining,
+                    options.segment,
+                    options.positions,
+                    options.refine_seconds);
   };
-  return settings(a.options) == settings(b.options);
+  return settings(a) == settings(b);
 }
+
+namespace {
 
 using Group = std::vector<size_t>;  // indices of jobs
 
@@ -110,7 +117,7 @@ std::vector<Group> groups_of(std::span<const CompressionJob> jobs) {
   for (size_t i = 0; i < jobs.size(); ++i) {
     if (jobs[i].segments.empty()) continue;
     const auto equal = std::ranges::find_if(groups, [&](const Group& group) {
-      return have_equal_options(jobs[group.front()], jobs[i]);
+      return have_equal_settings(jobs[group.front()].options, jobs[i].options);
     });
     (equal != groups.end() ? *equal : groups.emplace_back()).push_back(i);
   }

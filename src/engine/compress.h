@@ -9,6 +9,7 @@
 #include "precis/extend/compressor.h"
 #include "precis/extend/segment.h"
 #include "precis/memory.h"
+#include "prompt/tokenize.h"
 
 namespace precis {
 
@@ -17,11 +18,13 @@ struct CompressionStage {
   const Compressor& compressor;
   const CompressorInfo& info;  // kept, since Compressor::info() hashes the weights
   const Decoder& decoder;
+  PromptTokenizer tokenizer = {};  // for the prompts that memories are refined with
 };
 
 // Compresses segments in one call of the compressor: one memory with its provenance for each, in
 // order. Throws as Compressor::compress(), kInternal for a compressor that breaks its contract,
-// kBadWeights for memories that are not finite.
+// kBadWeights for memories that are not finite; with options.refine_seconds as
+// MemoryRefiner.
 std::vector<Memory> make_memories(const CompressionStage& stage,
                                   std::span<const Segment> segments,
                                   const CompressOptions& options);
@@ -37,6 +40,9 @@ struct CompressionResult {
   std::exception_ptr error = nullptr;  // the precis::Error of a job that failed
   double ms = 0;                       // time until this job and those compressed with it were done
 };
+
+// Whether all options but the progress callbacks are equal.
+bool have_equal_settings(const CompressOptions& a, const CompressOptions& b);
 
 // One result for each job, in order. Jobs with equal options are compressed in one call of the
 // compressor; each of their progress callbacks gets that call's progress, 0 to 1. If the

@@ -13,19 +13,19 @@
 #include "base/parallel.h"
 #include "base/usable_cores.h"
 #include "engine/compress.h"
-#include "engine/decode.h"
 #include "engine/device.h"
 #include "engine/engine_components.h"
+#include "engine/generate.h"
 #include "engine/prefill.h"
 #include "engine/prepare.h"
-#include "engine/prepare_batch.h"
+#include "engine/scheduled_request.h"
 #include "engine/score.h"
 #include "io/translate_errors.h"
 #include "memory/memory_contents.h"
-#include "models/load_decoder.h"
+#include "precis/extend/load_decoder.h"
+#include "precis/extend/load_tokenizer.h"
 #include "precis/extend/memory_tensors.h"
 #include "precis/extend/registry.h"
-#include "tokenizers/load_tokenizer.h"
 
 namespace precis {
 
@@ -58,6 +58,7 @@ Engine Engine::load(const EngineOptions& options) {
                  kMostThreads,
                  ", got ",
                  options.threads);
+    check_serving(options.serving);
     const c10::NoGradGuard no_grad;
     const NumThreads own(threads_for(options.threads, usable_cores()));
     std::unique_ptr<Decoder> decoder =
@@ -67,6 +68,7 @@ Engine Engine::load(const EngineOptions& options) {
                                                    nullptr,
                                                    options.model.string());
     components->threads = options.threads;
+    components->serving_options = options.serving;
     components->use(
         load_compressor(options.compressor.empty() ? kDefaultCompressor : options.compressor,
                         *components->decoder,
@@ -86,11 +88,15 @@ Engine Engine::load(const EngineOptions& options) {
 
 Engine Engine::assemble(std::unique_ptr<Decoder> decoder,
                         std::unique_ptr<Compressor> compressor,
-                        std::unique_ptr<Tokenizer> tokenizer) {
+                        std::unique_ptr<Tokenizer> tokenizer,
+                        const ServingOptions& serving) {
   return translate_errors([&] {
     PRECIS_CHECK(decoder != nullptr, kInvalidArgument, "engine: there is no decoder");
-    return Engine(std::make_unique<Components>(
-        std::move(decoder), std::move(tokenizer), std::move(compressor), "engine"));
+    check_serving(serving);
+    auto components = std::make_unique<Components>(
+        std::move(decoder), std::move(tokenizer), std::move(compressor), "engine");
+    components->serving_options = serving;
+    return Engine(std::move(components));
   });
 }
 
@@ -189,27 +195,23 @@ std::vector<Completion> Engine::generate_batch(std::span<const Prompt> prompts,
 std::vector<Completion> Engine::generate_batch(std::span<const Request> requests) const {
   return components_->run([&] {
     const c10::InferenceMode inference;
-    std::vector<PreparedOrError> prepared = prepare_batch(requests, components_->stages());
-    std::vector<Completion> completions(requests.size());
-    std::vector<DecodeRequest> ready;
-    std::vector<size_t> indices;  // of the requests that are ready
-    for (size_t i = 0; i < requests.size(); ++i) {
-      completions[i].finish = Completion::Finish::kError;
-      completions[i].error = prepared[i].error;
-      if (prepared[i].error) continue;
-      indices.push_back(i);
-      ready.push_back({std::move(prepared[i].prepared.prompt),
-                       components_->without_reserved_ids(requests[i].options),
-                       requests[i].on_text});
-    }
-    std::vector<Completion> decoded = decode(components_->decoding(), ready);
-    for (size_t j = 0; j < indices.size(); ++j) {
-      const Prepared& own = prepared[indices[j]].prepared;
-      decoded[j].savings = own.savings;
-      decoded[j].timings.compress_ms = own.compress_ms;
-      completions[indices[j]] = std::move(decoded[j]);
-    }
-    return completions;
+    return precis::generate(
+        requests, components_->stages(), components_->decoding(), components_->info.reserved_ids);
+  });
+}
+
+RequestHandle Engine::submit(const Prompt& prompt,
+                             const GenerationOptions& options,
+                             const SubmitOptions& submission) const {
+  return components_->run([&] {
+    const c10::InferenceMode inference;
+    const Stages stages = components_->stages();
+    ScheduledRequest request =
+        schedule({prompt, options, {}}, submission, stages, components_->info.reserved_ids);
+    request.most_blocks = most_blocks(request.plan, stages);
+    const RequestHandle handle(request.record);
+    components_->serving().submit(std::move(request));
+    return handle;
   });
 }
 

@@ -2,9 +2,10 @@
 #include "engine/engine_components.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/check.h"
-#include "tokenizers/load_tokenizer.h"
+#include "precis/extend/load_tokenizer.h"
 
 namespace precis {
 namespace {
@@ -54,24 +55,32 @@ void Engine::Components::load_chat(const std::filesystem::path& model) {
   }
 }
 
+PromptTokenizer Engine::Components::prompt_tokenizer() const {
+  return {tokenizer.get(), chat ? &*chat : nullptr, chat_problem, info.cached};
+}
+
 Stages Engine::Components::stages() const {
-  Stages all{*decoder,
-             {tokenizer.get(), chat ? &*chat : nullptr, chat_problem, info.cached},
-             std::nullopt};
-  if (compressor) all.compression.emplace(CompressionStage{*compressor, info, *decoder});
+  Stages all{*decoder, prompt_tokenizer(), std::nullopt};
+  if (compressor)
+    all.compression.emplace(CompressionStage{*compressor, info, *decoder, all.tokenizer});
   return all;
 }
 
-GenerationOptions Engine::Components::without_reserved_ids(GenerationOptions options) const {
-  options.suppressed_ids.insert(
-      options.suppressed_ids.end(), info.reserved_ids.begin(), info.reserved_ids.end());
-  return options;
+ServingThread& Engine::Components::serving() const {
+  const std::lock_guard lock(serving_mutex_);
+  if (!serving_) {
+    serving_ = std::make_unique<ServingThread>(
+        stages(), decoding(), serving_options, [this](const std::function<void()>& work) {
+          run(work);
+        });
+  }
+  return *serving_;
 }
 
 CompressionStage Engine::Components::compression() const {
   PRECIS_CHECK(
       compressor != nullptr, kInvalidArgument, "engine: it was assembled without a compressor");
-  return {*compressor, info, *decoder};
+  return {*compressor, info, *decoder, prompt_tokenizer()};
 }
 
 }  // namespace precis

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "engine/compress.h"
 #include "engine/decode_batch.h"
 #include "engine/prepare.h"
+#include "engine/serving_thread.h"
 #include "io/translate_errors.h"
 #include "precis/engine.h"
 #include "precis/extend/compressor.h"
@@ -35,6 +37,7 @@ struct Engine::Components {
   CompressorInfo info;                                          // of the compressor
   int64_t threads = 0;                                          // EngineOptions::threads
   int64_t cores = usable_cores();
+  ServingOptions serving_options = {};
 
   // `origin` is for messages. Throws kBadWeights for a tokenizer of more ids than the decoder has.
   Components(std::unique_ptr<Decoder> own_decoder,
@@ -46,12 +49,13 @@ struct Engine::Components {
   // An error in the template is kept as chat_problem, since prompts without turns do not need it.
   void load_chat(const std::filesystem::path& model);
 
+  PromptTokenizer prompt_tokenizer() const;
   Stages stages() const;
   CompressionStage compression() const;  // throws kInvalidArgument without a compressor
   DecodeStage decoding() const { return {*decoder, tokenizer.get()}; }
-  // The options with the compressor's reserved ids suppressed.
-  GenerationOptions without_reserved_ids(GenerationOptions options) const;
   int64_t num_threads() const { return threads_for(threads, cores); }
+  // Answers submitted requests. The first call starts its thread.
+  ServingThread& serving() const;
 
   // Runs the body of a public method on the engine's number of threads. Throws precis::Error only.
   template <typename Work>
@@ -62,6 +66,11 @@ struct Engine::Components {
       return work();
     });
   }
+
+ private:
+  mutable std::mutex serving_mutex_;  // guards serving_
+  // Last, so that its thread ends before what it borrows.
+  mutable std::unique_ptr<ServingThread> serving_;
 };
 
 }  // namespace precis

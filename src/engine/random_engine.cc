@@ -19,7 +19,7 @@ Engine random_engine(
         random_decoder(shape, tensor_options(options), options.weights);
     std::unique_ptr<Compressor> compressor;
     if (make_compressor) compressor = make_compressor(*decoder);
-    return Engine::assemble(std::move(decoder), std::move(compressor));
+    return Engine::assemble(std::move(decoder), std::move(compressor), nullptr, options.serving);
   });
 }
 

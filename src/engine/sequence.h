@@ -15,6 +15,7 @@
 #include "precis/engine.h"
 #include "precis/extend/tokenizer.h"
 #include "precis/options.h"
+#include "precis/serving.h"
 #include "prompt/splice.h"
 #include "tokenizers/text_stream.h"
 
@@ -25,10 +26,12 @@ struct DecodeRequest {
   SplicedPrompt prompt;
   GenerationOptions options = {};
   TextCallback on_text = {};  // receives the generated text; may be empty
+  TokenCallback on_token = {};
+  std::optional<int64_t> top_log_probabilities = {};  // as of SubmitOptions
 };
 
-// A generation in progress: collects tokens until a stop id, a stop text, max_tokens or the
-// callback ends it. Borrows the tokenizer; null: the completion has ids and no text.
+// A generation in progress: collects tokens until a stop id, a stop text, max_tokens, a callback or
+// stop() ends it. Borrows the tokenizer; null: the completion has ids and no text.
 class Sequence {
  public:
   using Clock = std::chrono::steady_clock;
@@ -49,16 +52,21 @@ class Sequence {
   TokenId last_token() const { return completion_.ids.back(); }
   int64_t last_position() const { return prompt_end_ + std::ssize(completion_.ids) - 1; }
   Sampler& sampler() { return sampler_; }
+  // Alternatives of each token whose log-probabilities are asked for; none: not asked for.
+  const std::optional<int64_t>& top_log_probabilities() const { return top_log_probabilities_; }
 
-  // Adds the next token. What the callback throws fails this sequence alone.
-  void append(TokenId id);
+  // Adds the next token, which has an id and no text yet. What a callback throws fails this
+  // sequence alone.
+  void append(GeneratedToken token);
   void fail(std::exception_ptr error);
+  // Ends it as it is. No effect if it has ended.
+  void stop(Completion::Finish reason);
 
   Completion take_completion() { return std::move(completion_); }
 
  private:
-  void take(TokenId id);
-  void emit(const std::string& text);
+  void take(GeneratedToken token);
+  void emit(const GeneratedToken& token);
   void finish(Completion::Finish reason);  // emits the text that was held back
   void end(Completion::Finish reason);
   double milliseconds() const;  // since the start
@@ -72,6 +80,8 @@ class Sequence {
   std::optional<TextStream> stream_;  // none: no tokenizer
   StopMatcher stop_;
   TextCallback on_text_;
+  TokenCallback on_token_;
+  std::optional<int64_t> top_log_probabilities_;
   Clock::time_point start_;
   Completion completion_;
 };
