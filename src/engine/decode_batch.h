@@ -80,7 +80,7 @@ class DecodeBatch {
   std::shared_ptr<BlockPool> pool_;
   KvCache cache_;
   KvCache empty_;              // one sequence without tokens
-  std::vector<int64_t> free_;  // sequences of the cache that nobody has
+  std::vector<int64_t> free_;  // unused sequences of the cache
   Beginnings beginnings_;
   std::list<BatchSequence> sequences_;
   std::vector<BatchSequence*> running_;   // that have a first token and go on

@@ -33,7 +33,7 @@ class RequestRecord {
   bool wait_for(std::chrono::milliseconds timeout) const;
   // A copy. REQUIRES: the request has ended.
   Completion completion() const;
-  // REQUIRES: the request has ended, and nobody asks for its completion again.
+  // REQUIRES: the request has ended. To be called once.
   Completion take_completion();
 
  private:

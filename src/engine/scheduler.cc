@@ -243,7 +243,8 @@ void Scheduler::end_sequence(ServedRequest& request) {
   end(request, std::move(completion));
 }
 
-// The record ends before memory is needed to leave the batch, so that nobody waits for ever.
+// Ends the record first: leaving the batch may need memory and fail, and callers that wait for the
+// record are then woken all the same.
 void Scheduler::end(ServedRequest& request, Completion completion) {
   request.has_ended = true;
   for (const Shared& own : std::exchange(request.compressions, {}))

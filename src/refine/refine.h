@@ -28,7 +28,7 @@ void check_refinable(int64_t num_tokens,
                      const RefineOptions& options);
 
 // Changes a memory of `text` by gradient steps (Adam) on its own tensors, embeddings or keys and
-// values, so that the frozen model predicts behind it what it predicts behind the full text:
+// values, so that the frozen model predicts after it what it predicts after the full text:
 // KL(full text || memory) of the next token, over samples that the model draws behind the full text
 // and passages of the text (context distillation; of keys and values: Cartridges, Eyuboglu et al.
 // 2025, arXiv 2506.06266). Some samples are held out. The memory with the lowest divergence on

@@ -11,7 +11,8 @@
 
 namespace precis {
 
-// A place in a prompt where the full text stands for the teacher, and its memory for the student.
+// Prompt tokens before and after the text. The teacher reads the full text there, the student its
+// memory.
 struct RefineContext {
   std::vector<TokenId> before_text;  // read before the text
   // Read around the memory: `before` and `after` alone.

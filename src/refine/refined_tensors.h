@@ -31,7 +31,7 @@ class RefinedTensors {
   };
   const std::vector<Part>& parts() const { return parts_; }
 
-  // Copies of the changes, and the way back.
+  // Saves the changes, and restores them.
   std::vector<at::Tensor> changes() const;
   void set_changes(const std::vector<at::Tensor>& changes);
 

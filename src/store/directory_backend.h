@@ -8,12 +8,12 @@
 
 namespace precis {
 
-// Entries in a directory:
+// Entries in a directory, in a folder for each tenant, named by the tenant's hash:
 //
-//   <hash of the tenant>/<id>.safetensors   the entry; its time of modification is that of its last
-//   use <hash of the tenant>/<id>.pin           empty: the entry is pinned <hash of the
-//   tenant>/.precis-lock       while a process adds or removes entries <hash of the
-//   tenant>/.<id>.safetensors.precis-lock   while a process makes the memory
+// - <id>.safetensors: the entry. Its time of modification is that of its last use.
+// - <id>.pin: an empty file; the entry is pinned.
+// - .precis-lock: held while a process adds or removes entries.
+// - .<id>.safetensors.precis-lock: held while a process makes the memory.
 class DirectoryBackend final : public Backend {
  public:
   struct Options {

@@ -54,7 +54,7 @@ fs::path file_in(const fs::path& folder, const std::string& id, std::string_view
 }
 
 void remove_left_lock(const fs::path& folder, const std::string& id) {
-  try {  // the lock that nobody holds is removed with the one that is taken for a moment
+  try {  // takes the lock for a moment, and removes its file with it if it is free
     check_unlocked(file_in(folder, id, kEntryEnd), std::chrono::milliseconds(0));
   } catch (const Error&) {  // held
   }
