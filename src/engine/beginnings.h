@@ -8,7 +8,6 @@
 #include "cache/block_pool.h"
 #include "precis/extend/decoder.h"
 #include "precis/extend/kv_cache.h"
-#include "precis/extend/memory_tensors.h"
 #include "precis/extend/segment.h"
 #include "prompt/splice.h"
 
@@ -17,7 +16,7 @@ namespace precis {
 // What prompts begin with in the cache: a prefix and cached memories.
 struct Beginning {
   std::shared_ptr<const SharedPrefix> prefix;
-  std::vector<CachedTokens> cached;
+  std::vector<PlacedMemory> cached;
   KvCache cache;  // one sequence; those of prompts are copies of it, which share its blocks
 };
 

@@ -8,7 +8,7 @@
 namespace precis {
 namespace {
 
-// "$" stands for the name, "#" for the answer.
+// "$" is replaced by the name, "#" by the answer.
 struct FactTemplate {
   const char* sentence;
   const char* question;

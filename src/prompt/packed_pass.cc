@@ -9,26 +9,10 @@
 #include "precis/extend/forward_outputs.h"
 
 namespace precis {
-namespace {
-
-bool same_prefix(const SharedPrefix* a, const SharedPrefix* b) {
-  return a == b || (a != nullptr && b != nullptr && a->tokens() == b->tokens());
-}
-
-// Compares values and positions only: rebasing keeps the values, and keys follow from the
-// positions.
-bool same_memory(const CachedTokens& a, const CachedTokens& b) {
-  return a.values.const_data_ptr() == b.values.const_data_ptr() &&
-         a.values.sizes() == b.values.sizes() && a.values.strides() == b.values.strides() &&
-         a.first_position == b.first_position && a.next_position == b.next_position;
-}
-
-}  // namespace
 
 void PackedPass::preload_or_share(const SplicedPrompt& prompt, int64_t sequence) {
   const auto same = [&](const Beginning& other) {
-    return same_prefix(other.prefix.get(), prompt.prefix.get()) &&
-           std::ranges::equal(other.cached, prompt.cached, same_memory);
+    return starts_with(prompt, other.prefix.get(), other.cached);
   };
   const auto shared = std::ranges::find_if(beginnings_, same);
   if (shared != beginnings_.end()) return cache_.copy_sequence(cache_, shared->sequence, sequence);

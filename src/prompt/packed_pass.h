@@ -33,7 +33,7 @@ class PackedPass {
  private:
   struct Beginning {
     std::shared_ptr<const SharedPrefix> prefix;
-    std::vector<CachedTokens> cached;
+    std::vector<PlacedMemory> cached;
     int64_t sequence;
   };
 

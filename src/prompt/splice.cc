@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "memory/ragged.h"
 
@@ -32,11 +34,19 @@ void check_cached(const CachedTokens& cached, const DecoderConfig& config) {
                shape.head_dim);
 }
 
-CachedTokens cached_tokens(const PlacedMemory& placed, const DecoderConfig& config) {
-  check_cached(placed.memory, config);
-  if (!placed.rebased) return placed.memory;
-  const CachedTokens moved = rebase(placed.memory, config, placed.first_position);
-  return placed.num_left_out == 0 ? moved : without_first(moved, placed.num_left_out);
+bool same_prefix(const SharedPrefix* a, const SharedPrefix* b) {
+  return a == b || (a != nullptr && b != nullptr && a->tokens() == b->tokens());
+}
+
+bool same_tensor(const at::Tensor& a, const at::Tensor& b) {
+  return a.const_data_ptr() == b.const_data_ptr() && a.sizes() == b.sizes() &&
+         a.strides() == b.strides();
+}
+
+bool same_memory(const PlacedMemory& a, const PlacedMemory& b) {
+  return same_tensor(a.memory.keys, b.memory.keys) &&
+         same_tensor(a.memory.values, b.memory.values) && a.first_position == b.first_position &&
+         a.next_position() == b.next_position() && a.num_left_out == b.num_left_out;
 }
 
 // [num_inputs, hidden]
@@ -64,14 +74,15 @@ int64_t SplicedPrompt::num_computed_tokens() const {
 
 int64_t SplicedPrompt::cache_length() const {
   int64_t length = num_computed_tokens();
-  for (const CachedTokens& memory : cached) length += memory.num_tokens();
+  for (const PlacedMemory& placed : cached)
+    length += placed.memory.num_tokens() - placed.num_left_out;
   return length;
 }
 
 SplicedPrompt splice(const PromptLayout& layout, const Decoder& decoder) {
   SplicedPrompt spliced;
-  for (const PlacedMemory& placed : layout.cached)
-    spliced.cached.push_back(cached_tokens(placed, decoder.config()));
+  for (const PlacedMemory& placed : layout.cached) check_cached(placed.memory, decoder.config());
+  spliced.cached = layout.cached;
   spliced.embeddings = input_embeddings(layout, decoder);
   spliced.positions = at::arange(layout.start,
                                  layout.start + layout.num_inputs(),
@@ -97,12 +108,26 @@ SplicedPrompt splice(std::span<const PromptItem> items,
   return splice(layout, decoder);
 }
 
+CachedTokens placed_tokens(const PlacedMemory& placed, const DecoderConfig& config) {
+  if (!placed.rebased) return placed.memory;
+  const CachedTokens moved = rebase(placed.memory, config, placed.first_position);
+  return placed.num_left_out == 0 ? moved : without_first(moved, placed.num_left_out);
+}
+
+bool starts_with(const SplicedPrompt& prompt,
+                 const SharedPrefix* prefix,
+                 std::span<const PlacedMemory> cached) {
+  return same_prefix(prompt.prefix.get(), prefix) &&
+         std::ranges::equal(prompt.cached, cached, same_memory);
+}
+
 void preload(const SplicedPrompt& prompt,
              const Decoder& decoder,
              KvCache& cache,
              int64_t sequence) {
   if (prompt.prefix) cache.copy_sequence(prompt.prefix->keys_and_values(decoder), 0, sequence);
-  for (const CachedTokens& memory : prompt.cached) {
+  for (const PlacedMemory& placed : prompt.cached) {
+    const CachedTokens memory = placed_tokens(placed, decoder.config());
     if (memory.is_ragged()) {
       cache.add_ragged(sequence,
                        std::make_shared<RaggedKv>(to_ragged_kv(memory, decoder.options())));

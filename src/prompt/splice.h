@@ -21,7 +21,7 @@ struct SplicedPrompt {
   at::Tensor positions;                        // [n] int64
   int64_t start = 0;                           // the first position
   std::shared_ptr<const SharedPrefix> prefix;  // tokens at the start of the cache; null: none
-  std::vector<CachedTokens> cached;            // memories that follow the prefix in the cache
+  std::vector<PlacedMemory> cached;            // memories that follow the prefix in the cache
   std::vector<TokenId> tokens;                 // all ids of the prompt, for the repetition penalty
 
   // Index of the first predicted id among those that follow the prompt: 1 if there are no inputs,
@@ -45,6 +45,16 @@ SplicedPrompt splice(std::span<const PromptItem> items,
                      const Decoder& decoder,
                      std::shared_ptr<const SharedPrefix> prefix = nullptr,
                      int64_t to_follow = 0);
+
+// The tokens of a memory at its place: rebased, without the sinks that are left out.
+CachedTokens placed_tokens(const PlacedMemory& placed, const DecoderConfig& config);
+
+// Whether a prompt starts with this prefix (null: none) and these memories, so that its cache
+// sequence may be a copy of one that was started with them. Memories are compared by the addresses
+// of their tensors, which whoever asks has to hold, and by their places.
+bool starts_with(const SplicedPrompt& prompt,
+                 const SharedPrefix* prefix,
+                 std::span<const PlacedMemory> cached);
 
 // Starts a cache sequence with the prefix and the cached memories of a prompt.
 void preload(const SplicedPrompt& prompt, const Decoder& decoder, KvCache& cache, int64_t sequence);

@@ -148,9 +148,10 @@ TEST_F(Splice, DropsSinksAfterOtherTokens) {
   sinking.num_sinks = 2;
   EXPECT_EQ(splice(std::vector{memory(sinking), ids({5})}, *decoder).cache_length(), 4);
   const auto behind = splice(std::vector{ids({7}), memory(sinking), ids({5})}, *decoder);
-  EXPECT_EQ(behind.cached.at(0).keys.size(2), 1);
+  const CachedTokens left = placed_tokens(behind.cached.at(0), decoder->config());
+  EXPECT_EQ(left.keys.size(2), 1);
   EXPECT_EQ(behind.start, 4);
-  EXPECT_TRUE(at::equal(behind.cached.at(0).values, sinking.values.narrow(2, 2, 1)));
+  EXPECT_TRUE(at::equal(left.values, sinking.values.narrow(2, 2, 1)));
 }
 
 TEST_F(Splice, RefusesMisplacedAndForeignMemories) {
@@ -172,6 +173,32 @@ TEST_F(Splice, RefusesMisplacedAndForeignMemories) {
   expect_error(ErrorKind::kInvalidArgument, "rows of 7", [&] {
     splice(std::vector{memory(SoftTokens{at::ones({2, 7})}), ids({2})}, *decoder);
   });
+}
+
+// The same of a memory whose heads keep different numbers of tokens, with and without its sink.
+TEST_F(Splice, PromptsShareARaggedMemory) {
+  CachedTokens ragged = states_of({10, 11, 12, 13});
+  ragged.lengths = at::full(ragged.keys.sizes().slice(0, 2), 4, at::kLong);
+  ragged.lengths[0][0] = 3;
+  ragged.keys = ragged.keys.flatten(0, 2).slice(0, 1);
+  ragged.values = ragged.values.flatten(0, 2).slice(0, 1);
+  ragged.num_sinks = 1;
+  for (const bool behind_text : {false, true}) {
+    KvCache cache(decoder->config().kv_shape(), decoder->options(), 2);
+    PackedPass pass(*decoder, cache);
+    std::vector<SplicedPrompt> prompts;
+    for (const TokenId question : {7, 8}) {
+      std::vector<PromptItem> items{memory(ragged), ids({question, 4})};
+      if (behind_text) items.insert(items.begin(), ids({5, 6}));
+      prompts.push_back(splice(items, *decoder));
+      pass.add(prompts.back(), std::ssize(prompts) - 1, 1);
+    }
+    const at::Tensor hidden = pass.read();
+    EXPECT_EQ(cache.view(0, 0).ragged[0], cache.view(0, 1).ragged[0]) << behind_text;
+    for (int64_t i = 0; i < 2; ++i)
+      EXPECT_TRUE(
+          at::allclose(decoder->logits(hidden.narrow(0, i, 1)), answer(prompts[i]), 1e-4, 1e-5));
+  }
 }
 
 // Prompts of one pass that begin with the same memory, or the same text and memory, share its
